@@ -1,0 +1,1 @@
+//! What every Sky program shares: recipes, stages, progress bars, exit codes

@@ -1,0 +1,1 @@
+//! Benchmarks: tasks, pass@k, confidence intervals, the report

@@ -1,0 +1,1 @@
+//! Files a run stands on: atomic writes, journals, JSON lines, manifests

@@ -1,0 +1,1 @@
+//! Samples over any Generate: journal and resume, rewriting, an OpenAI-style client

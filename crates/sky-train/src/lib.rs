@@ -1,0 +1,1 @@
+//! Fine-tuning: plan, optimizer, checkpoints, trainer

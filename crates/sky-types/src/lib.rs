@@ -1,0 +1,35 @@
+//! The nouns of the Sky pipeline and the two traits everything meets in. Nothing here but serde.
+//!
+//! A [`Problem`] is sampled into [`Sample`]s, a sample gets a [`Verdict`], a right sample becomes a [`Conversation`], and a
+//! conversation becomes a [`TokenSeq`]. [`Generate`] turns requests into replies, [`Check`] turns a problem and a reply into a
+//! verdict.
+//!
+//! ```
+//! use sky_types::{Answer, Domain, Problem};
+//!
+//! let problem = Problem::new("sum-1", "demo", Domain::Math, "What is 2 + 3?", Answer::Math("5".into()));
+//! let line = serde_json::to_string(&problem)?;
+//! assert_eq!(serde_json::from_str::<Problem>(&line)?, problem);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod conversation;
+mod generate;
+mod problem;
+mod sample;
+mod seed;
+mod tokens;
+mod verdict;
+mod version;
+
+pub use check::{Check, CheckError, Checked};
+pub use conversation::{Conversation, From, Message, Role, Turn};
+pub use generate::{Generate, GenerateError, Reply, Request, Sink};
+pub use problem::{Answer, Domain, Problem, Program, Tests};
+pub use sample::{FinishReason, Sample, SamplingParams};
+pub use seed::derive_seed;
+pub use tokens::TokenSeq;
+pub use verdict::{Verdict, VerdictRecord};
+pub use version::Version;

@@ -1,0 +1,106 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::Version;
+
+/// What kind of answer a problem has, and so who checks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// An expression compared by value.
+    Math,
+    /// A program run against tests.
+    Code,
+    /// One letter out of a few.
+    Choice,
+    /// A logic or science puzzle with a short answer.
+    Puzzle,
+}
+
+/// One line of `problems.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Problem {
+    /// Format version, 1.
+    #[serde(default)]
+    pub v: Version<1>,
+    /// Unique within a file; samples and verdicts refer to it.
+    pub id: String,
+    /// Where the problem comes from: a dataset's name, or a generator's family.
+    pub source: String,
+    /// Who checks the answer.
+    pub domain: Domain,
+    /// What the model is asked.
+    pub prompt: String,
+    /// What a right reply has to match.
+    pub answer: Answer,
+    /// Whatever else the source says (level, year, subject); no stage depends on it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub meta: Map<String, Value>,
+}
+
+impl Problem {
+    /// A problem with empty `meta`.
+    pub fn new(
+        id: impl Into<String>,
+        source: impl Into<String>,
+        domain: Domain,
+        prompt: impl Into<String>,
+        answer: Answer,
+    ) -> Self {
+        Self {
+            v: Version,
+            id: id.into(),
+            source: source.into(),
+            domain,
+            prompt: prompt.into(),
+            answer,
+            meta: Map::new(),
+        }
+    }
+}
+
+/// What a right reply has to match. On disk: `{"math": "3/4"}`, `{"choice": "B"}`, `{"tests": {...}}` or `{"program": {...}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A mathematical value in LaTeX or plain text.
+    Math(String),
+    /// The letter of the right choice.
+    Choice(String),
+    /// Inputs with the outputs expected of the program.
+    Tests(Tests),
+    /// A test program that runs beside the candidate.
+    Program(Program),
+}
+
+/// Input/output tests under the field names that APPS, TACO and LiveCodeBench use.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tests {
+    /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
+    pub inputs: Vec<Value>,
+    /// One entry a test: what is expected on standard output, or returned.
+    pub outputs: Vec<Value>,
+    /// The function (or method of `class Solution`) to call; without it the program reads standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fn_name: Option<String>,
+    /// Time limit of one test in seconds on a native interpreter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
+}
+
+/// Assert-style tests: HumanEval's `check(candidate)`, MBPP's assertions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Program {
+    /// Python source that raises when the candidate is wrong.
+    pub test: String,
+    /// The function under test. When set, the last thing run is `check(<entry_point>)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_point: Option<String>,
+    /// Source that stands before the candidate: HumanEval's signature and docstring, for completions that continue them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Time limit of the whole run in seconds on a native interpreter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
+}
