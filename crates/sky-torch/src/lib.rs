@@ -1,1 +1,28 @@
-//! What tch lacks: backward with an upstream gradient, fused AdamW, process groups, loading CUDA
+//! What tch lacks, in one place, and all unsafe code of the torch side: [`backward`] with an upstream gradient and chosen
+//! inputs, the fused optimizer step [`fused_adamw_`], and [`load_cuda`].
+//!
+//! ```
+//! use sky_torch::backward;
+//! use tch::{Kind, Tensor};
+//!
+//! let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0]).set_requires_grad(true);
+//! let y = x.square();
+//! let upstream = Tensor::from_slice(&[1.0f32, 10.0, 100.0]);
+//! let grads = backward(&[&y], &[&upstream], &[&x])?;
+//! let grad = Vec::<f32>::try_from(grads[0].as_ref().unwrap())?;
+//! assert_eq!(grad, [2.0, 40.0, 600.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod adamw;
+mod autograd;
+mod cuda;
+mod error;
+mod ffi;
+mod threads;
+
+pub use adamw::{AdamW, AdamWSlot, fused_adamw_};
+pub use autograd::backward;
+pub use cuda::load_cuda;
+pub use error::TorchError;
+pub use threads::set_threads;

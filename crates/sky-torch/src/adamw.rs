@@ -1,0 +1,71 @@
+use tch::{Tensor, no_grad};
+
+use crate::{TorchError, ffi};
+
+/// The numbers of one AdamW step (Loshchilov and Hutter, 2019, with decoupled weight decay).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay, multiplied by the learning rate.
+    pub weight_decay: f64,
+}
+
+/// One parameter with what AdamW keeps for it; all four of one shape but `step`, which is an f32 scalar.
+#[derive(Debug)]
+pub struct AdamWSlot<'a> {
+    /// The parameter, updated in place.
+    pub param: &'a Tensor,
+    /// Its gradient.
+    pub grad: &'a Tensor,
+    /// First moment, zeros at the start.
+    pub exp_avg: &'a Tensor,
+    /// Second moment, zeros at the start.
+    pub exp_avg_sq: &'a Tensor,
+    /// Steps taken before this one; counted up here.
+    pub step: &'a Tensor,
+}
+
+/// One fused AdamW step over all slots, in place.
+///
+/// # Errors
+/// When shapes or kinds do not match.
+pub fn fused_adamw_(slots: &[AdamWSlot<'_>], hyper: &AdamW) -> Result<(), TorchError> {
+    let list = |pick: fn(&AdamWSlot<'_>) -> *mut std::ffi::c_void| {
+        slots.iter().map(pick).collect::<Vec<_>>()
+    };
+    // The kernel divides by 1 - beta^step: counting starts at one.
+    no_grad(|| {
+        for slot in slots {
+            let _ = slot.step.shallow_clone().f_add_scalar_(1.0);
+        }
+    });
+    let params = list(|s| s.param.as_ptr().cast_mut().cast());
+    let grads = list(|s| s.grad.as_ptr().cast_mut().cast());
+    let exp_avgs = list(|s| s.exp_avg.as_ptr().cast_mut().cast());
+    let exp_avg_sqs = list(|s| s.exp_avg_sq.as_ptr().cast_mut().cast());
+    let steps = list(|s| s.step.as_ptr().cast_mut().cast());
+    // SAFETY: the five lists are as long as `slots`, and every tensor is borrowed for the whole call.
+    let status = unsafe {
+        ffi::sky_fused_adamw(
+            params.as_ptr(),
+            grads.as_ptr(),
+            exp_avgs.as_ptr(),
+            exp_avg_sqs.as_ptr(),
+            steps.as_ptr(),
+            slots.len(),
+            hyper.lr,
+            hyper.beta1,
+            hyper.beta2,
+            hyper.weight_decay,
+            hyper.eps,
+        )
+    };
+    ffi::check("fused_adamw_", status)
+}
