@@ -1,1 +1,33 @@
-//! What every Sky program shares: recipes, stages, progress bars, exit codes
+//! What every Sky program shares: the recipe, the run folder, stages with manifests, progress bars, exit codes.
+//!
+//! A program's `main` is one line, `sky_cli::main(run)`. A pipeline stage parses its own section of the recipe, names its
+//! inputs and settings, and hands its work to [`StageArgs::run`], which skips it when it is done and writes the manifest when
+//! it ends.
+//!
+//! ```
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Sample { n: u32 }
+//!
+//! let recipe = sky_cli::Recipe::parse("demo.toml", "v = 1\n[sample]\nn = 4\n")?;
+//! assert_eq!(recipe.section::<Sample>("sample")?.n, 4);
+//! let error = sky_cli::Recipe::parse("demo.toml", "v = 1\n[sampel]\nn = 4\n").unwrap_err().to_string();
+//! assert!(error.starts_with("demo.toml:2: sampel: unknown section") && error.contains("`sample`"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod exit;
+mod home;
+pub mod layout;
+mod model;
+mod progress;
+mod recipe;
+mod stage;
+
+pub use exit::{Invalid, main};
+pub use home::sky_home;
+pub use model::ModelConfig;
+pub use progress::Progress;
+pub use recipe::{Recipe, RecipeError, SECTIONS};
+pub use stage::{Plan, StageArgs, Work};

@@ -1,1 +1,35 @@
-//! Files a run stands on: atomic writes, journals, JSON lines, manifests
+//! The files a run stands on: atomic writes, JSON lines, journals that survive a kill at any moment, and stage folders that
+//! end with a manifest.
+//!
+//! - [`write_atomic`], [`write_json`]: a file is there whole or not at all.
+//! - [`read_jsonl`], [`write_jsonl`]: streaming, with errors that name the file and the line.
+//! - [`Journal`]: append one result at a time; after a kill, what was written is read back and checked.
+//! - [`StageDir`]: one stage's folder, its inputs' hashes, its settings and its [`Manifest`], written last.
+//!
+//! ```
+//! # let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("results.journal");
+//! let (mut journal, found) = sky_files::Journal::<u32>::open(&path)?;
+//! assert!(found.rows.is_empty());
+//! journal.append(&7)?;
+//! drop(journal);
+//! assert_eq!(sky_files::Journal::<u32>::open(&path)?.1.rows, [7]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod error;
+mod hash;
+mod journal;
+mod jsonl;
+mod manifest;
+mod stage;
+
+pub use atomic::{write_atomic, write_bytes, write_json};
+pub use error::{FileError, Result};
+pub use hash::{FileHash, hash_file};
+pub use journal::{Journal, Recovered};
+pub use jsonl::{MAX_LINE_BYTES, read_json, read_jsonl, read_jsonl_from, read_text, write_jsonl};
+pub use manifest::{Counts, Manifest};
+pub use stage::{Stage, StageDir, StageSpec};

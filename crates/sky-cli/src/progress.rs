@@ -1,0 +1,50 @@
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A progress bar with rate and ETA on a terminal; silent elsewhere.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar over `total` things called `unit` ("samples", "steps", "tok").
+    pub fn new(label: &str, total: u64, unit: &str) -> Self {
+        let target = if std::io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr_with_hz(5)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let template = format!(
+            "{label:<12} {{bar:28}} {{pos}}/{{len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}"
+        );
+        // The template is ours and fixed but for a label without braces; the default style serves if it ever fails.
+        bar.set_style(
+            ProgressStyle::with_template(&template)
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        Self(bar)
+    }
+
+    /// `done` things have been finished since the last call.
+    pub fn advance(&self, done: u64) {
+        self.0.inc(done);
+    }
+
+    /// Things that were already finished before this process began: they count, but not for the rate.
+    pub fn skip(&self, done: u64) {
+        self.0.set_position(done);
+        self.0.reset_eta();
+    }
+
+    /// A short remark at the bar's end: a loss, a pass rate.
+    pub fn note(&self, text: impl Into<String>) {
+        self.0.set_message(text.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

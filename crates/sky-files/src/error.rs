@@ -1,0 +1,73 @@
+use std::{io, path::PathBuf};
+
+/// What goes wrong with a file; every variant names it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// The operating system refused.
+    #[error("{}: cannot {action}: {source}{}", path.display(), hint(source))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A line or a document does not have the documented form.
+    #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line, when known.
+        line: Option<u64>,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Another process holds the folder or the journal.
+    #[error("{}: another process is working on it; wait for it to end, or use another folder", path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+    },
+    /// The folder holds results made from other inputs or settings.
+    #[error("{}: holds results made with other {what}; use --force to replace them, or another run folder", path.display())]
+    Stale {
+        /// The folder.
+        path: PathBuf,
+        /// What differs, for a person.
+        what: String,
+    },
+}
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, FileError>;
+
+impl FileError {
+    /// Wraps an I/O error with the file and what was tried.
+    pub fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            action,
+            source,
+        }
+    }
+
+    /// A complaint about a whole file.
+    pub fn format(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::Format {
+            path: path.into(),
+            line: None,
+            message: message.into(),
+        }
+    }
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull => "; free some space and run the same command again",
+        io::ErrorKind::PermissionDenied => "; check the folder's owner and mode",
+        io::ErrorKind::NotFound => "; check the path, or run the stage that makes it",
+        _ => "",
+    }
+}

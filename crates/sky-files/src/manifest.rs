@@ -1,0 +1,62 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sky_types::Version;
+
+use crate::FileHash;
+
+/// What went into a stage and what came out, in its own unit (problems, samples, rows, steps).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Items read.
+    pub count_in: u64,
+    /// Items written.
+    pub count_out: u64,
+    /// Anything else worth a number: tokens, verdicts by kind, accuracy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, Value>,
+}
+
+impl Counts {
+    /// Counts with nothing more.
+    pub fn new(count_in: u64, count_out: u64) -> Self {
+        Self {
+            count_in,
+            count_out,
+            more: BTreeMap::new(),
+        }
+    }
+
+    /// Adds one named number.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// `manifest.json`, the last file a stage writes: its presence means that the stage is complete.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format version, 1.
+    pub v: Version<1>,
+    /// The stage's name.
+    pub stage: String,
+    /// Version of the program that wrote it.
+    pub sky: String,
+    /// The resolved settings, the seed included.
+    pub config: Value,
+    /// Files read, by the name the stage gives them.
+    pub inputs: BTreeMap<String, FileHash>,
+    /// Files written, by path inside the stage's folder.
+    pub outputs: BTreeMap<String, FileHash>,
+    /// How much went in and came out.
+    pub counts: Counts,
+    /// Wall time of the process that finished the stage.
+    pub seconds: f64,
+    /// Whether an earlier process had begun it; `seconds` then leaves that one's time out.
+    pub resumed: bool,
+}

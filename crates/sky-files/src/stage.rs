@@ -1,0 +1,357 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sky_types::Version;
+
+use crate::{Counts, FileError, FileHash, Manifest, Result, hash_file, read_json, write_json};
+
+/// What a stage is made from.
+#[derive(Clone, Debug)]
+pub struct StageSpec {
+    /// The stage's name, as the manifest gives it.
+    pub name: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Files it reads, by a name of its own.
+    pub inputs: Vec<(String, PathBuf)>,
+    /// Everything else its results depend on: settings, seed, the model's hash.
+    pub config: Value,
+}
+
+/// A stage's state when it is opened.
+#[derive(Debug)]
+pub enum Stage {
+    /// Complete, from these inputs and settings, and every output's hash is right.
+    Done(Manifest),
+    /// To be computed, or continued from its journal.
+    Todo(StageDir),
+}
+
+/// A stage folder held by this process until it is dropped.
+#[derive(Debug)]
+pub struct StageDir {
+    dir: PathBuf,
+    begun: Begun,
+    resumed: bool,
+    started: Instant,
+    _lock: File,
+}
+
+/// `begun.json`: what a stage in progress is being made from.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Begun {
+    v: Version<1>,
+    stage: String,
+    config: Value,
+    inputs: BTreeMap<String, FileHash>,
+}
+
+const MANIFEST: &str = "manifest.json";
+const BEGUN: &str = "begun.json";
+
+impl Stage {
+    /// Opens a stage's folder: done, to be continued, or to be begun.
+    ///
+    /// A complete stage whose output is damaged is begun anew, after a line on standard error that names the file. With
+    /// `force`, whatever the folder holds is removed first.
+    ///
+    /// # Errors
+    /// When an input is missing, another process works on the folder, or it holds results from other inputs or settings.
+    pub fn open(spec: StageSpec, force: bool) -> Result<Self> {
+        let inputs = spec
+            .inputs
+            .iter()
+            .map(|(name, path)| Ok((name.clone(), hash_file(path)?)))
+            .collect::<Result<BTreeMap<_, _>>>()?;
+        let begun = Begun {
+            v: Version,
+            stage: spec.name,
+            config: spec.config,
+            inputs,
+        };
+        let dir = spec.dir;
+        fs::create_dir_all(&dir)
+            .map_err(|source| FileError::io(&dir, "make the folder", source))?;
+        let lock = lock_folder(&dir)?;
+        if force {
+            clear(&dir)?;
+        }
+        let mut resumed = false;
+        if let Some(manifest) = read_if_there::<Manifest>(&dir.join(MANIFEST))? {
+            begun.same(&manifest.stage, &manifest.config, &manifest.inputs, &dir)?;
+            match damaged_output(&dir, &manifest) {
+                None => return Ok(Self::Done(manifest)),
+                Some(reason) => {
+                    eprintln!("{}: {reason}; the stage is computed anew", dir.display());
+                    clear(&dir)?;
+                }
+            }
+        } else if let Some(found) = read_if_there::<Begun>(&dir.join(BEGUN))? {
+            begun.same(&found.stage, &found.config, &found.inputs, &dir)?;
+            resumed = true;
+        } else {
+            // Nothing here says what it was made from, so nothing here can be continued.
+            clear(&dir)?;
+        }
+        write_json(&dir.join(BEGUN), &begun)?;
+        Ok(Self::Todo(StageDir {
+            dir,
+            begun,
+            resumed,
+            started: Instant::now(),
+            _lock: lock,
+        }))
+    }
+}
+
+impl StageDir {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A file inside the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Whether an earlier process had begun this stage from the same inputs and settings.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Hashes the outputs (paths inside the folder), writes the manifest, then removes the scratch files.
+    ///
+    /// # Errors
+    /// When an output is missing or the operating system refuses.
+    pub fn finish(self, outputs: &[&str], scratch: &[&str], counts: Counts) -> Result<Manifest> {
+        let outputs = outputs
+            .iter()
+            .map(|&name| Ok((name.to_owned(), hash_file(&self.dir.join(name))?)))
+            .collect::<Result<BTreeMap<_, _>>>()?;
+        let manifest = Manifest {
+            v: Version,
+            stage: self.begun.stage,
+            sky: env!("CARGO_PKG_VERSION").to_owned(),
+            config: self.begun.config,
+            inputs: self.begun.inputs,
+            outputs,
+            counts,
+            seconds: self.started.elapsed().as_secs_f64(),
+            resumed: self.resumed,
+        };
+        write_json(&self.dir.join(MANIFEST), &manifest)?;
+        for name in scratch.iter().copied().chain([BEGUN]) {
+            // A leftover is harmless: the manifest decides.
+            let _ = fs::remove_file(self.dir.join(name));
+        }
+        Ok(manifest)
+    }
+}
+
+impl Begun {
+    fn same(
+        &self,
+        stage: &str,
+        config: &Value,
+        inputs: &BTreeMap<String, FileHash>,
+        dir: &Path,
+    ) -> Result<()> {
+        let stale = |what: String| {
+            Err(FileError::Stale {
+                path: dir.into(),
+                what,
+            })
+        };
+        if self.stage != stage {
+            return stale(format!("content (stage {stage:?}, not {:?})", self.stage));
+        }
+        if let Some(difference) = first_difference(config, &self.config, "") {
+            return stale(format!("settings ({difference})"));
+        }
+        let changed = self
+            .inputs
+            .keys()
+            .chain(inputs.keys())
+            .find(|name| self.inputs.get(*name) != inputs.get(*name));
+        changed.map_or(Ok(()), |name| stale(format!("inputs ({name} has changed)")))
+    }
+}
+
+/// The first place where two settings differ, as `key: old, now new`.
+fn first_difference(old: &Value, new: &Value, key: &str) -> Option<String> {
+    if let (Value::Object(old), Value::Object(new)) = (old, new) {
+        return old.keys().chain(new.keys()).find_map(|name| {
+            let key = if key.is_empty() {
+                name.clone()
+            } else {
+                format!("{key}.{name}")
+            };
+            first_difference(
+                old.get(name).unwrap_or(&Value::Null),
+                new.get(name).unwrap_or(&Value::Null),
+                &key,
+            )
+        });
+    }
+    (old != new).then(|| format!("{key}: {old}, now {new}"))
+}
+
+fn damaged_output(dir: &Path, manifest: &Manifest) -> Option<String> {
+    manifest
+        .outputs
+        .iter()
+        .find_map(|(name, expected)| match hash_file(&dir.join(name)) {
+            Ok(found) if found == *expected => None,
+            Ok(found) => Some(format!(
+                "{name} is damaged ({} bytes, {} expected, or other content)",
+                found.bytes, expected.bytes
+            )),
+            Err(error) => Some(error.to_string()),
+        })
+}
+
+/// A document that may be missing; one that is damaged counts as missing, after a line that says so.
+fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    match read_json(path) {
+        Ok(value) => Ok(Some(value)),
+        Err(FileError::Format { message, .. }) if message.contains("format version") => {
+            Err(FileError::format(path, message))
+        }
+        Err(error) => {
+            eprintln!("{error}; the stage is computed anew");
+            Ok(None)
+        }
+    }
+}
+
+fn lock_folder(dir: &Path) -> Result<File> {
+    let path = dir.join(".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|source| FileError::io(&path, "open", source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(FileError::Locked { path: dir.into() }),
+        Err(TryLockError::Error(source)) => Err(FileError::io(&path, "lock", source)),
+    }
+}
+
+/// Removes everything but the lock.
+fn clear(dir: &Path) -> Result<()> {
+    let fail = |source| FileError::io(dir, "clear the folder", source);
+    for entry in fs::read_dir(dir).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if entry.file_name() == ".lock" {
+            continue;
+        }
+        let path = entry.path();
+        if entry.file_type().map_err(fail)?.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
+        .map_err(fail)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::write_bytes;
+
+    fn spec(root: &Path, config: Value) -> StageSpec {
+        StageSpec {
+            name: "demo".into(),
+            dir: root.join("demo"),
+            inputs: vec![("data".into(), root.join("in.txt"))],
+            config,
+        }
+    }
+
+    fn complete(root: &Path, config: Value) {
+        let Stage::Todo(dir) = Stage::open(spec(root, config), false).unwrap() else {
+            panic!("already done")
+        };
+        write_bytes(&dir.file("out.txt"), b"result").unwrap();
+        dir.finish(&["out.txt"], &[], Counts::new(1, 1)).unwrap();
+    }
+
+    #[test]
+    fn done_stale_damaged_and_resumed_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert!(
+            Stage::open(spec(root, json!({})), false)
+                .unwrap_err()
+                .to_string()
+                .contains("in.txt")
+        );
+        fs::write(root.join("in.txt"), "input").unwrap();
+
+        let config = json!({"sample": {"n": 4}});
+        let Stage::Todo(first) = Stage::open(spec(root, config.clone()), false).unwrap() else {
+            panic!()
+        };
+        assert!(!first.resumed());
+        assert!(matches!(
+            Stage::open(spec(root, config.clone()), false),
+            Err(FileError::Locked { .. })
+        ));
+        drop(first);
+        let Stage::Todo(second) = Stage::open(spec(root, config.clone()), false).unwrap() else {
+            panic!()
+        };
+        assert!(second.resumed());
+        drop(second);
+
+        complete(root, config.clone());
+        assert!(matches!(
+            Stage::open(spec(root, config.clone()), false).unwrap(),
+            Stage::Done(_)
+        ));
+
+        let stale = Stage::open(spec(root, json!({"sample": {"n": 8}})), false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            stale.contains("sample.n: 4, now 8") && stale.contains("--force"),
+            "{stale}"
+        );
+        fs::write(root.join("in.txt"), "other").unwrap();
+        let stale = Stage::open(spec(root, config.clone()), false)
+            .unwrap_err()
+            .to_string();
+        assert!(stale.contains("data has changed"), "{stale}");
+        fs::write(root.join("in.txt"), "input").unwrap();
+
+        fs::write(root.join("demo/out.txt"), "resulT").unwrap();
+        assert!(matches!(
+            Stage::open(spec(root, config.clone()), false).unwrap(),
+            Stage::Todo(_)
+        ));
+        complete(root, config.clone());
+        assert!(matches!(
+            Stage::open(spec(root, config), true).unwrap(),
+            Stage::Todo(_)
+        ));
+        assert!(!root.join("demo/out.txt").exists());
+    }
+}
