@@ -1,0 +1,457 @@
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::ModelError;
+
+/// Which family a model is of; they differ in names on disk and in where biases stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Llama and what shares its mathematics (SmolLM2).
+    Llama,
+    /// Qwen2 and Qwen2.5: biases on q, k and v.
+    Qwen2,
+}
+
+/// How rotary frequencies are stretched for long contexts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Every frequency divided by a factor.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Llama 3.1's: low frequencies divided, high ones kept, a smooth ramp between.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original_context / low_freq_factor` count as low.
+        low_freq_factor: f64,
+        /// Wavelengths below `original_context / high_freq_factor` count as high.
+        high_freq_factor: f64,
+        /// Context length of pre-training.
+        original_context: f64,
+    },
+}
+
+/// A model's shape, as a Hugging Face `config.json` of a Qwen2 or Llama model says it. Checked: sizes are positive and fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The family.
+    pub family: Family,
+    /// Tokens the model knows; rows of the embedding.
+    pub vocab_size: i64,
+    /// Width of the residual stream.
+    pub hidden_size: i64,
+    /// Width of the gated feed-forward layer.
+    pub intermediate_size: i64,
+    /// Transformer layers.
+    pub num_layers: usize,
+    /// Query heads.
+    pub num_heads: i64,
+    /// Key and value heads; divides `num_heads`.
+    pub num_kv_heads: i64,
+    /// Width of one head, even.
+    pub head_dim: i64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Stretching of the rotary frequencies.
+    pub rope_scaling: Option<RopeScaling>,
+    /// Added to the mean square under the norms' root.
+    pub rms_norm_eps: f64,
+    /// Whether the head is the embedding transposed.
+    pub tie_word_embeddings: bool,
+    /// Biases on q, k and v.
+    pub qkv_bias: bool,
+    /// Bias on the attention's output projection.
+    pub attention_output_bias: bool,
+    /// Biases on the feed-forward projections.
+    pub mlp_bias: bool,
+    /// Longest sequence the model was made for.
+    pub max_positions: usize,
+    /// Begin-of-text token.
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end a reply.
+    pub eos_token_ids: Vec<u32>,
+    /// Padding token.
+    pub pad_token_id: Option<u32>,
+}
+
+impl Config {
+    /// Reads the text of a `config.json`. Keys this crate does not need are passed over; those that would change the
+    /// mathematics in a way it does not know are refused.
+    ///
+    /// # Errors
+    /// When the text is no such file, or a size is impossible.
+    pub fn from_json(text: &str) -> Result<Self, ModelError> {
+        let raw: Raw = serde_json::from_str(text).map_err(|e| ModelError::Config(e.to_string()))?;
+        raw.resolve()
+    }
+
+    /// The same as a `config.json` that transformers reads.
+    pub fn to_json(&self) -> Value {
+        let (class, model_type) = match self.family {
+            Family::Llama => ("LlamaForCausalLM", "llama"),
+            Family::Qwen2 => ("Qwen2ForCausalLM", "qwen2"),
+        };
+        let eos = match self.eos_token_ids.as_slice() {
+            [] => Value::Null,
+            [one] => json!(one),
+            many => json!(many),
+        };
+        let mut config = json!({
+            "architectures": [class],
+            "model_type": model_type,
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_layers,
+            "num_attention_heads": self.num_heads,
+            "num_key_value_heads": self.num_kv_heads,
+            "head_dim": self.head_dim,
+            "hidden_act": "silu",
+            "rope_theta": self.rope_theta,
+            "rms_norm_eps": self.rms_norm_eps,
+            "tie_word_embeddings": self.tie_word_embeddings,
+            "max_position_embeddings": self.max_positions,
+            "bos_token_id": self.bos_token_id,
+            "eos_token_id": eos,
+            "pad_token_id": self.pad_token_id,
+            "attention_dropout": 0.0,
+            "torch_dtype": "bfloat16",
+        });
+        if let Some(config) = config.as_object_mut() {
+            self.family_keys(config);
+        }
+        config
+    }
+
+    fn family_keys(&self, config: &mut Map<String, Value>) {
+        if self.family == Family::Llama {
+            config.insert("attention_bias".into(), json!(self.qkv_bias));
+            config.insert("mlp_bias".into(), json!(self.mlp_bias));
+        } else {
+            config.insert("use_sliding_window".into(), json!(false));
+        }
+        let scaling = match self.rope_scaling {
+            None => return,
+            Some(RopeScaling::Linear { factor }) => {
+                json!({"rope_type": "linear", "factor": factor})
+            }
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_context,
+            }) => json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_context as u64,
+            }),
+        };
+        config.insert("rope_scaling".into(), scaling);
+    }
+
+    /// Refuses sizes that cannot be.
+    ///
+    /// # Errors
+    /// When one is zero, absurd, or does not divide as it must.
+    pub(crate) fn validated(self) -> Result<Self, ModelError> {
+        let refuse = |reason: String| Err(ModelError::Config(reason));
+        // Far beyond any model, low enough that no product of two overflows.
+        let limit = 1 << 24;
+        for (name, size) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            (
+                "num_hidden_layers",
+                i64::try_from(self.num_layers).unwrap_or(i64::MAX),
+            ),
+            ("num_attention_heads", self.num_heads),
+            ("num_key_value_heads", self.num_kv_heads),
+            ("head_dim", self.head_dim),
+            (
+                "max_position_embeddings",
+                i64::try_from(self.max_positions).unwrap_or(i64::MAX),
+            ),
+        ] {
+            if !(1..=limit).contains(&size) {
+                return refuse(format!("{name} is {size}, expected 1 to {limit}"));
+            }
+        }
+        if self.num_layers > 4096 {
+            return refuse(format!(
+                "num_hidden_layers is {}, expected at most 4096",
+                self.num_layers
+            ));
+        }
+        if self.num_heads % self.num_kv_heads != 0 {
+            return refuse(format!(
+                "{} heads cannot share {} key-value heads",
+                self.num_heads, self.num_kv_heads
+            ));
+        }
+        if self.head_dim % 2 != 0 {
+            return refuse(format!(
+                "head_dim is {}, rotary positions need an even one",
+                self.head_dim
+            ));
+        }
+        if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
+            return refuse(format!(
+                "rope_theta is {}, expected a positive number",
+                self.rope_theta
+            ));
+        }
+        if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
+            return refuse(format!(
+                "rms_norm_eps is {}, expected zero or more",
+                self.rms_norm_eps
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Number of parameters, a tied head counted once.
+    pub fn num_params(&self) -> u64 {
+        let count = |shape: &[i64]| shape.iter().product::<i64>().unsigned_abs();
+        crate::blocks(self)
+            .iter()
+            .flat_map(|b| &b.params)
+            .map(|p| count(&p.shape))
+            .sum()
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    model_type: String,
+    vocab_size: i64,
+    hidden_size: i64,
+    intermediate_size: i64,
+    num_hidden_layers: usize,
+    num_attention_heads: i64,
+    num_key_value_heads: Option<i64>,
+    head_dim: Option<i64>,
+    hidden_act: Option<String>,
+    rope_theta: Option<f64>,
+    rope_scaling: Option<RawRope>,
+    /// Where transformers 5 puts both of the above.
+    rope_parameters: Option<RawRope>,
+    rms_norm_eps: Option<f64>,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    #[serde(default)]
+    use_sliding_window: bool,
+    max_position_embeddings: Option<usize>,
+    bos_token_id: Option<u32>,
+    eos_token_id: Option<OneOrMany>,
+    pad_token_id: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMany {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl OneOrMany {
+    pub(crate) fn into_vec(self) -> Vec<u32> {
+        match self {
+            Self::One(id) => vec![id],
+            Self::Many(ids) => ids,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawRope {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<f64>,
+}
+
+impl RawRope {
+    fn resolve(&self) -> Result<Option<RopeScaling>, ModelError> {
+        let need = |name: &str, value: Option<f64>| match value {
+            Some(v) if v.is_finite() && v > 0.0 => Ok(v),
+            _ => Err(ModelError::Config(format!(
+                "rope scaling lacks a positive {name}"
+            ))),
+        };
+        match self.rope_type.as_deref().unwrap_or("default") {
+            "default" => Ok(None),
+            "linear" => Ok(Some(RopeScaling::Linear {
+                factor: need("factor", self.factor)?,
+            })),
+            "llama3" => Ok(Some(RopeScaling::Llama3 {
+                factor: need("factor", self.factor)?,
+                low_freq_factor: need("low_freq_factor", self.low_freq_factor)?,
+                high_freq_factor: need("high_freq_factor", self.high_freq_factor)?,
+                original_context: need(
+                    "original_max_position_embeddings",
+                    self.original_max_position_embeddings,
+                )?,
+            })),
+            other => Err(ModelError::Config(format!(
+                "rope scaling `{other}` is not known (default, linear, llama3 are)"
+            ))),
+        }
+    }
+}
+
+impl Raw {
+    fn resolve(self) -> Result<Config, ModelError> {
+        let family = match self.model_type.as_str() {
+            "llama" => Family::Llama,
+            "qwen2" => Family::Qwen2,
+            other => {
+                return Err(ModelError::Config(format!(
+                    "model_type `{other}` is not known (llama and qwen2 are)"
+                )));
+            }
+        };
+        if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
+            return Err(ModelError::Config(format!(
+                "hidden_act `{act}` is not known (silu is)"
+            )));
+        }
+        if self.use_sliding_window {
+            return Err(ModelError::Config(
+                "use_sliding_window is not supported: set it to false".into(),
+            ));
+        }
+        if self.num_attention_heads < 1 {
+            return Err(ModelError::Config(
+                "num_attention_heads must be positive".into(),
+            ));
+        }
+        let rope = self.rope_parameters.or(self.rope_scaling);
+        let scaling = rope.as_ref().map(RawRope::resolve).transpose()?.flatten();
+        let qwen = family == Family::Qwen2;
+        Config {
+            family,
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_layers: self.num_hidden_layers,
+            num_heads: self.num_attention_heads,
+            num_kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self
+                .head_dim
+                .unwrap_or(self.hidden_size / self.num_attention_heads),
+            rope_theta: rope
+                .and_then(|r| r.rope_theta)
+                .or(self.rope_theta)
+                .unwrap_or(10_000.0),
+            rope_scaling: scaling,
+            rms_norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
+            tie_word_embeddings: self.tie_word_embeddings,
+            qkv_bias: qwen || self.attention_bias,
+            attention_output_bias: !qwen && self.attention_bias,
+            mlp_bias: !qwen && self.mlp_bias,
+            max_positions: self.max_position_embeddings.unwrap_or(2048),
+            bos_token_id: self.bos_token_id,
+            eos_token_ids: self
+                .eos_token_id
+                .map(OneOrMany::into_vec)
+                .unwrap_or_default(),
+            pad_token_id: self.pad_token_id,
+        }
+        .validated()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const QWEN: &str = r#"{"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
+        "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 5120, "initializer_range": 0.02,
+        "intermediate_size": 27648, "max_position_embeddings": 32768, "max_window_layers": 70, "model_type": "qwen2",
+        "num_attention_heads": 40, "num_hidden_layers": 64, "num_key_value_heads": 8, "rms_norm_eps": 1e-06,
+        "rope_theta": 1000000.0, "sliding_window": 131072, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+        "use_cache": true, "use_sliding_window": false, "vocab_size": 152064}"#;
+
+    #[test]
+    fn qwen_32b_reads_and_counts_its_parameters() {
+        let config = Config::from_json(QWEN).unwrap();
+        assert_eq!(
+            (config.head_dim, config.num_kv_heads, config.qkv_bias),
+            (128, 8, true)
+        );
+        assert_eq!(config.num_params(), 32_763_876_352); // as its model card rounds: 32.5 B without, 32.8 B with embeddings
+        assert_eq!(
+            Config::from_json(&config.to_json().to_string()).unwrap(),
+            config
+        );
+    }
+
+    #[test]
+    fn llama_3_scaling_reads_in_both_layouts() {
+        let base = r#""model_type":"llama","vocab_size":8,"hidden_size":8,"intermediate_size":8,"num_hidden_layers":1,
+            "num_attention_heads":2,"eos_token_id":[1,2]"#;
+        let scaling = r#""rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
+            "original_max_position_embeddings":8192"#;
+        let old = format!("{{{base},\"rope_theta\":5e5,\"rope_scaling\":{{{scaling}}}}}");
+        let new = format!("{{{base},\"rope_parameters\":{{\"rope_theta\":5e5,{scaling}}}}}");
+        let config = Config::from_json(&old).unwrap();
+        assert!(matches!(
+            config.rope_scaling,
+            Some(RopeScaling::Llama3 { .. })
+        ));
+        assert_eq!(config.eos_token_ids, [1, 2]);
+        assert_eq!(Config::from_json(&new).unwrap(), config);
+        assert_eq!(
+            Config::from_json(&config.to_json().to_string()).unwrap(),
+            config
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (from, to, word) in [
+            ("qwen2\"", "mamba\"", "mamba"),
+            ("silu", "gelu", "gelu"),
+            (
+                "\"use_sliding_window\": false",
+                "\"use_sliding_window\": true",
+                "sliding",
+            ),
+            (
+                "\"num_key_value_heads\": 8",
+                "\"num_key_value_heads\": 7",
+                "7 key-value",
+            ),
+            (
+                "\"num_key_value_heads\": 8",
+                "\"num_key_value_heads\": 0",
+                "num_key_value_heads",
+            ),
+            ("\"vocab_size\": 152064", "\"vocab_size\": -1", "vocab_size"),
+            (
+                "\"hidden_size\": 5120",
+                "\"hidden_size\": 99999999999",
+                "hidden_size",
+            ),
+            ("\"hidden_size\": 5120,", "", "hidden_size"),
+        ] {
+            let error = Config::from_json(&QWEN.replace(from, to))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The mathematics of Qwen2 and Llama blocks, as pure functions of their parameters and inputs. How parameters came to be
+//! whole (sharded, offloaded, recomputed) is not known here.
+//!
+//! # Panics
+//! All of these panic when a tensor's shape is not the one its [`BlockSpec`](crate::BlockSpec) says; shapes are checked
+//! where weights enter.
+
+use tch::{Kind, Reduction, Tensor};
+
+use crate::{Config, Segments};
+
+const NONE: Option<&Tensor> = None;
+
+/// The embedding block: `params` is its one matrix, `ids` i64 `[tokens]`; gives `[tokens, hidden]`.
+pub fn embed(params: &[Tensor], ids: &Tensor) -> Tensor {
+    Tensor::embedding(&params[0], ids, -1, false, false)
+}
+
+/// One transformer layer: `params` in the order of its spec, `x` `[tokens, hidden]`; gives the same shape.
+pub fn layer(config: &Config, params: &[Tensor], x: &Tensor, segments: &Segments) -> Tensor {
+    let p = LayerParams::split(config, params);
+    let normed = rms_norm(x, p.input_norm, config.rms_norm_eps);
+    let heads = |(w, b): (&Tensor, Option<&Tensor>), n: i64| {
+        normed.linear(w, b).view([-1, n, config.head_dim])
+    };
+    let q = rotate(&heads(p.q, config.num_heads), &segments.cos, &segments.sin);
+    let k = rotate(
+        &heads(p.k, config.num_kv_heads),
+        &segments.cos,
+        &segments.sin,
+    );
+    let v = heads(p.v, config.num_kv_heads);
+    let attended = attention(config, &q, &k, &v, segments);
+    let x = x + attended.linear(p.o.0, p.o.1);
+    let normed = rms_norm(&x, p.post_norm, config.rms_norm_eps);
+    let gated = normed.linear(p.gate.0, p.gate.1).silu() * normed.linear(p.up.0, p.up.1);
+    x + gated.linear(p.down.0, p.down.1)
+}
+
+/// `x / rms(x) * weight`, the mean square in f32 (in f64 when `x` is).
+pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
+    let wide = x.to_kind(wide(x.kind()));
+    let mean_square = wide
+        .square()
+        .mean_dim([-1i64].as_slice(), true, wide.kind());
+    (wide * (mean_square + eps).rsqrt()).to_kind(x.kind()) * weight
+}
+
+/// Logits of the head: `x` `[tokens, hidden]` before the final norm; gives `[tokens, vocab]`.
+pub fn head_logits(config: &Config, norm_w: &Tensor, head_w: &Tensor, x: &Tensor) -> Tensor {
+    rms_norm(x, norm_w, config.rms_norm_eps).linear(head_w, NONE)
+}
+
+/// Sum of cross-entropies and number of targets.
+///
+/// `x` is `[tokens, hidden]` before the final norm, `targets` i64 `[tokens]` with -100 where no loss is asked for; those
+/// rows cost nothing. Logits exist for at most `chunk` tokens at once, unless the caller's graph keeps them: for training
+/// use [`head_backward`]. The sum is an f32 scalar.
+pub fn head_loss(
+    config: &Config,
+    norm_w: &Tensor,
+    head_w: &Tensor,
+    x: &Tensor,
+    targets: &Tensor,
+    chunk: i64,
+) -> (Tensor, i64) {
+    let rows = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    let count = rows.size()[0];
+    let mut sum = Tensor::zeros([], (wide(x.kind()), x.device()));
+    for rows in row_chunks(&rows, chunk) {
+        sum += chunk_loss(
+            config,
+            norm_w,
+            head_w,
+            &x.index_select(0, &rows),
+            &targets.index_select(0, &rows),
+        );
+    }
+    (sum, count)
+}
+
+/// The head's loss and its gradients in one go.
+#[derive(Debug)]
+pub struct HeadGrads {
+    /// Sum of cross-entropies, f32 scalar, not multiplied by the scale.
+    pub loss_sum: Tensor,
+    /// Number of targets.
+    pub count: i64,
+    /// Gradient with respect to `x`, `[tokens, hidden]` in its kind.
+    pub x: Tensor,
+    /// Gradient of the final norm's weight, f32.
+    pub norm_w: Tensor,
+    /// Gradient of the head's matrix, f32 `[vocab, hidden]`.
+    pub head_w: Tensor,
+}
+
+/// [`head_loss`] and the gradients of `scale` times its sum, with logits of at most `chunk` tokens alive at any moment.
+///
+/// # Errors
+/// When libtorch runs out of memory.
+pub fn head_backward(
+    config: &Config,
+    norm_w: &Tensor,
+    head_w: &Tensor,
+    x: &Tensor,
+    targets: &Tensor,
+    chunk: i64,
+    scale: f64,
+) -> Result<HeadGrads, sky_torch::TorchError> {
+    let leaf = |t: &Tensor| t.detach().set_requires_grad(true);
+    let zeros = |t: &Tensor| Tensor::zeros(t.size(), (wide(t.kind()), t.device()));
+    let rows = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    let mut grads = HeadGrads {
+        loss_sum: Tensor::zeros([], (wide(x.kind()), x.device())),
+        count: rows.size()[0],
+        x: x.detach().zeros_like(),
+        norm_w: zeros(norm_w),
+        head_w: zeros(head_w),
+    };
+    let (norm_leaf, head_leaf) = (leaf(norm_w), leaf(head_w));
+    let upstream = Tensor::full([], scale, (wide(x.kind()), x.device()));
+    for rows in row_chunks(&rows, chunk) {
+        let x_leaf = leaf(&x.detach().index_select(0, &rows));
+        let loss = tch::with_grad(|| {
+            chunk_loss(
+                config,
+                &norm_leaf,
+                &head_leaf,
+                &x_leaf,
+                &targets.index_select(0, &rows),
+            )
+        });
+        let found =
+            sky_torch::backward(&[&loss], &[&upstream], &[&x_leaf, &norm_leaf, &head_leaf])?;
+        tch::no_grad(|| {
+            grads.loss_sum += loss.detach();
+            let mut found = found.into_iter().flatten();
+            // All three take part in every loss, so none is missing.
+            if let (Some(dx), Some(dnorm), Some(dhead)) = (found.next(), found.next(), found.next())
+            {
+                let _ = grads.x.index_copy_(0, &rows, &dx);
+                grads.norm_w += dnorm;
+                grads.head_w += dhead;
+            }
+        });
+    }
+    Ok(grads)
+}
+
+/// Where precision matters: f32, or f64 when the model itself is.
+fn wide(kind: Kind) -> Kind {
+    if kind == Kind::Double {
+        Kind::Double
+    } else {
+        Kind::Float
+    }
+}
+
+/// What a target says to ask for no loss.
+pub const IGNORED: i64 = -100;
+
+fn row_chunks(rows: &Tensor, chunk: i64) -> Vec<Tensor> {
+    if rows.size()[0] == 0 {
+        Vec::new()
+    } else {
+        rows.split(chunk.max(1), 0)
+    }
+}
+
+fn chunk_loss(
+    config: &Config,
+    norm_w: &Tensor,
+    head_w: &Tensor,
+    x: &Tensor,
+    targets: &Tensor,
+) -> Tensor {
+    head_logits(config, norm_w, head_w, x)
+        .to_kind(wide(x.kind()))
+        .cross_entropy_loss(targets, NONE, Reduction::Sum, IGNORED, 0.0)
+}
+
+/// Rotates the two halves of each head: `x` `[tokens, heads, head_dim]`, tables `[tokens, 1, head_dim / 2]`.
+pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    let halves = x.chunk(2, -1);
+    let (a, b) = (&halves[0], &halves[1]);
+    Tensor::cat(&[a * cos - b * sin, b * cos + a * sin], -1)
+}
+
+/// Causal attention inside each document; q `[tokens, heads, d]`, k and v `[tokens, kv_heads, d]`; gives `[tokens, heads * d]`.
+fn attention(config: &Config, q: &Tensor, k: &Tensor, v: &Tensor, segments: &Segments) -> Tensor {
+    let d = config.head_dim;
+    let outs: Vec<Tensor> = segments
+        .runs
+        .iter()
+        .map(|&(start, documents, length)| {
+            let part = |t: &Tensor, heads: i64| {
+                t.narrow(0, start, documents * length)
+                    .view([documents, length, heads, d])
+                    .transpose(1, 2)
+            };
+            let (q, k, v) = (
+                part(q, config.num_heads),
+                part(k, config.num_kv_heads),
+                part(v, config.num_kv_heads),
+            );
+            let grouped = config.num_heads != config.num_kv_heads;
+            Tensor::scaled_dot_product_attention(&q, &k, &v, NONE, 0.0, true, None, grouped)
+                .transpose(1, 2)
+                .reshape([documents * length, config.num_heads * d])
+        })
+        .collect();
+    match outs.as_slice() {
+        [one] => one.shallow_clone(),
+        many => Tensor::cat(many, 0),
+    }
+}
+
+type Linear<'a> = (&'a Tensor, Option<&'a Tensor>);
+
+struct LayerParams<'a> {
+    input_norm: &'a Tensor,
+    q: Linear<'a>,
+    k: Linear<'a>,
+    v: Linear<'a>,
+    o: Linear<'a>,
+    post_norm: &'a Tensor,
+    gate: Linear<'a>,
+    up: Linear<'a>,
+    down: Linear<'a>,
+}
+
+impl<'a> LayerParams<'a> {
+    fn split(config: &Config, params: &'a [Tensor]) -> Self {
+        let mut next = 0;
+        let mut take = || {
+            next += 1;
+            &params[next - 1]
+        };
+        let linear = |take: &mut dyn FnMut() -> &'a Tensor, bias: bool| (take(), bias.then(take));
+        let input_norm = take();
+        let (q, k, v) = (
+            linear(&mut take, config.qkv_bias),
+            linear(&mut take, config.qkv_bias),
+            linear(&mut take, config.qkv_bias),
+        );
+        let o = linear(&mut take, config.attention_output_bias);
+        let post_norm = take();
+        let (gate, up, down) = (
+            linear(&mut take, config.mlp_bias),
+            linear(&mut take, config.mlp_bias),
+            linear(&mut take, config.mlp_bias),
+        );
+        Self {
+            input_norm,
+            q,
+            k,
+            v,
+            o,
+            post_norm,
+            gate,
+            up,
+            down,
+        }
+    }
+}
