@@ -1,0 +1,251 @@
+use serde::{Deserialize, Serialize};
+
+use crate::Decay;
+
+/// The recipe's section `[train]`. The defaults are those of the published Sky-T1 run (full fine-tuning with LLaMA-Factory:
+/// 3 epochs, 96 rows a batch, peak 1e-5, cosine, 10 % warm-up, 16k tokens).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the data.
+    pub epochs: u32,
+    /// Ends the run after this many steps, whatever `epochs` says.
+    pub max_steps: Option<u64>,
+    /// Conversations a step, over all ranks.
+    pub global_batch: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// How it falls after the warm-up.
+    pub schedule: Decay,
+    /// Share of all steps that warm up.
+    pub warmup_ratio: f64,
+    /// Steps that warm up; takes the place of `warmup_ratio`.
+    pub warmup_steps: Option<u64>,
+    /// Share of all steps over which `wsd` decays.
+    pub decay_ratio: f64,
+    /// Learning rate at the end, as a share of the peak.
+    pub min_lr_ratio: f64,
+    /// Decoupled weight decay; matrices only, norms and biases are left alone.
+    pub weight_decay: f64,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Largest global norm of the gradient; 0 for no clipping.
+    pub clip: f64,
+    /// Longest conversation in tokens.
+    pub cutoff: usize,
+    /// What happens to a longer one.
+    pub over_long: OverLong,
+    /// Most tokens of one packed micro-batch; conversations of up to `cutoff` tokens still go through, alone.
+    pub micro_batch_tokens: usize,
+    /// Which block inputs are kept and which are computed again.
+    pub activation_checkpointing: Checkpointing,
+    /// What the model computes in. Master weights and optimizer state are f32 always.
+    pub precision: Precision,
+    /// Tokens whose logits exist at once in the head.
+    pub head_chunk: usize,
+    /// A checkpoint every so many steps, and at the end; 0 for the end only.
+    pub save_every: u64,
+    /// Checkpoints kept on disk; with at least 2, a damaged one costs `save_every` steps and no more.
+    pub keep_checkpoints: usize,
+    /// Threads of one process; 0 for one each core. The last bits of a result may depend on it.
+    pub threads: usize,
+}
+
+/// What happens to a conversation longer than `cutoff`. It is never cut short in silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverLong {
+    /// Left out and counted.
+    #[default]
+    Drop,
+    /// The run is refused.
+    Error,
+}
+
+/// Activation checkpointing, block by block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Checkpointing {
+    /// Every block's graph is kept: fastest, most memory.
+    None,
+    /// Only block inputs are kept; the backward pass computes each block again (Chen et al., 2016).
+    #[default]
+    Full,
+}
+
+/// What the model computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// bfloat16 compute.
+    #[default]
+    Bf16,
+    /// float32 compute, for comparisons.
+    F32,
+}
+
+impl Precision {
+    /// Bytes of one number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Bf16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            max_steps: None,
+            global_batch: 96,
+            learning_rate: 1e-5,
+            schedule: Decay::Cosine,
+            warmup_ratio: 0.1,
+            warmup_steps: None,
+            decay_ratio: 0.2,
+            min_lr_ratio: 0.0,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            clip: 1.0,
+            cutoff: 16_384,
+            over_long: OverLong::Drop,
+            micro_batch_tokens: 16_384,
+            activation_checkpointing: Checkpointing::Full,
+            precision: Precision::Bf16,
+            head_chunk: 1024,
+            save_every: 100,
+            keep_checkpoints: 2,
+            threads: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks what the types cannot say. The error is the key and the reason.
+    ///
+    /// # Errors
+    /// When a number is outside its range.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let share = |x: f64| (0.0..=1.0).contains(&x);
+        let checks = [
+            ("epochs", self.epochs > 0, "must be at least 1"),
+            (
+                "global_batch",
+                (1..=1 << 20).contains(&self.global_batch),
+                "must be from 1 to 1048576",
+            ),
+            (
+                "learning_rate",
+                self.learning_rate > 0.0 && self.learning_rate.is_finite(),
+                "must be a positive number",
+            ),
+            ("warmup_ratio", share(self.warmup_ratio), "must be from 0 to 1"),
+            ("decay_ratio", share(self.decay_ratio), "must be from 0 to 1"),
+            ("min_lr_ratio", share(self.min_lr_ratio), "must be from 0 to 1"),
+            (
+                "weight_decay",
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "must be zero or more",
+            ),
+            (
+                "beta1",
+                (0.0..1.0).contains(&self.beta1),
+                "must be from 0 up to, and without, 1",
+            ),
+            (
+                "beta2",
+                (0.0..1.0).contains(&self.beta2),
+                "must be from 0 up to, and without, 1",
+            ),
+            (
+                "eps",
+                self.eps > 0.0 && self.eps.is_finite(),
+                "must be a positive number",
+            ),
+            (
+                "clip",
+                self.clip >= 0.0 && self.clip.is_finite(),
+                "must be zero (no clipping) or more",
+            ),
+            (
+                "cutoff",
+                (2..=1 << 24).contains(&self.cutoff),
+                "must be from 2 to 16777216 tokens",
+            ),
+            (
+                "micro_batch_tokens",
+                (1..=1 << 24).contains(&self.micro_batch_tokens),
+                "must be from 1 to 16777216 tokens",
+            ),
+            (
+                "head_chunk",
+                (1..=1 << 24).contains(&self.head_chunk),
+                "must be from 1 to 16777216 tokens",
+            ),
+            (
+                "keep_checkpoints",
+                self.keep_checkpoints > 0,
+                "must be at least 1",
+            ),
+            (
+                "max_steps",
+                self.max_steps != Some(0),
+                "must be at least 1",
+            ),
+            (
+                "threads",
+                self.threads <= 4096,
+                "must be at most 4096",
+            ),
+        ];
+        match checks.into_iter().find(|(_, good, _)| !good) {
+            None => Ok(()),
+            Some((key, _, reason)) => Err((key, reason.to_owned())),
+        }
+    }
+
+    /// Most tokens of a packed micro-batch: `micro_batch_tokens`, or the longest conversation when that is longer.
+    pub fn pack_tokens(&self, longest: usize) -> usize {
+        self.micro_batch_tokens.max(longest)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_pass_and_each_bad_number_names_its_key() {
+        assert_eq!(TrainConfig::default().check(), Ok(()));
+        let text = serde_json::to_string(&TrainConfig::default()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<TrainConfig>(&text).unwrap(),
+            TrainConfig::default()
+        );
+        for (key, value) in [
+            ("epochs", "0"),
+            ("global_batch", "0"),
+            ("learning_rate", "0.0"),
+            ("learning_rate", "-1e-5"),
+            ("warmup_ratio", "1.5"),
+            ("beta2", "1.0"),
+            ("clip", "-1.0"),
+            ("cutoff", "1"),
+            ("keep_checkpoints", "0"),
+            ("max_steps", "0"),
+        ] {
+            let config: TrainConfig =
+                serde_json::from_str(&format!("{{\"{key}\": {value}}}")).unwrap();
+            assert_eq!(config.check().unwrap_err().0, key);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+
+/// What can go wrong in training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting is outside its range.
+    #[error("train.{key}: {reason}")]
+    Config {
+        /// The key.
+        key: &'static str,
+        /// Why it cannot be.
+        reason: String,
+    },
+    /// The training data cannot be used.
+    #[error("training data: {0}")]
+    Data(String),
+    /// The loss or the gradient is no number. Nothing was changed by that step.
+    #[error(
+        "step {step}: the {what} is not finite; rows {rows:?} of the data are in that batch: look at them, or lower train.learning_rate"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: u64,
+        /// The loss or the gradient's norm.
+        what: &'static str,
+        /// Rows of the batch, from 0.
+        rows: Vec<usize>,
+    },
+    /// A checkpoint cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Checkpoint {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A checkpoint belongs to another run.
+    #[error("{}: was written by a run with other {what}; use another folder, or --force to begin anew", path.display())]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// A process group failed.
+    #[error("collective {what}: {reason}")]
+    Collective {
+        /// The operation.
+        what: &'static str,
+        /// Why, with the rank's name when it is known.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] sky_files::FileError),
+    /// The hardware file or the model's shape cannot be read.
+    #[error("plan: {0}")]
+    Plan(String),
+    /// The model's files.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Model(#[from] sky_model::ModelError),
+    /// libtorch refused.
+    #[cfg(feature = "torch")]
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// The shim around libtorch refused.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Shim(#[from] sky_torch::TorchError),
+}

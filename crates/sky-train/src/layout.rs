@@ -1,0 +1,93 @@
+use sky_model::{BlockSpec, ParamSpec};
+
+/// Elements a shard's length is a multiple of, so that every shard begins on a cache line and vector kernels have no tail.
+const ALIGN: i64 = 64;
+
+/// How a block's parameters lie in one flat vector.
+///
+/// What weight decay applies to comes first, so that any shard is at most two stretches to the optimizer. The layout does
+/// not depend on the number of ranks; only the padding at its end does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// The block's name in checkpoints: `embedding`, `layer.3`, `head`.
+    pub(crate) name: String,
+    /// The parameters in the order the block's function takes them, with where each begins.
+    pub(crate) params: Vec<(ParamSpec, i64)>,
+    /// Elements without padding.
+    pub(crate) numel: i64,
+    /// Elements at the front that weight decay applies to.
+    pub(crate) decayed: i64,
+    /// Elements of one rank's shard.
+    pub(crate) shard: i64,
+}
+
+impl Layout {
+    pub(crate) fn new(block: &BlockSpec, world: usize) -> Self {
+        let mut offsets = vec![0; block.params.len()];
+        let mut end = 0;
+        let mut decayed = 0;
+        for decay in [true, false] {
+            for (param, offset) in block.params.iter().zip(&mut offsets) {
+                if param.decay == decay {
+                    *offset = end;
+                    end += param.numel();
+                }
+            }
+            if decay {
+                decayed = end;
+            }
+        }
+        let world = world as i64;
+        Self {
+            name: match block.id {
+                sky_model::BlockId::Embedding => "embedding".into(),
+                sky_model::BlockId::Layer(i) => format!("layer.{i}"),
+                sky_model::BlockId::Head => "head".into(),
+            },
+            params: block.params.iter().cloned().zip(offsets).collect(),
+            numel: end,
+            decayed,
+            shard: (end + ALIGN * world - 1) / (ALIGN * world) * ALIGN,
+        }
+    }
+
+    /// The part of rank `rank`'s shard that weight decay applies to, as a length from its start.
+    pub(crate) fn decayed_in(&self, rank: usize) -> i64 {
+        (self.decayed - rank as i64 * self.shard).clamp(0, self.shard)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sky_model::BlockId;
+
+    use super::*;
+
+    #[test]
+    fn decayed_parameters_lie_first_and_shards_cover_everything() {
+        let param = |name: &str, shape: &[i64], decay| ParamSpec {
+            name: name.into(),
+            shape: shape.to_vec(),
+            decay,
+        };
+        let block = BlockSpec {
+            id: BlockId::Layer(3),
+            params: vec![
+                param("norm", &[10], false),
+                param("q", &[10, 10], true),
+                param("q.bias", &[10], false),
+                param("o", &[5, 10], true),
+            ],
+        };
+        for world in [1, 2, 3, 8] {
+            let layout = Layout::new(&block, world);
+            let offsets: Vec<i64> = layout.params.iter().map(|p| p.1).collect();
+            assert_eq!(offsets, [150, 0, 160, 100]);
+            assert_eq!((layout.numel, layout.decayed), (170, 150));
+            assert!(layout.shard % ALIGN == 0 && layout.shard * world as i64 >= 170);
+            let decayed: i64 = (0..world).map(|rank| layout.decayed_in(rank)).sum();
+            assert_eq!(decayed, 150);
+        }
+    }
+}
