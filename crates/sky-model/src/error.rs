@@ -47,6 +47,9 @@ pub enum ModelError {
     /// The shim around libtorch refused.
     #[error(transparent)]
     Shim(#[from] sky_torch::TorchError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] sky_files::FileError),
     /// The tokenizer or the chat template.
     #[error("{0}")]
     Text(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -32,11 +32,18 @@
 mod blocks;
 mod config;
 mod error;
+mod export;
+mod files;
+mod gguf;
 mod math;
+mod quant;
+mod safetensors_dir;
 mod segments;
 
 pub use blocks::{BlockId, BlockSpec, ParamSpec, blocks};
 pub use config::{Config, Family, RopeScaling};
 pub use error::ModelError;
+pub use export::{SaveOptions, save_hf};
+pub use files::ModelFiles;
 pub use math::{HeadGrads, IGNORED, embed, head_backward, head_logits, head_loss, layer, rms_norm};
 pub use segments::Segments;

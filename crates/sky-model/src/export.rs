@@ -1,0 +1,222 @@
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+use sky_data::{ChatTemplate, Tokenizer};
+use sky_files::{write_atomic, write_bytes, write_json};
+use tch::{Kind, Tensor};
+
+use crate::{BlockSpec, Config, ModelError, ParamSpec, blocks, files::text_error};
+
+/// How [`save_hf`] writes weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaveOptions {
+    /// Kind of the weights on disk: `BFloat16`, `Half`, `Float` or `Double`.
+    pub kind: Kind,
+    /// Weights are split over files of at most this many bytes; one tensor is never split.
+    pub shard_bytes: u64,
+}
+
+impl Default for SaveOptions {
+    /// bf16, 5 GB a file, as the hub's own tools write.
+    fn default() -> Self {
+        Self {
+            kind: Kind::BFloat16,
+            shard_bytes: 5_000_000_000,
+        }
+    }
+}
+
+/// Writes a Hugging Face folder that transformers loads: weights (with an index when there is more than one file), tokenizer
+/// and chat template when given, generation defaults, and `config.json` last.
+///
+/// `tensor` is asked for each parameter in turn, so the whole model need never be in memory. Each file is written whole or
+/// not at all.
+///
+/// # Errors
+/// When `tensor` fails, a shape is wrong, or a file cannot be written.
+pub fn save_hf(
+    dir: &Path,
+    config: &Config,
+    text: Option<(&Tokenizer, &ChatTemplate)>,
+    options: SaveOptions,
+    tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
+) -> Result<(), ModelError> {
+    let (dtype, width) = match options.kind {
+        Kind::BFloat16 => ("BF16", 2),
+        Kind::Half => ("F16", 2),
+        Kind::Float => ("F32", 4),
+        Kind::Double => ("F64", 8),
+        other => {
+            return Err(ModelError::Config(format!(
+                "weights cannot be saved as {other:?}"
+            )));
+        }
+    };
+    let shards = shards(&blocks(config), width, options.shard_bytes);
+    let count = shards.len();
+    let name = |i: usize| match count {
+        1 => "model.safetensors".to_owned(),
+        _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
+    };
+    for (i, params) in shards.iter().enumerate() {
+        write_shard(
+            &dir.join(name(i)),
+            params,
+            dtype,
+            width,
+            options.kind,
+            tensor,
+        )?;
+    }
+    if count > 1 {
+        let map: BTreeMap<&str, String> = shards
+            .iter()
+            .enumerate()
+            .flat_map(|(i, params)| params.iter().map(move |p| (p.name.as_str(), i)))
+            .map(|(param, i)| (param, name(i)))
+            .collect();
+        let total: u64 = shards
+            .iter()
+            .flatten()
+            .map(|p| p.numel().unsigned_abs() * width)
+            .sum();
+        let index = json!({"metadata": {"total_size": total}, "weight_map": map});
+        write_json(&dir.join("model.safetensors.index.json"), &index).map_err(file_error)?;
+    }
+    if let Some((tokenizer, template)) = text {
+        write_text(dir, config, tokenizer, template)?;
+    }
+    let generation = json!({
+        "bos_token_id": config.bos_token_id,
+        "eos_token_id": config.eos_token_ids,
+        "pad_token_id": config.pad_token_id,
+    });
+    write_json(&dir.join("generation_config.json"), &generation).map_err(file_error)?;
+    let mut description = config.to_json();
+    description["torch_dtype"] = Value::from(match options.kind {
+        Kind::Half => "float16",
+        Kind::Float => "float32",
+        Kind::Double => "float64",
+        _ => "bfloat16",
+    });
+    write_json(&dir.join("config.json"), &description).map_err(file_error)
+}
+
+fn write_text(
+    dir: &Path,
+    config: &Config,
+    tokenizer: &Tokenizer,
+    template: &ChatTemplate,
+) -> Result<(), ModelError> {
+    let json = tokenizer.to_json().map_err(text_error)?;
+    write_bytes(&dir.join("tokenizer.json"), json.as_bytes()).map_err(file_error)?;
+    let some = |text: &str| {
+        if text.is_empty() {
+            Value::Null
+        } else {
+            Value::from(text)
+        }
+    };
+    let settings = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": some(template.bos_token()),
+        "eos_token": some(template.eos_token()),
+        "pad_token": config.pad_token_id.and_then(|id| tokenizer.id_to_token(id)),
+        "chat_template": template.source(),
+        "model_max_length": config.max_positions,
+        "clean_up_tokenization_spaces": false,
+    });
+    write_json(&dir.join("tokenizer_config.json"), &settings).map_err(file_error)
+}
+
+fn shards(specs: &[BlockSpec], width: u64, limit: u64) -> Vec<Vec<ParamSpec>> {
+    let mut shards = vec![Vec::new()];
+    let mut bytes = 0;
+    for param in specs.iter().flat_map(|b| &b.params) {
+        let size = param.numel().unsigned_abs() * width;
+        if bytes + size > limit && bytes > 0 {
+            shards.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(shard) = shards.last_mut() {
+            shard.push(param.clone());
+        }
+    }
+    shards
+}
+
+fn write_shard(
+    path: &Path,
+    params: &[ParamSpec],
+    dtype: &str,
+    width: u64,
+    kind: Kind,
+    tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
+) -> Result<(), ModelError> {
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".into(), json!({"format": "pt"}));
+    let mut end = 0;
+    for param in params {
+        let begin = end;
+        end += param.numel().unsigned_abs() * width;
+        header.insert(
+            param.name.clone(),
+            json!({"dtype": dtype, "shape": param.shape, "data_offsets": [begin, end]}),
+        );
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    // The writer can only report I/O; what the tensors' source says comes back beside it.
+    let mut failed = None;
+    let written = write_atomic(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for param in params {
+            match tensor(param).and_then(|t| bytes_of(param, &t, kind, width)) {
+                Ok(bytes) => file.write_all(&bytes)?,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(io::Error::other("a tensor could not be had"));
+                }
+            }
+        }
+        Ok(())
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => written.map_err(file_error),
+    }
+}
+
+fn bytes_of(
+    param: &ParamSpec,
+    tensor: &Tensor,
+    kind: Kind,
+    width: u64,
+) -> Result<Vec<u8>, ModelError> {
+    if tensor.size() != param.shape {
+        return Err(ModelError::Shape {
+            name: param.name.clone(),
+            expected: param.shape.clone(),
+            found: tensor.size(),
+        });
+    }
+    let tensor = tensor
+        .detach()
+        .f_to_device(tch::Device::Cpu)?
+        .f_to_kind(kind)?
+        .f_contiguous()?;
+    let numel = tensor.numel();
+    let mut bytes = vec![0; numel * width as usize];
+    tensor.f_copy_data_u8(&mut bytes, numel)?;
+    Ok(bytes)
+}
+
+fn file_error(error: sky_files::FileError) -> ModelError {
+    ModelError::Write(error)
+}
