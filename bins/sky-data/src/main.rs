@@ -1,1 +1,69 @@
-fn main() {}
+//! The `sky-data` program: problems in, training data out.
+
+mod convert;
+mod overlap;
+mod problems;
+mod select;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Problems in, training data out.
+///
+/// `problems` and `select` are stages of a recipe's run; `convert` and `overlap` work on single files.
+#[derive(Parser)]
+#[command(name = "sky-data", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sky-data problems --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      generate the recipe's problems into runs/tiny-cpu/problems/
+  sky-data convert --from gsm8k train.jsonl --out problems.jsonl
+      turn a public data set into our problems.jsonl
+  sky-data overlap problems.jsonl --with aime24.jsonl --words 13
+      list problems that share 13 words in a row with an evaluation set
+  sky-data select --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      turn the right samples into runs/tiny-cpu/selected/sharegpt.json and its card";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stage: gather the recipe's problems, to sample and to keep apart.
+    Problems(sky_cli::StageArgs),
+    /// Stage: choose the right samples and write training rows, their provenance and a dataset card.
+    Select(sky_cli::StageArgs),
+    /// Turn rows of a public data set into problems.
+    Convert(convert::Args),
+    /// List problems that share a run of words with an evaluation set.
+    Overlap(overlap::Args),
+}
+
+fn main() -> ExitCode {
+    sky_cli::main(|| match Args::parse().command {
+        Command::Problems(args) => problems::run(&args),
+        Command::Select(args) => select::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Overlap(args) => overlap::run(&args),
+    })
+}
+
+/// A library's complaint about a setting becomes one about the recipe's line; what is missing is the user's to mend.
+fn explain(recipe: &sky_cli::Recipe, section: &str, error: sky_data::DataError) -> anyhow::Error {
+    match error {
+        sky_data::DataError::Setting { key, reason } => {
+            recipe.complain(section, key, &reason).into()
+        }
+        sky_data::DataError::File(error) => error.into(),
+        error @ sky_data::DataError::Exhausted { .. } => recipe
+            .complain(section, "max_operand", &error.to_string())
+            .into(),
+        error @ (sky_data::DataError::Missing { .. } | sky_data::DataError::Mismatch { .. }) => {
+            sky_cli::Invalid(error.to_string()).into()
+        }
+        error => error.into(),
+    }
+}

@@ -70,9 +70,8 @@ impl PackedRow {
     fn push(&mut self, member: usize, seq: &TokenSeq) {
         self.ids.extend_from_slice(&seq.ids);
         // A caller's mask of another length would shift every later member's: what is missing does not count.
-        self.target.extend(
-            (0..seq.ids.len()).map(|at| seq.target.get(at).copied().unwrap_or(false)),
-        );
+        self.target
+            .extend((0..seq.ids.len()).map(|at| seq.target.get(at).copied().unwrap_or(false)));
         self.lengths.push(seq.ids.len());
         self.members.push(member);
     }

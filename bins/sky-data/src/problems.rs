@@ -1,0 +1,120 @@
+use std::path::{Path, PathBuf};
+
+use sky_cli::{Plan, Recipe, StageArgs, Work, layout, sky_home};
+use sky_data::{Places, ProblemsConfig, gather, generate};
+use sky_files::{Counts, write_jsonl};
+
+use crate::explain;
+
+pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
+    let recipe = args.load()?;
+    let config: ProblemsConfig = recipe.section("problems")?;
+    config
+        .check()
+        .map_err(|error| explain(&recipe, "problems", error))?;
+    let places = Places { home: sky_home() };
+    let needs = places.needs(&config);
+    let plan = if args.dry_run {
+        plan(&recipe, &config, &needs)?
+    } else {
+        Plan::default()
+    };
+    let inputs = needs
+        .iter()
+        .map(|(path, _)| std::path::absolute(path))
+        .collect::<std::io::Result<Vec<PathBuf>>>()?;
+    if !args.dry_run {
+        // Before the inputs are hashed, so that the message says how to get the file.
+        if let Some((path, get)) = needs.iter().find(|(path, _)| !path.exists()) {
+            let error = sky_data::DataError::Missing {
+                path: path.clone(),
+                get: get.clone(),
+            };
+            return Err(explain(&recipe, "problems", error));
+        }
+    }
+    let work = Work {
+        name: "problems",
+        inputs,
+        config: serde_json::json!({ "problems": config }),
+        plan,
+    };
+    args.run(&recipe, work, |dir| {
+        let problems = gather(&config, recipe.seed, &places)
+            .map_err(|error| explain(&recipe, "problems", error))?;
+        write_jsonl(
+            &dir.file(file_name(layout::TRAIN_PROBLEMS)),
+            &problems.train,
+        )?;
+        write_jsonl(
+            &dir.file(file_name(layout::HELDOUT_PROBLEMS)),
+            &problems.heldout,
+        )?;
+        let dropped: usize = problems.dropped.values().sum();
+        let all = problems.train.len() + problems.heldout.len();
+        let mut counts = Counts::new((all + dropped) as u64, all as u64)
+            .with("train", problems.train.len())
+            .with("heldout", problems.heldout.len());
+        for (reason, count) in problems.dropped {
+            counts = counts.with(&format!("dropped_{reason}"), count);
+        }
+        let outputs = [layout::TRAIN_PROBLEMS, layout::HELDOUT_PROBLEMS];
+        Ok((
+            outputs.map(|path| file_name(path).to_owned()).to_vec(),
+            Vec::new(),
+            counts,
+        ))
+    })
+}
+
+/// Says what would be gathered. A file that is not here is no mistake of the recipe's; the plan says how to get it.
+fn plan(
+    recipe: &Recipe,
+    config: &ProblemsConfig,
+    needs: &[(PathBuf, String)],
+) -> anyhow::Result<Plan> {
+    // Cheap, and finds a family that cannot give as many problems as are asked for.
+    generate(config, recipe.seed).map_err(|error| explain(recipe, "problems", error))?;
+    let mut parts = Vec::new();
+    if config.train + config.heldout > 0 {
+        parts.push(format!(
+            "generate {} + {} held out of {} families",
+            config.train,
+            config.heldout,
+            config.families.len()
+        ));
+    }
+    if config.human_eval > 0 {
+        parts.push(format!("{} of HumanEval", config.human_eval));
+    }
+    for file in &config.files {
+        let take = file
+            .take
+            .map_or_else(|| "all".to_owned(), |take| take.to_string());
+        parts.push(format!("{take} of {}", file.path.display()));
+    }
+    for (path, get) in needs.iter().filter(|(path, _)| !path.exists()) {
+        let how = if get.is_empty() {
+            "see `sky-data convert --help`"
+        } else {
+            get
+        };
+        parts.push(format!("NOT HERE YET: {}: {how}", short(path)));
+    }
+    Ok(Plan {
+        what: parts.join("; "),
+        seconds: config.files.is_empty().then_some(1.0),
+    })
+}
+
+fn short(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The part of a layout path inside its stage's folder.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}

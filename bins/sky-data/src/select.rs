@@ -1,0 +1,81 @@
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+use sky_cli::{Plan, StageArgs, Work, layout};
+use sky_data::{CardFacts, SelectConfig, SelectInput, card, select, write_sharegpt};
+use sky_files::{Counts, hash_file, read_jsonl, write_bytes, write_jsonl};
+use sky_types::Prompt;
+
+use crate::{explain, problems::file_name};
+
+pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
+    let recipe = args.load()?;
+    let config: SelectConfig = recipe.section("select")?;
+    config
+        .check()
+        .map_err(|error| explain(&recipe, "select", error))?;
+    let prompt: Prompt = recipe.section("prompt")?;
+    let work = Work {
+        name: "select",
+        inputs: [
+            layout::TRAIN_PROBLEMS,
+            layout::HELDOUT_PROBLEMS,
+            layout::REWRITTEN,
+            layout::VERDICTS,
+        ]
+        .map(PathBuf::from)
+        .to_vec(),
+        config: serde_json::json!({ "select": config, "prompt": prompt, "name": recipe.name }),
+        plan: Plan {
+            what: format!(
+                "right samples, at most {} a problem, into ShareGPT rows with a card",
+                config.per_problem
+            ),
+            seconds: Some(1.0),
+        },
+    };
+    args.run(&recipe, work, |dir| {
+        let problems = rows(args, layout::TRAIN_PROBLEMS)?;
+        let heldout = rows(args, layout::HELDOUT_PROBLEMS)?;
+        let samples = rows(args, layout::REWRITTEN)?;
+        let verdicts = rows(args, layout::VERDICTS)?;
+        let input = SelectInput {
+            problems: &problems,
+            heldout: &heldout,
+            samples: &samples,
+            verdicts: &verdicts,
+            prompt: &prompt,
+        };
+        let selection =
+            select(input, &config, recipe.seed).map_err(|e| explain(&recipe, "select", e))?;
+        let sharegpt = dir.file(file_name(layout::SHAREGPT));
+        write_sharegpt(&sharegpt, &selection.rows)?;
+        write_jsonl(&dir.file(file_name(layout::SELECTED)), &selection.selected)?;
+        let facts = CardFacts {
+            name: recipe.name.clone(),
+            seed: recipe.seed,
+            hash: Some(hash_file(&sharegpt)?),
+            licences: Vec::new(),
+        };
+        let text = card(&selection, &facts);
+        write_bytes(&dir.file(file_name(layout::CARD)), text.as_bytes())?;
+
+        let funnel = &selection.funnel;
+        let mut counts = Counts::new(funnel.samples as u64, selection.rows.len() as u64)
+            .with("problems", funnel.problems)
+            .with("solved", funnel.solved);
+        for (reason, count) in &funnel.dropped {
+            counts = counts.with(reason, *count);
+        }
+        let outputs = [layout::SHAREGPT, layout::SELECTED, layout::CARD];
+        Ok((
+            outputs.map(|path| file_name(path).to_owned()).to_vec(),
+            Vec::new(),
+            counts,
+        ))
+    })
+}
+
+fn rows<T: DeserializeOwned>(args: &StageArgs, path: &str) -> sky_files::Result<Vec<T>> {
+    read_jsonl(&args.path(path))?.collect()
+}

@@ -1,0 +1,55 @@
+use std::path::PathBuf;
+
+use sky_files::FileError;
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, DataError>;
+
+/// What goes wrong between a source and the training data.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file could not be read or written, or a row does not have its form.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A family has fewer different problems than were asked of it.
+    #[error(
+        "family `{family}` has no {wanted} different {side} problems with max_operand = {max_operand} (found {found}): raise max_operand, ask for fewer, or add families"
+    )]
+    Exhausted {
+        /// The family's name.
+        family: &'static str,
+        /// `train` or `held-out`.
+        side: &'static str,
+        /// How many were asked for.
+        wanted: usize,
+        /// How many were found.
+        found: usize,
+        /// The operands' bound.
+        max_operand: u32,
+    },
+    /// A setting that no run can follow.
+    #[error("{key}: {reason}")]
+    Setting {
+        /// The key of its section.
+        key: &'static str,
+        /// What is wrong and what would do.
+        reason: String,
+    },
+    /// Files that belong together do not.
+    #[error("{what}: {reason}")]
+    Mismatch {
+        /// The row at fault: `sample p-1 #2`.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A source file is not here.
+    #[error("{} is not here{}", path.display(), if get.is_empty() { String::new() } else { format!(": {get}") })]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// How to get it.
+        get: String,
+    },
+}

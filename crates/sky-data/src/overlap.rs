@@ -1,0 +1,173 @@
+use std::collections::{HashMap, HashSet};
+
+use crate::text::words;
+
+/// Finds texts that share a long run of words with an evaluation set.
+///
+/// Brown et al. (2020), appendix C, use 13 words. Texts shorter than that count only when all of their words are the same.
+///
+/// ```
+/// let exam = ["A farmer walks 7 miles to the market and then 5 miles more to the mill before noon."];
+/// let index = sky_data::Contamination::new(13, exam);
+/// assert!(index.find("Easy: a farmer walks 7 miles to the market, and then 5 miles more to the mill!").is_some());
+/// assert!(index.find("A farmer walks 8 miles to the market and then 5 miles more to the mill.").is_none());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Contamination {
+    size: usize,
+    ngrams: HashSet<String>,
+    short: HashSet<String>,
+}
+
+impl Contamination {
+    /// An index of an evaluation set's texts by runs of `size` words (at least 1).
+    pub fn new<T: AsRef<str>>(size: usize, texts: impl IntoIterator<Item = T>) -> Self {
+        let size = size.max(1);
+        let (mut ngrams, mut short) = (HashSet::new(), HashSet::new());
+        for text in texts {
+            let words = words(text.as_ref());
+            if words.len() < size {
+                short.insert(words.join(" "));
+            }
+            ngrams.extend(words.windows(size).map(|run| run.join(" ")));
+        }
+        Self {
+            size,
+            ngrams,
+            short,
+        }
+    }
+
+    /// The first run of words that a text shares with the evaluation set.
+    pub fn find(&self, text: &str) -> Option<String> {
+        let words = words(text);
+        if words.len() < self.size {
+            let whole = words.join(" ");
+            return self.short.contains(&whole).then_some(whole);
+        }
+        words
+            .windows(self.size)
+            .map(|run| run.join(" "))
+            .find(|run| self.ngrams.contains(run))
+    }
+}
+
+/// For each text, the earlier text that it nearly repeats: the first kept one whose set of three-word runs has a Jaccard
+/// similarity of at least `threshold` with its own. Exact, not sketched; the same at any thread count.
+///
+/// Runs are indexed rarest first, and of each text only so many as a match at this threshold cannot all miss (Bayardo, Ma and
+/// Srikant, 2007), so common phrases cost nothing.
+pub fn near_duplicates<T: AsRef<str>>(
+    texts: impl IntoIterator<Item = T>,
+    threshold: f64,
+) -> Vec<Option<usize>> {
+    let threshold = threshold.clamp(f64::MIN_POSITIVE, 1.0);
+    let sets = shingle_sets(texts);
+    let mut index: HashMap<u32, Vec<usize>> = HashMap::new();
+    let mut repeats = Vec::with_capacity(sets.len());
+    for (at, set) in sets.iter().enumerate() {
+        let needed = (threshold * set.len() as f64).ceil() as usize;
+        let prefix = &set[..(set.len() + 1).saturating_sub(needed.max(1)).min(set.len())];
+        let candidates: HashSet<usize> = prefix
+            .iter()
+            .filter_map(|shingle| index.get(shingle))
+            .flatten()
+            .copied()
+            .collect();
+        let earlier = candidates
+            .into_iter()
+            .filter(|&other| jaccard(&sets[other], set) >= threshold)
+            .min();
+        if earlier.is_none() {
+            for &shingle in prefix {
+                index.entry(shingle).or_default().push(at);
+            }
+        }
+        repeats.push(earlier);
+    }
+    repeats
+}
+
+/// Each text's three-word runs as numbers, rare ones first; texts of fewer words are one run.
+fn shingle_sets<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<Vec<u32>> {
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let mut counts: Vec<u32> = Vec::new();
+    let mut sets: Vec<Vec<u32>> = Vec::new();
+    for text in texts {
+        let words = words(text.as_ref());
+        let runs: HashSet<String> = if words.len() < 3 {
+            HashSet::from([words.join(" ")])
+        } else {
+            words.windows(3).map(|run| run.join(" ")).collect()
+        };
+        let set = runs
+            .into_iter()
+            .map(|run| {
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(run).or_insert(next);
+                if number == next {
+                    counts.push(0);
+                }
+                counts[number as usize] += 1;
+                number
+            })
+            .collect();
+        sets.push(set);
+    }
+    for set in &mut sets {
+        // The order among equals may differ from run to run, which changes the candidates and never the answer.
+        set.sort_unstable_by_key(|&shingle| (counts[shingle as usize], shingle));
+    }
+    sets
+}
+
+fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+    let (small, large) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let large: HashSet<u32> = large.iter().copied().collect();
+    let shared = small.iter().filter(|s| large.contains(s)).count();
+    shared as f64 / (small.len() + large.len() - shared).max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Draw;
+
+    #[test]
+    fn a_short_text_must_match_whole() {
+        let index = Contamination::new(13, ["What is 3 + 5?"]);
+        assert!(index.find("what is 3+5").is_some());
+        assert!(index.find("What is 3 + 5 + 1?").is_none());
+        assert!(index.find("").is_none());
+    }
+
+    #[test]
+    fn the_index_finds_exactly_what_comparing_all_pairs_finds() {
+        let mut draw = Draw::new(7);
+        let vocabulary = ["the", "red", "fox", "has", "two", "eggs", "in", "a", "box"];
+        let mut texts: Vec<String> = Vec::new();
+        for _ in 0..150 {
+            let mut text: Vec<&str> = match texts.len() {
+                len if len > 0 && draw.below(2) == 0 => {
+                    texts[draw.below(len as u64) as usize].split(' ').collect()
+                }
+                _ => (0..12).map(|_| *draw.pick(&vocabulary)).collect(),
+            };
+            let at = draw.below(text.len() as u64) as usize;
+            text[at] = draw.pick(&vocabulary);
+            texts.push(text.join(" "));
+        }
+        for threshold in [0.3, 0.5, 0.8, 1.0] {
+            let sets = shingle_sets(&texts);
+            let mut expected: Vec<Option<usize>> = Vec::new();
+            for at in 0..texts.len() {
+                let found = (0..at).find(|&other| {
+                    expected[other].is_none() && jaccard(&sets[other], &sets[at]) >= threshold
+                });
+                expected.push(found);
+            }
+            assert!(expected.iter().any(Option::is_some) && expected.iter().any(Option::is_none));
+            assert_eq!(near_duplicates(&texts, threshold), expected);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
+};
+
+use serde::{Deserialize, Serialize};
+use sky_types::{
+    Conversation, FinishReason, Problem, Prompt, Sample, Verdict, VerdictRecord, Version,
+    derive_seed,
+};
+
+use crate::{Contamination, DataError, Result, near_duplicates, text::normalise};
+
+/// The recipe's `[select]`: which right samples become training rows. The defaults follow Sky-T1, which drew one sample a
+/// problem and kept it when it was right, but drop what its released file had: repeated rows and evaluation problems.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SelectConfig {
+    /// Most rows of one problem.
+    pub per_problem: usize,
+    /// Most rows of a source; sources not named are not limited.
+    pub quotas: BTreeMap<String, usize>,
+    /// Drop problems that share a run of so many words with a held-out problem; 0 drops only those with the same wording.
+    pub decontaminate: usize,
+    /// Drop problems whose three-word runs overlap an earlier one's by at least this Jaccard similarity; 0 is off.
+    pub near_duplicate: f64,
+}
+
+impl Default for SelectConfig {
+    fn default() -> Self {
+        Self {
+            per_problem: 1,
+            quotas: BTreeMap::new(),
+            decontaminate: 13,
+            near_duplicate: 0.0,
+        }
+    }
+}
+
+impl SelectConfig {
+    /// Checks what the types cannot.
+    ///
+    /// # Errors
+    /// [`DataError::Setting`] with the key at fault.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |key, reason: &str| {
+            Err(DataError::Setting {
+                key,
+                reason: reason.into(),
+            })
+        };
+        if self.per_problem == 0 {
+            return wrong("per_problem", "must be above 0");
+        }
+        if !(0.0..=1.0).contains(&self.near_duplicate) {
+            return wrong("near_duplicate", "must lie between 0 (off) and 1");
+        }
+        Ok(())
+    }
+}
+
+/// One line of `selected.jsonl`: where the training row with the same number comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selected {
+    /// Format version, 1.
+    #[serde(default)]
+    pub v: Version<1>,
+    /// 0-based row of `sharegpt.json`.
+    pub row: u64,
+    /// The problem's `id`.
+    pub problem_id: String,
+    /// The sample's `index`.
+    pub index: u32,
+    /// The problem's `source`.
+    pub source: String,
+    /// The model that wrote the sample.
+    pub model: String,
+    /// The seed it was drawn with.
+    pub seed: u64,
+    /// Its length in tokens, as drawn.
+    pub completion_tokens: u32,
+}
+
+/// What became of every problem and sample.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Funnel {
+    /// Problems read.
+    pub problems: usize,
+    /// Problems with at least one right sample.
+    pub solved: usize,
+    /// Samples read.
+    pub samples: usize,
+    /// Samples by verdict.
+    pub verdicts: BTreeMap<Verdict, usize>,
+    /// Right samples left out, by reason: `unfinished`, `repeated_reply`, `over_per_problem`, `contaminated`,
+    /// `repeated_problem`, `near_duplicate`, `over_quota`.
+    pub dropped: BTreeMap<&'static str, usize>,
+    /// Per source: problems, right samples, rows.
+    pub sources: BTreeMap<String, SourceCounts>,
+}
+
+/// One source's part of a [`Funnel`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounts {
+    /// Problems read.
+    pub problems: usize,
+    /// Right samples.
+    pub correct: usize,
+    /// Training rows.
+    pub rows: usize,
+}
+
+/// Training rows, where each comes from, and the counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// The rows, in the order of the problems, then of the samples.
+    pub rows: Vec<Conversation>,
+    /// One entry a row.
+    pub selected: Vec<Selected>,
+    /// The counts.
+    pub funnel: Funnel,
+}
+
+/// What selection reads.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectInput<'a> {
+    /// The problems sampled.
+    pub problems: &'a [Problem],
+    /// The problems kept apart, which no row may repeat.
+    pub heldout: &'a [Problem],
+    /// The samples, rewritten.
+    pub samples: &'a [Sample],
+    /// One verdict a sample.
+    pub verdicts: &'a [VerdictRecord],
+    /// How a problem is put to the student: without worked examples.
+    pub prompt: &'a Prompt,
+}
+
+/// Chooses the training rows: right and finished replies, at most `per_problem` different ones of a problem, drawn by the
+/// seed; no problem twice, none that is held out; at most its quota of a source.
+///
+/// Each choice ranks by a hash of seed, problem and index, so neither the order of the files nor other problems sway it.
+///
+/// # Errors
+/// When a setting is impossible, or samples, verdicts and problems do not fit together.
+pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Result<Selection> {
+    config.check()?;
+    let mut funnel = Funnel {
+        problems: input.problems.len(),
+        samples: input.samples.len(),
+        ..Funnel::default()
+    };
+    for problem in input.problems {
+        let counts = funnel.sources.entry(problem.source.clone()).or_default();
+        counts.problems += 1;
+    }
+    let right = right_samples(&input, &mut funnel)?;
+    let mut chosen = one_problems_rows(&right, config.per_problem, seed, &mut funnel);
+    drop_problems(&mut chosen, &input, config, &mut funnel);
+    keep_quotas(&mut chosen, &config.quotas, seed, &mut funnel);
+
+    let mut selection = Selection::default();
+    for (problem, samples) in chosen {
+        for sample in samples {
+            let row = selection.rows.len() as u64;
+            selection.rows.push(Conversation::exchange(
+                &input.prompt.system,
+                input.prompt.user(problem),
+                &sample.text,
+            ));
+            selection.selected.push(Selected {
+                v: Version,
+                row,
+                problem_id: problem.id.clone(),
+                index: sample.index,
+                source: problem.source.clone(),
+                model: sample.model.clone(),
+                seed: sample.seed,
+                completion_tokens: sample.completion_tokens,
+            });
+            let counts = funnel.sources.entry(problem.source.clone()).or_default();
+            counts.rows += 1;
+        }
+    }
+    selection.funnel = funnel;
+    Ok(selection)
+}
+
+type Chosen<'a> = Vec<(&'a Problem, Vec<&'a Sample>)>;
+
+/// The right samples of each problem by index, in the order of the problems.
+fn right_samples<'a>(input: &SelectInput<'a>, funnel: &mut Funnel) -> Result<Chosen<'a>> {
+    let mismatch = |id: &str, index: u32, reason: &str| {
+        Err(DataError::Mismatch {
+            what: format!("sample {id} #{index}"),
+            reason: reason.into(),
+        })
+    };
+    let mut places = HashMap::new();
+    let mut right: Chosen<'a> = Vec::new();
+    for (at, problem) in input.problems.iter().enumerate() {
+        if places.insert(problem.id.as_str(), at).is_some() {
+            return Err(DataError::Mismatch {
+                what: format!("problem {}", problem.id),
+                reason: "two problems have this id".into(),
+            });
+        }
+        right.push((problem, Vec::new()));
+    }
+    let mut verdicts = HashMap::new();
+    for record in input.verdicts {
+        let key = (record.problem_id.as_str(), record.index);
+        if verdicts.insert(key, record.verdict).is_some() {
+            return mismatch(key.0, key.1, "has two verdicts");
+        }
+    }
+    let mut seen = HashSet::new();
+    for sample in input.samples {
+        let key = (sample.problem_id.as_str(), sample.index);
+        let Some(&place) = places.get(key.0) else {
+            return mismatch(key.0, key.1, "its problem is not among the problems");
+        };
+        let Some(&verdict) = verdicts.get(&key) else {
+            return mismatch(key.0, key.1, "has no verdict; run `sky-verify verify`");
+        };
+        if !seen.insert(key) {
+            return mismatch(key.0, key.1, "is there twice");
+        }
+        bump(&mut funnel.verdicts, verdict);
+        if verdict.is_correct() {
+            right[place].1.push(sample);
+            let source = &right[place].0.source;
+            funnel.sources.entry(source.clone()).or_default().correct += 1;
+        }
+    }
+    for (_, samples) in &mut right {
+        samples.sort_by_key(|sample| sample.index);
+    }
+    funnel.solved = right.iter().filter(|(_, s)| !s.is_empty()).count();
+    Ok(right)
+}
+
+/// At most `most` finished replies of each problem, no two with the same words.
+fn one_problems_rows<'a>(
+    right: &Chosen<'a>,
+    most: usize,
+    seed: u64,
+    funnel: &mut Funnel,
+) -> Chosen<'a> {
+    let mut chosen = Vec::new();
+    for (problem, samples) in right {
+        let mut wordings = HashSet::new();
+        let mut different: Vec<&Sample> = Vec::new();
+        for sample in samples {
+            if sample.finish_reason != FinishReason::Stop {
+                bump(&mut funnel.dropped, "unfinished");
+            } else if wordings.insert(normalise(&sample.text)) {
+                different.push(sample);
+            } else {
+                bump(&mut funnel.dropped, "repeated_reply");
+            }
+        }
+        let label = format!("select/{}", problem.id);
+        different.sort_by_key(|s| (derive_seed(seed, &label, u64::from(s.index)), s.index));
+        for _ in most..different.len() {
+            bump(&mut funnel.dropped, "over_per_problem");
+        }
+        different.truncate(most);
+        different.sort_by_key(|sample| sample.index);
+        if !different.is_empty() {
+            chosen.push((*problem, different));
+        }
+    }
+    chosen
+}
+
+/// Drops problems that are held out or that repeat an earlier one.
+fn drop_problems(
+    chosen: &mut Chosen<'_>,
+    input: &SelectInput<'_>,
+    config: &SelectConfig,
+    funnel: &mut Funnel,
+) {
+    // A run longer than any text leaves the comparison of whole texts.
+    let size = if config.decontaminate == 0 {
+        usize::MAX
+    } else {
+        config.decontaminate
+    };
+    let heldout = Contamination::new(size, input.heldout.iter().map(|p| &p.prompt));
+    let mut wordings = HashSet::new();
+    chosen.retain(|(problem, samples)| {
+        let reason = if heldout.find(&problem.prompt).is_some() {
+            "contaminated"
+        } else if !wordings.insert(normalise(&problem.prompt)) {
+            "repeated_problem"
+        } else {
+            return true;
+        };
+        *funnel.dropped.entry(reason).or_default() += samples.len();
+        false
+    });
+    if config.near_duplicate > 0.0 {
+        let prompts = chosen.iter().map(|(problem, _)| &problem.prompt);
+        let mut repeats = near_duplicates(prompts, config.near_duplicate).into_iter();
+        chosen.retain(|(_, samples)| {
+            let keep = repeats.next().flatten().is_none();
+            if !keep {
+                *funnel.dropped.entry("near_duplicate").or_default() += samples.len();
+            }
+            keep
+        });
+    }
+}
+
+/// Keeps of each source with a quota the rows of lowest rank; a problem's rows have ranks of their own, so that a quota
+/// thins all problems alike.
+fn keep_quotas(
+    chosen: &mut Chosen<'_>,
+    quotas: &BTreeMap<String, usize>,
+    seed: u64,
+    funnel: &mut Funnel,
+) {
+    for (source, &quota) in quotas {
+        let rank = |problem: &Problem, sample: &Sample| {
+            let label = format!("quota/{}", problem.id);
+            (
+                derive_seed(seed, &label, u64::from(sample.index)),
+                problem.id.clone(),
+                sample.index,
+            )
+        };
+        let mut ranks: Vec<_> = chosen
+            .iter()
+            .filter(|(problem, _)| problem.source == *source)
+            .flat_map(|(problem, samples)| samples.iter().map(|s| rank(problem, s)))
+            .collect();
+        ranks.sort_unstable();
+        let Some(limit) = ranks.get(quota).cloned() else {
+            continue;
+        };
+        *funnel.dropped.entry("over_quota").or_default() += ranks.len() - quota;
+        for (problem, samples) in chosen.iter_mut().filter(|(p, _)| p.source == *source) {
+            samples.retain(|sample| rank(problem, sample) < limit);
+        }
+    }
+    chosen.retain(|(_, samples)| !samples.is_empty());
+}
+
+fn bump<K: Ord + Eq + Hash>(counts: &mut BTreeMap<K, usize>, key: K) {
+    *counts.entry(key).or_default() += 1;
+}

@@ -1,0 +1,112 @@
+use serde_json::{Map, Value};
+use sky_types::{Answer, Domain, Problem, Program, Tests};
+
+use super::{Converted, Refusal, keep, text};
+
+/// Per-test limit of APPS and TACO in Sky-T1's evaluation, in seconds.
+const TEST_SECONDS: f64 = 4.0;
+
+/// HumanEval: the signature and docstring to complete, and a test that calls `check`.
+pub(super) fn human_eval(row: &Map<String, Value>) -> Converted {
+    let prefix = text(row, "prompt")?;
+    let id = text(row, "task_id")?.replace("HumanEval", "humaneval");
+    let prompt = format!(
+        "Complete the body of this Python function and give the whole function.\n\n```python\n{}\n```",
+        prefix.trim()
+    );
+    let answer = Answer::Program(Program {
+        test: text(row, "test")?.to_owned(),
+        entry_point: Some(text(row, "entry_point")?.to_owned()),
+        prefix: Some(prefix.to_owned()),
+        timeout_s: None,
+    });
+    Ok(Problem::new(id, "humaneval", Domain::Code, prompt, answer))
+}
+
+/// MBPP: assertions; the set-up code runs after the program and before them.
+pub(super) fn mbpp(row: &Map<String, Value>) -> Converted {
+    let tests = row
+        .get("test_list")
+        .and_then(Value::as_array)
+        .ok_or_else(|| Refusal::Form("no list `test_list`".into()))?;
+    let tests: Vec<&str> = tests.iter().filter_map(Value::as_str).collect();
+    if tests.is_empty() {
+        return Err(Refusal::Skip("no tests".into()));
+    }
+    let number = row
+        .get("task_id")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| Refusal::Form("no number `task_id`".into()))?;
+    let prompt = format!(
+        "{}\n\nThe code has to pass these tests:\n\n```python\n{}\n```",
+        text(row, "text")?.trim(),
+        tests.join("\n")
+    );
+    let setup = row
+        .get("test_setup_code")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .trim_end();
+    let test = if setup.is_empty() {
+        tests.join("\n")
+    } else {
+        format!("{setup}\n{}", tests.join("\n"))
+    };
+    let answer = Answer::Program(Program {
+        test,
+        entry_point: None,
+        prefix: None,
+        timeout_s: None,
+    });
+    let id = format!("mbpp/{number}");
+    Ok(Problem::new(id, "mbpp", Domain::Code, prompt, answer))
+}
+
+/// APPS and TACO: inputs and outputs, often as JSON inside a string; some rows have none.
+pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
+    let question = text(row, "question")?;
+    let tests = match row.get("input_output") {
+        Some(Value::String(json)) if json.trim().is_empty() => None,
+        Some(Value::String(json)) => serde_json::from_str(json)
+            .map_err(|error| Refusal::Skip(format!("`input_output` is not JSON: {error}")))?,
+        Some(Value::Null) | None => None,
+        Some(value) => Some(value.clone()),
+    };
+    let Some(tests) = tests else {
+        return Err(Refusal::Skip("no tests".into()));
+    };
+    let mut tests: Tests = serde_json::from_value(tests)
+        .map_err(|error| Refusal::Skip(format!("`input_output`: {error}")))?;
+    if tests.inputs.is_empty() || tests.inputs.len() != tests.outputs.len() {
+        return Err(Refusal::Skip(format!(
+            "{} inputs and {} outputs",
+            tests.inputs.len(),
+            tests.outputs.len()
+        )));
+    }
+    tests.timeout_s = tests.timeout_s.or(Some(TEST_SECONDS));
+    let starter = row
+        .get("starter_code")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .trim();
+    let how = match &tests.fn_name {
+        Some(name) => format!("Write the function `{name}`."),
+        None => "Read from standard input and print to standard output.".to_owned(),
+    };
+    let mut prompt = format!("{}\n\n{how}", question.trim());
+    if !starter.is_empty() {
+        prompt.push_str(&format!("\n\nBegin with:\n\n```python\n{starter}\n```"));
+    }
+    let id = match row.get("problem_id").or_else(|| row.get("id")) {
+        Some(Value::String(id)) => format!("{source}/{id}"),
+        Some(Value::Number(id)) => format!("{source}/{id}"),
+        _ => format!("{source}/{number}"),
+    };
+    let mut problem = Problem::new(id, source, Domain::Code, prompt, Answer::Tests(tests));
+    keep(&mut problem, row, &["difficulty", "url"]);
+    if let Some(Value::Object(metadata)) = row.get("metadata") {
+        keep(&mut problem, metadata, &["difficulty", "url"]);
+    }
+    Ok(problem)
+}
