@@ -1,1 +1,125 @@
-fn main() {}
+//! `cargo xtask`: set-up, the whole pipeline, every test, the benches. It starts the programs and links no sky crate.
+#![forbid(unsafe_code)]
+
+mod artifacts;
+mod bench;
+mod build;
+mod fetch;
+mod place;
+mod process;
+mod receipt;
+mod repro;
+mod setup;
+mod stages;
+mod test;
+
+use std::{ffi::OsString, fmt, path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::place::Place;
+
+/// Everything this workspace does beyond `cargo build`.
+///
+/// Two commands tell the whole story: `cargo xtask repro` runs the pipeline on a real model and prints what came of it;
+/// `cargo xtask test` runs every test. Both begin with `cargo xtask setup`, which keeps what they need in one cache folder
+/// (SKY_HOME, default `.sky`).
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch libtorch, the Python guest, the tiny model and HumanEval: 0.7 GB, pinned and checked by SHA-256.
+    Setup {
+        /// Only say what is there, reading every byte; exit code 1 when something is missing or damaged.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run a recipe from problems to report; stages that are done are skipped, a stage that was cut short goes on.
+    Repro(repro::Options),
+    /// Run every test of the workspace.
+    Test,
+    /// Run a bench of `benches/`, peers and all; without a name, list them.
+    Bench {
+        /// A folder of `benches/`.
+        name: Option<String>,
+        /// Handed to the bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Become a program that ends when its parent does.
+    #[command(hide = true)]
+    Tied {
+        parent: u32,
+        program: PathBuf,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// An end with an exit code of its own: 2 for what the user typed or wrote.
+#[derive(Debug)]
+struct Exit {
+    code: u8,
+    /// Nothing when a child has said it already.
+    message: Option<String>,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.as_deref().unwrap_or_default())
+    }
+}
+
+impl std::error::Error for Exit {}
+
+impl Exit {
+    fn user(message: impl Into<String>) -> anyhow::Error {
+        Self {
+            code: 2,
+            message: Some(message.into()),
+        }
+        .into()
+    }
+}
+
+fn main() -> ExitCode {
+    let Err(error) = run(Options::parse().command) else {
+        return ExitCode::SUCCESS;
+    };
+    let exit = error.downcast_ref::<Exit>();
+    if exit.is_none_or(|exit| exit.message.is_some()) {
+        eprintln!("error: {}", format!("{error:#}").replace('\n', " "));
+    }
+    ExitCode::from(exit.map_or(1, |exit| exit.code))
+}
+
+fn run(command: Command) -> Result<()> {
+    let place = Place::find()?;
+    match command {
+        Command::Setup { check: false } => setup::run(&place),
+        Command::Setup { check: true } => {
+            if setup::check(&place)? {
+                return Ok(());
+            }
+            Err(Exit {
+                code: 1,
+                message: None,
+            }
+            .into())
+        }
+        Command::Repro(options) => repro::run(&place, &options),
+        Command::Test => test::run(&place),
+        Command::Bench { name, arguments } => bench::run(&place, name.as_deref(), &arguments),
+        Command::Tied {
+            parent,
+            program,
+            arguments,
+        } => process::become_tied(parent, &program, &arguments),
+    }
+}

@@ -1,0 +1,158 @@
+//! Benches: `benches/NAME/bench.sh` or `bench.py`, peers in a venv of their own with pinned requirements.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Exit, fetch,
+    place::Place,
+    process::{self, Stop},
+    setup,
+    stages::nearest,
+};
+
+pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> Result<()> {
+    let folder = place.root.join("benches");
+    let names = list(&folder);
+    let Some(name) = name else {
+        for name in &names {
+            println!("{name:<12} {}", about(&folder.join(name)));
+        }
+        return Ok(());
+    };
+    if !names.iter().any(|known| known == name) {
+        return Err(Exit::user(format!(
+            "no bench `{name}`; {}",
+            nearest(name, names.into_iter())
+        )));
+    }
+    setup::run(place)?;
+    let folder = folder.join(name);
+    let driver = driver(&folder).context("the bench has just gone")?;
+    let python = match fs::read(folder.join("requirements.txt")) {
+        Ok(requirements) => venv(place, name, &requirements, &folder.join("requirements.txt"))?,
+        Err(_) => fetch::python()?,
+    };
+    let interpreter = if driver.extension().is_some_and(|end| end == "py") {
+        python.clone()
+    } else {
+        "bash".into()
+    };
+    let mut command = Command::new(interpreter);
+    command
+        .arg(&driver)
+        .args(arguments)
+        .current_dir(&place.root)
+        .env("SKY_HOME", &place.home)
+        .env("PYTHON", &python);
+    if let Some(bin) = python.parent() {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(
+            [bin.to_path_buf()]
+                .into_iter()
+                .chain(env::split_paths(&path)),
+        )?;
+        command.env("PATH", path);
+    }
+    let ended = process::watch(&mut command, &Stop::listen()?)?;
+    ensure!(
+        ended.status.success(),
+        "bench `{name}` failed ({})",
+        ended.status
+    );
+    Ok(())
+}
+
+fn list(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            driver(&entry.path())?;
+            entry.file_name().into_string().ok()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn driver(folder: &Path) -> Option<PathBuf> {
+    ["bench.sh", "bench.py"]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// The driver's first line of comment.
+fn about(folder: &Path) -> String {
+    let text = driver(folder)
+        .and_then(|driver| fs::read_to_string(driver).ok())
+        .unwrap_or_default();
+    let mut lines = text.lines().filter(|line| !line.starts_with("#!"));
+    lines
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches(['#', '"', ' '])
+        .trim_end_matches('"')
+        .to_owned()
+}
+
+/// The Python of a venv with these requirements, made when it is not there. Other requirements, other venv.
+fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
+    let hash: String = Sha256::digest(requirements)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = place
+        .home
+        .join("bench-venvs")
+        .join(format!("{name}-{hash}"));
+    let python = folder.join("bin/python");
+    let done = folder.join(".complete");
+    if done.exists() {
+        return Ok(python);
+    }
+    eprintln!(
+        "installing the peers of bench `{name}` in {}",
+        folder.display()
+    );
+    let system = fetch::python()?;
+    let made = Command::new(&system)
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder)
+        .stdin(Stdio::null())
+        .status()?;
+    ensure!(
+        made.success(),
+        "{} cannot make a venv (Debian, Ubuntu: `apt-get install python3-venv`)",
+        system.display()
+    );
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ])
+    .arg(file)
+    .stdin(Stdio::null());
+    ensure!(
+        pip.status()?.success(),
+        "pip could not install {}, see above",
+        file.display()
+    );
+    fs::write(&done, "")?;
+    Ok(python)
+}

@@ -1,0 +1,121 @@
+//! Child processes: ended when this one ends, watched for memory.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+
+/// How often a child's memory is read.
+const WATCH: Duration = Duration::from_millis(50);
+/// How long a child may take to end by itself after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Raised by SIGINT, SIGTERM and SIGHUP.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGTERM,
+            signal_hook::consts::SIGHUP,
+        ] {
+            signal_hook::flag::register(signal, flag.clone())?;
+        }
+        Ok(Self(flag))
+    }
+
+    fn raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) seconds: f64,
+    /// Peak resident memory in bytes, where the system tells.
+    pub(crate) peak: Option<u64>,
+}
+
+/// A command for `program` that dies with this process, even by kill -9: this very program sets that up and then becomes it.
+pub(crate) fn tied(program: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("tied")
+        .arg(std::process::id().to_string())
+        .arg(program);
+    Ok(command)
+}
+
+/// The other half of [`tied`], in the child: becomes `program`.
+pub(crate) fn become_tied(
+    parent: u32,
+    program: &Path,
+    arguments: &[std::ffi::OsString],
+) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid().map(|pid| pid.as_raw_nonzero().get()) != i32::try_from(parent).ok() {
+        bail!("the process that started this one has ended");
+    }
+    let error = Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| program.display().to_string())
+}
+
+/// Runs a command to its end, or ends it when a signal arrives.
+pub(crate) fn watch(command: &mut Command, stop: &Stop) -> Result<Ended> {
+    let started = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{:?} does not start", command.get_program()))?;
+    let mut peak = None;
+    let mut told: Option<Instant> = None;
+    loop {
+        peak = peak.max(peak_memory(&child));
+        if let Some(status) = child.try_wait()? {
+            if stop.raised() {
+                bail!("stopped; the same command continues");
+            }
+            return Ok(Ended {
+                status,
+                seconds: started.elapsed().as_secs_f64(),
+                peak,
+            });
+        }
+        match told {
+            None if stop.raised() => {
+                told = Some(Instant::now());
+                if let Ok(pid) = i32::try_from(child.id()) {
+                    // A child that has just ended is no trouble: the loop's next turn finds out.
+                    let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::TERM));
+                }
+            }
+            Some(since) if since.elapsed() > GRACE => child.kill()?,
+            _ => {}
+        }
+        thread::sleep(WATCH);
+    }
+}
+
+fn peak_memory(child: &Child) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}

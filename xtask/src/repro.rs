@@ -1,0 +1,335 @@
+//! The whole pipeline: each stage a program, run in order; at the end a table, the scoreboard and the report's place.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Instant, SystemTime},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use crate::{
+    Exit,
+    artifacts::size,
+    build,
+    place::Place,
+    process::{self, Ended, Stop},
+    setup,
+    stages::{STAGES, Stage, nearest, position},
+};
+
+/// What the user typed.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// A name from `recipes/`, or a TOML file.
+    #[arg(long, default_value = "tiny-cpu", value_name = "NAME|FILE")]
+    recipe: String,
+    /// The run folder [default: runs/RECIPE, with -seedN when --seed is another than the recipe's].
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Stop after this stage.
+    #[arg(long, value_name = "STAGE")]
+    until: Option<String>,
+    /// Begin with this stage, with what the run folder holds of those before.
+    #[arg(long, value_name = "STAGE")]
+    from: Option<String>,
+    /// Replaces the recipe's seed.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Check the recipe and print what would run, with sizes and expected times; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Replace results that were made with other inputs or settings.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What will be done.
+struct Plan<'a> {
+    stages: &'a [Stage],
+    recipe: PathBuf,
+    run: PathBuf,
+    seed: Option<u64>,
+    force: bool,
+    programs: BTreeMap<String, PathBuf>,
+}
+
+/// A finished stage's line in the table.
+struct Row {
+    name: &'static str,
+    seconds: f64,
+    peak: Option<u64>,
+    counts: Option<(u64, u64)>,
+    before: bool,
+}
+
+pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+    let index = |name: &Option<String>, otherwise| {
+        name.as_deref()
+            .map_or(Ok(otherwise), position)
+            .map_err(Exit::user)
+    };
+    let (first, last) = (
+        index(&options.from, 0)?,
+        index(&options.until, STAGES.len() - 1)?,
+    );
+    if first > last {
+        return Err(Exit::user(format!(
+            "--from {} comes after --until {}",
+            STAGES[first].name, STAGES[last].name
+        )));
+    }
+    let recipe = find_recipe(place, &options.recipe)?;
+    let run = options
+        .run
+        .clone()
+        .unwrap_or_else(|| default_run(place, &recipe, options.seed));
+    if !(options.dry_run && setup::can_build(place)) {
+        setup::run(place)?;
+    }
+    let plan = Plan {
+        stages: &STAGES[first..=last],
+        recipe,
+        run,
+        seed: options.seed,
+        force: options.force,
+        programs: build::programs(place)?,
+    };
+    let stop = Stop::listen()?;
+    plan.dry(place, &stop, options.dry_run)?;
+    if options.dry_run {
+        return Ok(());
+    }
+    let started = Instant::now();
+    println!("{} in {}", plan.recipe.display(), place.short(&plan.run));
+    let rows = plan
+        .stages
+        .iter()
+        .map(|stage| plan.stage(place, &stop, stage))
+        .collect::<Result<Vec<_>>>()?;
+    print_table(&rows, started.elapsed().as_secs_f64());
+    if plan.stages.iter().any(|stage| stage.name == "report") {
+        print_score(place, &plan.run)?;
+    }
+    Ok(())
+}
+
+impl Plan<'_> {
+    /// The stage's program with its arguments, tied to this process.
+    fn command(&self, place: &Place, stage: &Stage) -> Result<Command> {
+        let program = self
+            .programs
+            .get(stage.program)
+            .with_context(|| format!("{} is not built", stage.program))?;
+        let mut command = process::tied(program)?;
+        command
+            .args(stage.arguments)
+            .arg("--recipe")
+            .arg(&self.recipe)
+            .arg("--run")
+            .arg(&self.run);
+        if let Some(seed) = self.seed {
+            command.args(["--seed", &seed.to_string()]);
+        }
+        command.env("SKY_HOME", &place.home).stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Every stage's dry run: a mistake in the recipe ends everything before anything has begun.
+    fn dry(&self, place: &Place, stop: &Stop, show: bool) -> Result<()> {
+        for stage in self.stages {
+            let mut command = self.command(place, stage)?;
+            command.arg("--dry-run");
+            if !show {
+                command.stdout(Stdio::null());
+            }
+            ended_well(stage, &process::watch(&mut command, stop)?)?;
+        }
+        Ok(())
+    }
+
+    fn stage(&self, place: &Place, stop: &Stop, stage: &Stage) -> Result<Row> {
+        let manifest = self.run.join(stage.folder).join("manifest.json");
+        let written = |path: &Path| -> Option<SystemTime> {
+            path.metadata().and_then(|file| file.modified()).ok()
+        };
+        let earlier = written(&manifest);
+        let mut command = self.command(place, stage)?;
+        if self.force {
+            command.arg("--force");
+        }
+        let ended = process::watch(&mut command, stop)?;
+        ended_well(stage, &ended)?;
+        let before = earlier.is_some() && earlier == written(&manifest);
+        let manifest: Option<Value> = fs::read(&manifest)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let number = |key: &str| {
+            manifest
+                .as_ref()
+                .and_then(|manifest| manifest["counts"][key].as_u64())
+        };
+        let seconds = manifest
+            .as_ref()
+            .and_then(|manifest| manifest["seconds"].as_f64());
+        Ok(Row {
+            name: stage.name,
+            seconds: if before {
+                seconds.unwrap_or(ended.seconds)
+            } else {
+                ended.seconds
+            },
+            peak: ended.peak.filter(|_| !before),
+            counts: number("count_in").zip(number("count_out")),
+            before,
+        })
+    }
+}
+
+fn ended_well(stage: &Stage, ended: &Ended) -> Result<()> {
+    match ended.status.code() {
+        Some(0) => Ok(()),
+        // The child has said in one line what the user wrote wrong.
+        Some(2) => Err(Exit {
+            code: 2,
+            message: None,
+        }
+        .into()),
+        _ => Err(Exit {
+            code: 1,
+            message: Some(format!(
+                "stage `{}` failed ({}); the same command continues where it stopped",
+                stage.name, ended.status
+            )),
+        }
+        .into()),
+    }
+}
+
+/// A recipe by its path, or by its name in `recipes/`.
+fn find_recipe(place: &Place, wanted: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(wanted);
+    if path.extension().is_some_and(|end| end == "toml") || path.components().count() > 1 {
+        if path.is_file() {
+            return Ok(path);
+        }
+        return Err(Exit::user(format!(
+            "{wanted}: no such recipe file; a name without `.toml` is looked up in recipes/"
+        )));
+    }
+    let folder = place.root.join("recipes");
+    let path = folder.join(format!("{wanted}.toml"));
+    if path.is_file() {
+        return Ok(PathBuf::from(place.short(&path)));
+    }
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .with_context(|| folder.display().to_string())?
+        .filter_map(|entry| {
+            entry
+                .ok()?
+                .file_name()
+                .to_str()?
+                .strip_suffix(".toml")
+                .map(ToOwned::to_owned)
+        })
+        .collect();
+    names.sort();
+    Err(Exit::user(format!(
+        "no recipe `{wanted}` in recipes/; {}",
+        nearest(wanted, names.into_iter())
+    )))
+}
+
+/// `runs/RECIPE`. A recipe that does not parse gets its file's name: the first stage then says what is wrong with it.
+fn default_run(place: &Place, recipe: &Path, seed: Option<u64>) -> PathBuf {
+    let table: toml::Table = fs::read_to_string(recipe)
+        .ok()
+        .and_then(|text| toml::from_str(&text).ok())
+        .unwrap_or_default();
+    let stem = recipe
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let plain =
+        |name: &&str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    let mut name = table
+        .get("name")
+        .and_then(toml::Value::as_str)
+        .filter(plain)
+        .map_or(stem, ToOwned::to_owned);
+    let written = table
+        .get("seed")
+        .and_then(toml::Value::as_integer)
+        .unwrap_or(0);
+    if let Some(seed) = seed.filter(|seed| i64::try_from(*seed).ok() != Some(written)) {
+        name.push_str(&format!("-seed{seed}"));
+    }
+    place.root.join("runs").join(name)
+}
+
+fn print_table(rows: &[Row], seconds: f64) {
+    println!(
+        "\n{:<12} {:>12} {:>9} {:>9} {:>12}",
+        "stage", "time", "in", "out", "peak memory"
+    );
+    for row in rows {
+        let number = |number: Option<u64>| {
+            number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+        };
+        let peak = row.peak.map_or_else(|| "-".to_owned(), size);
+        let remark = if row.before { "  done before" } else { "" };
+        let (count_in, count_out) = (
+            number(row.counts.map(|c| c.0)),
+            number(row.counts.map(|c| c.1)),
+        );
+        println!(
+            "{:<12} {:>12} {count_in:>9} {count_out:>9} {peak:>12}{remark}",
+            row.name,
+            duration(row.seconds)
+        );
+    }
+    println!("{:<12} {:>12}", "this run", duration(seconds));
+}
+
+/// Accuracy before and after, from `summary.json`.
+fn print_score(place: &Place, run: &Path) -> Result<()> {
+    let path = run.join("summary.json");
+    let text = fs::read(&path).with_context(|| path.display().to_string())?;
+    let summary: Value =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let percent = |value: &Value| value.as_f64().map(|part| part * 100.0);
+    println!();
+    for which in ["before", "after"] {
+        let score = &summary[which];
+        if let (Some(accuracy), Some(n)) = (percent(&score["accuracy"]), score["n"].as_u64()) {
+            let interval = percent(&score["low"]).zip(percent(&score["high"]));
+            let interval = interval.map_or(String::new(), |(low, high)| {
+                format!("  (95 % interval {low:.1} to {high:.1})")
+            });
+            println!("{which:<12} {accuracy:>7.1} % of {n} held-out problems{interval}");
+        }
+    }
+    if let Some((before, after)) =
+        percent(&summary["before"]["accuracy"]).zip(percent(&summary["after"]["accuracy"]))
+    {
+        println!("{:<12} {:>+7.1} points", "gain", after - before);
+    }
+    let report = summary["report"].as_str().unwrap_or("report.html");
+    println!("report       {}", place.short(&run.join(report)));
+    Ok(())
+}
+
+/// Seconds for a person: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
+fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
