@@ -147,9 +147,21 @@ impl TrainConfig {
                 self.learning_rate > 0.0 && self.learning_rate.is_finite(),
                 "must be a positive number",
             ),
-            ("warmup_ratio", share(self.warmup_ratio), "must be from 0 to 1"),
-            ("decay_ratio", share(self.decay_ratio), "must be from 0 to 1"),
-            ("min_lr_ratio", share(self.min_lr_ratio), "must be from 0 to 1"),
+            (
+                "warmup_ratio",
+                share(self.warmup_ratio),
+                "must be from 0 to 1",
+            ),
+            (
+                "decay_ratio",
+                share(self.decay_ratio),
+                "must be from 0 to 1",
+            ),
+            (
+                "min_lr_ratio",
+                share(self.min_lr_ratio),
+                "must be from 0 to 1",
+            ),
             (
                 "weight_decay",
                 self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
@@ -195,16 +207,8 @@ impl TrainConfig {
                 self.keep_checkpoints > 0,
                 "must be at least 1",
             ),
-            (
-                "max_steps",
-                self.max_steps != Some(0),
-                "must be at least 1",
-            ),
-            (
-                "threads",
-                self.threads <= 4096,
-                "must be at most 4096",
-            ),
+            ("max_steps", self.max_steps != Some(0), "must be at least 1"),
+            ("threads", self.threads <= 4096, "must be at most 4096"),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),

@@ -121,7 +121,10 @@ pub(crate) fn forward_backward(
         let mut inputs = vec![&x];
         inputs.extend(&params);
         let mut grads = Vec::with_capacity(inputs.len());
-        for (grad, input) in backward(&[&y], &[&upstream], &inputs)?.into_iter().zip(&inputs) {
+        for (grad, input) in backward(&[&y], &[&upstream], &inputs)?
+            .into_iter()
+            .zip(&inputs)
+        {
             // A parameter that took no part has a gradient of zero.
             grads.push(grad.map_or_else(|| input.f_zeros_like(), Ok)?);
         }
@@ -131,7 +134,8 @@ pub(crate) fn forward_backward(
 
     let embedding = no_grad(|| {
         // In f32: a frequent token's gradient is a long sum.
-        upstream.f_to_kind(Kind::Float)?.f_embedding_dense_backward(
+        Tensor::f_embedding_dense_backward(
+            &upstream.f_to_kind(Kind::Float)?,
             &batch.ids,
             config.vocab_size,
             -1,

@@ -71,7 +71,10 @@ impl Schedule {
                     / 2.0
             }
             Decay::Wsd => {
-                1.0 - part(self.total.saturating_sub(self.decay_steps), self.decay_steps)
+                1.0 - part(
+                    self.total.saturating_sub(self.decay_steps),
+                    self.decay_steps,
+                )
             }
         };
         self.floor + (self.peak - self.floor) * left

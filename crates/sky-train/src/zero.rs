@@ -24,11 +24,11 @@ pub(crate) struct Shard {
     /// What the model computes with. With f32 compute, the master weights themselves.
     weights: Tensor,
     /// f32 master weights.
-    pub(crate) master: Tensor,
+    master: Tensor,
     /// f32 first moment.
-    pub(crate) exp_avg: Tensor,
+    exp_avg: Tensor,
     /// f32 second moment.
-    pub(crate) exp_avg_sq: Tensor,
+    exp_avg_sq: Tensor,
     /// f32 gradient, summed over the micro-batches of a step.
     grad: Tensor,
 }
@@ -44,7 +44,7 @@ impl<'c> Store<'c> {
     ) -> Result<Self, TrainError> {
         let world = comm.world();
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
-        let mut store = Self {
+        let store = Self {
             shards: layouts
                 .iter()
                 .map(|layout| Shard::zeros(layout.shard, kind, device))
@@ -74,7 +74,9 @@ impl<'c> Store<'c> {
                 if from < to {
                     no_grad(|| {
                         shard.master.narrow(0, from - begin, to - from).f_copy_(
-                            &whole.f_reshape([-1])?.f_narrow(0, from - offset, to - from)?,
+                            &whole
+                                .f_reshape([-1])?
+                                .f_narrow(0, from - offset, to - from)?,
                         )
                     })?;
                 }
@@ -162,7 +164,12 @@ impl<'c> Store<'c> {
     }
 
     /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is zero afterwards.
-    pub(crate) fn update(&mut self, hyper: &AdamW, scale: f64, done: u64) -> Result<(), TrainError> {
+    pub(crate) fn update(
+        &mut self,
+        hyper: &AdamW,
+        scale: f64,
+        done: u64,
+    ) -> Result<(), TrainError> {
         let rank = self.comm.rank();
         for index in 0..self.shards.len() {
             let (layout, shard) = (&self.layouts[index], &self.shards[index]);
@@ -211,6 +218,11 @@ impl<'c> Store<'c> {
 }
 
 impl Shard {
+    /// What a checkpoint keeps: master weights and the two moments.
+    pub(crate) fn parts(&self) -> [&Tensor; 3] {
+        [&self.master, &self.exp_avg, &self.exp_avg_sq]
+    }
+
     fn zeros(length: i64, kind: Kind, device: Device) -> Self {
         let zeros = |kind| Tensor::zeros([length], (kind, device));
         let master = zeros(Kind::Float);

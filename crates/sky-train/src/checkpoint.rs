@@ -1,0 +1,349 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sky_files::{FileError, FileHash, hash_file, read_json, read_jsonl, write_json, write_jsonl};
+use sky_model::{ParamSpec, blocks};
+use sky_types::Version;
+use tch::{Tensor, no_grad};
+
+use crate::{
+    DataId, StepMetrics, TrainConfig, TrainError,
+    layout::Layout,
+    shard_file::{ShardFile, write_shard},
+    zero::Store,
+};
+
+const STATE: &str = "state.json";
+const METRICS: &str = "metrics.jsonl";
+const MANIFEST: &str = "manifest.json";
+const PREFIX: &str = "step-";
+/// The three vectors kept for each block.
+const PARTS: [&str; 3] = ["master", "exp_avg", "exp_avg_sq"];
+
+/// `state.json` of a checkpoint: everything but the tensors. The data cursor and the learning rate are functions of the step,
+/// and every random choice is one of the seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Format version, 1.
+    pub v: Version<1>,
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Ranks that wrote it.
+    pub world: usize,
+    /// The run's settings.
+    pub config: TrainConfig,
+    /// The model's `config.json`.
+    pub model: Value,
+    /// The training data.
+    pub data: DataId,
+}
+
+/// `manifest.json` of a checkpoint, written last.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    v: Version<1>,
+    files: BTreeMap<String, FileHash>,
+}
+
+/// A checkpoint on disk whose hashes have been checked: `state.json`, `metrics.jsonl`, one
+/// `rank-00000-of-00001.safetensors` a rank with each block's flat f32 `master`, `exp_avg` and `exp_avg_sq`, and
+/// `manifest.json`.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    state: State,
+    config: sky_model::Config,
+    layouts: Vec<Layout>,
+    ranks: Vec<ShardFile>,
+}
+
+impl Checkpoint {
+    /// Opens one checkpoint and checks every hash.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or of another version.
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        let manifest: Manifest = read_json(&path.join(MANIFEST))?;
+        for (name, expected) in &manifest.files {
+            let found = hash_file(&path.join(name))?;
+            if found != *expected {
+                return Err(TrainError::Checkpoint {
+                    path: path.join(name),
+                    reason: format!(
+                        "is damaged ({} bytes, {} expected, or other content)",
+                        found.bytes, expected.bytes
+                    ),
+                });
+            }
+        }
+        let state: State = read_json(&path.join(STATE))?;
+        let config = sky_model::Config::from_json(&state.model.to_string())?;
+        let layouts = blocks(&config)
+            .iter()
+            .map(|block| Layout::new(block, state.world.max(1)))
+            .collect();
+        let ranks = (0..state.world)
+            .map(|rank| ShardFile::open(&path.join(rank_file(rank, state.world))))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            path: path.into(),
+            state,
+            config,
+            layouts,
+            ranks,
+        })
+    }
+
+    /// The newest good checkpoint in a folder. What is wrong with newer ones is told to `say`, one line each.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a checkpoint was written by another version.
+    pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
+        let mut lost = None;
+        for (step, path) in list(root)?.into_iter().rev() {
+            match Self::open(&path) {
+                Ok(found) => {
+                    if let Some(lost) = lost {
+                        say(&format!(
+                            "{} steps since {} are done again",
+                            lost - found.state.step,
+                            path.display()
+                        ));
+                    }
+                    return Ok(Some(found));
+                }
+                Err(TrainError::File(FileError::Format {
+                    message,
+                    path,
+                    line,
+                })) if message.contains("format version") => {
+                    return Err(FileError::Format {
+                        path,
+                        line,
+                        message,
+                    }
+                    .into());
+                }
+                Err(error) => {
+                    lost = lost.or(Some(step));
+                    say(&format!("{error}; the checkpoint before it is tried"));
+                }
+            }
+        }
+        if let Some(lost) = lost {
+            say(&format!(
+                "no good checkpoint is left: {lost} steps are done again"
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says of the run.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &sky_model::Config {
+        &self.config
+    }
+
+    /// The metrics of the steps so far.
+    ///
+    /// # Errors
+    /// When the file has been changed since it was checked.
+    pub fn metrics(&self) -> Result<Vec<StepMetrics>, TrainError> {
+        Ok(read_jsonl(&self.path.join(METRICS))?.collect::<Result<_, _>>()?)
+    }
+
+    /// The f32 master weights of one parameter, whole, on the CPU.
+    ///
+    /// # Errors
+    /// When the model has no such parameter or the file cannot be read.
+    pub fn tensor(&self, param: &ParamSpec) -> Result<Tensor, TrainError> {
+        let place = self.layouts.iter().enumerate().find_map(|(block, layout)| {
+            let (_, offset) = layout.params.iter().find(|(p, _)| p == param)?;
+            Some((block, *offset))
+        });
+        let (block, offset) = place.ok_or_else(|| TrainError::Checkpoint {
+            path: self.path.clone(),
+            reason: format!(
+                "has no parameter `{}` of shape {:?}",
+                param.name, param.shape
+            ),
+        })?;
+        let flat = self.flat(block, PARTS[0], offset, offset + param.numel())?;
+        Ok(flat.f_view(param.shape.as_slice())?)
+    }
+
+    /// Elements `from..to` of a block's flat vector, whichever ranks wrote them.
+    fn flat(&self, block: usize, part: &str, from: i64, to: i64) -> Result<Tensor, TrainError> {
+        let layout = &self.layouts[block];
+        let name = format!("{}.{part}", layout.name);
+        let mut pieces = Vec::new();
+        for (rank, file) in self.ranks.iter().enumerate() {
+            let begin = rank as i64 * layout.shard;
+            let (low, high) = (from.max(begin), to.min(begin + layout.shard));
+            if low < high {
+                pieces.push(file.read(&name, low - begin, high - begin)?);
+            }
+        }
+        Ok(Tensor::f_cat(&pieces, 0)?)
+    }
+
+    /// Fills a store from the checkpoint, whatever number of ranks wrote it.
+    pub(crate) fn restore(&self, store: &mut Store<'_>) -> Result<(), TrainError> {
+        let rank = store.comm().rank() as i64;
+        for block in 0..store.layouts.len() {
+            let (layout, shard) = (&store.layouts[block], &store.shards[block]);
+            let from = rank * layout.shard;
+            let to = (from + layout.shard).min(layout.numel);
+            for (part, target) in PARTS.iter().zip(shard.parts()) {
+                let mut target = target.shallow_clone();
+                no_grad(|| {
+                    let _ = target.f_zero_()?;
+                    if from < to {
+                        let saved = self.flat(block, part, from, to)?;
+                        target.f_narrow(0, 0, to - from)?.f_copy_(&saved)?;
+                    }
+                    Ok::<_, TrainError>(())
+                })?;
+            }
+            store.refresh(block)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a checkpoint, every rank its own shard: into a hidden folder, each file synced, the manifest last, then one
+/// rename. Afterwards all but the `keep` newest checkpoints are removed.
+pub(crate) fn write(
+    root: &Path,
+    state: &State,
+    history: &[StepMetrics],
+    store: &Store<'_>,
+    keep: usize,
+) -> Result<PathBuf, TrainError> {
+    let comm = store.comm();
+    let (rank, world) = (comm.rank(), comm.world());
+    let name = format!("{PREFIX}{:08}", state.step);
+    let partial = root.join(format!(".{name}.partial"));
+    let finished = root.join(name);
+    let io = |path: &Path, action| {
+        let path = path.to_owned();
+        move |source| FileError::io(path, action, source)
+    };
+    if rank == 0 {
+        remove_leftovers(root)?;
+        fs::create_dir_all(&partial).map_err(io(&partial, "make the folder"))?;
+    }
+    comm.barrier()?;
+    let tensors: Vec<(String, &Tensor)> = store
+        .layouts
+        .iter()
+        .zip(&store.shards)
+        .flat_map(|(layout, shard)| {
+            let name = |part| format!("{}.{part}", layout.name);
+            PARTS
+                .iter()
+                .map(name)
+                .zip(shard.parts())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let file = rank_file(rank, world);
+    let hash = write_shard(&partial.join(&file), &tensors)?;
+    write_json(&partial.join(hash_file_name(rank)), &hash)?;
+    comm.barrier()?;
+    if rank == 0 {
+        write_json(&partial.join(STATE), state)?;
+        write_jsonl(&partial.join(METRICS), history)?;
+        let mut files = BTreeMap::new();
+        for name in [STATE, METRICS] {
+            files.insert(name.to_owned(), hash_file(&partial.join(name))?);
+        }
+        for rank in 0..world {
+            let note = partial.join(hash_file_name(rank));
+            files.insert(rank_file(rank, world), read_json(&note)?);
+            fs::remove_file(&note).map_err(io(&note, "remove"))?;
+        }
+        write_json(&partial.join(MANIFEST), &Manifest { v: Version, files })?;
+        if finished.exists() {
+            // A damaged one of the same step, which was passed over when the run began.
+            fs::remove_dir_all(&finished).map_err(io(&finished, "remove"))?;
+        }
+        fs::rename(&partial, &finished).map_err(io(&finished, "rename"))?;
+        File::open(root)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io(root, "sync"))?;
+        let all = list(root)?;
+        for (_, path) in &all[..all.len().saturating_sub(keep.max(1))] {
+            fs::remove_dir_all(path).map_err(io(path, "remove"))?;
+        }
+    }
+    comm.barrier()?;
+    Ok(finished)
+}
+
+/// Checkpoints in a folder by step, oldest first; none when there is no folder.
+fn list(root: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let fail = |source| FileError::io(root, "list", source);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let step = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|digits| digits.parse().ok());
+        if let Some(step) = step {
+            found.push((step, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Removes what a killed process left half written.
+fn remove_leftovers(root: &Path) -> Result<(), TrainError> {
+    if !root.exists() {
+        return Ok(());
+    }
+    let fail = |source| FileError::io(root, "clean", source);
+    for entry in fs::read_dir(root).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".partial") {
+            fs::remove_dir_all(entry.path()).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
+fn rank_file(rank: usize, world: usize) -> String {
+    format!("rank-{rank:05}-of-{world:05}.safetensors")
+}
+
+fn hash_file_name(rank: usize) -> String {
+    format!("rank-{rank:05}.json")
+}

@@ -1,0 +1,82 @@
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sky_files::{FileError, write_jsonl};
+use sky_types::Version;
+
+/// One line of `metrics.jsonl`: one training step. Everything but `time` is the same in every run from the same data,
+/// settings and seed, however often it was interrupted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepMetrics {
+    /// Format version, 1.
+    #[serde(default)]
+    pub v: Version<1>,
+    /// The step, from 1.
+    pub step: u64,
+    /// Epochs behind, this step included.
+    pub epoch: f64,
+    /// Cross-entropy in nats, the mean over the target tokens of the whole batch.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub lr: f64,
+    /// Norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// Conversations.
+    pub rows: u64,
+    /// Tokens, prompts included.
+    pub tokens: u64,
+    /// Tokens that the loss counts.
+    pub targets: u64,
+    /// Micro-batches they were packed into, over all ranks.
+    pub micro_batches: u64,
+    /// What the clock said.
+    pub time: StepTime,
+}
+
+/// The part of a step's metrics that differs from run to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepTime {
+    /// Wall time of the step.
+    pub seconds: f64,
+    /// Of these, the optimizer's.
+    pub optimizer_seconds: f64,
+    /// Tokens a second, prompts included.
+    pub tokens_per_second: f64,
+}
+
+/// `metrics.jsonl` while the run goes on: begun from what a checkpoint knows, then a line a step.
+#[derive(Debug)]
+pub(crate) struct MetricsFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsFile {
+    /// Replaces the file by `history`, so that steps a kill has undone are not in it twice.
+    pub(crate) fn begin(path: &Path, history: &[StepMetrics]) -> Result<Self, FileError> {
+        write_jsonl(path, history)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(|source| FileError::io(path, "open", source))?;
+        Ok(Self {
+            path: path.into(),
+            file,
+        })
+    }
+
+    pub(crate) fn append(&mut self, row: &StepMetrics) -> Result<(), FileError> {
+        let mut line = serde_json::to_string(row)
+            .map_err(|error| FileError::format(&self.path, error.to_string()))?;
+        line.push('\n');
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(|source| FileError::io(&self.path, "append", source))
+    }
+}

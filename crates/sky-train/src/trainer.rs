@@ -1,0 +1,375 @@
+use std::{ops::ControlFlow, path::Path, time::Instant};
+
+use sky_data::PackedRow;
+use sky_model::{Config, ParamSpec, blocks};
+use sky_torch::AdamW;
+use sky_types::{TokenSeq, Version};
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    Checkpoint, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics, StepTime,
+    TrainConfig, TrainError, checkpoint,
+    fold::{MicroBatch, forward_backward},
+    metrics::MetricsFile,
+    zero::Store,
+};
+
+/// What a run is made from. Its results are a function of this alone.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Settings.
+    pub config: TrainConfig,
+    /// The model's shape.
+    pub model: Config,
+    /// The data.
+    pub data: Dataset,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every step is done.
+    Finished,
+    /// It was asked to stop; the same job goes on from the checkpoint of this step.
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// A run: model, optimizer and cursor.
+pub struct Trainer<'c> {
+    job: Job,
+    store: Store<'c>,
+    order: Order,
+    schedule: Schedule,
+    device: Device,
+    step: u64,
+    history: Vec<StepMetrics>,
+}
+
+impl<'c> Trainer<'c> {
+    /// A run at its beginning; `weights` is asked for each parameter in turn, whole, in any kind.
+    ///
+    /// # Errors
+    /// When a setting is out of range, a weight cannot be had or has another shape.
+    pub fn new(
+        job: Job,
+        device: Device,
+        comm: &'c dyn Collective,
+        weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
+    ) -> Result<Self, TrainError> {
+        job.config
+            .check()
+            .map_err(|(key, reason)| TrainError::Config { key, reason })?;
+        let kind = match job.config.precision {
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::F32 => Kind::Float,
+        };
+        let store = Store::new(&blocks(&job.model), kind, device, comm, weights)?;
+        let order = Order::new(&job.config, job.data.len(), job.seed);
+        let schedule = Schedule::new(&job.config, order.steps());
+        Ok(Self {
+            job,
+            store,
+            order,
+            schedule,
+            device,
+            step: 0,
+            history: Vec::new(),
+        })
+    }
+
+    /// A run as a checkpoint left it.
+    ///
+    /// # Errors
+    /// When the checkpoint is of another run, or cannot be read.
+    pub fn resume(
+        job: Job,
+        device: Device,
+        comm: &'c dyn Collective,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(job, device, comm, &mut |param| {
+            // Filled from the checkpoint below, in one pass with the moments.
+            Ok(Tensor::f_zeros(
+                param.shape.as_slice(),
+                (Kind::Float, device),
+            )?)
+        })?;
+        trainer.same_run(checkpoint)?;
+        checkpoint.restore(&mut trainer.store)?;
+        trainer.step = checkpoint.state().step;
+        trainer.history = checkpoint.metrics()?;
+        if trainer.history.len() as u64 != trainer.step {
+            return Err(TrainError::Checkpoint {
+                path: checkpoint.path().into(),
+                reason: format!(
+                    "says step {}, its metrics have {} lines",
+                    trainer.step,
+                    trainer.history.len()
+                ),
+            });
+        }
+        Ok(trainer)
+    }
+
+    fn same_run(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let (ours, theirs) = (self.state(), checkpoint.state());
+        // What may change without changing a result.
+        let essence = |config: &TrainConfig| TrainConfig {
+            save_every: 0,
+            keep_checkpoints: 1,
+            threads: 0,
+            ..config.clone()
+        };
+        let what = if ours.model != theirs.model {
+            "model".to_owned()
+        } else if ours.data != theirs.data {
+            format!("data ({} rows, now {})", theirs.data.rows, ours.data.rows)
+        } else if ours.seed != theirs.seed {
+            format!("seed ({}, now {})", theirs.seed, ours.seed)
+        } else if essence(&ours.config) != essence(&theirs.config) {
+            "settings in [train]".to_owned()
+        } else if ours.steps != theirs.steps || theirs.step > theirs.steps {
+            format!("length ({} steps, now {})", theirs.steps, ours.steps)
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::OtherRun {
+            path: checkpoint.path().into(),
+            what,
+        })
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> u64 {
+        self.order.steps()
+    }
+
+    /// Metrics of the steps done.
+    pub fn history(&self) -> &[StepMetrics] {
+        &self.history
+    }
+
+    /// One parameter of the embedding, a layer or the head as it stands, whole, in what the model computes in.
+    ///
+    /// # Errors
+    /// When a collective fails.
+    pub fn block(&self, index: usize) -> Result<Vec<Tensor>, TrainError> {
+        self.store
+            .gather(index)?
+            .iter()
+            .map(|t| Ok(t.f_detach()?.copy()))
+            .collect()
+    }
+
+    /// Trains to the end, or until `on_step` breaks; writes `metrics.jsonl` and `checkpoints/` in `dir`. There is always a
+    /// checkpoint of the last step when this returns.
+    ///
+    /// # Errors
+    /// When the loss or gradient is not finite, a file cannot be written, or a peer is gone.
+    pub fn run(
+        &mut self,
+        dir: &Path,
+        on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
+    ) -> Result<Ended, TrainError> {
+        let first = self.store.comm().rank() == 0;
+        let mut file = if first {
+            Some(MetricsFile::begin(
+                &dir.join("metrics.jsonl"),
+                &self.history,
+            )?)
+        } else {
+            None
+        };
+        let every = self.job.config.save_every;
+        while self.step < self.steps() {
+            let metrics = self.train_step()?;
+            if let Some(file) = &mut file {
+                file.append(&metrics)?;
+            }
+            let stop = on_step(&metrics).is_break();
+            let due = every > 0 && self.step.is_multiple_of(every);
+            if due || stop || self.step == self.steps() {
+                self.save(&dir.join("checkpoints"))?;
+            }
+            if stop && self.step < self.steps() {
+                return Ok(Ended::Stopped { step: self.step });
+            }
+        }
+        Ok(Ended::Finished)
+    }
+
+    /// Writes a checkpoint into a folder of checkpoints.
+    ///
+    /// # Errors
+    /// When the operating system refuses; older checkpoints stay.
+    pub fn save(&self, root: &Path) -> Result<(), TrainError> {
+        let keep = self.job.config.keep_checkpoints;
+        checkpoint::write(root, &self.state(), &self.history, &self.store, keep)?;
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        State {
+            v: Version,
+            step: self.step,
+            steps: self.order.steps(),
+            seed: self.job.seed,
+            world: self.store.comm().world(),
+            config: self.job.config.clone(),
+            model: self.job.model.to_json(),
+            data: self.job.data.id().clone(),
+        }
+    }
+
+    /// One step: forward and backward over the batch's micro-batches, clipping, update. Past the end nothing is left to do:
+    /// ask [`Trainer::steps`].
+    ///
+    /// # Errors
+    /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
+    pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
+        let began = Instant::now();
+        let config = &self.job.config;
+        let batch = self.order.batch(self.step);
+        let not_finite = |what| TrainError::NotFinite {
+            step: self.step + 1,
+            what,
+            rows: self.job.data.source_rows(&batch),
+        };
+        let packed = self.job.data.pack(&batch, config);
+        let tokens: usize = packed.iter().map(PackedRow::len).sum();
+        let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
+        if targets == 0 {
+            return Err(TrainError::Data(format!(
+                "step {} of {} has no target token",
+                self.step + 1,
+                self.order.steps()
+            )));
+        }
+        // The mean is over the batch's targets, on whichever rank they are.
+        let scale = 1.0 / targets as f64;
+        let kind = match config.precision {
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::F32 => Kind::Float,
+        };
+        let mut loss = 0.0;
+        for row in mine(&packed, self.store.comm()) {
+            let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
+            loss += forward_backward(
+                &self.job.model,
+                &mut self.store,
+                &micro,
+                scale,
+                config.activation_checkpointing,
+                config.head_chunk as i64,
+            )?;
+        }
+        let loss = self.store.sum_over_ranks(loss)? * scale;
+        if !loss.is_finite() {
+            return Err(not_finite("loss"));
+        }
+        let grad_norm = self.store.grad_norm()?;
+        if !grad_norm.is_finite() {
+            return Err(not_finite("gradient's norm"));
+        }
+        let optimizer_began = Instant::now();
+        let lr = self.schedule.lr(self.step);
+        let hyper = AdamW {
+            lr,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            eps: config.eps,
+            weight_decay: config.weight_decay,
+        };
+        self.store
+            .update(&hyper, clip_scale(grad_norm, config.clip), self.step)?;
+        self.step += 1;
+        let seconds = began.elapsed().as_secs_f64();
+        let metrics = StepMetrics {
+            v: Version,
+            step: self.step,
+            epoch: self.order.epoch(self.step),
+            loss,
+            lr,
+            grad_norm,
+            rows: batch.len() as u64,
+            tokens: tokens as u64,
+            targets: targets as u64,
+            micro_batches: packed.len() as u64,
+            time: StepTime {
+                seconds,
+                optimizer_seconds: optimizer_began.elapsed().as_secs_f64(),
+                tokens_per_second: tokens as f64 / seconds,
+            },
+        };
+        self.history.push(metrics.clone());
+        Ok(metrics)
+    }
+}
+
+impl std::fmt::Debug for Trainer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer")
+            .field("step", &self.step)
+            .field("steps", &self.order.steps())
+            .finish_non_exhaustive()
+    }
+}
+
+/// This rank's micro-batches: every `world`-th. All ranks get as many, since every fold is a collective; one that runs out
+/// folds a row without targets.
+fn mine(packed: &[PackedRow], comm: &dyn Collective) -> Vec<PackedRow> {
+    let (rank, world) = (comm.rank(), comm.world());
+    let idle = || PackedRow {
+        ids: vec![0],
+        target: vec![false],
+        lengths: vec![1],
+        members: Vec::new(),
+    };
+    (0..packed.len().div_ceil(world))
+        .map(|turn| {
+            packed
+                .get(turn * world + rank)
+                .cloned()
+                .unwrap_or_else(idle)
+        })
+        .collect()
+}
+
+/// What the gradient is multiplied by so that its norm is at most `clip`; torch's `clip_grad_norm_` has the same epsilon.
+fn clip_scale(norm: f64, clip: f64) -> f64 {
+    if clip > 0.0 {
+        (clip / (norm + 1e-6)).min(1.0)
+    } else {
+        1.0
+    }
+}
+
+/// Encodes conversations with a model's own tokenizer and chat template.
+///
+/// # Errors
+/// When the template refuses one; its row is named.
+pub fn encode(
+    conversations: &[sky_types::Conversation],
+    tokenizer: &sky_data::Tokenizer,
+    template: &sky_data::ChatTemplate,
+) -> Result<Vec<TokenSeq>, TrainError> {
+    conversations
+        .iter()
+        .enumerate()
+        .map(|(row, conversation)| {
+            template
+                .encode_training(tokenizer, conversation)
+                .map_err(|error| TrainError::Data(format!("row {row}: {error}")))
+        })
+        .collect()
+}

@@ -1,0 +1,105 @@
+#![allow(dead_code, clippy::unwrap_used)]
+
+use sky_model::{Config, ParamSpec, blocks};
+use sky_train::{Dataset, Job, Precision, Solo, TrainConfig, TrainError, Trainer};
+use sky_types::{TokenSeq, derive_seed};
+use tch::{Device, Tensor};
+
+/// Biases on q, k and v, grouped heads, head of its own.
+pub(crate) const QWEN2: &str = r#"{"model_type": "qwen2", "vocab_size": 40, "hidden_size": 24, "intermediate_size": 32,
+    "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8, "rope_theta": 1000000.0,
+    "rms_norm_eps": 1e-6, "tie_word_embeddings": false, "max_position_embeddings": 512, "eos_token_id": 39}"#;
+
+/// No biases, tied head.
+pub(crate) const LLAMA: &str = r#"{"model_type": "llama", "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24,
+    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "rope_theta": 10000.0,
+    "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "max_position_embeddings": 512, "eos_token_id": 39}"#;
+
+pub(crate) fn model(text: &str) -> Config {
+    Config::from_json(text).unwrap()
+}
+
+/// A parameter's first value, from its name alone.
+pub(crate) fn initial(param: &ParamSpec) -> Tensor {
+    let numel = param.numel() as u64;
+    let (centre, width) = if param.decay { (0.0, 0.6) } else { (1.0, 0.5) };
+    let values: Vec<f32> = (0..numel)
+        .map(|i| {
+            let unit = derive_seed(7, &param.name, i) as f64 / u64::MAX as f64 - 0.5;
+            (centre + width * unit) as f32
+        })
+        .collect();
+    Tensor::from_slice(&values).view(param.shape.as_slice())
+}
+
+/// Conversations of 4 to 23 tokens, the second half of each a target.
+pub(crate) fn seqs(count: u64) -> Vec<TokenSeq> {
+    (0..count)
+        .map(|row| {
+            let length = 4 + derive_seed(3, "length", row) % 20;
+            TokenSeq {
+                ids: (0..length)
+                    .map(|at| (derive_seed(row, "token", at) % 39) as u32)
+                    .collect(),
+                target: (0..length).map(|at| at >= length / 2).collect(),
+            }
+        })
+        .collect()
+}
+
+pub(crate) fn config() -> TrainConfig {
+    TrainConfig {
+        epochs: 2,
+        global_batch: 6,
+        learning_rate: 3e-3,
+        micro_batch_tokens: 40,
+        head_chunk: 16,
+        weight_decay: 0.1,
+        clip: 0.5,
+        save_every: 2,
+        threads: 1,
+        precision: Precision::F32,
+        ..TrainConfig::default()
+    }
+}
+
+pub(crate) fn job(model: &Config, config: &TrainConfig, seed: u64) -> Job {
+    // Tests run side by side; tensors this small gain nothing from threads.
+    tch::set_num_threads(1);
+    Job {
+        config: config.clone(),
+        model: model.clone(),
+        data: Dataset::new(seqs(20), model.vocab_size, config).unwrap(),
+        seed,
+    }
+}
+
+pub(crate) fn trainer(job: Job) -> Trainer<'static> {
+    try_trainer(job).unwrap()
+}
+
+pub(crate) fn try_trainer(job: Job) -> Result<Trainer<'static>, TrainError> {
+    Trainer::new(job, Device::Cpu, &Solo, &mut |param| Ok(initial(param)))
+}
+
+/// Every parameter's bits, in the order of the model's blocks.
+pub(crate) fn bits(trainer: &Trainer<'_>, model: &Config) -> Vec<u32> {
+    (0..blocks(model).len())
+        .flat_map(|block| trainer.block(block).unwrap())
+        .flat_map(|t| {
+            Vec::<f32>::try_from(t.to_kind(tch::Kind::Float).reshape([-1]))
+                .unwrap()
+                .into_iter()
+                .map(f32::to_bits)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+pub(crate) fn max_difference(a: &[u32], b: &[u32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (f32::from_bits(*a) - f32::from_bits(*b)).abs())
+        .fold(0.0, f32::max)
+}

@@ -1,0 +1,226 @@
+//! Checkpoints: a run that was cut anywhere ends with the same bits and the same metrics as one that was not.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{fs, ops::ControlFlow, path::Path};
+
+use common::{LLAMA, QWEN2, bits, config, initial, job, model, trainer};
+use sky_model::{ModelFiles, SaveOptions, blocks};
+use sky_train::{
+    Checkpoint, Ended, Job, Precision, Solo, StepMetrics, StepTime, TrainConfig, TrainError,
+    Trainer, export,
+};
+use tch::{Device, Kind, Tensor};
+
+fn resume(job: Job, dir: &Path, said: &mut Vec<String>) -> Trainer<'static> {
+    let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| {
+        said.push(line.to_owned());
+    })
+    .unwrap();
+    match newest {
+        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap(),
+        None => trainer(job),
+    }
+}
+
+fn metrics(dir: &Path) -> Vec<StepMetrics> {
+    sky_files::read_jsonl::<StepMetrics>(&dir.join("metrics.jsonl"))
+        .unwrap()
+        .map(|row| StepMetrics {
+            time: StepTime::default(),
+            ..row.unwrap()
+        })
+        .collect()
+}
+
+fn go_on(_: &StepMetrics) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
+    for (text, precision) in [(QWEN2, Precision::Bf16), (LLAMA, Precision::F32)] {
+        let model = model(text);
+        let config = TrainConfig {
+            precision,
+            ..config()
+        };
+        let job = || job(&model, &config, 9);
+        let whole = tempfile::tempdir().unwrap();
+        let mut undisturbed = trainer(job());
+        assert_eq!(
+            undisturbed.run(whole.path(), &mut go_on).unwrap(),
+            Ended::Finished
+        );
+        assert_eq!(undisturbed.steps(), 7);
+        let expected = (bits(&undisturbed, &model), metrics(whole.path()));
+        assert_eq!(expected.1.len(), 7);
+
+        for stop in 1..7 {
+            let dir = tempfile::tempdir().unwrap();
+            let ended = trainer(job())
+                .run(dir.path(), &mut |m| {
+                    if m.step == stop {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                })
+                .unwrap();
+            assert_eq!(ended, Ended::Stopped { step: stop });
+            // As if killed two lines later, the last one torn.
+            let path = dir.path().join("metrics.jsonl");
+            let mut text = fs::read_to_string(&path).unwrap();
+            text.push_str(text.lines().last().unwrap().to_owned().as_str());
+            fs::write(&path, &text[..text.len() - 7]).unwrap();
+
+            let mut said = Vec::new();
+            let mut again = resume(job(), dir.path(), &mut said);
+            assert_eq!(again.step(), stop);
+            assert_eq!(again.run(dir.path(), &mut go_on).unwrap(), Ended::Finished);
+            assert_eq!(bits(&again, &model), expected.0);
+            assert_eq!(metrics(dir.path()), expected.1);
+            assert!(said.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
+    let model = model(LLAMA);
+    let job = || job(&model, &config(), 9);
+    let dir = tempfile::tempdir().unwrap();
+    let mut undisturbed = trainer(job());
+    undisturbed.run(dir.path(), &mut go_on).unwrap();
+    let expected = (bits(&undisturbed, &model), metrics(dir.path()));
+    let root = dir.path().join("checkpoints");
+    let mut names: Vec<String> = fs::read_dir(&root)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["step-00000006", "step-00000007"], "two are kept");
+
+    let newest = root.join(&names[1]);
+    let mut files: Vec<_> = fs::read_dir(&newest)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 4);
+    for file in files {
+        let good = fs::read(&file).unwrap();
+        let mut flipped = good.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        for damaged in [&flipped[..], &good[..middle], &[]] {
+            fs::write(&file, damaged).unwrap();
+            let mut said = Vec::new();
+            let mut again = resume(job(), dir.path(), &mut said);
+            assert_eq!(again.step(), 6, "{}", file.display());
+            assert!(
+                said[0].contains("step-00000007") && said.last().unwrap().contains("1 steps"),
+                "{said:?}"
+            );
+            again.run(dir.path(), &mut go_on).unwrap();
+            assert_eq!(bits(&again, &model), expected.0);
+            assert_eq!(metrics(dir.path()), expected.1);
+        }
+    }
+    // Nothing good left: from the beginning, and it says so.
+    for name in &names {
+        fs::write(root.join(name).join("state.json"), "{").unwrap();
+    }
+    let mut said = Vec::new();
+    let again = resume(job(), dir.path(), &mut said);
+    assert_eq!(again.step(), 0);
+    assert!(said.last().unwrap().contains("7 steps"), "{said:?}");
+}
+
+#[test]
+fn a_half_written_checkpoint_is_never_seen_and_is_cleaned_up() {
+    let model = model(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(job(&model, &config(), 9));
+    trainer.train_step().unwrap();
+    let root = dir.path().join("checkpoints");
+    trainer.save(&root).unwrap();
+    let partial = root.join(".step-00000002.partial");
+    fs::create_dir_all(&partial).unwrap();
+    fs::write(partial.join("state.json"), "{").unwrap();
+    let found = Checkpoint::newest(&root, &mut |line| panic!("{line}"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(found.state().step, 1);
+    trainer.train_step().unwrap();
+    trainer.save(&root).unwrap();
+    assert!(!partial.exists());
+}
+
+#[test]
+fn another_run_s_checkpoint_is_refused_with_what_differs() {
+    let llama = model(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = trainer(job(&llama, &config(), 9));
+    first.train_step().unwrap();
+    first.save(dir.path()).unwrap();
+    let checkpoint = Checkpoint::newest(dir.path(), &mut |line| panic!("{line}"))
+        .unwrap()
+        .unwrap();
+    let refused = |job: Job, what: &str| {
+        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::OtherRun { what: found, .. } if found.contains(what)),
+            "{error}"
+        );
+    };
+    refused(job(&model(QWEN2), &config(), 9), "model");
+    refused(job(&llama, &config(), 8), "seed (9, now 8)");
+    let mut shrunk = job(&llama, &config(), 9);
+    shrunk.data = sky_train::Dataset::new(common::seqs(19), 40, &config()).unwrap();
+    refused(shrunk, "data (20 rows, now 19)");
+    let faster = TrainConfig {
+        learning_rate: 1.0,
+        ..config()
+    };
+    refused(job(&llama, &faster, 9), "settings");
+    // What changes no result may change.
+    let other_disk = TrainConfig {
+        save_every: 5,
+        keep_checkpoints: 7,
+        ..config()
+    };
+    assert!(Trainer::resume(job(&llama, &other_disk, 9), Device::Cpu, &Solo, &checkpoint).is_ok());
+}
+
+#[test]
+fn the_exported_folder_holds_the_trained_weights() {
+    for text in [QWEN2, LLAMA] {
+        let model = model(text);
+        let dir = tempfile::tempdir().unwrap();
+        let mut trainer = trainer(job(&model, &config(), 9));
+        trainer.run(dir.path(), &mut go_on).unwrap();
+        let checkpoint = Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
+            panic!("{line}")
+        })
+        .unwrap()
+        .unwrap();
+        let out = dir.path().join("model");
+        let options = SaveOptions {
+            kind: Kind::Float,
+            ..SaveOptions::default()
+        };
+        export(&checkpoint, None, options, &out).unwrap();
+        let files = ModelFiles::open(&out).unwrap();
+        assert_eq!(files.config(), &model);
+        for (index, spec) in blocks(&model).iter().enumerate() {
+            let saved = files.block(spec, Kind::Float).unwrap();
+            let trained = trainer.block(index).unwrap();
+            for ((saved, trained), param) in saved.iter().zip(&trained).zip(&spec.params) {
+                assert!(Tensor::equal(saved, trained), "{}", param.name);
+                assert!(!Tensor::equal(saved, &initial(param)), "{}", param.name);
+            }
+        }
+    }
+}
