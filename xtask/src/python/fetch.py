@@ -60,7 +60,13 @@ def find(command, options, session, job):
             return candidate.link
     if candidates or not complaints:
         raise Failed("not-found", "the package index that pip is configured for has no " + job["file"])
-    raise Failed("network", complaints[0])
+    raise Failed("network", "pip cannot read its package index: " + reason(complaints[0]))
+
+
+def reason(complaint):
+    """The cause inside what requests and urllib3 wrap around it."""
+    cause = re.search(r"\[Errno -?\d+\] [^'\")]+", complaint)
+    return cause[0].replace(" - skipping", "") if cause else complaint
 
 
 def copy(source, part, at):
@@ -126,8 +132,8 @@ def fetch(job):
         except Exception as error:
             # Everything a connection can die of; urllib3 and requests have a dozen types for it.
             if attempt + 1 == ATTEMPTS:
-                raise Failed("network", error)
-            say("again", error)
+                raise Failed("network", reason(str(error)))
+            say("again", reason(str(error)))
             time.sleep(2**attempt)
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tarfile
+import time
 import zipfile
 
 
@@ -28,22 +29,23 @@ def place(name, rules):
 
 
 def members(archive):
-    """Each regular file's name, mode and a function that opens it."""
+    """Each regular file's name, mode, time and a function that opens it."""
     if archive.endswith(".whl"):
         with zipfile.ZipFile(archive) as wheel:
             for member in wheel.infolist():
                 if not member.is_dir():
-                    yield member.filename, member.external_attr >> 16, lambda: wheel.open(member)
+                    time_of = time.mktime(member.date_time + (0, 0, -1))
+                    yield member.filename, member.external_attr >> 16, time_of, lambda: wheel.open(member)
     else:
         with tarfile.open(archive) as tar:
             for member in tar:
                 if member.isfile():
-                    yield member.name, member.mode, lambda: tar.extractfile(member)
+                    yield member.name, member.mode, member.mtime, lambda: tar.extractfile(member)
 
 
 def main(job):
     into = os.path.realpath(job["into"])
-    for name, mode, source in members(job["archive"]):
+    for name, mode, written, source in members(job["archive"]):
         target = place(name, job["keep"])
         if target is None:
             continue
@@ -54,6 +56,8 @@ def main(job):
         with source() as reader, open(path, "wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
         os.chmod(path, 0o755 if mode & 0o100 else 0o644)
+        # The archive's own time: what is built from these files need not be built again when they are unpacked again.
+        os.utime(path, (written, written))
     for rule in job["keep"]:
         if "used" not in rule:
             sys.exit("the archive has no %s" % rule["from"])
