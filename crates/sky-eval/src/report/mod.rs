@@ -1,1 +1,41 @@
-//! The report of a run.
+//! One self-contained HTML page about a run: scores, where every problem went, curves, verdicts, times, the samples.
+//!
+//! Everything on it is computed from the run folder's files by streaming; a stage that did not run is shown as missing. The
+//! page needs no network, and what models wrote reaches it as inert data.
+
+mod config;
+mod curves;
+mod explorer;
+mod files;
+mod funnel;
+mod group;
+mod html;
+mod page;
+mod published;
+mod reproduce;
+mod run_data;
+mod scores;
+mod stages;
+mod summary;
+mod training;
+mod verdicts;
+
+pub use config::ReportConfig;
+pub use files::{RunFiles, RunInfo};
+pub use summary::{RunSummary, Score, StageLine};
+
+use sky_files::write_json;
+
+use crate::{Result, scoring::write_with};
+
+/// Reads a run folder and writes its `summary.json` and `report.html`, each whole or not at all.
+///
+/// # Errors
+/// When a file of a finished stage is missing, damaged or does not fit the others; the error names it.
+pub fn write_report(files: &RunFiles, info: &RunInfo, config: &ReportConfig) -> Result<RunSummary> {
+    let data = run_data::RunData::read(files, info, config)?;
+    let summary = RunSummary::of(&data);
+    write_with(&files.report, |out| page::write(out, &data, config, files))?;
+    write_json(&files.summary, &summary)?;
+    Ok(summary)
+}

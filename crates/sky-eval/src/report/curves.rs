@@ -1,0 +1,151 @@
+use std::path::Path;
+
+use serde::Deserialize;
+use sky_files::read_jsonl;
+
+use crate::Result;
+
+/// Points kept of a curve; more than a screen has pixels for helps nobody.
+const MAX_POINTS: usize = 600;
+
+/// Loss and learning rate over the steps of a training run.
+#[derive(Default)]
+pub(super) struct Curves {
+    pub(super) points: Vec<Point>,
+    /// Steps that one point stands for; its loss is their mean.
+    pub(super) stride: u64,
+    /// Steps in all.
+    pub(super) steps: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    /// The last step of those it stands for.
+    pub(super) step: u64,
+    pub(super) loss: f64,
+    pub(super) lr: f64,
+    steps: u64,
+}
+
+/// What the curves need of a line of `metrics.jsonl`; the rest is the trainer's.
+#[derive(Deserialize)]
+struct Metric {
+    step: u64,
+    /// `null` where it was not a number.
+    loss: Option<f64>,
+    #[serde(alias = "learning_rate")]
+    lr: Option<f64>,
+}
+
+impl Curves {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let mut curves = Self {
+            stride: 1,
+            ..Self::default()
+        };
+        for metric in read_jsonl::<Metric>(path)? {
+            curves.add(&metric?);
+        }
+        Ok(curves)
+    }
+
+    fn add(&mut self, metric: &Metric) {
+        let Some(loss) = metric.loss.filter(|loss| loss.is_finite()) else {
+            return;
+        };
+        // A resumed run may write steps again; the later line is the one that counts.
+        while self
+            .points
+            .last()
+            .is_some_and(|last| last.step >= metric.step)
+        {
+            self.points.pop();
+        }
+        self.steps = metric.step;
+        let lr = metric.lr.filter(|lr| lr.is_finite()).unwrap_or(0.0);
+        let point = Point {
+            step: metric.step,
+            loss,
+            lr,
+            steps: 1,
+        };
+        match self.points.last_mut() {
+            Some(last) if last.steps < self.stride => *last = last.join(point),
+            _ => self.points.push(point),
+        }
+        if self.points.len() > MAX_POINTS {
+            self.stride *= 2;
+            self.points = self
+                .points
+                .chunks(2)
+                .map(|pair| match *pair {
+                    [first, second] => first.join(second),
+                    _ => pair[0],
+                })
+                .collect();
+        }
+    }
+
+    /// The losses, smoothed by an exponential mean over about a twentieth of the run, corrected for its start.
+    pub(super) fn smooth(&self) -> Vec<f64> {
+        let keep = 1.0 - 1.0 / (self.points.len() as f64 / 20.0).max(2.0);
+        let (mut mean, mut weight) = (0.0, 0.0);
+        let step = |point: &Point| {
+            mean = keep * mean + (1.0 - keep) * point.loss;
+            weight = keep * weight + (1.0 - keep);
+            mean / weight
+        };
+        self.points.iter().map(step).collect()
+    }
+}
+
+impl Point {
+    fn join(self, next: Self) -> Self {
+        let (a, b) = (self.steps as f64, next.steps as f64);
+        Self {
+            step: next.step,
+            loss: (self.loss * a + next.loss * b) / (a + b),
+            lr: next.lr,
+            steps: self.steps + next.steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curves(steps: impl IntoIterator<Item = (u64, f64)>) -> Curves {
+        let mut curves = Curves {
+            stride: 1,
+            ..Curves::default()
+        };
+        for (step, loss) in steps {
+            curves.add(&Metric {
+                step,
+                loss: Some(loss),
+                lr: Some(1e-5),
+            });
+        }
+        curves
+    }
+
+    #[test]
+    fn long_runs_are_averaged_and_repeated_steps_count_once() {
+        let long = curves((1..=5000).map(|step| (step, step as f64)));
+        assert!(long.points.len() <= MAX_POINTS && long.points.len() > MAX_POINTS / 3);
+        assert_eq!(
+            (long.steps, long.points.last().map(|p| p.step)),
+            (5000, Some(5000))
+        );
+        let sum: f64 = long.points.iter().map(|p| p.loss * p.steps as f64).sum();
+        assert!((sum - 5000.0 * 5001.0 / 2.0).abs() < 1e-3);
+
+        let resumed = curves([(1, 4.0), (2, 3.0), (3, 9.0), (2, 3.5), (3, 2.0)]);
+        let losses: Vec<f64> = resumed.points.iter().map(|p| p.loss).collect();
+        assert_eq!(losses, [4.0, 3.5, 2.0]);
+        assert_eq!(resumed.smooth().len(), 3);
+        assert_eq!(resumed.smooth()[0], 4.0);
+        assert!(curves([(1, f64::NAN)]).points.is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use serde::Serialize;
+use sky_files::FileError;
+use sky_types::{Answer, Domain, FinishReason, Problem, Verdict};
+
+use super::{
+    ReportConfig, RunFiles,
+    group::{Group, shorten},
+    html::{count, counted, missing, script_json},
+    run_data::RunData,
+};
+use crate::{EvalError, ProblemIndex, Result};
+
+/// One sample as the page's script reads it; short names, since there are thousands.
+#[derive(Serialize)]
+struct Row<'a> {
+    /// The group's key.
+    g: &'a str,
+    /// Place of its problem in the table of problems.
+    p: usize,
+    /// The sample's index.
+    i: u32,
+    v: Verdict,
+    /// The verdict's detail.
+    d: &'a str,
+    /// The reply.
+    t: &'a str,
+    /// Tokens.
+    n: u32,
+    f: FinishReason,
+    /// Whether it was trained on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    c: bool,
+}
+
+#[derive(Serialize)]
+struct ProblemRow<'a> {
+    id: &'a str,
+    source: &'a str,
+    domain: Domain,
+    prompt: String,
+    answer: String,
+}
+
+/// The section around the explorer; the script fills it from the data that [`write_data`] puts beside it.
+pub(super) fn section(data: &RunData) -> String {
+    let mut html = String::from(
+        "<section id=\"samples\"><h2>Every reply, with its verdict</h2>\n\
+         <p class=\"lede\">What was asked, what the model said, what the checker said of it. \
+         The address keeps the filter, so a view can be shared.</p>\n",
+    );
+    if data.groups.is_empty() {
+        html.push_str(&missing("There is no sample to show yet.", "eval-before"));
+        html.push_str("</section>\n");
+        return html;
+    }
+    let drawn: Vec<String> = data
+        .groups
+        .iter()
+        .filter(|group| (group.picked.len() as u64) < group.mix.total())
+        .map(|group| {
+            format!(
+                "{} of {} ({})",
+                count(group.picked.len() as u64),
+                counted(group.mix.total(), "reply").replace("replys", "replies"),
+                group.label.to_lowercase()
+            )
+        })
+        .collect();
+    if !drawn.is_empty() {
+        html.push_str(&format!(
+            "<p class=\"note\">Shown, drawn at random with the run's seed: {}. All are in the run folder.</p>\n",
+            drawn.join("; ")
+        ));
+    }
+    html.push_str(
+        "<div id=\"explorer\"><noscript><p class=\"missing\">The explorer needs JavaScript; the replies are in the run \
+         folder's <code>samples.jsonl</code> files.</p></noscript></div>\n</section>\n",
+    );
+    html
+}
+
+/// The explorer's data, row by row, as elements that no browser executes.
+pub(super) fn write_data(
+    out: &mut BufWriter<File>,
+    data: &RunData,
+    config: &ReportConfig,
+    files: &RunFiles,
+) -> Result<()> {
+    let path = files.report.as_path();
+    let fail = |source| FileError::io(path, "write", source);
+    let json_error = |error: serde_json::Error| fail(error.into());
+    let mut places: HashMap<(bool, &str), usize> = HashMap::new();
+    let mut problems: Vec<(bool, &str)> = Vec::new();
+    out.write_all(b"<script type=\"application/json\" id=\"rows\">[")
+        .map_err(fail)?;
+    let mut first = true;
+    for group in &data.groups {
+        for row in &group.picked {
+            let key = (is_eval(group), row.sample.problem_id.as_str());
+            let place = *places.entry(key).or_insert_with(|| {
+                problems.push(key);
+                problems.len() - 1
+            });
+            let chosen = || {
+                data.chosen
+                    .contains(&(row.sample.problem_id.clone(), row.sample.index))
+            };
+            let json = script_json(&Row {
+                g: group.key,
+                p: place,
+                i: row.sample.index,
+                v: row.verdict.verdict,
+                d: &row.verdict.detail,
+                t: &row.sample.text,
+                n: row.sample.completion_tokens,
+                f: row.sample.finish_reason,
+                c: !is_eval(group) && chosen(),
+            })
+            .map_err(json_error)?;
+            out.write_all(if first { b"\n" } else { b",\n" })
+                .and_then(|()| out.write_all(json.as_bytes()))
+                .map_err(fail)?;
+            first = false;
+        }
+    }
+    out.write_all(b"\n]</script>\n<script type=\"application/json\" id=\"problems-table\">[")
+        .map_err(fail)?;
+    let open = |path| {
+        data.has_problems
+            .then(|| ProblemIndex::open(path))
+            .transpose()
+    };
+    let mut train = open(&files.train_problems)?;
+    let mut heldout = open(&files.heldout_problems)?;
+    for (number, (eval, id)) in problems.into_iter().enumerate() {
+        let index = if eval { &mut heldout } else { &mut train };
+        let problem = find(index.as_mut(), id, path)?;
+        let json = script_json(&ProblemRow {
+            id,
+            source: &problem.source,
+            domain: problem.domain,
+            prompt: shorten(problem.prompt.clone(), config.max_text_bytes),
+            answer: shorten(answer(&problem.answer), config.max_text_bytes),
+        })
+        .map_err(json_error)?;
+        out.write_all(if number == 0 { b"\n" } else { b",\n" })
+            .and_then(|()| out.write_all(json.as_bytes()))
+            .map_err(fail)?;
+    }
+    out.write_all(b"\n]</script>\n").map_err(fail)?;
+    Ok(())
+}
+
+fn is_eval(group: &Group) -> bool {
+    group.key != "samples"
+}
+
+fn find(index: Option<&mut ProblemIndex>, id: &str, report: &Path) -> Result<Arc<Problem>> {
+    match index {
+        Some(index) => index.get(id),
+        None => Err(EvalError::mismatch(
+            report,
+            "there are samples but the stage `problems` is not complete: run it again",
+        )),
+    }
+}
+
+/// What was expected, in a line.
+fn answer(answer: &Answer) -> String {
+    match answer {
+        Answer::Math(value) | Answer::Choice(value) => value.clone(),
+        Answer::Tests(tests) => counted(tests.inputs.len() as u64, "test"),
+        Answer::Program(program) => match &program.entry_point {
+            Some(name) => format!("the tests of {name}"),
+            None => "its tests".into(),
+        },
+    }
+}

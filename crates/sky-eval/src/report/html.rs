@@ -1,0 +1,151 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// Text as HTML shows it, safe inside an element and inside a double-quoted attribute.
+pub(super) struct Esc<'a>(pub(super) &'a str);
+
+impl fmt::Display for Esc<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(['&', '<', '>', '"', '\'']) {
+            let mut chars = piece.chars();
+            let replacement = match chars.next_back() {
+                Some('&') => "&amp;",
+                Some('<') => "&lt;",
+                Some('>') => "&gt;",
+                Some('"') => "&quot;",
+                Some('\'') => "&#39;",
+                _ => {
+                    f.write_str(piece)?;
+                    continue;
+                }
+            };
+            f.write_str(chars.as_str())?;
+            f.write_str(replacement)?;
+        }
+        Ok(())
+    }
+}
+
+/// JSON that can stand inside a `<script>` element: no `<`, so nothing in it can end the element or open a comment.
+pub(super) fn script_json<T: Serialize>(value: &T) -> serde_json::Result<String> {
+    let json = serde_json::to_string(value)?;
+    // These characters only occur inside JSON strings, where the escape means the same.
+    Ok(json
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029"))
+}
+
+/// `73.4 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1}\u{202f}%", share * 100.0)
+}
+
+/// `12,345`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 problem`, `12 problems`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", count(number))
+}
+
+/// `7.3 s`, `4 min 10 s`, `19 h 02 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    let whole = seconds.round() as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", count(whole / 3600), whole % 3600 / 60),
+    }
+}
+
+/// A number with about three digits that count, for axes: `0.25`, `1.8`, `5e-5`.
+pub(super) fn axis(number: f64) -> String {
+    if number == 0.0 {
+        return "0".into();
+    }
+    let size = number.abs();
+    if !(1e-3..1e6).contains(&size) {
+        return format!("{number:.1e}").replace(".0e", "e");
+    }
+    let decimals = (2.0 - size.log10().floor()).clamp(0.0, 5.0) as usize;
+    let text = format!("{number:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// A share of 1 as a CSS percentage; anything else is brought inside.
+pub(super) fn css(share: f64) -> String {
+    let share = if share.is_finite() { share } else { 0.0 };
+    format!("{:.2}%", share.clamp(0.0, 1.0) * 100.0)
+}
+
+/// What stands where a stage has not run.
+pub(super) fn missing(what: &str, stage: &str) -> String {
+    format!(
+        "<p class=\"missing\">{} <span>The stage <code>{}</code> has not run.</span></p>",
+        Esc(what),
+        Esc(stage)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_is_inert() {
+        let hostile = "a</script><script>alert('1')</script> & \"b\" <!-- \u{2028}";
+        let shown = Esc(hostile).to_string();
+        assert!(!shown.contains(['<', '>', '"', '\'']), "{shown}");
+        assert!(shown.starts_with("a&lt;/script&gt;") && shown.contains(" &amp; &quot;b&quot; "));
+        let json = script_json(&hostile).unwrap();
+        assert!(!json.contains(['<', '>', '&', '\u{2028}']), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), hostile);
+        assert_eq!(Esc("plain").to_string(), "plain");
+        assert_eq!(Esc("").to_string(), "");
+    }
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "problem"), "1 problem");
+        assert_eq!(duration(59.44), "59.4 s");
+        assert_eq!(duration(250.2), "4 min 10 s");
+        assert_eq!(duration(68_520.0), "19 h 02 min");
+        for (number, text) in [
+            (0.0, "0"),
+            (0.25, "0.25"),
+            (5e-5, "5e-5"),
+            (1.8, "1.8"),
+            (100.0, "100"),
+            (1234.0, "1234"),
+            (2.5e-6, "2.5e-6"),
+        ] {
+            assert_eq!(axis(number), text);
+        }
+        assert_eq!(css(f64::NAN), "0.00%");
+        assert_eq!(css(1.5), "100.00%");
+    }
+}

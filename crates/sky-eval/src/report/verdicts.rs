@@ -1,0 +1,120 @@
+use std::fmt::Write as _;
+
+use sky_types::Verdict;
+
+use super::{
+    group::Group,
+    html::{count, css, missing, percent},
+    run_data::RunData,
+};
+
+/// Bars of a length histogram.
+const BINS: usize = 32;
+
+/// What checkers said, and how long replies were.
+pub(super) fn section(data: &RunData) -> String {
+    let mut html = String::from("<section id=\"verdicts\"><h2>Verdicts and lengths</h2>\n");
+    if data.groups.is_empty() {
+        html.push_str(&missing("Nothing has been checked yet.", "eval-before"));
+    } else {
+        html.push_str("<div class=\"pair\"><div>\n<h3>What the checkers said</h3>\n");
+        html.push_str(&mixes(&data.groups));
+        html.push_str("</div><div>\n<h3>How long the replies were</h3>\n");
+        html.push_str(&lengths(&data.groups));
+        html.push_str("</div></div>\n");
+    }
+    html.push_str("</section>\n");
+    html
+}
+
+fn mixes(groups: &[Group]) -> String {
+    let mut html = String::new();
+    for group in groups {
+        let total = group.mix.total().max(1) as f64;
+        let _ = write!(
+            html,
+            "<div class=\"mix\"><p><b>{}</b> <span>{} right</span></p><div class=\"stack\">",
+            group.label,
+            percent(group.mix.of(Verdict::Correct) as f64 / total),
+        );
+        for (verdict, number) in group.mix.iter() {
+            let _ = write!(
+                html,
+                "<i class=\"v-{verdict}\" style=\"width:{}\" title=\"{} {}\"></i>",
+                css(number as f64 / total),
+                count(number),
+                name(verdict)
+            );
+        }
+        html.push_str("</div></div>\n");
+    }
+    html.push_str("<div class=\"scroll\"><table class=\"counts\"><thead><tr><th>Verdict</th>");
+    for group in groups {
+        let _ = write!(html, "<th>{}</th>", group.label);
+    }
+    html.push_str("</tr></thead><tbody>\n");
+    for verdict in Verdict::ALL {
+        if groups.iter().all(|group| group.mix.of(verdict) == 0) {
+            continue;
+        }
+        let _ = write!(
+            html,
+            "<tr><th><i class=\"key v-{verdict}\"></i>{}</th>",
+            name(verdict)
+        );
+        for group in groups {
+            let _ = write!(html, "<td>{}</td>", count(group.mix.of(verdict)));
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody></table></div>\n");
+    html
+}
+
+fn lengths(groups: &[Group]) -> String {
+    let longest = groups
+        .iter()
+        .map(|group| group.lengths.max())
+        .max()
+        .unwrap_or(0);
+    let width = (longest / BINS as u32 + 1).max(1);
+    let mut html = String::new();
+    for group in groups {
+        let bins = group.lengths.bins(width, BINS);
+        let highest = bins.iter().copied().max().unwrap_or(0).max(1) as f64;
+        let _ = write!(
+            html,
+            "<div class=\"histogram {}\"><p><b>{}</b> <span>median {}, mean {:.0} tokens{}</span></p><div class=\"bins\">",
+            group.key,
+            group.label,
+            count(group.lengths.median().into()),
+            group.lengths.mean(),
+            match group.lengths.cut {
+                0 => String::new(),
+                cut => format!(", {} cut off at the limit", count(cut)),
+            }
+        );
+        for (bin, number) in (0_u64..).zip(bins) {
+            let from = bin * u64::from(width);
+            let _ = write!(
+                html,
+                "<i style=\"height:{}\" title=\"{} to {} tokens: {}\"></i>",
+                css(number as f64 / highest),
+                count(from),
+                count(from + u64::from(width) - 1),
+                count(number)
+            );
+        }
+        html.push_str("</div></div>\n");
+    }
+    let _ = writeln!(
+        html,
+        "<div class=\"x\"><span>0</span><span>tokens</span><span>{}</span></div>",
+        count(u64::from(width) * BINS as u64)
+    );
+    html
+}
+
+fn name(verdict: Verdict) -> String {
+    verdict.as_str().replace('_', " ")
+}
