@@ -1,0 +1,253 @@
+//! From the guest's files to a snapshot: start the interpreter, import the library, define the driver, stop it in the middle
+//! of a call for the time, and keep its memory.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, Module, Store};
+
+use super::SandboxError;
+use super::engine::{MAX_LINEAR_MEMORY, SHADOW_STACK, compatibility};
+use super::files::Files;
+use super::host::{Heap, Host, Stop};
+use super::image::{self, STACK_POINTER, WASM_PAGE};
+use super::wasi;
+
+const BOOT: &str = include_str!("guest/boot.py");
+const SUPPORT: &str = include_str!("guest/support.py");
+const DRIVER: &str = include_str!("guest/driver.py");
+
+/// Changes when the meaning of a snapshot does; part of the cache key.
+const FORMAT: u32 = 1;
+/// The module inside the guest's folder.
+const MODULE: &str = "python3.11.wasm";
+/// Its standard library, as the guest sees it too.
+const LIBRARY: &str = "lib/python3.11";
+
+/// Offset of `tp_call` in CPython 3.11's `PyTypeObject` on a 32-bit machine.
+const TYPE_CALL: u32 = 64;
+/// Offset of `tp_new` there.
+const TYPE_NEW: u32 = 156;
+/// Offset of `m_ml` in `PyCFunctionObject`.
+const METHOD_DEF: u32 = 8;
+/// Offset of `ml_meth` in `PyMethodDef`.
+const METHOD_ENTRY: u32 = 4;
+
+/// Where the guest's files are.
+#[derive(Clone, Debug)]
+pub struct GuestPaths {
+    /// The folder with `python3.11.wasm` and `lib/python3.11`.
+    pub guest: PathBuf,
+    /// The folder that baked guests are kept in; it must belong to the user who runs this.
+    pub cache: PathBuf,
+}
+
+impl GuestPaths {
+    /// Where `cargo xtask setup` puts them under `sky_home`.
+    pub fn new(sky_home: &Path) -> Self {
+        Self {
+            guest: sky_home.join("python-guest"),
+            cache: sky_home.join("cache").join("python"),
+        }
+    }
+}
+
+/// The guest as it came, read and hashed.
+pub(super) struct Source {
+    path: PathBuf,
+    module: Vec<u8>,
+    files: Files,
+    /// Hash of everything the baked guest depends on.
+    pub(super) key: String,
+}
+
+/// What the host knows of a baked guest: addresses and table slots in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layout {
+    /// Table slot of the C function that calls a Python function.
+    pub(super) call: u32,
+    /// The driver's functions.
+    pub(super) functions: Functions,
+    /// `()`.
+    pub(super) no_arguments: u32,
+    /// `None`.
+    pub(super) none: u32,
+    /// Where the host leaves an exception's address for `finish`.
+    pub(super) cell: u32,
+    /// Bytes of memory the guest has before it runs.
+    pub(super) memory: u64,
+}
+
+/// Addresses of the driver's functions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Functions {
+    pub(super) prepare: u32,
+    pub(super) prepare_test: u32,
+    pub(super) prepare_call: u32,
+    pub(super) guard: u32,
+    pub(super) finish: u32,
+}
+
+/// What the driver says of itself when it is done.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Addresses {
+    functions: Functions,
+    function_type: u32,
+    code_type: u32,
+    no_arguments: u32,
+    none: u32,
+    cell: u32,
+    silenced: Vec<u32>,
+    silent: u32,
+    failed: Vec<String>,
+}
+
+impl Source {
+    /// Reads and hashes the guest.
+    pub(super) fn read(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
+        let path = paths.guest.join(MODULE);
+        let module = std::fs::read(&path).map_err(|source| SandboxError::Guest {
+            path: path.clone(),
+            source,
+        })?;
+        let mut files = Files::default();
+        files
+            .insert_sources(&paths.guest.join(LIBRARY), LIBRARY)
+            .map_err(|(path, source)| SandboxError::Guest { path, source })?;
+        let extra = paths.guest.join("packages");
+        if extra.is_dir() {
+            files
+                .insert_sources(&extra, LIBRARY)
+                .map_err(|(path, source)| SandboxError::Guest { path, source })?;
+        }
+        files.insert("support.py", SUPPORT.as_bytes());
+        files.insert("driver.py", DRIVER.as_bytes());
+        let mut hash = Sha256::new();
+        hash.update(FORMAT.to_le_bytes());
+        hash.update(compatibility(engine));
+        hash.update((SHADOW_STACK as u64).to_le_bytes());
+        for part in [&module[..], BOOT.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        for (name, bytes) in files.iter() {
+            for part in [name.as_bytes(), bytes] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        Ok(Self {
+            path,
+            module,
+            files,
+            key: format!("{:x}", hash.finalize()),
+        })
+    }
+
+    /// Bakes the guest: compiled code and where to find things in it. Takes some 30 s of two cores.
+    pub(super) fn bake(self, engine: &Engine) -> Result<(Vec<u8>, Layout), SandboxError> {
+        let path = self.path.clone();
+        let unsuitable = |reason| SandboxError::Unsuitable {
+            path: path.clone(),
+            reason,
+        };
+        let exposed = image::expose(&self.module).map_err(unsuitable)?;
+        let module = Module::from_binary(engine, &exposed).map_err(SandboxError::engine("compile the guest"))?;
+        let (mut memory, stack_pointer, addresses) = self.boot(engine, &module)?;
+        if !addresses.failed.is_empty() {
+            return Err(unsuitable(format!("modules failed: {}", addresses.failed.join("; "))));
+        }
+        let layout = arrange(&mut memory, &addresses)
+            .ok_or_else(|| unsuitable("the driver's addresses lie outside its memory".to_owned()))?;
+        drop(module);
+        let baked = image::bake(&exposed, &memory, stack_pointer).map_err(unsuitable)?;
+        let code = engine
+            .precompile_module(&baked)
+            .map_err(SandboxError::engine("compile the snapshot"))?;
+        Ok((code, layout))
+    }
+
+    /// Runs the interpreter up to the snapshot. Gives its memory, the new stack pointer and the driver's addresses.
+    fn boot(self, engine: &Engine, module: &Module) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
+        let unsuitable = |reason| SandboxError::Unsuitable {
+            path: self.path.clone(),
+            reason,
+        };
+        let fuel = u64::MAX / 4;
+        let mut host = Host::new(Vec::new(), 1 << 20, fuel, Heap::new(MAX_LINEAR_MEMORY));
+        host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT].map(str::to_owned).to_vec();
+        host.environment = vec!["PYTHONHOME=/".to_owned()];
+        host.bake = Some(self.files);
+        let linker = wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
+        let mut store = Store::new(engine, host);
+        store.limiter(|host| &mut host.heap);
+        store.set_fuel(fuel).map_err(SandboxError::engine("set fuel"))?;
+        store.set_epoch_deadline(u64::MAX / 4);
+        let instance = linker
+            .instantiate(&mut store, module)
+            .map_err(SandboxError::engine("instantiate the guest"))?;
+        let start = instance
+            .get_typed_func::<(), ()>(&mut store, "_start")
+            .map_err(|error| unsuitable(error.to_string()))?;
+        let ended = start.call(&mut store, ());
+        let stderr = String::from_utf8_lossy(&store.data().stderr).into_owned();
+        match &ended {
+            Err(error) if error.downcast_ref::<Stop>() == Some(&Stop::Snapshot) => {}
+            Err(error) => return Err(unsuitable(format!("it ended with {error:#}: {stderr}"))),
+            Ok(()) => return Err(unsuitable(format!("it ended before the snapshot: {stderr}"))),
+        }
+        let addresses = serde_json::from_slice(&store.data().control_out)
+            .map_err(|error| unsuitable(format!("the driver's addresses: {error}; {stderr}")))?;
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| unsuitable("it exports no memory".to_owned()))?;
+        // The frames under the snapshot are never returned to; programs get a new, deep stack on top of everything.
+        let old = memory
+            .grow(&mut store, (SHADOW_STACK / WASM_PAGE) as u64)
+            .map_err(SandboxError::engine("grow the guest's stack"))?;
+        let top = old * WASM_PAGE as u64 + SHADOW_STACK as u64 - 64;
+        let stack_pointer = i32::try_from(top).map_err(|_| unsuitable("its memory is over 2 GiB".to_owned()))?;
+        if instance.get_global(&mut store, STACK_POINTER).is_none() {
+            return Err(unsuitable("it has no stack pointer".to_owned()));
+        }
+        Ok((memory.data(&store).to_vec(), stack_pointer, addresses))
+    }
+}
+
+/// Disarms what the driver names, in the image, and finds the call slot.
+///
+/// `sys.settrace` and its like stay callable and do nothing: their C entry points become that of a function without effect.
+/// A program that finds them again through a re-created module finds the same.
+fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
+    let silent = read(memory, read(memory, addresses.silent + METHOD_DEF)? + METHOD_ENTRY)?;
+    for function in &addresses.silenced {
+        let entry = read(memory, function + METHOD_DEF)? + METHOD_ENTRY;
+        write(memory, entry, silent)?;
+    }
+    write(memory, addresses.code_type + TYPE_NEW, 0)?;
+    Some(Layout {
+        call: read(memory, addresses.function_type + TYPE_CALL)?,
+        functions: addresses.functions.clone(),
+        no_arguments: addresses.no_arguments,
+        none: addresses.none,
+        cell: addresses.cell,
+        memory: memory.len() as u64,
+    })
+}
+
+fn read(memory: &[u8], at: u32) -> Option<u32> {
+    let bytes = memory.get(at as usize..)?.get(..4)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+}
+
+fn write(memory: &mut [u8], at: u32, value: u32) -> Option<()> {
+    memory
+        .get_mut(at as usize..)?
+        .get_mut(..4)?
+        .copy_from_slice(&value.to_le_bytes());
+    Some(())
+}

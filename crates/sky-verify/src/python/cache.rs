@@ -1,0 +1,119 @@
+//! Baked guests on disk. Loading one runs the machine code in it, so what is loaded is what this user wrote: the folder is
+//! theirs alone, and the file's hash is the recorded one.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{Read, Seek};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, Module};
+
+use super::SandboxError;
+use super::bake::{Layout, Source};
+
+/// What stands beside the compiled code.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// SHA-256 of the compiled code, which is its file's name too.
+    code: String,
+    layout: Layout,
+}
+
+/// A folder that only its owner can write to.
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens or makes the folder. What others could have written into is emptied; what others own is refused.
+    pub(super) fn open(folder: &Path) -> Result<Self, SandboxError> {
+        let io = |action| move |source| sky_files::FileError::io(folder, action, source);
+        if let Some(parent) = folder.parent() {
+            std::fs::create_dir_all(parent).map_err(io("create"))?;
+        }
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io("create")(error).into()),
+        }
+        let refuse = |reason: &str| SandboxError::Cache {
+            path: folder.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let found = std::fs::symlink_metadata(folder).map_err(io("read"))?;
+        if !found.is_dir() {
+            return Err(refuse("it is not a folder"));
+        }
+        // A file we make is ours: its owner tells who we are.
+        let probe = folder.join(format!(".owner-{}", std::process::id()));
+        File::create(&probe).map_err(io("write into"))?;
+        let ours = std::fs::metadata(&probe).map(|probe| probe.uid());
+        std::fs::remove_file(&probe).ok();
+        if found.uid() != ours.map_err(io("read"))? {
+            return Err(refuse("it belongs to another user"));
+        }
+        if found.mode() & 0o022 != 0 {
+            for entry in std::fs::read_dir(folder).map_err(io("read"))? {
+                std::fs::remove_file(entry.map_err(io("read"))?.path()).map_err(io("empty"))?;
+            }
+            std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(io("protect"))?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// The baked guest for this source, from disk when it is there and whole, made and kept otherwise.
+    pub(super) fn load(&self, engine: &Engine, source: Source) -> Result<(Module, Layout), SandboxError> {
+        let record = self.folder.join(format!("{}.json", source.key));
+        if let Some(found) = self.find(engine, &record) {
+            return Ok(found);
+        }
+        let (code, layout) = source.bake(engine)?;
+        let entry = Entry {
+            code: format!("{:x}", Sha256::digest(&code)),
+            layout,
+        };
+        sky_files::write_bytes(&self.code(&entry.code), &code)?;
+        sky_files::write_json(&record, &entry)?;
+        self.find(engine, &record).ok_or_else(|| SandboxError::Cache {
+            path: record,
+            reason: "what was just written to it cannot be read back".to_owned(),
+        })
+    }
+
+    fn code(&self, hash: &str) -> PathBuf {
+        self.folder.join(format!("{hash}.cwasm"))
+    }
+
+    /// A whole entry, or nothing: damage of any kind means that the guest is baked again.
+    fn find(&self, engine: &Engine, record: &Path) -> Option<(Module, Layout)> {
+        let entry: Entry = sky_files::read_json(record).ok()?;
+        if entry.code.len() != 64 || !entry.code.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let mut file = File::open(self.code(&entry.code)).ok()?;
+        let mut hash = Sha256::new();
+        let mut chunk = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut chunk).ok()? {
+                0 => break,
+                read => hash.update(&chunk[..read]),
+            }
+        }
+        if format!("{:x}", hash.finalize()) != entry.code {
+            return None;
+        }
+        file.rewind().ok()?;
+        // SAFETY: the bytes are what `precompile_module` gave: the file was opened once, hashed through this descriptor and
+        // found to be what the record says; record and file lie in a folder that only this user can write to (`open` above),
+        // and this user can run code anyway. Files are replaced by renaming, never written in place, so the mapping cannot
+        // change under the engine. The engine itself refuses code of another version, configuration or processor.
+        #[allow(unsafe_code)]
+        let module = unsafe { Module::deserialize_open_file(engine, file) }.ok()?;
+        Some((module, entry.layout))
+    }
+}

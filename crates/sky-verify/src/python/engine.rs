@@ -1,0 +1,67 @@
+//! How the guest is compiled and run.
+
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest, Sha256};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use super::SandboxError;
+use super::limits::MAX_MEMORY;
+
+/// Native stack that compiled guest code may use: recursion in C 20,000 to 50,000 levels deep.
+pub(super) const NATIVE_STACK: usize = 512 << 20;
+/// Native stack of a thread that runs a guest: the guest's, and room for the host's calls below it.
+pub(super) const THREAD_STACK: usize = NATIVE_STACK + (16 << 20);
+/// The guest's own (shadow) stack in its memory, grown for the snapshot. It takes less of this than of the native stack,
+/// so that the native one ends the recursion, cleanly.
+pub(super) const SHADOW_STACK: usize = 256 << 20;
+/// The most a guest's memory may come to: its heap, its stack, the baked interpreter.
+pub(super) const MAX_LINEAR_MEMORY: usize = MAX_MEMORY as usize + SHADOW_STACK + (256 << 20);
+
+/// An engine for at most `instances` guests at once.
+pub(super) fn engine(instances: u32) -> Result<Engine, SandboxError> {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(NATIVE_STACK)
+        // Not used, but the engine insists that it be no smaller.
+        .async_stack_size(THREAD_STACK)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
+        // The same bits on any machine: without it a NaN's payload is the processor's choice.
+        .cranelift_nan_canonicalization(true);
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_core_instances(instances)
+        .total_memories(instances)
+        .total_tables(instances)
+        .max_memory_size(MAX_LINEAR_MEMORY)
+        .table_elements(20_000)
+        .max_unused_warm_slots(instances);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config).map_err(SandboxError::engine("start"))
+}
+
+/// What compiled code depends on besides the module: the engine's version, its settings, the processor's features.
+pub(super) fn compatibility(engine: &Engine) -> [u8; 32] {
+    let mut hasher = ByteHasher(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.0.finalize().into()
+}
+
+/// Feeds what is hashed into SHA-256.
+struct ByteHasher(Sha256);
+
+impl Hasher for ByteHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// Not used: the digest is read directly.
+    fn finish(&self) -> u64 {
+        0
+    }
+}

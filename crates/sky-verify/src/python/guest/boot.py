@@ -1,0 +1,12 @@
+import time
+support = {"__name__": "support"}
+exec(compile(open("/support.py").read(), "support.py", "exec"), support)
+failed = []
+support["install"](failed)
+driver = {"__name__": "driver"}
+exec(compile(open("/driver.py").read(), "driver.py", "exec"), driver)
+emit = driver.pop("emit")
+del support, driver
+emit(failed)
+del emit, failed
+time.time()

@@ -1,0 +1,66 @@
+//! What the driver says about a run. A program can write to the same channel, so this is read as data of unknown origin:
+//! nothing a forger could say here turns a wrong answer into a right one.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One line of the driver's.
+#[derive(Debug, PartialEq)]
+pub(super) enum Record {
+    /// It ended with this code.
+    Exited(i32),
+    /// An exception nobody caught.
+    Raised { kind: String, message: String },
+    /// The source does not compile.
+    CompileError(String),
+    /// A function returned this.
+    Returned(Value),
+    /// Nothing that could be read.
+    Unreadable,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Exited { exit: i32 },
+    Raised { kind: String, message: String },
+    CompileError { compile: String },
+    Returned { returned: Value },
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Record {
+    match serde_json::from_slice(bytes) {
+        Ok(Line::Exited { exit }) => Record::Exited(exit),
+        Ok(Line::Raised { kind, message }) => Record::Raised {
+            kind: cut(kind),
+            message: cut(message),
+        },
+        Ok(Line::CompileError { compile }) => Record::CompileError(cut(compile)),
+        Ok(Line::Returned { returned }) => Record::Returned(returned),
+        Err(_) => Record::Unreadable,
+    }
+}
+
+/// No more of a text than a person wants to read.
+fn cut(mut text: String) -> String {
+    const MOST: usize = 500;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_said_to_be_unreadable() {
+        for bytes in [&b""[..], b"{", b"{}", b"[1]", b"\xff", b"{\"exit\": 1e99}"] {
+            assert_eq!(parse(bytes), Record::Unreadable);
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(parse(deep.as_bytes()), Record::Unreadable);
+        assert_eq!(parse(b"{\"exit\": 3}"), Record::Exited(3));
+    }
+}
