@@ -1,1 +1,56 @@
-fn main() {}
+//! The `sky-sample` program: replies to problems, and their rewriting.
+
+mod rewrite;
+mod sample;
+mod teacher;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Replies to problems, and their rewriting into thought and solution.
+///
+/// Both are stages of a recipe's run. Stop them at any moment: the same command goes on where it was and ends with the same
+/// bytes.
+#[derive(Parser)]
+#[command(name = "sky-sample", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sky-sample sample --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      sample the teacher into runs/tiny-cpu/samples/samples.jsonl
+  sky-sample sample --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu --dry-run
+      check the recipe and say how much there is to do
+  sky-sample rewrite --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      put the replies into thought and solution
+
+A teacher behind an OpenAI-style server, in the recipe:
+  [teacher]
+  endpoint = \"http://localhost:8000/v1\"
+  name = \"Qwen/QwQ-32B-Preview\"
+  api_key_env = \"MY_KEY\"    # the variable's name, never the key
+  concurrency = 64";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stage: ask the teacher for n replies to each problem.
+    Sample(sky_cli::StageArgs),
+    /// Stage: put each reply into the two sections, by rules or by asking a model.
+    Rewrite(sky_cli::StageArgs),
+}
+
+fn main() -> ExitCode {
+    sky_cli::main(|| match Args::parse().command {
+        Command::Sample(args) => sample::run(&args),
+        Command::Rewrite(args) => rewrite::run(&args),
+    })
+}
+
+/// The part of a layout path inside its stage's folder.
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}

@@ -1,0 +1,106 @@
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sky_cli::{ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
+use sky_files::{Counts, read_jsonl};
+use sky_sample::{Event, SampleConfig, Sampling, sample};
+use sky_types::{Problem, Prompt};
+
+use crate::{file_name, teacher};
+
+const JOURNAL: &str = "samples.journal";
+
+pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
+    let recipe = args.load()?;
+    let config: SampleConfig = recipe.section("sample")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("sample", key, reason))?;
+    let prompt: Prompt = recipe.section("prompt")?;
+    let model: ModelConfig = recipe.section("teacher")?;
+    teacher::check(&recipe, &model)?;
+    let identity = if args.dry_run {
+        Value::Null
+    } else {
+        teacher::identity(&model)?
+    };
+    let work = Work {
+        name: "sample",
+        inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
+        config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
+        plan: plan(&recipe, &config, &model),
+    };
+    args.run(&recipe, work, |dir| {
+        let problems: Vec<Problem> =
+            read_jsonl(&args.path(layout::TRAIN_PROBLEMS))?.collect::<Result<_, _>>()?;
+        let sampling = Sampling {
+            problems: &problems,
+            prompt: &prompt,
+            config: &config,
+            seed: recipe.seed,
+        };
+        let mut generate = teacher::open(&model)?;
+        let progress = Progress::new("sample", sampling.len() as u64, "samples");
+        let mut tokens = 0_u64;
+        let name = file_name(layout::SAMPLES);
+        let sampled = sample(
+            sampling,
+            generate.as_mut(),
+            &dir.file(JOURNAL),
+            &dir.file(name),
+            &mut |event| match event {
+                Event::Resumed { done, damaged } => {
+                    progress.skip(done as u64);
+                    if damaged > 0 {
+                        eprintln!("samples: {damaged} damaged journal lines are sampled again");
+                    }
+                }
+                Event::Finished(sample) => {
+                    tokens += u64::from(sample.completion_tokens);
+                    progress.advance(1);
+                    progress.note(format!("{tokens} tokens"));
+                }
+            },
+        )?;
+        drop(progress);
+        if sampled.differed > 0 {
+            eprintln!(
+                "samples: {} repeated replies differ from those of the stopped run: this machine or its settings have changed; \
+                 the earlier ones are kept",
+                sampled.differed
+            );
+        }
+        let counts = Counts::new(problems.len() as u64, sampled.samples as u64)
+            .with("completion_tokens", sampled.completion_tokens)
+            .with("unfinished", sampled.unfinished);
+        Ok((vec![name.to_owned()], vec![JOURNAL.to_owned()], counts))
+    })
+}
+
+fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> Plan {
+    let problems = planned_problems(recipe);
+    let count = problems.map_or_else(|| "the".to_owned(), |n| n.to_string());
+    let not_here = match model.local_path() {
+        Err(error) => format!("; NOT HERE YET: {error}"),
+        Ok(_) => String::new(),
+    };
+    Plan {
+        what: format!(
+            "{count} problems x {} samples of {}, at most {} tokens each{not_here}",
+            config.n, model.name, config.max_tokens
+        ),
+        seconds: problems.and_then(|n| teacher::seconds(model, n * u64::from(config.n), config)),
+    }
+}
+
+/// How many problems the recipe asks for, when it says so itself.
+fn planned_problems(recipe: &Recipe) -> Option<u64> {
+    let section: Value = recipe.section("problems").ok()?;
+    let mut total = section["train"].as_u64()? + section["human_eval"].as_u64().unwrap_or(0);
+    for file in section["files"].as_array().into_iter().flatten() {
+        if file["heldout"] != json!(true) {
+            total += file["take"].as_u64()?;
+        }
+    }
+    Some(total)
+}

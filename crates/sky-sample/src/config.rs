@@ -1,0 +1,209 @@
+use serde::{Deserialize, Serialize};
+use sky_types::{Domain, Message, SamplingParams};
+
+/// The recipe's `[sample]`: how often and how each problem is sampled. The defaults are Sky-T1's: once, greedily, with room
+/// for 16,384 tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SampleConfig {
+    /// Samples of each problem.
+    pub n: u32,
+    /// Divides the logits; 0 takes the likeliest token.
+    pub temperature: f64,
+    /// Nucleus sampling.
+    pub top_p: f64,
+    /// Most new tokens of one reply.
+    pub max_tokens: u32,
+    /// The same for code problems; `max_tokens` when unset.
+    pub code_max_tokens: Option<u32>,
+    /// Worked examples, put before a problem as earlier turns. Code problems go without.
+    pub examples: Vec<Example>,
+}
+
+/// One worked example of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    /// What is asked.
+    pub user: String,
+    /// What the model is shown to have said.
+    pub assistant: String,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        let params = SamplingParams::default();
+        Self {
+            n: 1,
+            temperature: params.temperature,
+            top_p: params.top_p,
+            max_tokens: params.max_tokens,
+            code_max_tokens: None,
+            examples: Vec::new(),
+        }
+    }
+}
+
+impl SampleConfig {
+    /// Checks what the types cannot: the key at fault and what is wrong with it.
+    ///
+    /// # Errors
+    /// When a number lies outside what a model can do.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        if self.n == 0 || self.n > 100_000 {
+            return Err(("n", "must lie between 1 and 100000"));
+        }
+        check_params(self.temperature, self.top_p, self.max_tokens)?;
+        if self.code_max_tokens == Some(0) {
+            return Err(("code_max_tokens", "must be above 0"));
+        }
+        if self.n > 1 && self.temperature == 0.0 {
+            return Err((
+                "n",
+                "at temperature 0 all samples of a problem are the same",
+            ));
+        }
+        Ok(())
+    }
+
+    /// How a problem of this domain is sampled.
+    pub fn params(&self, domain: Domain) -> SamplingParams {
+        let max_tokens = match domain {
+            Domain::Code => self.code_max_tokens.unwrap_or(self.max_tokens),
+            Domain::Math | Domain::Choice | Domain::Puzzle => self.max_tokens,
+        };
+        SamplingParams {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens,
+        }
+    }
+
+    /// The worked examples as turns, for a problem of this domain.
+    pub fn example_messages(&self, domain: Domain) -> Vec<Message> {
+        if domain == Domain::Code {
+            return Vec::new();
+        }
+        self.examples
+            .iter()
+            .flat_map(|example| {
+                [
+                    Message::user(&example.user),
+                    Message::assistant(&example.assistant),
+                ]
+            })
+            .collect()
+    }
+}
+
+/// The recipe's `[rewrite]`: who puts a reply into its two sections. With `kind = "model"` the defaults are Sky-T1's:
+/// GPT-4o-mini at temperature 0.7, five requests a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RewriteConfig {
+    /// Rules, or a model behind an OpenAI-style endpoint.
+    pub kind: RewriteKind,
+    /// Base URL of the server, up to and including `/v1`.
+    pub endpoint: String,
+    /// The model's name at the server.
+    pub name: String,
+    /// Environment variable that holds the server's key; empty for none.
+    pub api_key_env: String,
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// Requests begun in a second, at most; 0 for no limit.
+    pub requests_per_second: f64,
+    /// As in `[sample]`.
+    pub temperature: f64,
+    /// As in `[sample]`.
+    pub top_p: f64,
+    /// As in `[sample]`.
+    pub max_tokens: u32,
+}
+
+/// Who rewrites.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewriteKind {
+    /// Rules that move text and never invent any.
+    #[default]
+    Rules,
+    /// A model; what loses the answer or the form falls back to the rules.
+    Model,
+}
+
+impl Default for RewriteConfig {
+    fn default() -> Self {
+        Self {
+            kind: RewriteKind::Rules,
+            endpoint: "https://api.openai.com/v1".into(),
+            name: "gpt-4o-mini".into(),
+            api_key_env: "OPENAI_API_KEY".into(),
+            concurrency: 16,
+            requests_per_second: 5.0,
+            temperature: 0.7,
+            top_p: 1.0,
+            max_tokens: 16_384,
+        }
+    }
+}
+
+impl RewriteConfig {
+    /// As [`SampleConfig::check`].
+    ///
+    /// # Errors
+    /// When a number lies outside what a model or a server can do.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        check_params(self.temperature, self.top_p, self.max_tokens)?;
+        if !(self.requests_per_second >= 0.0 && self.requests_per_second.is_finite()) {
+            return Err(("requests_per_second", "must be 0 (no limit) or above"));
+        }
+        if !(1..=4096).contains(&self.concurrency) {
+            return Err(("concurrency", "must lie between 1 and 4096"));
+        }
+        if self.kind == RewriteKind::Model && self.endpoint.is_empty() {
+            return Err(("endpoint", "a model rewriter needs one"));
+        }
+        Ok(())
+    }
+}
+
+fn check_params(
+    temperature: f64,
+    top_p: f64,
+    max_tokens: u32,
+) -> Result<(), (&'static str, &'static str)> {
+    if !(0.0..=10.0).contains(&temperature) {
+        return Err(("temperature", "must lie between 0 and 10"));
+    }
+    if !(top_p > 0.0 && top_p <= 1.0) {
+        return Err(("top_p", "must lie above 0 and at most at 1"));
+    }
+    if max_tokens == 0 {
+        return Err(("max_tokens", "must be above 0"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_impossible_setting_names_its_key() {
+        SampleConfig::default().check().unwrap();
+        RewriteConfig::default().check().unwrap();
+        let key = |change: fn(&mut SampleConfig)| {
+            let mut config = SampleConfig::default();
+            change(&mut config);
+            config.check().unwrap_err().0
+        };
+        assert_eq!(key(|c| c.n = 0), "n");
+        assert_eq!(key(|c| c.n = 4), "n");
+        assert_eq!(key(|c| c.temperature = f64::NAN), "temperature");
+        assert_eq!(key(|c| c.top_p = 0.0), "top_p");
+        assert_eq!(key(|c| c.max_tokens = 0), "max_tokens");
+        assert_eq!(key(|c| c.code_max_tokens = Some(0)), "code_max_tokens");
+    }
+}

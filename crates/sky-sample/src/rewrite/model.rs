@@ -1,0 +1,239 @@
+use std::{collections::HashMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+use sky_files::{Journal, write_jsonl};
+use sky_types::{
+    FinishReason, Generate, Message, Reply, Request, Sample, SamplingParams, derive_seed,
+};
+
+use super::{MARKERS, RewriteCounts, Rewritten, Sections, rewrite_by_rules, rules::fenced_blocks};
+use crate::{Event, SampleError, drive::drive};
+
+/// What a model is asked to rewrite, and how.
+#[derive(Clone, Debug)]
+pub struct Rewriting<'a> {
+    /// The samples.
+    pub samples: &'a [Sample],
+    /// How the rewriter's replies are drawn.
+    pub params: SamplingParams,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+/// One line of the rewriter's journal.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    sample: Sample,
+    fell_back: bool,
+}
+
+/// Has a model put each finished reply into the two sections, then writes all samples to `out` in their order.
+///
+/// What comes back is checked: both sections in form, and the box, the program or the last number of the original again in the
+/// solution. Else the rules part the original. Resumes from its journal as [`sample`](crate::sample()) does.
+///
+/// # Errors
+/// When the source of replies fails or a file cannot be written; what was journaled stays.
+pub fn rewrite_with_model(
+    rewriting: &Rewriting<'_>,
+    generate: &mut dyn Generate,
+    journal: &Path,
+    out: &Path,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<RewriteCounts, SampleError> {
+    let samples = rewriting.samples;
+    let mut places = HashMap::new();
+    for (at, sample) in samples.iter().enumerate() {
+        let key = (sample.problem_id.as_str(), sample.index);
+        if places.insert(key, at).is_some() {
+            return Err(SampleError::Repeated {
+                what: format!("sample {} #{}", key.0, key.1),
+            });
+        }
+    }
+    let (mut journal, found) = Journal::<Row>::open(journal)?;
+    let mut rows: Vec<Option<(Sample, Rewritten)>> = samples
+        .iter()
+        .map(|sample| (!needs_model(sample)).then(|| rewrite_by_rules(sample.clone())))
+        .collect();
+    let mut done = 0;
+    for row in found.rows {
+        let key = (row.sample.problem_id.as_str(), row.sample.index);
+        if let Some(&at) = places.get(&key)
+            && rows[at].is_none()
+        {
+            rows[at] = Some((row.sample, outcome(row.fell_back)));
+            done += 1;
+        }
+    }
+    on_event(Event::Resumed {
+        done,
+        damaged: found.damaged_lines.len(),
+    });
+
+    // Requests go to the samples that need one, so that the model's groups hold nothing else.
+    let asked: Vec<usize> = (0..samples.len())
+        .filter(|&at| needs_model(&samples[at]))
+        .collect();
+    let present: Vec<bool> = asked.iter().map(|&at| rows[at].is_some()).collect();
+    drive(
+        generate,
+        &present,
+        &|place| request(rewriting, &samples[asked[place]]),
+        &mut |place, reply| {
+            let at = asked[place];
+            let (sample, fell_back) = judge(&samples[at], &reply);
+            let row = Row { sample, fell_back };
+            journal.append(&row)?;
+            on_event(Event::Finished(&row.sample));
+            rows[at] = Some((row.sample, outcome(fell_back)));
+            Ok(())
+        },
+        &mut |_, _| {},
+    )?;
+    journal.sync()?;
+
+    let mut counts = RewriteCounts::new();
+    for (_, how) in rows.iter().flatten() {
+        *counts.entry(*how).or_default() += 1;
+    }
+    write_jsonl(out, rows.iter().flatten().map(|(sample, _)| sample))?;
+    Ok(counts)
+}
+
+fn needs_model(sample: &Sample) -> bool {
+    sample.finish_reason == FinishReason::Stop
+        && !sample.text.trim().is_empty()
+        && Sections::parse(&sample.text).is_none()
+}
+
+fn outcome(fell_back: bool) -> Rewritten {
+    if fell_back {
+        Rewritten::FellBack
+    } else {
+        Rewritten::Model
+    }
+}
+
+/// The sample with the model's sections, or with the rules' when the model's will not do.
+fn judge(original: &Sample, reply: &Reply) -> (Sample, bool) {
+    let sections = Sections::parse(&reply.text)
+        .filter(|_| reply.finish_reason == FinishReason::Stop)
+        .filter(|sections| keeps_answer(&original.text, &sections.solution));
+    match sections {
+        Some(sections) => {
+            let mut sample = original.clone();
+            sample.text = sections.render();
+            (sample, false)
+        }
+        None => (rewrite_by_rules(original.clone()).0, true),
+    }
+}
+
+/// Whether the solution still gives the original's answer: its last box, else its last program, else its last number.
+fn keeps_answer(original: &str, solution: &str) -> bool {
+    if let Some(answer) = last_box(original) {
+        return last_box(solution) == Some(answer);
+    }
+    if let Some(program) = last_program(original) {
+        return last_program(solution) == Some(program);
+    }
+    match numbers(original).last() {
+        Some(answer) => numbers(solution).contains(answer),
+        None => true,
+    }
+}
+
+/// The last `\boxed{...}` without its white space.
+fn last_box(text: &str) -> Option<String> {
+    let rest = &text[text.rfind("\\boxed{")? + "\\boxed{".len()..];
+    let mut depth = 1_usize;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(rest[..at].split_whitespace().collect());
+        }
+    }
+    None
+}
+
+/// The lines of the last code block, without fences, trailing space and blank lines.
+fn last_program(text: &str) -> Option<Vec<&str>> {
+    let &(start, end) = fenced_blocks(text).last()?;
+    let lines = text[start..end].lines().map(str::trim_end);
+    let inner = lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with("```"));
+    Some(inner.collect())
+}
+
+fn numbers(text: &str) -> Vec<String> {
+    text.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','))
+        .map(|run| run.trim_matches(['.', ',']).replace(',', ""))
+        .filter(|run| !run.is_empty())
+        .collect()
+}
+
+/// The role that Sky-T1 gave its rewriter, with instructions and a worked example of our own.
+fn request(rewriting: &Rewriting<'_>, sample: &Sample) -> Request {
+    let [begin, end, begin_solution, end_solution] = MARKERS;
+    let example = Sections {
+        thought: "I need the area of a 4 by 6 rectangle.\n\nThe area is 4 times 6, so 24.\n\nCheck: four rows of six give 6 + 6 + 6 + 6 = 24. Good.".into(),
+        solution: "The area is the product of the sides: $4 \\cdot 6 = 24$.\n\n\\boxed{24}".into(),
+    };
+    let instruction = format!(
+        "Sort the answer below into two sections.\n\
+         - Between {begin} and {end} goes all the thinking: analysis, trials, checks, second thoughts. Keep its wording and its \
+         order, and put a blank line between steps.\n\
+         - Between {begin_solution} and {end_solution} goes the finished solution: the steps that lead to the answer, and the \
+         answer exactly as it was given. Keep a \\boxed{{}} result in its box and a program whole, in one fenced code block.\n\
+         Add nothing, correct nothing, and leave no result out. Reply with the two sections alone.\n\n\
+         An answer such as:\n\n\
+         I need the area of a 4 by 6 rectangle. The area is 4 times 6, so 24. Check: four rows of six give 6 + 6 + 6 + 6 = 24. \
+         Good. The area is the product of the sides: $4 \\cdot 6 = 24$. \\boxed{{24}}\n\n\
+         becomes:\n\n{}\n\nThe answer to sort:\n\n{}",
+        example.render(),
+        sample.text
+    );
+    Request {
+        key: 0,
+        messages: vec![
+            Message::system("You are a solution format convertor."),
+            Message::user(instruction),
+        ],
+        params: rewriting.params.clone(),
+        seed: derive_seed(
+            rewriting.seed,
+            &format!("rewrite/{}", sample.problem_id),
+            u64::from(sample.index),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_kept_when_its_box_program_or_last_number_is() {
+        assert!(keeps_answer(r"so \boxed{ 1 /2}", r"It is \boxed{1/2}."));
+        assert!(!keeps_answer(r"so \boxed{5}", "It is 5."));
+        assert!(!keeps_answer(r"so \boxed{5}", r"\boxed{6}"));
+        let program = "Use a sum:\n```python\ndef f(a):\n    return a\n```";
+        assert!(keeps_answer(
+            program,
+            "```py\ndef f(a):\n\n    return a  \n```\nDone."
+        ));
+        assert!(!keeps_answer(
+            program,
+            "```python\ndef f(a):\nreturn a\n```"
+        ));
+        assert!(!keeps_answer(program, "def f(a): return a"));
+        assert!(keeps_answer("3 + 5 = 8.", "The answer is 8."));
+        assert!(keeps_answer("It costs 1,200.", "1200 dollars"));
+        assert!(!keeps_answer("3 + 5 = 8.", "The answer is 18."));
+    }
+}

@@ -1,0 +1,203 @@
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use sky_files::{Journal, write_jsonl};
+use sky_types::{
+    FinishReason, Generate, Problem, Prompt, Reply, Request, Sample, Version, derive_seed,
+};
+
+use crate::{SampleConfig, SampleError, drive::drive};
+
+/// How often the journal is forced to the disk, in rows. A kill loses nothing that was appended; only a crash of the whole
+/// machine can, and then at most so many.
+const ROWS_PER_SYNC: usize = 64;
+
+/// What to sample: `n` replies to each problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling<'a> {
+    /// The problems.
+    pub problems: &'a [Problem],
+    /// How a problem is put to the model.
+    pub prompt: &'a Prompt,
+    /// How often and how each is sampled.
+    pub config: &'a SampleConfig,
+    /// The run's seed.
+    pub seed: u64,
+}
+
+/// What happens while sampling or rewriting.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// An earlier process left so many results in the journal. Comes once, first.
+    Resumed {
+        /// Results that are kept.
+        done: usize,
+        /// Lines that were torn or damaged; their results are made again.
+        damaged: usize,
+    },
+    /// A new result.
+    Finished(&'a Sample),
+}
+
+/// What sampling came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sampled {
+    /// Rows written.
+    pub samples: usize,
+    /// Of them, read back from the journal.
+    pub resumed: usize,
+    /// Tokens of all replies.
+    pub completion_tokens: u64,
+    /// Replies that hit the token limit.
+    pub unfinished: usize,
+    /// Replies of a repeated group that differed from the journaled ones, which stay. Above 0, the source breaks its promise
+    /// of the same bits for the same group, and an undisturbed run may differ from a resumed one.
+    pub differed: usize,
+}
+
+impl Sampling<'_> {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.problems.len() * self.config.n as usize
+    }
+
+    /// Whether there is nothing to sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The request for sample `at`, counted problem by problem. Its seed depends on the run's seed, the problem's id and the
+    /// sample's index alone, so that adding problems changes no other sample's.
+    pub fn request(&self, at: usize) -> Request {
+        let (problem, index) = self.place(at);
+        Request {
+            key: at as u64,
+            messages: self
+                .prompt
+                .messages(&self.config.example_messages(problem.domain), problem),
+            params: self.config.params(problem.domain),
+            seed: derive_seed(
+                self.seed,
+                &format!("sample/{}", problem.id),
+                u64::from(index),
+            ),
+        }
+    }
+
+    fn place(&self, at: usize) -> (&Problem, u32) {
+        let n = self.config.n as usize;
+        (&self.problems[at / n], (at % n) as u32)
+    }
+
+    fn row(&self, at: usize, reply: Reply, model: &str) -> Sample {
+        let (problem, index) = self.place(at);
+        let Request { params, seed, .. } = self.request(at);
+        Sample {
+            v: Version,
+            problem_id: problem.id.clone(),
+            index,
+            text: reply.text,
+            finish_reason: reply.finish_reason,
+            prompt_tokens: reply.prompt_tokens,
+            completion_tokens: reply.completion_tokens,
+            model: model.to_owned(),
+            params,
+            seed,
+        }
+    }
+}
+
+/// Samples what the journal lacks, appending each reply to it, then writes all samples to `out`: the problems in their order,
+/// each one's samples by index. Killed at any moment, the same call goes on where it stopped and writes the same bytes.
+///
+/// # Errors
+/// When the source of replies fails or a file cannot be written; what was journaled stays.
+pub fn sample(
+    sampling: Sampling<'_>,
+    generate: &mut dyn Generate,
+    journal: &Path,
+    out: &Path,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Sampled, SampleError> {
+    let mut ids = HashSet::new();
+    for problem in sampling.problems {
+        if !ids.insert(&problem.id) {
+            return Err(SampleError::Repeated {
+                what: format!("problem {}", problem.id),
+            });
+        }
+    }
+    let model = generate.model().to_owned();
+    let places: HashMap<&str, usize> = (0..sampling.len())
+        .step_by(sampling.config.n.max(1) as usize)
+        .map(|at| (sampling.place(at).0.id.as_str(), at))
+        .collect();
+    let (mut journal, found) = Journal::<Sample>::open(journal)?;
+    let mut rows: Vec<Option<Sample>> = vec![None; sampling.len()];
+    for row in found.rows {
+        let Some(&first) = places.get(row.problem_id.as_str()) else {
+            continue;
+        };
+        if row.index >= sampling.config.n {
+            continue;
+        }
+        let at = first + row.index as usize;
+        let request = sampling.request(at);
+        // The stage's settings guard against this; a row drawn otherwise is drawn again rather than believed.
+        if row.model == model && row.seed == request.seed && row.params == request.params {
+            rows[at] = Some(row);
+        }
+    }
+    let present: Vec<bool> = rows.iter().map(Option::is_some).collect();
+    let resumed = present.iter().filter(|present| **present).count();
+    on_event(Event::Resumed {
+        done: resumed,
+        damaged: found.damaged_lines.len(),
+    });
+
+    let journaled: Vec<(usize, String)> = rows
+        .iter()
+        .enumerate()
+        .filter_map(|(at, row)| row.as_ref().map(|row| (at, row.text.clone())))
+        .collect();
+    let mut differed = 0;
+    let mut appended = 0;
+    drive(
+        generate,
+        &present,
+        &|at| sampling.request(at),
+        &mut |at, reply| {
+            let row = sampling.row(at, reply, &model);
+            journal.append(&row)?;
+            appended += 1;
+            if appended % ROWS_PER_SYNC == 0 {
+                journal.sync()?;
+            }
+            on_event(Event::Finished(&row));
+            rows[at] = Some(row);
+            Ok(())
+        },
+        &mut |at, reply| {
+            let before = journaled.binary_search_by_key(&at, |(at, _)| *at);
+            if before.is_ok_and(|place| journaled[place].1 != reply.text) {
+                differed += 1;
+            }
+        },
+    )?;
+    journal.sync()?;
+
+    let mut sampled = Sampled {
+        samples: rows.len(),
+        resumed,
+        differed,
+        ..Sampled::default()
+    };
+    for row in rows.iter().flatten() {
+        sampled.completion_tokens += u64::from(row.completion_tokens);
+        sampled.unfinished += usize::from(row.finish_reason == FinishReason::Length);
+    }
+    write_jsonl(out, rows.iter().flatten())?;
+    Ok(sampled)
+}
