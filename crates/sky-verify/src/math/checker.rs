@@ -1,0 +1,253 @@
+use super::{
+    budget::Budget,
+    clean::clean,
+    compare::{Compare, Judged, as_words, choice_letter},
+    expr::{Expr, Kind},
+    extract::{self, Extraction},
+    lex::Commas,
+    options::Options,
+    parse::{self, ParseError, Reading, Tree},
+    verdict::{Outcome, Verdict},
+};
+
+/// Compares answers under fixed conventions. Cheap to make, free of state, safe to share between threads.
+#[derive(Clone, Debug, Default)]
+pub struct MathChecker {
+    options: Options,
+}
+
+/// A side of a comparison: its text, and its tree when it has one.
+struct Side {
+    text: String,
+    tree: Result<Tree, ParseError>,
+}
+
+impl Side {
+    fn read(text: &str, reading: Reading, budget: &Budget) -> Self {
+        let text = clean(text).into_owned();
+        let tree = parse::parse(&text, reading, budget);
+        Self { text, tree }
+    }
+
+    fn expr(&self) -> Option<&Expr> {
+        self.tree.as_ref().ok().map(|t| &t.expr)
+    }
+}
+
+impl MathChecker {
+    /// A checker with these conventions.
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+
+    /// The conventions.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Finds the answer in a whole response.
+    pub fn extract(&self, response: &str) -> Option<Extraction> {
+        extract::extract(response).ok()
+    }
+
+    /// Judges a whole response (or a bare answer) against a gold answer (or a whole gold solution with a box).
+    pub fn check(&self, gold: &str, response: &str) -> Verdict {
+        let budget = Budget::new(self.options.budget);
+        let gold = extract::extract_gold(gold).into_owned();
+        let choice = choice_letter(&gold);
+        let mut found = extract::extract(response);
+        if choice.is_some() {
+            let lettered = found
+                .as_ref()
+                .is_ok_and(|f| choice_letter(&f.answer).is_some());
+            if !lettered {
+                if let Some(letter) = extract::leading_choice(response) {
+                    found = Ok(letter);
+                }
+            }
+        }
+        let verdict = |outcome, found: Option<Extraction>, reason: String| Verdict {
+            outcome,
+            gold: gold.clone(),
+            rule: found.as_ref().map(|f| f.rule),
+            extracted: found.map(|f| f.answer),
+            reason,
+            steps: budget.used(),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(none) => return verdict(Outcome::Unparsed, None, none.reason().to_owned()),
+        };
+        if gold.is_empty() {
+            return verdict(
+                Outcome::Wrong,
+                Some(found),
+                "the gold answer is empty".to_owned(),
+            );
+        }
+        let judged = self.judge(&gold, &found.answer, true, &budget);
+        let outcome = if judged.equal {
+            Outcome::Correct
+        } else {
+            Outcome::Wrong
+        };
+        verdict(outcome, Some(found), judged.why)
+    }
+
+    /// Whether two bare answers mean the same, without the tolerance that a decimal gold answer has. Symmetric.
+    pub fn equal(&self, a: &str, b: &str) -> bool {
+        let budget = Budget::new(self.options.budget);
+        let (a, b) = (extract::extract_gold(a), extract::extract_gold(b));
+        // In both directions, so that no convention can prefer a side.
+        self.judge(&a, &b, false, &budget).equal || self.judge(&b, &a, false, &budget).equal
+    }
+
+    fn judge(&self, gold: &str, answer: &str, is_gold: bool, budget: &Budget) -> Judged {
+        let compare = Compare {
+            options: &self.options,
+            budget,
+            gold: is_gold,
+        };
+        let plain = Reading::default();
+        let a = Side::read(gold, plain, budget);
+        let b = Side::read(answer, plain, budget);
+        if let (Some(x), Some(y)) = (choice_letter(&a.text), choice_letter(&b.text)) {
+            return Judged {
+                equal: x == y,
+                why: format!("choice {x} against choice {y}"),
+            };
+        }
+        let first = match (a.expr(), b.expr()) {
+            (Some(x), Some(y)) => compare.same(x, y),
+            _ => self.as_written(&a, &b),
+        };
+        if first.equal || budget.is_spent() {
+            return first;
+        }
+        for (reading_a, reading_b) in readings(&a, &b) {
+            let other_a = Side::read(gold, reading_a, budget);
+            let other_b = Side::read(answer, reading_b, budget);
+            if let (Some(x), Some(y)) = (other_a.expr(), other_b.expr()) {
+                let judged = compare.same(x, y);
+                if judged.equal {
+                    return Judged {
+                        why: format!("{}, in another reading", judged.why),
+                        ..judged
+                    };
+                }
+            }
+        }
+        // Words set as letters, or in a form without a tree.
+        let words = |side: &Side| {
+            side.expr()
+                .is_none_or(|e| e.any(&|k| matches!(k, Kind::Text(_))))
+        };
+        if words(&a) || words(&b) {
+            let (x, y) = (
+                as_words(&a.text, &self.options),
+                as_words(&b.text, &self.options),
+            );
+            let wordy = x.chars().filter(|c| c.is_alphabetic()).count() >= 2;
+            if wordy && x == y {
+                return Judged {
+                    equal: true,
+                    why: "the same words".to_owned(),
+                };
+            }
+        }
+        first
+    }
+
+    /// When a side has no tree: the same text, or not.
+    fn as_written(&self, a: &Side, b: &Side) -> Judged {
+        let bare = |text: &str| {
+            text.chars()
+                .filter(|c| !c.is_whitespace() && !matches!(c, '{' | '}' | '$'))
+                .collect::<String>()
+        };
+        let (x, y) = (bare(&a.text), bare(&b.text));
+        if !x.is_empty() && x == y {
+            return Judged {
+                equal: true,
+                why: "the same text, which has no parse".to_owned(),
+            };
+        }
+        let side = match (&a.tree, &b.tree) {
+            (Err(e), _) => ("gold answer", e),
+            (_, Err(e)) => ("answer", e),
+            _ => {
+                return Judged {
+                    equal: false,
+                    why: "different texts".to_owned(),
+                };
+            }
+        };
+        Judged {
+            equal: false,
+            why: format!(
+                "the {} has no parse: {} at byte {}",
+                side.0, side.1.what, side.1.at.start
+            ),
+        }
+    }
+}
+
+/// Other readings worth a try, when the first came out unequal.
+fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
+    let mut out = Vec::new();
+    let plain = Reading::default();
+    let loose = |side: &Side| side.tree.as_ref().is_ok_and(|t| t.loose_division);
+    let tight = Reading {
+        tight: true,
+        ..plain
+    };
+    match (loose(a), loose(b)) {
+        (true, true) => out.extend([(tight, tight), (plain, tight), (tight, plain)]),
+        (true, false) => out.push((tight, plain)),
+        (false, true) => out.push((plain, tight)),
+        (false, false) => {}
+    }
+    let decimal = Reading {
+        commas: Commas::Decimal,
+        ..plain
+    };
+    let parting = Reading {
+        commas: Commas::Parting,
+        ..plain
+    };
+    for (one, other, first) in [(a, b, true), (b, a, false)] {
+        let pair = |reading| {
+            if first {
+                (reading, plain)
+            } else {
+                (plain, reading)
+            }
+        };
+        let number = other
+            .expr()
+            .is_some_and(|e| matches!(e.kind, Kind::Num { .. } | Kind::Neg(_) | Kind::Div(..)));
+        if number && is_decimal_comma(&one.text) {
+            out.push(pair(decimal));
+        }
+        let collection = other.expr().is_some_and(|e| matches!(&e.kind, Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) if items.len() > 1));
+        if collection
+            && one
+                .expr()
+                .is_some_and(|e| matches!(e.kind, Kind::Num { .. } | Kind::List(_)))
+            && one.text.contains(',')
+        {
+            out.push(pair(parting));
+        }
+    }
+    out
+}
+
+/// `1,22`: digits, one comma, and not the three digits of a thousand.
+fn is_decimal_comma(text: &str) -> bool {
+    let text = text.trim().trim_start_matches(['-', '+']);
+    let Some((whole, fraction)) = text.split_once(',') else {
+        return false;
+    };
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    digits(whole) && digits(fraction) && fraction.len() != 3
+}

@@ -1,0 +1,259 @@
+//! Lists, sets, tuples, matrices.
+
+use super::{Compare, Judged, kind_name, relation::assignment};
+use crate::math::expr::{Const, Expr, Func, Kind, Rel};
+
+/// Items of one collection at most: matching is quadratic.
+const MAX_ITEMS: usize = 256;
+
+impl Compare<'_> {
+    pub(super) fn collections(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        if let (Some(x), Some(y)) = (named(a), named(b)) {
+            if let Some(judged) = self.named_lists(&x, &y) {
+                return Some(judged);
+            }
+        }
+        let plain = |e: &Expr| match &e.kind {
+            Kind::List(items) => drop_conditions(items)
+                .map(|items| Kind::List(items.into_iter().map(value).collect()).at(e.span.clone())),
+            _ => None,
+        };
+        if let (Kind::List(_), _) | (_, Kind::List(_)) = (&a.kind, &b.kind) {
+            let (x, y) = (plain(a), plain(b));
+            if x.is_some() || y.is_some() {
+                let (x, y) = (
+                    x.unwrap_or_else(|| a.clone()),
+                    y.unwrap_or_else(|| b.clone()),
+                );
+                if x != *a || y != *b {
+                    return Some(self.same(&x, &y));
+                }
+            }
+        }
+        match (&a.kind, &b.kind) {
+            (Kind::Set(x), Kind::Set(y)) => Some(self.unordered(x, y)),
+            (Kind::List(x), Kind::List(y)) => Some(self.unordered(x, y)),
+            (Kind::Set(x), Kind::List(y)) | (Kind::List(x), Kind::Set(y))
+                if self.options.bare_list =>
+            {
+                Some(self.unordered(x, y))
+            }
+            (Kind::Tuple(x), Kind::Tuple(y)) => Some(self.ordered(x, y)),
+            (Kind::Tuple(x), Kind::List(y)) | (Kind::List(x), Kind::Tuple(y))
+                if self.options.bare_list =>
+            {
+                Some(self.ordered(x, y))
+            }
+            (
+                Kind::List(x),
+                Kind::Interval {
+                    lo,
+                    hi,
+                    lo_open: false,
+                    hi_open: false,
+                },
+            ) if self.options.bare_list => {
+                Some(self.unordered(x, &[(**lo).clone(), (**hi).clone()]))
+            }
+            (
+                Kind::Interval {
+                    lo,
+                    hi,
+                    lo_open: false,
+                    hi_open: false,
+                },
+                Kind::List(y),
+            ) if self.options.bare_list => {
+                Some(self.unordered(&[(**lo).clone(), (**hi).clone()], y))
+            }
+            (Kind::Matrix(x), Kind::Matrix(y)) => Some(self.matrices(x, y)),
+            (Kind::Matrix(rows), Kind::Tuple(items)) => Some(self.ordered(&vector(rows)?, items)),
+            (Kind::Tuple(items), Kind::Matrix(rows)) => Some(self.ordered(items, &vector(rows)?)),
+            (Kind::Matrix(rows), Kind::List(items)) if self.options.bare_list => {
+                Some(self.ordered(&vector(rows)?, items))
+            }
+            (Kind::Matrix(rows), _) if rows.len() == 1 && rows[0].len() == 1 => {
+                Some(self.same(&rows[0][0], b))
+            }
+            (_, Kind::Matrix(rows)) if rows.len() == 1 && rows[0].len() == 1 => {
+                Some(self.same(a, &rows[0][0]))
+            }
+            // A set of one element for the element.
+            (Kind::Set(x), _) if x.len() == 1 && self.options.bare_list && b.is_scalar() => {
+                Some(self.same(&x[0], b))
+            }
+            (_, Kind::Set(y)) if y.len() == 1 && self.options.bare_list && a.is_scalar() => {
+                Some(self.same(a, &y[0]))
+            }
+            (Kind::Tuple(x), _) if x.len() == 1 => Some(self.same(&x[0], b)),
+            (_, Kind::Tuple(y)) if y.len() == 1 => Some(self.same(a, &y[0])),
+            (Kind::Set(x), Kind::Const(Const::Empty))
+            | (Kind::Const(Const::Empty), Kind::Set(x)) => Some(if x.is_empty() {
+                Judged::yes("both empty")
+            } else {
+                Judged::no("one side is the empty set")
+            }),
+            _ => None,
+        }
+    }
+
+    fn unordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        if a.len() > MAX_ITEMS || b.len() > MAX_ITEMS {
+            return Judged::no("too many items to compare");
+        }
+        // Each item has to be found on the other side; repetitions count once.
+        let mut seen = vec![false; b.len()];
+        for (i, x) in a.iter().enumerate() {
+            let mut hit = false;
+            // The place it would have in the same order comes first.
+            let order = (0..b.len()).map(|k| (k + i) % b.len().max(1));
+            for k in order {
+                if self.same(x, &b[k]).equal {
+                    seen[k] = true;
+                    hit = true;
+                    break;
+                }
+            }
+            if !hit {
+                return Judged::no(format!(
+                    "item {} of {} has no counterpart among {}",
+                    i + 1,
+                    a.len(),
+                    b.len()
+                ));
+            }
+        }
+        for (k, y) in b.iter().enumerate() {
+            if !seen[k] && !a.iter().any(|x| self.same(x, y).equal) {
+                return Judged::no(format!(
+                    "item {} of {} has no counterpart among {}",
+                    k + 1,
+                    b.len(),
+                    a.len()
+                ));
+            }
+        }
+        Judged::yes(format!("the same {} items in any order", a.len()))
+    }
+
+    fn ordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        if a.len() != b.len() {
+            return Judged::no(format!("{} entries against {}", a.len(), b.len()));
+        }
+        for (i, (x, y)) in a.iter().zip(b).enumerate() {
+            let judged = self.same(x, y);
+            if !judged.equal {
+                return Judged::no(format!("entry {}: {}", i + 1, judged.why));
+            }
+        }
+        Judged::yes(format!("the same {} entries in order", a.len()))
+    }
+
+    fn matrices(&self, a: &[Vec<Expr>], b: &[Vec<Expr>]) -> Judged {
+        let shape = |m: &[Vec<Expr>]| (m.len(), m.first().map_or(0, Vec::len));
+        if shape(a) != shape(b) {
+            return Judged::no(format!(
+                "a {:?} matrix against a {:?} matrix",
+                shape(a),
+                shape(b)
+            ));
+        }
+        let flat = |m: &[Vec<Expr>]| m.iter().flatten().cloned().collect::<Vec<_>>();
+        self.ordered(&flat(a), &flat(b))
+    }
+
+    /// `x = 1, y = 2` on both sides: by name. `None`: not so.
+    fn named_lists(&self, a: &[(Expr, Expr)], b: &[(Expr, Expr)]) -> Option<Judged> {
+        let distinct = |list: &[(Expr, Expr)]| {
+            (1..list.len()).all(|i| list[..i].iter().all(|(name, _)| *name != list[i].0))
+        };
+        if !distinct(a) || !distinct(b) || a.len() < 2 {
+            return None;
+        }
+        if a.len() != b.len() {
+            return Some(Judged::no(format!(
+                "{} named values against {}",
+                a.len(),
+                b.len()
+            )));
+        }
+        for (name, x) in a {
+            let Some((_, y)) = b.iter().find(|(other, _)| other == name) else {
+                return Some(Judged::no("different names"));
+            };
+            let judged = self.same(x, y);
+            if !judged.equal {
+                return Some(judged);
+            }
+        }
+        Some(Judged::yes(format!("the same {} named values", a.len())))
+    }
+}
+
+/// Names and values of a list of assignments; of `(x, y) = (1, 2)` too.
+fn named(expr: &Expr) -> Option<Vec<(Expr, Expr)>> {
+    match &expr.kind {
+        Kind::List(items) => items
+            .iter()
+            .map(|item| assignment(item).map(|(n, v)| (n.clone(), v.clone())))
+            .collect(),
+        Kind::Relation(..) => {
+            let (names, values) = assignment(expr)?;
+            match (&names.kind, &values.kind) {
+                (Kind::Tuple(names), Kind::Tuple(values)) if names.len() == values.len() => {
+                    Some(names.iter().cloned().zip(values.iter().cloned()).collect())
+                }
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// The items without conditions such as `k \in \mathbb{Z}`, when there are some and something else remains.
+fn drop_conditions(items: &[Expr]) -> Option<Vec<Expr>> {
+    let condition = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, side)| matches!(rel, Rel::In) && matches!(side.kind, Kind::Const(_))));
+    let rest: Vec<Expr> = items.iter().filter(|e| !condition(e)).cloned().collect();
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// The value of an assignment; anything else is itself.
+fn value(expr: Expr) -> Expr {
+    match assignment(&expr) {
+        Some((_, value)) => value.clone(),
+        None => expr,
+    }
+}
+
+/// The entries of a row or a column.
+fn vector(rows: &[Vec<Expr>]) -> Option<Vec<Expr>> {
+    if rows.len() == 1 || rows.iter().all(|r| r.len() == 1) {
+        return Some(rows.iter().flatten().cloned().collect());
+    }
+    None
+}
+
+/// Whether a node may be the name in an assignment: `x`, `f(x)`, `AB`, `(x, y)`, `|AB|`.
+pub(super) fn is_name(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Sym(_) | Kind::Apply(..) => true,
+        Kind::Mul(items) => {
+            items.len() <= 6
+                && items.iter().all(|e| {
+                    matches!(
+                        e.kind,
+                        Kind::Sym(_) | Kind::Const(Const::E | Const::I) | Kind::Apply(..)
+                    )
+                })
+        }
+        Kind::Tuple(items) => items.iter().all(|e| matches!(e.kind, Kind::Sym(_))),
+        Kind::Call(Func::Abs, args) => args.iter().all(is_name),
+        Kind::Text(_) => true,
+        _ => false,
+    }
+}
+
+/// For messages: what stands there.
+pub(super) fn describe(a: &Expr, b: &Expr) -> String {
+    format!("{} against {}", kind_name(a), kind_name(b))
+}

@@ -1,0 +1,447 @@
+//! Sets of real numbers: intervals, unions, inequalities, all compared by membership.
+//!
+//! The ends of both sides cut the line into points and open pieces. Two sets are equal when each of these lies in both or
+//! in neither, which one representative of each decides.
+
+use std::cmp::Ordering;
+
+use dashu_ratio::RBig;
+
+use super::{Compare, Judged, map};
+use crate::math::{
+    exact,
+    expr::{Const, Expr, Func, Kind, Rel, SetOp},
+    identity,
+};
+
+/// Ends at most: every one is compared with every other.
+const MAX_ENDS: usize = 40;
+
+/// Whether a node denotes a set of numbers by its form.
+pub(super) fn is_region(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Interval { .. } | Kind::Sets(..) | Kind::Builder { .. } => true,
+        Kind::Const(Const::Reals | Const::Empty | Const::Integers | Const::Naturals) => true,
+        Kind::Relation(_, rest) => rest.iter().any(|(rel, _)| {
+            matches!(
+                rel,
+                Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge | Rel::Ne | Rel::In | Rel::NotIn
+            )
+        }),
+        _ => false,
+    }
+}
+
+fn is_relation(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Relation(_, rest) => !rest.iter().any(|(rel, _)| matches!(rel, Rel::In)),
+        Kind::Sets(_, items) => items.iter().any(is_relation),
+        _ => false,
+    }
+}
+
+impl Compare<'_> {
+    /// Compares two sets; `None` when this is not the way to.
+    pub(super) fn regions(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        if self.gold
+            && !self.options.relation_as_set
+            && !is_relation(a)
+            && is_relation(b)
+            && is_region(a)
+        {
+            return Some(Judged::no("a relation for a set"));
+        }
+        // `x \in A` is `A`.
+        let (a, b) = (member_of(a), member_of(b));
+        if a == b {
+            return Some(Judged::yes("the same set as written"));
+        }
+        let usable = |e: &Expr| {
+            is_region(e)
+                || matches!(e.kind, Kind::Set(_))
+                || matches!(&e.kind, Kind::Tuple(items) if items.len() == 2 && self.options.point_or_interval)
+        };
+        if !usable(a) || !usable(b) {
+            return None;
+        }
+        if let (Some(x), Some(y)) = (interval(a), interval(b)) {
+            if x.2 != y.2 || x.3 != y.3 {
+                return Some(Judged::no("ends open on one side and closed on the other"));
+            }
+            for (p, q) in [(x.0, y.0), (x.1, y.1)] {
+                let judged = self.same(p, q);
+                if !judged.equal {
+                    return Some(Judged::no(format!("an end differs: {}", judged.why)));
+                }
+            }
+            return Some(Judged::yes("the same interval"));
+        }
+        let (var_a, var_b) = (variable(a)?, variable(b)?);
+        if let (Some(x), Some(y)) = (&var_a, &var_b) {
+            if x != y {
+                return Some(Judged::no("relations of different names"));
+            }
+        }
+        let mut ends = Vec::new();
+        collect(a, var_a.as_deref(), self, &mut ends)?;
+        collect(b, var_b.as_deref(), self, &mut ends)?;
+        let ends = self.sorted(ends)?;
+        for cell in cells(&ends) {
+            let (x, y) = (self.contains(a, &cell)?, self.contains(b, &cell)?);
+            if x != y {
+                let at = identity::approximate(&cell, self.budget).unwrap_or_default();
+                return Some(Judged::no(format!(
+                    "{at} lies in {} only",
+                    if x { "the first" } else { "the second" }
+                )));
+            }
+        }
+        Some(Judged::yes("the same set of numbers"))
+    }
+
+    fn order(&self, a: &Expr, b: &Expr) -> Option<Ordering> {
+        let gap = Kind::Add(vec![a.clone(), Kind::Neg(Box::new(b.clone())).at(0..0)]).at(0..0);
+        match identity::sign(&gap, self.budget) {
+            Some(s) => Some(s.cmp(&0)),
+            None => identity::compare(a, b, self.budget)
+                .is_equal()
+                .then_some(Ordering::Equal),
+        }
+    }
+
+    /// Insertion sort with an order that may be unknown.
+    fn sorted(&self, ends: Vec<Expr>) -> Option<Vec<Expr>> {
+        let mut out: Vec<Expr> = Vec::new();
+        'next: for end in ends {
+            let mut at = out.len();
+            for (i, other) in out.iter().enumerate() {
+                match self.order(&end, other)? {
+                    Ordering::Equal => continue 'next,
+                    Ordering::Less => {
+                        at = i;
+                        break;
+                    }
+                    Ordering::Greater => {}
+                }
+            }
+            out.insert(at, end);
+            if out.len() > MAX_ENDS {
+                return None;
+            }
+        }
+        Some(out)
+    }
+
+    fn contains(&self, set: &Expr, point: &Expr) -> Option<bool> {
+        match &set.kind {
+            Kind::Interval {
+                lo,
+                hi,
+                lo_open,
+                hi_open,
+            } => self.between(lo, hi, *lo_open, *hi_open, point),
+            Kind::Tuple(items) if items.len() == 2 => {
+                self.between(&items[0], &items[1], true, true, point)
+            }
+            Kind::Set(items) => {
+                let mut any = false;
+                for item in items {
+                    any |= self.order(item, point)? == Ordering::Equal;
+                }
+                Some(any)
+            }
+            Kind::Const(Const::Reals) => Some(true),
+            Kind::Const(Const::Empty) => Some(false),
+            Kind::Sets(op, items) => {
+                let mut parts = items
+                    .iter()
+                    .map(|item| self.contains(member_of(item), point));
+                let first = parts.next()??;
+                parts.try_fold(first, |sofar, part| {
+                    let part = part?;
+                    Some(match op {
+                        SetOp::Union => sofar || part,
+                        SetOp::Intersection => sofar && part,
+                        SetOp::Difference => sofar && !part,
+                    })
+                })
+            }
+            Kind::Builder { var, condition } => {
+                let domain = match &var.kind {
+                    Kind::Relation(_, rest) => match rest.as_slice() {
+                        [(Rel::In, domain)] => self.contains(domain, point)?,
+                        _ => return None,
+                    },
+                    _ => true,
+                };
+                Some(domain && self.contains(condition, point)?)
+            }
+            Kind::List(items) => items.iter().try_fold(true, |sofar, item| {
+                Some(sofar && self.contains(item, point)?)
+            }),
+            Kind::Relation(first, rest) => {
+                let name = variable(set)??;
+                let put = |e: &Expr| {
+                    map(e, &|node| {
+                        matches!(&node.kind, Kind::Sym(n) if *n == name).then(|| point.clone())
+                    })
+                };
+                let mut left = put(first);
+                for (rel, side) in rest {
+                    if *rel == Rel::In {
+                        if !self.contains(side, &left)? {
+                            return Some(false);
+                        }
+                        continue;
+                    }
+                    let right = put(side);
+                    let order = self.order(&left, &right)?;
+                    let holds = match rel {
+                        Rel::Lt => order.is_lt(),
+                        Rel::Le => order.is_le(),
+                        Rel::Gt => order.is_gt(),
+                        Rel::Ge => order.is_ge(),
+                        Rel::Eq => order.is_eq(),
+                        Rel::Ne => order.is_ne(),
+                        _ => return None,
+                    };
+                    if !holds {
+                        return Some(false);
+                    }
+                    left = right;
+                }
+                Some(true)
+            }
+            _ => None,
+        }
+    }
+
+    fn between(
+        &self,
+        lo: &Expr,
+        hi: &Expr,
+        lo_open: bool,
+        hi_open: bool,
+        point: &Expr,
+    ) -> Option<bool> {
+        let low = self.order(point, lo)?;
+        let high = self.order(point, hi)?;
+        let above = if lo_open { low.is_gt() } else { low.is_ge() };
+        let below = if hi_open { high.is_lt() } else { high.is_le() };
+        Some(above && below)
+    }
+}
+
+/// `A` of `x \in A`.
+fn member_of(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        Kind::Relation(first, rest) => match rest.as_slice() {
+            [(Rel::In, set)] if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..)) => set,
+            _ => expr,
+        },
+        _ => expr,
+    }
+}
+
+/// Ends and openness of a single interval; of a chain `a < x < b` too.
+fn interval(expr: &Expr) -> Option<(&Expr, &Expr, bool, bool)> {
+    match &expr.kind {
+        Kind::Interval {
+            lo,
+            hi,
+            lo_open,
+            hi_open,
+        } => Some((lo, hi, *lo_open, *hi_open)),
+        Kind::Tuple(items) if items.len() == 2 => Some((&items[0], &items[1], true, true)),
+        Kind::Relation(first, rest) => match rest.as_slice() {
+            [(r1, middle), (r2, last)] if matches!(middle.kind, Kind::Sym(_)) => match (r1, r2) {
+                (Rel::Lt | Rel::Le, Rel::Lt | Rel::Le) => {
+                    Some((first, last, *r1 == Rel::Lt, *r2 == Rel::Lt))
+                }
+                (Rel::Gt | Rel::Ge, Rel::Gt | Rel::Ge) => {
+                    Some((last, first, *r2 == Rel::Gt, *r1 == Rel::Gt))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The one name that relations of this set speak of: `Some(None)` when there is none, `None` when there are several.
+fn variable(expr: &Expr) -> Option<Option<String>> {
+    let mut names = Vec::new();
+    gather(expr, &mut names);
+    names.sort_unstable();
+    names.dedup();
+    match names.len() {
+        0 => Some(None),
+        1 => Some(names.pop()),
+        _ => None,
+    }
+}
+
+fn gather(expr: &Expr, names: &mut Vec<String>) {
+    if let Kind::Sym(name) = &expr.kind {
+        names.push(name.clone());
+    }
+    if matches!(expr.kind, Kind::Apply(..) | Kind::Big { .. }) {
+        names.push("a function".to_owned());
+        names.push("and its argument".to_owned());
+    }
+    expr.children(&mut |child| gather(child, names));
+}
+
+/// Every end of the pieces of a set.
+fn collect(
+    expr: &Expr,
+    var: Option<&str>,
+    compare: &Compare<'_>,
+    ends: &mut Vec<Expr>,
+) -> Option<()> {
+    let finite = |e: &Expr| !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)));
+    let mut push = |e: &Expr| {
+        if finite(e) {
+            ends.push(e.clone());
+        }
+    };
+    match &expr.kind {
+        Kind::Interval { lo, hi, .. } => {
+            push(lo);
+            push(hi);
+        }
+        Kind::Tuple(items) | Kind::Set(items) => items.iter().for_each(push),
+        Kind::Const(Const::Reals | Const::Empty) => {}
+        Kind::Sets(_, items) | Kind::List(items) => {
+            for item in items {
+                collect(member_of(item), var, compare, ends)?;
+            }
+        }
+        Kind::Builder {
+            var: name,
+            condition,
+        } => {
+            if let Kind::Relation(_, rest) = &name.kind {
+                for (_, domain) in rest {
+                    collect(domain, var, compare, ends)?;
+                }
+            }
+            collect(condition, var, compare, ends)?;
+        }
+        Kind::Relation(first, rest) => {
+            let var = var?;
+            let mut left: &Expr = first;
+            for (rel, right) in rest {
+                if *rel == Rel::In {
+                    collect(right, Some(var), compare, ends)?;
+                } else {
+                    ends.extend(roots(left, right, var, compare)?);
+                }
+                left = right;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Where `left - right` changes its sign: for a bare name, its absolute value, and polynomials of degree two at most.
+fn roots(left: &Expr, right: &Expr, var: &str, compare: &Compare<'_>) -> Option<Vec<Expr>> {
+    let is_var = |e: &Expr| matches!(&e.kind, Kind::Sym(name) if name == var);
+    let free = |e: &Expr| !e.has_names();
+    let infinite = |e: &Expr| e.any(&|k| matches!(k, Kind::Const(Const::Infinity)));
+    let neg = |e: &Expr| Kind::Neg(Box::new(e.clone())).at(e.span.clone());
+    for (a, b) in [(left, right), (right, left)] {
+        if is_var(a) && free(b) {
+            return Some(if infinite(b) {
+                Vec::new()
+            } else {
+                vec![b.clone()]
+            });
+        }
+        if let Kind::Call(Func::Abs, args) = &a.kind {
+            if free(b) {
+                let inside = roots(&args[0], b, var, compare)?;
+                let outside = roots(&args[0], &neg(b), var, compare)?;
+                return Some(inside.into_iter().chain(outside).collect());
+            }
+        }
+    }
+    if free(left) && free(right) {
+        return Some(Vec::new());
+    }
+    // Coefficients of a polynomial from its values at -1, 0, 1, checked at two more points.
+    let at = |x: i64| -> Option<RBig> {
+        let mut names = vec![(var.to_owned(), RBig::from(x))];
+        let l = exact::rational(left, &mut names, compare.budget).ok()?;
+        let r = exact::rational(right, &mut names, compare.budget).ok()?;
+        Some(l - r)
+    };
+    let (minus, zero, plus) = (at(-1)?, at(0)?, at(1)?);
+    let two = RBig::from(2);
+    let square = (plus.clone() + minus.clone()) / two.clone() - zero.clone();
+    let linear = (plus - minus) / two;
+    for x in [3, -7] {
+        let n = RBig::from(x);
+        if square.clone() * n.clone() * n.clone() + linear.clone() * n + zero.clone() != at(x)? {
+            return None;
+        }
+    }
+    let number = |value: RBig| {
+        Kind::Num {
+            value,
+            decimals: None,
+        }
+        .at(0..0)
+    };
+    if square.is_zero() {
+        return Some(if linear.is_zero() {
+            Vec::new()
+        } else {
+            vec![number(-zero / linear)]
+        });
+    }
+    let discriminant = linear.clone() * linear.clone() - RBig::from(4) * square.clone() * zero;
+    if discriminant < RBig::ZERO {
+        return Some(Vec::new());
+    }
+    let root = Kind::Root(
+        Box::new(number(RBig::from(2))),
+        Box::new(number(discriminant)),
+    )
+    .at(0..0);
+    let below = number(RBig::from(2) * square);
+    let side = |term: Expr| {
+        let above = Kind::Add(vec![number(-linear.clone()), term]).at(0..0);
+        Kind::Div(Box::new(above), Box::new(below.clone())).at(0..0)
+    };
+    Some(vec![
+        side(root.clone()),
+        side(Kind::Neg(Box::new(root)).at(0..0)),
+    ])
+}
+
+/// A representative of every point and every open piece that the ends make.
+fn cells(ends: &[Expr]) -> Vec<Expr> {
+    let one = Kind::int(1).at(0..0);
+    let (Some(first), Some(last)) = (ends.first(), ends.last()) else {
+        return vec![Kind::int(0).at(0..0)];
+    };
+    let mut out = vec![
+        Kind::Add(vec![
+            first.clone(),
+            Kind::Neg(Box::new(one.clone())).at(0..0),
+        ])
+        .at(0..0),
+    ];
+    for (i, end) in ends.iter().enumerate() {
+        out.push(end.clone());
+        if let Some(next) = ends.get(i + 1) {
+            let sum = Kind::Add(vec![end.clone(), next.clone()]).at(0..0);
+            out.push(Kind::Div(Box::new(sum), Box::new(Kind::int(2).at(0..0))).at(0..0));
+        }
+    }
+    out.push(Kind::Add(vec![last.clone(), one]).at(0..0));
+    out
+}

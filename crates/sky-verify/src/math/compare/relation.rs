@@ -1,0 +1,194 @@
+//! Equations, inequalities and assignments.
+
+use super::{
+    Compare, Judged,
+    collection::{describe, is_name},
+    is_equation,
+};
+use crate::math::{
+    expr::{Expr, Kind, Rel},
+    identity,
+};
+
+/// Name and value of `x = 5`, `5 = x`, `x = 2 + 3 = 5` (the last side) and `x = 1/3 \approx 0.33` (what stands before).
+pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
+    let Kind::Relation(first, rest) = &expr.kind else {
+        return None;
+    };
+    if !is_equation(rest) {
+        return None;
+    }
+    let sides = exact_sides(first, rest);
+    let free = |name: &Expr, value: &Expr| match &name.kind {
+        Kind::Sym(name) => !value.any(&|k| matches!(k, Kind::Sym(n) if n == name)),
+        _ => true,
+    };
+    let last = *sides.last()?;
+    if is_name(first) && sides.len() >= 2 && free(first, last) {
+        return Some((first, last));
+    }
+    // `5 = x`.
+    if sides.len() == 2 && is_name(last) && free(last, first) {
+        return Some((last, first));
+    }
+    None
+}
+
+/// The sides up to the first approximation; at least two when the first relation is one.
+fn exact_sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Vec<&'a Expr> {
+    let mut sides = vec![first];
+    for (i, (rel, side)) in rest.iter().enumerate() {
+        if *rel == Rel::Approx && (i > 0 || !is_name(first)) {
+            break;
+        }
+        sides.push(side);
+    }
+    sides
+}
+
+impl Compare<'_> {
+    /// An assignment or a chain of equalities on one side, a value on the other.
+    pub(super) fn assignments(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        let chain = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if is_equation(rest));
+        match (chain(a), chain(b)) {
+            (true, true) => {
+                let (x, y) = (assignment(a), assignment(b));
+                if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y) {
+                    if name_a == name_b {
+                        return Some(self.same(value_a, value_b));
+                    }
+                }
+                None
+            }
+            (true, false) => self
+                .chain_value(a, false)
+                .map(|(value, _)| self.same(&value, b)),
+            (false, true) => {
+                let (value, holds) = self.chain_value(b, true)?;
+                if !holds {
+                    return Some(Judged::no("the answer equates different values"));
+                }
+                Some(self.same(a, &value))
+            }
+            (false, false) => None,
+        }
+    }
+
+    /// The value a chain ends in, and whether its sides agree; `None` when it is an equation to be kept.
+    fn chain_value(&self, expr: &Expr, check: bool) -> Option<(Expr, bool)> {
+        let Kind::Relation(first, rest) = &expr.kind else {
+            return None;
+        };
+        let sides = exact_sides(first, rest);
+        // `\frac{1}{3} \approx 0.333`: what is approximated.
+        if sides.len() == 1 {
+            return Some((sides[0].clone(), true));
+        }
+        let value = match assignment(expr) {
+            Some((_, value)) if self.options.assignment_is_value => value.clone(),
+            Some(_) => return None,
+            // `\frac{6}{2} = 3`, without a name.
+            None if sides.iter().all(|s| !s.has_names() && s.is_scalar()) => {
+                (*sides.last()?).clone()
+            }
+            // `2n + 2 = 2(n + 1)`: an identity is its value.
+            None if sides.len() >= 2
+                && sides.iter().all(|s| s.is_scalar())
+                && self.scalars(sides[0], sides[1]).equal =>
+            {
+                (*sides.last()?).clone()
+            }
+            // The gold's chain ends in its answer, whatever came before.
+            None if sides.len() >= 3 && !check => (*sides.last()?).clone(),
+            None => return None,
+        };
+        let holds = !check
+            || sides[1..].windows(2).all(|pair| {
+                let scalar = pair[0].is_scalar() && pair[1].is_scalar();
+                !scalar
+                    || is_name(pair[0])
+                    || is_name(pair[1])
+                    || self.scalars(pair[0], pair[1]).equal
+            });
+        Some((value, holds))
+    }
+
+    /// Relations on both sides: the same up to a factor, sides exchanged, or side by side.
+    pub(super) fn relations(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        let (Kind::Relation(a1, ar), Kind::Relation(b1, br)) = (&a.kind, &b.kind) else {
+            if matches!(a.kind, Kind::Relation(..)) != matches!(b.kind, Kind::Relation(..))
+                && (a.is_scalar() || b.is_scalar())
+            {
+                return Some(Judged::no(describe(a, b)));
+            }
+            return None;
+        };
+        let (Some(chain_a), Some(chain_b)) = (sides(a1, ar), sides(b1, br)) else {
+            return None;
+        };
+        if self.side_by_side(&chain_a, &chain_b) || self.side_by_side(&chain_a, &reversed(&chain_b))
+        {
+            return Some(Judged::yes("the same relation side by side"));
+        }
+        if let ([(rel_a, side_a)], [(rel_b, side_b)]) = (ar.as_slice(), br.as_slice()) {
+            if a1.is_scalar() && b1.is_scalar() && side_a.is_scalar() && side_b.is_scalar() {
+                let difference = |x: &Expr, y: &Expr| {
+                    Kind::Add(vec![
+                        x.clone(),
+                        Kind::Neg(Box::new(y.clone())).at(y.span.clone()),
+                    ])
+                    .at(x.span.clone())
+                };
+                let factor = identity::proportional(
+                    &difference(a1, side_a),
+                    &difference(b1, side_b),
+                    self.budget,
+                );
+                let fits = match factor {
+                    None => false,
+                    Some(sign) => match (rel_a, rel_b) {
+                        (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
+                        (x, y) if sign > 0 => x == y && *x != Rel::Other,
+                        (x, y) if sign < 0 => *x == y.flipped() && x != y,
+                        _ => false,
+                    },
+                };
+                if fits {
+                    return Some(Judged::yes("the same relation up to a constant factor"));
+                }
+            }
+        }
+        Some(Judged::no("different relations"))
+    }
+
+    fn side_by_side(&self, a: &[(Rel, &Expr)], b: &[(Rel, &Expr)]) -> bool {
+        a.len() == b.len()
+            && a.iter().zip(b).all(|((ra, _), (rb, _))| ra == rb)
+            && a.iter()
+                .zip(b)
+                .all(|((_, x), (_, y))| self.same(x, y).equal)
+    }
+}
+
+/// Sides with the relation to the one before; the first has none, written as `Eq`.
+fn sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Option<Vec<(Rel, &'a Expr)>> {
+    let all = std::iter::once((Rel::Eq, first))
+        .chain(rest.iter().map(|(r, e)| (*r, e)))
+        .collect::<Vec<_>>();
+    (all.len() <= 16).then_some(all)
+}
+
+/// The chain read from right to left.
+fn reversed<'a>(chain: &[(Rel, &'a Expr)]) -> Vec<(Rel, &'a Expr)> {
+    let n = chain.len();
+    (0..n)
+        .map(|i| {
+            let rel = if i == 0 {
+                Rel::Eq
+            } else {
+                chain[n - i].0.flipped()
+            };
+            (rel, chain[n - 1 - i].1)
+        })
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! Values: units, percent and degree signs, rounding to the gold's digits.
+
+use dashu_ratio::RBig;
+
+use super::{Compare, Judged};
+use crate::math::{
+    exact,
+    expr::{Expr, Kind},
+    identity::{self, Found},
+    options::Percent,
+    units,
+};
+
+impl Compare<'_> {
+    /// Units, percent and degree signs on either side; `None` when there are none.
+    pub(super) fn quantities(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        let marked = |e: &Expr| {
+            matches!(
+                e.kind,
+                Kind::Quantity(..) | Kind::Percent(_) | Kind::Degree(_)
+            )
+        };
+        if !marked(a) && !marked(b) {
+            return None;
+        }
+        // A whole list or relation on the other side is not a quantity.
+        let scalar = |e: &Expr| e.is_scalar();
+        if let (Kind::Quantity(x, u), Kind::Quantity(y, v)) = (&a.kind, &b.kind) {
+            return Some(self.two_units(x, u, y, v));
+        }
+        for (one, other) in [(a, b), (b, a)] {
+            if let Kind::Quantity(value, unit) = &one.kind {
+                if !self.options.units_optional && !units::read(unit).kind.is_empty() {
+                    return Some(Judged::no(format!(
+                        "the unit {unit} is missing on one side"
+                    )));
+                }
+                let (x, y) = if std::ptr::eq(one, a) {
+                    (&**value, other)
+                } else {
+                    (other, &**value)
+                };
+                return Some(self.same(x, y));
+            }
+        }
+        if !scalar(a) || !scalar(b) {
+            return None;
+        }
+        match (&a.kind, &b.kind) {
+            (Kind::Percent(x), Kind::Percent(y)) => Some(self.same(x, y)),
+            (Kind::Degree(x), Kind::Degree(y)) => Some(self.same(x, y)),
+            (Kind::Percent(x), _) => Some(self.percent(a, b, x, b)),
+            (_, Kind::Percent(y)) => Some(self.percent(a, b, a, y)),
+            (Kind::Degree(x), _) => Some(self.degrees(a, b, x, b)),
+            (_, Kind::Degree(y)) => Some(self.degrees(a, b, a, y)),
+            _ => None,
+        }
+    }
+
+    fn two_units(&self, x: &Expr, u: &str, y: &Expr, v: &str) -> Judged {
+        let (unit_x, unit_y) = (units::read(u), units::read(v));
+        match (&unit_x.size, &unit_y.size) {
+            (Some(p), Some(q)) if unit_x.kind == unit_y.kind => {
+                if p == q {
+                    return self.same(x, y);
+                }
+                let times = |e: &Expr, k: &RBig| {
+                    let factor = Kind::Num {
+                        value: k.clone(),
+                        decimals: None,
+                    }
+                    .at(e.span.clone());
+                    Kind::Mul(vec![e.clone(), factor]).at(e.span.clone())
+                };
+                let judged = self.scalars(&times(x, p), &times(y, q));
+                Judged {
+                    why: format!("{u} converted to {v}: {}", judged.why),
+                    ..judged
+                }
+            }
+            (Some(_), Some(_)) => {
+                Judged::no(format!("the units {u} and {v} measure different things"))
+            }
+            _ if !self.options.units_optional && unit_x.kind != unit_y.kind => {
+                Judged::no(format!("the units {u} and {v} differ"))
+            }
+            _ => self.same(x, y),
+        }
+    }
+
+    /// `20%` against `0.2`, and by convention against `20`.
+    fn percent(&self, a: &Expr, b: &Expr, bare_a: &Expr, bare_b: &Expr) -> Judged {
+        let exact = self.plain(a, b);
+        if exact.equal || self.options.percent == Percent::Hundredth {
+            return exact;
+        }
+        let bare = self.plain(bare_a, bare_b);
+        if bare.equal {
+            Judged::yes(format!("{}, the percent sign left out", bare.why))
+        } else {
+            exact
+        }
+    }
+
+    /// `36` for `36` degrees, or the same angle in radians.
+    fn degrees(&self, a: &Expr, b: &Expr, bare_a: &Expr, bare_b: &Expr) -> Judged {
+        let bare = self.plain(bare_a, bare_b);
+        if bare.equal && self.options.degrees_optional {
+            return Judged::yes(format!("{}, the degree sign left out", bare.why));
+        }
+        let exact = self.plain(a, b);
+        if exact.equal {
+            Judged::yes("the same angle in radians")
+        } else {
+            bare_or(bare, exact)
+        }
+    }
+
+    /// Two values.
+    pub(super) fn scalars(&self, a: &Expr, b: &Expr) -> Judged {
+        self.plain(a, b)
+    }
+
+    fn plain(&self, a: &Expr, b: &Expr) -> Judged {
+        let found = identity::compare(a, b, self.budget);
+        let judged = match found {
+            Found::EqualExactly => Judged::yes("the same rational number"),
+            Found::EqualAsWritten => Judged::yes("the same as written"),
+            Found::EqualAtPoints if a.has_names() => {
+                Judged::yes("the same value wherever both have one, at random points to 72 digits")
+            }
+            Found::EqualAtPoints => Judged::yes("the same value to 72 digits"),
+            Found::Different => Judged::no(self.difference(a, b)),
+            Found::Unknown(why) => Judged::no(format!("not shown to be equal: {why}")),
+        };
+        if found.is_equal() {
+            return judged;
+        }
+        if self.options.base_optional {
+            if let (
+                Kind::Based { digits, .. },
+                Kind::Num {
+                    value,
+                    decimals: None,
+                },
+            )
+            | (
+                Kind::Num {
+                    value,
+                    decimals: None,
+                },
+                Kind::Based { digits, .. },
+            ) = (&a.kind, &b.kind)
+            {
+                if value.to_string() == digits.trim_start_matches('0') {
+                    return Judged::yes("the same digits, the base left out");
+                }
+            }
+        }
+        self.rounded(a, b).unwrap_or(judged)
+    }
+
+    fn difference(&self, a: &Expr, b: &Expr) -> String {
+        match (
+            identity::approximate(a, self.budget),
+            identity::approximate(b, self.budget),
+        ) {
+            (Some(x), Some(y)) if x != y => format!("{x} is not {y}"),
+            _ => "different values".to_owned(),
+        }
+    }
+
+    /// A decimal gold is met by an exact value that rounds to it.
+    fn rounded(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        if let Some(places) = self.options.round_decimals {
+            let (x, y) = (self.round_to(a, places)?, self.round_to(b, places)?);
+            return (x == y)
+                .then(|| Judged::yes(format!("the same after rounding to {places} decimals")));
+        }
+        let wanted = self.options.decimal_gold_digits.filter(|_| self.gold)?;
+        let (value, decimals) = decimal(a)?;
+        // A decimal answer states its own digits: 927.51 is not 927.5.
+        if decimal(b).is_some() || is_literal(b) {
+            return None;
+        }
+        // So does a fraction that ends in decimals.
+        if terminates(b, self) {
+            return None;
+        }
+        if significant(&value, decimals) < i64::from(wanted) {
+            return None;
+        }
+        identity::rounds_to(b, &value, decimals, self.budget)
+            .then(|| Judged::yes("rounds to the gold's digits"))
+    }
+
+    /// `value` rounded to so many decimals, as a whole number of units of the last one.
+    fn round_to(&self, value: &Expr, places: u32) -> Option<String> {
+        let scale = exact::ten_to(u64::from(places));
+        let half = RBig::ONE / RBig::from(2);
+        let scaled = Kind::Add(vec![
+            Kind::Mul(vec![
+                value.clone(),
+                Kind::Num {
+                    value: scale,
+                    decimals: None,
+                }
+                .at(0..0),
+            ])
+            .at(0..0),
+            Kind::Num {
+                value: half,
+                decimals: None,
+            }
+            .at(0..0),
+        ])
+        .at(0..0);
+        identity::floor(&scaled, self.budget).map(|n| n.to_string())
+    }
+}
+
+fn bare_or(bare: Judged, exact: Judged) -> Judged {
+    if bare.why.is_empty() { exact } else { bare }
+}
+
+fn decimal(expr: &Expr) -> Option<(RBig, i64)> {
+    match &expr.kind {
+        Kind::Num {
+            value,
+            decimals: Some(d),
+        } => Some((value.clone(), *d)),
+        Kind::Neg(inner) => decimal(inner).map(|(value, d)| (-value, d)),
+        // Two decimals times a power of ten.
+        Kind::Mul(items) => match items.as_slice() {
+            [mantissa, power] => {
+                let (value, decimals) = decimal(mantissa)?;
+                let Kind::Pow(base, exponent) = &power.kind else {
+                    return None;
+                };
+                let Kind::Num { value: ten, .. } = &base.kind else {
+                    return None;
+                };
+                if *ten != RBig::from(10) {
+                    return None;
+                }
+                let n = match &exponent.kind {
+                    Kind::Num { value, .. } => exact::small(value).ok()?,
+                    Kind::Neg(inner) => match &inner.kind {
+                        Kind::Num { value, .. } => -exact::small(value).ok()?,
+                        _ => return None,
+                    },
+                    _ => return None,
+                };
+                let shift = exact::ten_to(n.unsigned_abs().min(400));
+                let value = if n >= 0 { value * shift } else { value / shift };
+                Some((value, decimals - n))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Num { .. } | Kind::Based { .. } => true,
+        Kind::Neg(inner) => is_literal(inner),
+        _ => false,
+    }
+}
+
+/// Whether the value is a fraction with finitely many decimals.
+fn terminates(expr: &Expr, compare: &Compare<'_>) -> bool {
+    let Ok(value) = exact::rational(expr, &mut Vec::new(), compare.budget) else {
+        return false;
+    };
+    let mut below = value.denominator().clone();
+    for prime in [2_u8, 5] {
+        let prime = dashu_int::UBig::from(prime);
+        for _ in 0..4096 {
+            if &below % &prime != dashu_int::UBig::ZERO {
+                break;
+            }
+            below /= &prime;
+        }
+    }
+    below == dashu_int::UBig::ONE
+}
+
+/// Significant digits of a decimal with so many places.
+fn significant(value: &RBig, decimals: i64) -> i64 {
+    if value.is_zero() {
+        return 0;
+    }
+    let text = {
+        let scale = exact::ten_to(decimals.unsigned_abs().min(400));
+        let scaled = if decimals >= 0 {
+            value.clone() * scale
+        } else {
+            value.clone() / scale
+        };
+        scaled.trunc().to_string()
+    };
+    i64::try_from(text.trim_start_matches('-').len()).unwrap_or(0)
+}

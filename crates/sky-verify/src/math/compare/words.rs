@@ -1,0 +1,110 @@
+//! Words, names and the letters of choices.
+
+use super::{Judged, Options};
+use crate::math::expr::{Const, Expr, Kind};
+
+/// Compares when at least one side is words; `None` when neither is.
+pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
+    let text = |e: &Expr| matches!(e.kind, Kind::Text(_));
+    if !text(a) && !text(b) {
+        return None;
+    }
+    let (Some(x), Some(y)) = (letters(a), letters(b)) else {
+        return Some(Judged::no("words against a value"));
+    };
+    let (x, y) = (as_words(&x, options), as_words(&y, options));
+    Some(if !x.is_empty() && x == y {
+        Judged::yes("the same words")
+    } else {
+        Judged::no(format!("\"{x}\" is not \"{y}\""))
+    })
+}
+
+/// The text of a node that is words, or that reads as a word because its letters stand side by side.
+fn letters(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        Kind::Text(text) => Some(text.clone()),
+        Kind::Sym(name) => Some(name.clone()),
+        Kind::Const(Const::E) => Some("e".to_owned()),
+        Kind::Const(Const::I) => Some("i".to_owned()),
+        Kind::Mul(items) => items.iter().map(letters).collect(),
+        _ => None,
+    }
+}
+
+/// Words without markup, punctuation and the space between them.
+pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c == '\\' {
+            let mut name = String::new();
+            while let Some(letter) = chars.peek().filter(|c| c.is_ascii_alphabetic()) {
+                name.push(*letter);
+                chars.next();
+            }
+            let silent = name.starts_with("text")
+                || name.starts_with("math")
+                || matches!(
+                    name.as_str(),
+                    "" | "mbox"
+                        | "hbox"
+                        | "left"
+                        | "right"
+                        | "quad"
+                        | "qquad"
+                        | "displaystyle"
+                        | "operatorname"
+                        | "boxed"
+                        | "rm"
+                        | "bf"
+                );
+            if !silent {
+                out.push('\\');
+                out.push_str(&name);
+            }
+        } else if c.is_alphanumeric() || "+-/=<>^_*".contains(c) {
+            if options.ignore_case {
+                out.extend(c.to_lowercase());
+            } else {
+                out.push(c);
+            }
+        }
+    }
+    // "a cat" and "the cat" name the same, a hyphen joins as a space does.
+    out.replace('-', "")
+}
+
+/// The letter when a text is one choice: `B`, `(B)`, `\textbf{(B)}`, `B.`, `(B) 12`.
+pub(in crate::math) fn choice_letter(text: &str) -> Option<char> {
+    let mut rest = text.trim();
+    loop {
+        let before = rest;
+        for open in [
+            "\\text", "\\textbf", "\\mathrm", "\\mathbf", "\\textit", "\\mbox", "\\boxed",
+        ] {
+            if let Some(inner) = rest.strip_prefix(open) {
+                if inner.trim_start().starts_with('{') {
+                    rest = inner.trim_start();
+                }
+            }
+        }
+        rest = rest.trim_start_matches(['{', '(', '[', '*', '$', ' ']);
+        if rest == before {
+            break;
+        }
+    }
+    let mut chars = rest.chars();
+    let letter = chars.next().filter(char::is_ascii_uppercase)?;
+    let bracketed = text.contains('(') || text.contains('[');
+    let behind = chars.as_str();
+    match behind.chars().next() {
+        None => Some(letter),
+        Some(')' | ']' | '.' | ':') => Some(letter),
+        Some('}') => {
+            let rest = behind.trim_start_matches(['}', ')', ']', '.', ' ', '$', '*']);
+            (rest.is_empty() || bracketed).then_some(letter)
+        }
+        Some(_) => None,
+    }
+}

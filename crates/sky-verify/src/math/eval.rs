@@ -1,0 +1,539 @@
+//! The value of a tree at a point, as a complex ball.
+//!
+//! Names get values from a hash, the same for both sides of a comparison. A function or an operator without a meaning of
+//! its own gets a generic cubic polynomial of its arguments' values: equal arguments give equal values, others do not,
+//! but for a coincidence of random coefficients.
+
+use dashu_base::UnsignedAbs;
+use dashu_ratio::RBig;
+
+use super::{
+    ball::Ball,
+    budget::{Budget, Spent},
+    complex::Complex,
+    exact::{self, NoValue},
+    expr::{BigOp, Const, Expr, Func, Kind},
+};
+
+/// Why there is no value at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// There is none: a division by zero, a logarithm of zero, an infinity.
+    Undefined,
+    /// Too close to a cut or a pole to tell, too large, or not a number at all.
+    Undecided,
+    Spent,
+}
+
+impl From<Spent> for Stop {
+    fn from(_: Spent) -> Self {
+        Self::Spent
+    }
+}
+
+/// Where names get their values from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    /// Number of the point.
+    pub(super) index: u64,
+    /// Names are positive here.
+    pub(super) positive: bool,
+    /// Names are whole numbers, for factorials and remainders.
+    pub(super) whole: bool,
+}
+
+pub(super) struct Eval<'a> {
+    pub(super) point: Point,
+    pub(super) prec: usize,
+    pub(super) budget: &'a Budget,
+    /// Values of names bound by sums.
+    pub(super) bound: Vec<(String, Ball)>,
+}
+
+/// FNV-1a, so that a name has the same value on every machine.
+fn hash(name: &str, salt: u64) -> u64 {
+    let mut h = 0xcbf2_9ce4_8422_2325_u64;
+    for b in name.bytes() {
+        h = (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+    }
+    mix(h ^ mix(salt))
+}
+
+/// The finaliser of SplitMix64.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+impl Eval<'_> {
+    fn name(&self, name: &str) -> Ball {
+        if let Some((_, value)) = self.bound.iter().rev().find(|(n, _)| n == name) {
+            return value.clone();
+        }
+        let h = hash(name, self.point.index);
+        if self.point.whole {
+            return Ball::from_int(i64::try_from(h % 23).unwrap_or(0) + 2);
+        }
+        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence.
+        let magnitude = i64::try_from(h % (1 << 18)).unwrap_or(0) * 2 + 1;
+        let negative = !self.point.positive && h >> 63 == 1;
+        Ball::dyadic(if negative { -magnitude } else { magnitude }, 17)
+    }
+
+    /// A generic cubic polynomial of the values, its coefficients from the name.
+    fn generic(&self, name: &str, values: &[Complex]) -> Complex {
+        let p = self.prec;
+        let coefficient = |k: u64| -> Complex {
+            let h = hash(name, k ^ 0x5eed);
+            Ball::dyadic(i64::try_from(h % (1 << 16)).unwrap_or(0) * 2 + 1, 15).into()
+        };
+        let mut total = coefficient(0);
+        for (i, value) in values.iter().enumerate() {
+            let base = i as u64 * 4 + 1;
+            let square = value.mul(value, p);
+            let cube = square.mul(value, p);
+            total = total.add(&coefficient(base).mul(value, p), p);
+            total = total.add(&coefficient(base + 1).mul(&square, p), p);
+            total = total.add(&coefficient(base + 2).mul(&cube, p), p);
+        }
+        total
+    }
+
+    fn pay(&self, times: u64) -> Result<(), Spent> {
+        let words = self.prec as u64 / 64 + 1;
+        self.budget.take(times * words)
+    }
+
+    pub(super) fn value(&mut self, expr: &Expr) -> Result<Complex, Stop> {
+        self.pay(2)?;
+        let p = self.prec;
+        let value = match &expr.kind {
+            Kind::Num { value, .. } => {
+                self.budget.take(exact::bits(value) as u64 / 32)?;
+                Ball::from_rational(value, p).into()
+            }
+            Kind::Const(Const::Pi) => Ball::pi(p).into(),
+            Kind::Const(Const::E) => Ball::from_int(1).exp(p).ok_or(Stop::Undecided)?.into(),
+            Kind::Const(Const::I) => Complex::new(Ball::zero(), Ball::from_int(1)),
+            Kind::Const(_) => return Err(Stop::Undefined),
+            Kind::Sym(name) => self.name(name).into(),
+            Kind::Neg(a) => self.value(a)?.neg(),
+            Kind::Percent(a) => {
+                let hundred: Complex = Ball::from_int(100).into();
+                self.value(a)?.div(&hundred, p).ok_or(Stop::Undecided)?
+            }
+            Kind::Degree(a) => {
+                let turn: Complex = Ball::pi(p)
+                    .div(&Ball::from_int(180), p)
+                    .ok_or(Stop::Undecided)?
+                    .into();
+                self.value(a)?.mul(&turn, p)
+            }
+            Kind::Quantity(a, _) => self.value(a)?,
+            Kind::Add(items) => {
+                let mut total: Complex = Ball::zero().into();
+                for item in items {
+                    total = total.add(&self.value(item)?, p);
+                }
+                total
+            }
+            Kind::Mul(items) => {
+                let mut total: Complex = Ball::from_int(1).into();
+                for item in items {
+                    total = total.mul(&self.value(item)?, p);
+                    if !total.in_range() {
+                        return Err(Stop::Undecided);
+                    }
+                }
+                total
+            }
+            Kind::Div(a, b) => {
+                let below = self.value(b)?;
+                let above = self.value(a)?;
+                divide(&above, &below, p)?
+            }
+            Kind::Pow(a, b) => self.power(a, b)?,
+            Kind::Root(n, a) => {
+                let degree = self.exact(n)?;
+                if degree.is_zero() {
+                    return Err(Stop::Undefined);
+                }
+                let value = self.value(a)?;
+                self.raise(&value, &(RBig::ONE / degree))?
+            }
+            Kind::Based { .. } => {
+                let value = self.exact(expr)?;
+                Ball::from_rational(&value, p).into()
+            }
+            Kind::Call(func, args) => self.call(*func, args)?,
+            Kind::Apply(name, args) => {
+                let values = args
+                    .iter()
+                    .map(|a| self.value(a))
+                    .collect::<Result<Vec<_>, _>>()?;
+                self.generic(name, &values)
+            }
+            Kind::Big {
+                op,
+                var,
+                lo,
+                hi,
+                body,
+            } => self.big(*op, var, lo.as_deref(), hi.as_deref(), body)?,
+            _ => return Err(Stop::Undecided),
+        };
+        if !value.in_range() {
+            return Err(Stop::Undecided);
+        }
+        Ok(value)
+    }
+
+    fn exact(&self, expr: &Expr) -> Result<RBig, Stop> {
+        exact::rational(expr, &mut Vec::new(), self.budget).map_err(|e| match e {
+            NoValue::Undefined => Stop::Undefined,
+            NoValue::Unknown => Stop::Undecided,
+            NoValue::Spent => Stop::Spent,
+        })
+    }
+
+    fn power(&mut self, a: &Expr, b: &Expr) -> Result<Complex, Stop> {
+        match self.exact(b) {
+            Ok(exponent) => {
+                let base = self.value(a)?;
+                return self.raise(&base, &exponent);
+            }
+            Err(Stop::Undecided) => {}
+            Err(stop) => return Err(stop),
+        }
+        let exponent = self.value(b)?;
+        if matches!(a.kind, Kind::Const(Const::E)) {
+            self.pay(60)?;
+            return exponent.exp(self.prec).ok_or(Stop::Undecided);
+        }
+        let base = self.value(a)?;
+        self.pay(150)?;
+        if base.is_exact_zero() {
+            return if exponent.re.is_positive() {
+                Ok(base)
+            } else {
+                Err(Stop::Undefined)
+            };
+        }
+        // A whole exponent at this point keeps a negative base real.
+        if let Some(n) = whole(&exponent) {
+            return base.powi(n, self.prec).ok_or(Stop::Undecided);
+        }
+        let p = self.prec;
+        base.ln(p)
+            .map(|ln| ln.mul(&exponent, p))
+            .and_then(|x| x.exp(p))
+            .ok_or(Stop::Undecided)
+    }
+
+    /// A power with a rational exponent: real where there is a real one, as with the cube root of -8.
+    fn raise(&self, base: &Complex, exponent: &RBig) -> Result<Complex, Stop> {
+        let p = self.prec;
+        if let Some(n) = exact::integer(exponent) {
+            if base.is_exact_zero() {
+                return match i64::try_from(n).unwrap_or(1) {
+                    0 => Ok(Ball::from_int(1).into()),
+                    n if n > 0 => Ok(base.clone()),
+                    _ => Err(Stop::Undefined),
+                };
+            }
+            if let Ok(n) = i64::try_from(n) {
+                if n.unsigned_abs() < 1 << 20 {
+                    self.pay(u64::from(64 - n.unsigned_abs().leading_zeros()) * 4)?;
+                    if n < 0 && base.may_be_zero() {
+                        return Err(Stop::Undecided);
+                    }
+                    return base.powi(n, p).ok_or(Stop::Undecided);
+                }
+            }
+        }
+        if base.is_exact_zero() {
+            return if *exponent > RBig::ZERO {
+                Ok(base.clone())
+            } else {
+                Err(Stop::Undefined)
+            };
+        }
+        self.pay(150)?;
+        let half = RBig::ONE / RBig::from(2);
+        if *exponent == half {
+            return base.sqrt(p).ok_or(Stop::Undecided);
+        }
+        let power: Complex = Ball::from_rational(exponent, p).into();
+        let odd_root = exponent.denominator().clone() % 2_u8 == 1;
+        if base.im.is_none() && base.re.is_negative() && odd_root {
+            let size: Complex = base.re.neg().into();
+            let root = size
+                .ln(p)
+                .map(|ln| ln.mul(&power, p))
+                .and_then(|x| x.exp(p))
+                .ok_or(Stop::Undecided)?;
+            let odd_power = exponent.numerator().clone().unsigned_abs() % 2_u8 == 1;
+            return Ok(if odd_power { root.neg() } else { root });
+        }
+        base.ln(p)
+            .map(|ln| ln.mul(&power, p))
+            .and_then(|x| x.exp(p))
+            .ok_or(Stop::Undecided)
+    }
+
+    fn call(&mut self, func: Func, args: &[Expr]) -> Result<Complex, Stop> {
+        // Functions of whole numbers, when the arguments are known exactly.
+        if matches!(
+            func,
+            Func::Factorial
+                | Func::DoubleFactorial
+                | Func::Binomial
+                | Func::Mod
+                | Func::Gcd
+                | Func::Lcm
+                | Func::Log
+        ) {
+            let constant = args.iter().all(|a| !a.has_names());
+            if constant {
+                let whole = Kind::Call(func, args.to_vec()).at(0..0);
+                match self.exact(&whole) {
+                    Ok(value) => return Ok(Ball::from_rational(&value, self.prec).into()),
+                    Err(Stop::Undecided) => {}
+                    Err(stop) => return Err(stop),
+                }
+            }
+        }
+        let p = self.prec;
+        let values = args
+            .iter()
+            .map(|a| self.value(a))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.pay(120)?;
+        let undecided = Stop::Undecided;
+        match (func, values.as_slice()) {
+            (Func::Sin, [x]) => Ok(x.sin_cos(p).ok_or(undecided)?.0),
+            (Func::Cos, [x]) => Ok(x.sin_cos(p).ok_or(undecided)?.1),
+            (Func::Tan, [x]) => {
+                let (sin, cos) = x.sin_cos(p).ok_or(undecided)?;
+                divide(&sin, &cos, p)
+            }
+            (Func::Cot, [x]) => {
+                let (sin, cos) = x.sin_cos(p).ok_or(undecided)?;
+                divide(&cos, &sin, p)
+            }
+            (Func::Sec, [x]) => divide(
+                &Ball::from_int(1).into(),
+                &x.sin_cos(p).ok_or(undecided)?.1,
+                p,
+            ),
+            (Func::Csc, [x]) => divide(
+                &Ball::from_int(1).into(),
+                &x.sin_cos(p).ok_or(undecided)?.0,
+                p,
+            ),
+            (Func::Atan, [x]) => Ok(real(x)?.atan(p).ok_or(undecided)?.into()),
+            (Func::Acot, [x]) => Ok(half_pi(p)
+                .sub(&real(x)?.atan(p).ok_or(undecided)?, p)
+                .into()),
+            (Func::Asin, [x]) => Ok(asin(real(x)?, p)?.into()),
+            (Func::Acos, [x]) => Ok(half_pi(p).sub(&asin(real(x)?, p)?, p).into()),
+            (Func::Sinh | Func::Cosh | Func::Tanh, [x]) => {
+                let (plus, minus) = (x.exp(p).ok_or(undecided)?, x.neg().exp(p).ok_or(undecided)?);
+                let half: Complex = Ball::dyadic(1, 1).into();
+                let sinh = plus.sub(&minus, p).mul(&half, p);
+                let cosh = plus.add(&minus, p).mul(&half, p);
+                match func {
+                    Func::Sinh => Ok(sinh),
+                    Func::Cosh => Ok(cosh),
+                    _ => divide(&sinh, &cosh, p),
+                }
+            }
+            (Func::Asinh | Func::Acosh, [x]) => {
+                let one: Complex = Ball::from_int(if func == Func::Asinh { 1 } else { -1 }).into();
+                let root = x.mul(x, p).add(&one, p).sqrt(p).ok_or(undecided)?;
+                x.add(&root, p).ln(p).ok_or(undecided)
+            }
+            (Func::Atanh, [x]) => {
+                let one: Complex = Ball::from_int(1).into();
+                let half: Complex = Ball::dyadic(1, 1).into();
+                let ratio = divide(&one.add(x, p), &one.sub(x, p), p)?;
+                Ok(ratio.ln(p).ok_or(undecided)?.mul(&half, p))
+            }
+            (Func::Exp, [x]) => x.exp(p).ok_or(undecided),
+            (Func::Ln, [x]) => {
+                if x.is_exact_zero() {
+                    return Err(Stop::Undefined);
+                }
+                x.ln(p).ok_or(undecided)
+            }
+            (Func::Log, [base, x]) => {
+                if x.is_exact_zero() {
+                    return Err(Stop::Undefined);
+                }
+                let below = base.ln(p).ok_or(undecided)?;
+                divide(&x.ln(p).ok_or(undecided)?, &below, p)
+            }
+            (Func::Abs, [x]) => Ok(x.abs(p).ok_or(undecided)?.into()),
+            (Func::Re, [x]) => Ok(x.re.clone().into()),
+            (Func::Im, [x]) => Ok(x.imag().into()),
+            (Func::Conjugate, [x]) => Ok(Complex::new(x.re.clone(), x.imag().neg())),
+            (Func::Arg, [x]) => Ok(x.arg(p).ok_or(undecided)?.into()),
+            (Func::Sign, [x]) => {
+                let x = real(x)?;
+                let sign = if x.is_positive() {
+                    1
+                } else if x.is_negative() {
+                    -1
+                } else {
+                    return Err(undecided);
+                };
+                Ok(Ball::from_int(sign).into())
+            }
+            (Func::Floor, [x]) => floor(real(x)?),
+            (Func::Ceil, [x]) => Ok(floor(&real(x)?.neg())?.neg()),
+            (
+                Func::Factorial
+                | Func::DoubleFactorial
+                | Func::Binomial
+                | Func::Mod
+                | Func::Gcd
+                | Func::Lcm
+                | Func::Max
+                | Func::Min,
+                all,
+            ) => {
+                // Whole numbers at this point: exactly; otherwise a generic function.
+                let wholes: Option<Vec<i64>> = all.iter().map(whole).collect();
+                if let Some(wholes) = wholes {
+                    let numbers = wholes.into_iter().map(|n| Kind::int(n).at(0..0)).collect();
+                    let value = self.exact(&Kind::Call(func, numbers).at(0..0))?;
+                    return Ok(Ball::from_rational(&value, p).into());
+                }
+                if matches!(func, Func::Max | Func::Min) {
+                    let mut best = real(&all[0])?.clone();
+                    for other in &all[1..] {
+                        let other = real(other)?;
+                        let gap = other.sub(&best, p);
+                        if !gap.is_positive() && !gap.is_negative() && !gap.is_exact_zero() {
+                            return Err(undecided);
+                        }
+                        if gap.is_positive() == (func == Func::Max) {
+                            best = other.clone();
+                        }
+                    }
+                    return Ok(best.into());
+                }
+                Ok(self.generic(&format!("{func:?}"), all))
+            }
+            (func, all) => Ok(self.generic(&format!("{func:?}"), all)),
+        }
+    }
+
+    /// Sums and products with known bounds are added up; others are generic functions of their bounds and body.
+    fn big(
+        &mut self,
+        op: BigOp,
+        var: &str,
+        lo: Option<&Expr>,
+        hi: Option<&Expr>,
+        body: &Expr,
+    ) -> Result<Complex, Stop> {
+        let p = self.prec;
+        let mut ends = Vec::new();
+        for end in [lo, hi] {
+            let value = match end.map(|e| &e.kind) {
+                None => Ball::from_int(-77).into(),
+                Some(Kind::Const(Const::Infinity)) => Ball::from_int(1_000_003).into(),
+                Some(Kind::Neg(inner)) if matches!(inner.kind, Kind::Const(Const::Infinity)) => {
+                    Ball::from_int(-1_000_003).into()
+                }
+                Some(_) => self.value(end.ok_or(Stop::Undecided)?)?,
+            };
+            ends.push(value);
+        }
+        let range = whole(&ends[0]).zip(whole(&ends[1]));
+        if let (BigOp::Sum | BigOp::Product, Some((from, to)), Some(_), Some(_)) =
+            (op, range, lo, hi)
+        {
+            if to.saturating_sub(from) <= 200 && !var.is_empty() {
+                let mut total: Complex = Ball::from_int(i64::from(op == BigOp::Product)).into();
+                for k in from..=to {
+                    self.bound.push((var.to_owned(), Ball::from_int(k)));
+                    let term = self.value(body);
+                    self.bound.pop();
+                    total = if op == BigOp::Sum {
+                        total.add(&term?, p)
+                    } else {
+                        total.mul(&term?, p)
+                    };
+                }
+                return Ok(total);
+            }
+        }
+        for k in [3, 5, 11] {
+            self.bound.push((var.to_owned(), Ball::dyadic(k, 2)));
+            let sample = self.value(body);
+            self.bound.pop();
+            ends.push(sample?);
+        }
+        Ok(self.generic(&format!("{op:?}"), &ends))
+    }
+}
+
+fn divide(above: &Complex, below: &Complex, p: usize) -> Result<Complex, Stop> {
+    if below.is_exact_zero() {
+        return Err(Stop::Undefined);
+    }
+    above.div(below, p).ok_or(Stop::Undecided)
+}
+
+fn real(x: &Complex) -> Result<&Ball, Stop> {
+    if x.im.is_some() {
+        Err(Stop::Undecided)
+    } else {
+        Ok(&x.re)
+    }
+}
+
+fn half_pi(p: usize) -> Ball {
+    Ball::pi(p).mul(&Ball::dyadic(1, 1), p)
+}
+
+fn asin(x: &Ball, p: usize) -> Result<Ball, Stop> {
+    let one = Ball::from_int(1);
+    let rest = one.sub(&x.mul(x, p), p);
+    if rest.is_exact_zero() {
+        return Ok(if x.is_negative() {
+            half_pi(p).neg()
+        } else {
+            half_pi(p)
+        });
+    }
+    if rest.is_negative() {
+        return Err(Stop::Undecided);
+    }
+    let root = rest.sqrt(p).ok_or(Stop::Undecided)?;
+    x.div(&root, p)
+        .and_then(|t| t.atan(p))
+        .ok_or(Stop::Undecided)
+}
+
+fn floor(x: &Ball) -> Result<Complex, Stop> {
+    let whole = x.floor().ok_or(Stop::Undecided)?;
+    Ok(Ball::from_rational(&RBig::from(whole), 4096).into())
+}
+
+/// The value when it is exactly a whole number that fits.
+fn whole(x: &Complex) -> Option<i64> {
+    if x.im.is_some() || x.re.rad_top() != i64::MIN {
+        return None;
+    }
+    let floor = x.re.floor()?;
+    let back = Ball::from_rational(&RBig::from(floor.clone()), 4096);
+    back.sub(&x.re, 4096)
+        .is_exact_zero()
+        .then(|| i64::try_from(floor).ok())
+        .flatten()
+}

@@ -1,0 +1,290 @@
+use std::ops::Range;
+
+use dashu_ratio::RBig;
+
+/// Where a node stands, in bytes of the cleaned text.
+pub(crate) type Span = Range<usize>;
+
+/// A node of the tree with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Expr {
+    pub(crate) kind: Kind,
+    pub(crate) span: Span,
+}
+
+impl PartialEq for Expr {
+    /// Trees are equal when they say the same; where they stood does not matter.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+}
+
+/// Constants with a value, and the few sets that have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Const {
+    Pi,
+    E,
+    I,
+    Infinity,
+    Reals,
+    Integers,
+    Naturals,
+    Rationals,
+    Complexes,
+    Empty,
+}
+
+/// Functions with a meaning of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Func {
+    Sin,
+    Cos,
+    Tan,
+    Cot,
+    Sec,
+    Csc,
+    Asin,
+    Acos,
+    Atan,
+    Acot,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Exp,
+    Ln,
+    Abs,
+    Floor,
+    Ceil,
+    Factorial,
+    DoubleFactorial,
+    Binomial,
+    /// `Log(base, x)`.
+    Log,
+    Mod,
+    Gcd,
+    Lcm,
+    Max,
+    Min,
+    Re,
+    Im,
+    Conjugate,
+    Arg,
+    Sign,
+    Det,
+}
+
+/// Operators with bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum BigOp {
+    Sum,
+    Product,
+    Integral,
+    Limit,
+}
+
+/// How two sides relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Rel {
+    Eq,
+    Approx,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    In,
+    NotIn,
+    Subset,
+    /// Congruent, similar, parallel and the like: compared as written.
+    Other,
+}
+
+impl Rel {
+    /// The relation with its sides exchanged.
+    pub(crate) fn flipped(self) -> Self {
+        match self {
+            Self::Lt => Self::Gt,
+            Self::Le => Self::Ge,
+            Self::Gt => Self::Lt,
+            Self::Ge => Self::Le,
+            other => other,
+        }
+    }
+}
+
+/// Operations on sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SetOp {
+    Union,
+    Intersection,
+    Difference,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// A literal; `decimals` is the number of digits after the point when it was written with one, counted after the
+    /// exponent of ten is applied (so that half a unit of the last digit is the rounding error it admits).
+    Num {
+        value: RBig,
+        decimals: Option<i64>,
+    },
+    Const(Const),
+    Sym(String),
+    Neg(Box<Expr>),
+    Add(Vec<Expr>),
+    Mul(Vec<Expr>),
+    Div(Box<Expr>, Box<Expr>),
+    Pow(Box<Expr>, Box<Expr>),
+    /// `Root(n, x)`: the n-th root, real where there is a real one.
+    Root(Box<Expr>, Box<Expr>),
+    /// `a \pm b`; the flag is true for `\mp`.
+    PlusMinus(Option<Box<Expr>>, Box<Expr>, bool),
+    Call(Func, Vec<Expr>),
+    /// A function or a sequence without a meaning of its own: `f(x)`, `F_{n-1}`.
+    Apply(String, Vec<Expr>),
+    Big {
+        op: BigOp,
+        var: String,
+        lo: Option<Box<Expr>>,
+        hi: Option<Box<Expr>>,
+        body: Box<Expr>,
+    },
+    /// A numeral in a stated base.
+    Based {
+        digits: String,
+        base: u32,
+    },
+    Percent(Box<Expr>),
+    Degree(Box<Expr>),
+    Quantity(Box<Expr>, String),
+    /// Items parted by commas, without brackets.
+    List(Vec<Expr>),
+    Tuple(Vec<Expr>),
+    Set(Vec<Expr>),
+    Interval {
+        lo: Box<Expr>,
+        hi: Box<Expr>,
+        lo_open: bool,
+        hi_open: bool,
+    },
+    Sets(SetOp, Vec<Expr>),
+    Builder {
+        var: Box<Expr>,
+        condition: Box<Expr>,
+    },
+    Relation(Box<Expr>, Vec<(Rel, Expr)>),
+    Matrix(Vec<Vec<Expr>>),
+    Text(String),
+}
+
+impl Kind {
+    pub(crate) fn at(self, span: Span) -> Expr {
+        Expr { kind: self, span }
+    }
+
+    pub(crate) fn int(value: i64) -> Self {
+        Self::Num {
+            value: RBig::from(value),
+            decimals: None,
+        }
+    }
+}
+
+impl Expr {
+    /// Calls `f` with each direct child.
+    pub(crate) fn children<'a>(&'a self, f: &mut dyn FnMut(&'a Self)) {
+        match &self.kind {
+            Kind::Num { .. }
+            | Kind::Const(_)
+            | Kind::Sym(_)
+            | Kind::Based { .. }
+            | Kind::Text(_) => {}
+            Kind::Neg(a) | Kind::Percent(a) | Kind::Degree(a) | Kind::Quantity(a, _) => f(a),
+            Kind::Add(items)
+            | Kind::Mul(items)
+            | Kind::Call(_, items)
+            | Kind::Apply(_, items)
+            | Kind::List(items)
+            | Kind::Tuple(items)
+            | Kind::Set(items)
+            | Kind::Sets(_, items) => items.iter().for_each(f),
+            Kind::Div(a, b)
+            | Kind::Pow(a, b)
+            | Kind::Root(a, b)
+            | Kind::Interval { lo: a, hi: b, .. }
+            | Kind::Builder {
+                var: a,
+                condition: b,
+            } => {
+                f(a);
+                f(b);
+            }
+            Kind::PlusMinus(a, b, _) => {
+                if let Some(a) = a {
+                    f(a);
+                }
+                f(b);
+            }
+            Kind::Big { lo, hi, body, .. } => {
+                if let Some(lo) = lo {
+                    f(lo);
+                }
+                if let Some(hi) = hi {
+                    f(hi);
+                }
+                f(body);
+            }
+            Kind::Relation(first, rest) => {
+                f(first);
+                rest.iter().for_each(|(_, side)| f(side));
+            }
+            Kind::Matrix(rows) => rows.iter().flatten().for_each(f),
+        }
+    }
+
+    /// Whether `test` holds for this node or any below it.
+    pub(crate) fn any(&self, test: &dyn Fn(&Kind) -> bool) -> bool {
+        if test(&self.kind) {
+            return true;
+        }
+        let mut found = false;
+        self.children(&mut |child| found = found || child.any(test));
+        found
+    }
+
+    /// Whether a name occurs, so that the value depends on something unknown.
+    pub(crate) fn has_names(&self) -> bool {
+        self.any(&|kind| matches!(kind, Kind::Sym(_) | Kind::Apply(..) | Kind::Big { .. }))
+    }
+
+    /// Whether the node is a value one can calculate with, rather than a set, a relation or words.
+    pub(crate) fn is_scalar(&self) -> bool {
+        !self.any(&|kind| {
+            matches!(
+                kind,
+                Kind::List(_)
+                    | Kind::Tuple(_)
+                    | Kind::Set(_)
+                    | Kind::Interval { .. }
+                    | Kind::Sets(..)
+                    | Kind::Builder { .. }
+                    | Kind::Relation(..)
+                    | Kind::Matrix(_)
+                    | Kind::Text(_)
+                    | Kind::PlusMinus(..)
+                    | Kind::Const(
+                        Const::Reals
+                            | Const::Integers
+                            | Const::Naturals
+                            | Const::Rationals
+                            | Const::Complexes
+                            | Const::Empty
+                    )
+            )
+        })
+    }
+}

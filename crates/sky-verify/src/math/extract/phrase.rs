@@ -1,0 +1,440 @@
+//! Answers without a box: behind a phrase, as the whole response, in the last sentence, as the last number.
+
+use super::Rule;
+
+/// Phrases that announce an answer, in lower case.
+const PHRASES: [&str; 14] = [
+    "final answer is",
+    "answer is",
+    "answer to the question is",
+    "answer to this question is",
+    "answer to the problem is",
+    "answer to this problem is",
+    "solution is",
+    "answer:",
+    "answer**:",
+    "answer :",
+    "answer**",
+    "answers are",
+    "answer would be",
+    "solutions are",
+];
+/// How far back from the end a phrase counts, in bytes.
+const WINDOW: usize = 4000;
+
+/// The line behind the last `####`.
+pub(super) fn hash_marks(text: &str) -> Option<&str> {
+    let at = text.rfind("#### ")?;
+    let line = text[at + 5..].lines().next()?.trim();
+    // A markdown heading has words, an answer does not.
+    (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
+        .then_some(line)
+}
+
+/// What the last answer phrase announces.
+pub(super) fn after_phrase(text: &str) -> Option<String> {
+    let tail = tail(text, WINDOW);
+    let lower = tail.to_ascii_lowercase();
+    let mut best: Option<usize> = None;
+    for phrase in PHRASES {
+        let mut end = lower.len();
+        while let Some(at) = lower[..end].rfind(phrase) {
+            let after = at + phrase.len();
+            if best.is_none_or(|b| after > b)
+                && announces(&lower, at)
+                && !lower[after..].trim().is_empty()
+            {
+                best = Some(after);
+                break;
+            }
+            end = at;
+        }
+    }
+    if let Some(at) = best {
+        if let Some(answer) = announced(&tail[at..]) {
+            return Some(answer);
+        }
+    }
+    last_line_label(tail)
+}
+
+/// "I don't know the answer:" announces nothing; "answers" is another word.
+fn announces(lower: &str, at: usize) -> bool {
+    let before = &lower[..at];
+    let boundary = before
+        .chars()
+        .next_back()
+        .is_none_or(|c| !c.is_alphanumeric());
+    let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
+    boundary && !sentence.ends_with("know the ") && !sentence.ends_with("not the ")
+}
+
+/// `A: 18` as the last line.
+fn last_line_label(text: &str) -> Option<String> {
+    let line = text.trim_end().lines().next_back()?.trim();
+    line.strip_prefix("A:").map(|rest| rest.trim().to_owned())
+}
+
+/// The answer in what stands behind a phrase.
+fn announced(behind: &str) -> Option<String> {
+    let mut text = behind.trim_start_matches([':', '*', ' ', '\n', '\t', '=', '-']);
+    for filler in [
+        "the final answer is",
+        "the answer is",
+        "the correct answer is",
+        "therefore,",
+        "thus,",
+        "so,",
+    ] {
+        let head: String = text
+            .chars()
+            .take(filler.len())
+            .collect::<String>()
+            .to_ascii_lowercase();
+        if head == filler {
+            text = text[filler.len()..].trim_start_matches([':', '*', ' ', '\n']);
+        }
+    }
+    if text.is_empty() {
+        return None;
+    }
+    // A formula at once, and perhaps others parted by commas or "and".
+    if let Some(first) = math_spans(text).first().filter(|m| m.start == 0) {
+        let mut answer = first.inner(text).to_owned();
+        let mut end = first.end;
+        for span in math_spans(text).iter().skip(1) {
+            let glue = text[end..span.start].trim();
+            if !matches!(glue, "," | "and" | "or" | ", and" | ", or" | ";") {
+                break;
+            }
+            answer.push_str(", ");
+            answer.push_str(span.inner(text));
+            end = span.end;
+        }
+        // `$5$%` and `$5$ percent`.
+        let rest = text[end..].trim_start();
+        if rest.starts_with('%') || rest.starts_with("\\%") || rest.starts_with("percent") {
+            answer.push_str("\\%");
+        }
+        return Some(answer);
+    }
+    let sentence = first_sentence(text);
+    let direct = sentence.trim_matches(['*', '_', ' ', '`']);
+    if is_answer_like(direct) {
+        return Some(direct.to_owned());
+    }
+    // "The volume of $ABCD$ is 120".
+    if let Some(value) = in_sentence(sentence) {
+        return Some(value);
+    }
+    let bytes = direct.as_bytes();
+    (bytes.len() <= 80 && direct.split_whitespace().count() <= 8).then(|| direct.to_owned())
+}
+
+/// A short text that is an answer by itself: a number with its unit, an expression, a letter.
+fn is_answer_like(text: &str) -> bool {
+    if text.is_empty() || text.len() > 400 {
+        return false;
+    }
+    let words = text
+        .split(|c: char| !c.is_alphabetic() && c != '\\')
+        .filter(|w| w.chars().count() >= 3 && !w.contains('\\') && !is_math_word(w))
+        .count();
+    let starts = text.starts_with(|c: char| c.is_ascii_digit() || "\\-+([{$.√π½¼¾−".contains(c));
+    words == 0 || (starts && words <= 3 && !text.contains('$'))
+}
+
+fn is_math_word(word: &str) -> bool {
+    matches!(
+        word,
+        "and"
+            | "sqrt"
+            | "sin"
+            | "cos"
+            | "tan"
+            | "log"
+            | "exp"
+            | "infinity"
+            | "pi"
+            | "alpha"
+            | "beta"
+            | "theta"
+            | "lambda"
+            | "inf"
+    )
+}
+
+/// The value at the end of a sentence: its last formula, or the number behind "is", "are", "=", "by".
+fn in_sentence(sentence: &str) -> Option<String> {
+    let spans = math_spans(sentence);
+    let number = numbers(sentence).last().cloned();
+    match (spans.last(), number) {
+        (Some(span), Some(number))
+            if number.start >= span.end && after_verb(sentence, number.start) =>
+        {
+            Some(sentence[number].to_owned())
+        }
+        (Some(span), _) => Some(span.inner(sentence).to_owned()),
+        (None, Some(number)) => Some(sentence[number].to_owned()),
+        (None, None) => None,
+    }
+}
+
+fn after_verb(text: &str, at: usize) -> bool {
+    let before = text[..at]
+        .trim_end_matches([' ', '$', '~', '€', '£', '*'])
+        .to_ascii_lowercase();
+    [
+        "is",
+        "are",
+        "=",
+        "by",
+        "be",
+        "was",
+        "were",
+        "equals",
+        "approximately",
+        "about",
+        "exactly",
+        "pays",
+        "has",
+        "have",
+        "to",
+        "of",
+        ":",
+    ]
+    .iter()
+    .any(|verb| before.ends_with(verb))
+}
+
+/// The whole response, when nothing in it is prose.
+pub(super) fn whole(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
+    if text.len() > 20_000 || lines > 12 {
+        return None;
+    }
+    let dollars = text.starts_with('$') && text.ends_with('$')
+        || text.starts_with("\\[")
+        || text.starts_with("\\(");
+    if dollars {
+        let spans = math_spans(text);
+        return match spans.as_slice() {
+            [one] if one.start == 0 && one.end == text.len() => Some(one.inner(text)),
+            _ => None,
+        };
+    }
+    if math_spans(text).len() == 1 && text.contains('$') {
+        return None;
+    }
+    let prose = text
+        .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
+        .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
+        .count();
+    let numeric = text.starts_with(|c: char| {
+        c.is_ascii_digit() || matches!(c, '-' | '\\' | '(' | '[' | '.' | '$')
+    });
+    let short = text.len() <= 60 && text.split_whitespace().count() <= 4 && !text.contains(". ");
+    (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
+        .then_some(text)
+}
+
+/// The value of the last sentence that has one.
+pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
+    let tail = tail(text, WINDOW);
+    let spans = math_spans(tail);
+    let last_math = spans.last();
+    let last_number = numbers(tail).last().cloned();
+    match (last_math, last_number) {
+        (Some(span), Some(number))
+            if number.start >= span.end && after_verb(tail, number.start) =>
+        {
+            Some((tail[number].to_owned(), Rule::LastNumber))
+        }
+        (Some(span), _) => Some((span.inner(tail).to_owned(), Rule::LastMath)),
+        _ => None,
+    }
+}
+
+/// The last number that is a word of its own.
+pub(super) fn last_number(text: &str) -> Option<&str> {
+    let tail = tail(text, WINDOW);
+    numbers(tail).last().cloned().map(|range| &tail[range])
+}
+
+/// `A`, `B)`, `(C)`, `D.` at the beginning.
+pub(super) fn leading_choice(text: &str) -> Option<char> {
+    let text = text.trim_start().trim_start_matches(['(', '*', '[']);
+    let mut chars = text.chars();
+    let letter = chars.next().filter(char::is_ascii_uppercase)?;
+    match chars.next() {
+        None => Some(letter),
+        Some(c) if matches!(c, '.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
+        _ => None,
+    }
+}
+
+/// The end of the text, at most `window` bytes, cut at a character.
+fn tail(text: &str, window: usize) -> &str {
+    let mut from = text.len().saturating_sub(window);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+/// The first sentence: up to a full stop before a space, a line's end, or a remark.
+fn first_sentence(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let end = (0..bytes.len())
+        .find(|&i| {
+            bytes[i] == b'\n'
+                || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(|b| b.is_ascii_whitespace())
+        })
+        .unwrap_or(bytes.len());
+    text[..end].trim()
+}
+
+/// A formula between delimiters.
+struct Span {
+    start: usize,
+    end: usize,
+    /// Length of a delimiter.
+    mark: usize,
+}
+
+impl Span {
+    fn inner<'a>(&self, text: &'a str) -> &'a str {
+        text[self.start + self.mark..self.end - self.mark].trim()
+    }
+}
+
+/// Formulas of a text, in order: `$...$`, `$$...$$`, `\(...\)`, `\[...\]`.
+fn math_spans(text: &str) -> Vec<Span> {
+    let bytes = text.as_bytes();
+    let mut spans = Vec::new();
+    let mut at = 0;
+    // Where a search for a closing delimiter found none, so that it is not repeated.
+    let mut none = [false; 4];
+    while at < bytes.len() {
+        let (kind, mark, close) = match bytes[at] {
+            b'\\' => match bytes.get(at + 1) {
+                Some(b'(') => (0, 2, "\\)"),
+                Some(b'[') => (1, 2, "\\]"),
+                _ => {
+                    at += 2;
+                    continue;
+                }
+            },
+            b'$' if bytes.get(at + 1) == Some(&b'$') => (2, 2, "$$"),
+            b'$' => (3, 1, "$"),
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        let found = if none[kind] {
+            None
+        } else {
+            find_close(text, at + mark, close)
+        };
+        match found {
+            Some(end) if end > at + mark => {
+                // "$10 and then 5 cost $": money, not a formula.
+                let inside = &text[at + mark..end];
+                let money = kind == 3
+                    && inside.starts_with(|c: char| c.is_ascii_digit())
+                    && inside
+                        .split_whitespace()
+                        .filter(|w| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase()))
+                        .count()
+                        >= 2;
+                if money {
+                    at += 1;
+                    continue;
+                }
+                spans.push(Span {
+                    start: at,
+                    end: end + mark,
+                    mark,
+                });
+                at = end + mark;
+            }
+            Some(_) => at += mark,
+            None => {
+                none[kind] = true;
+                at += mark;
+            }
+        }
+    }
+    spans
+}
+
+fn find_close(text: &str, from: usize, close: &str) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let hit = at + text.get(at..)?.find(close)?;
+        // `\$` inside a formula is money.
+        if close.starts_with('$') && text[..hit].ends_with('\\') && !text[..hit].ends_with("\\\\") {
+            at = hit + close.len();
+            continue;
+        }
+        return Some(hit);
+    }
+}
+
+/// Numbers that are words of their own, with sign, separators, decimals, a fraction and a percent sign.
+fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !bytes[at].is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        let before = text[..at].chars().next_back();
+        let mut start = at;
+        let mut end = at;
+        loop {
+            while bytes.get(end).is_some_and(u8::is_ascii_digit) {
+                end += 1;
+            }
+            let more = matches!(bytes.get(end), Some(b',' | b'.' | b'/'))
+                && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+            if !more {
+                break;
+            }
+            end += 1;
+        }
+        at = end;
+        let glued = before.is_some_and(char::is_alphabetic)
+            || text[end..].chars().next().is_some_and(char::is_alphabetic)
+                && !text[end..].starts_with(['e', 'x', 't', 's', 'n']);
+        if glued {
+            continue;
+        }
+        if before == Some('.') {
+            start -= 1;
+        }
+        if text[..start].ends_with('-') || text[..start].ends_with('−') {
+            let minus = if text[..start].ends_with('-') {
+                1
+            } else {
+                '−'.len_utf8()
+            };
+            let ahead = text[..start - minus].chars().next_back();
+            if ahead.is_none_or(|c| !c.is_alphanumeric() && c != ')') {
+                start -= minus;
+            }
+        }
+        if bytes.get(end) == Some(&b'%') {
+            end += 1;
+        } else if text[end..].starts_with("\\%") {
+            end += 2;
+        }
+        at = at.max(end);
+        found.push(start..end);
+    }
+    found
+}

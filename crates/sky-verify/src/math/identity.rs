@@ -1,0 +1,374 @@
+//! Whether two values are the same: exactly when both are rational, else by balls at random points.
+
+use dashu_ratio::RBig;
+
+use super::{
+    budget::Budget,
+    complex::Complex,
+    eval::{Eval, Point, Stop},
+    exact::{self, NoValue},
+    expr::{Const, Expr, Func, Kind},
+};
+
+/// Bits of the first look. A difference seen here is proved: the balls do not meet.
+const FIRST: usize = 96;
+/// Bits of the second look, at what the first could not tell apart.
+const SECOND: usize = 400;
+/// Two values count as equal when they agree to this many bits at the second look.
+const AGREE: i64 = 240;
+/// Points at which two expressions have to agree, and points tried.
+const POINTS: usize = 3;
+const TRIES: u64 = 12;
+
+/// What a comparison found, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The same rational number.
+    EqualExactly,
+    /// The same tree.
+    EqualAsWritten,
+    /// The same value at every point tried.
+    EqualAtPoints,
+    /// Different values, which is proved.
+    Different,
+    /// Neither could be shown, so not the same.
+    Unknown(&'static str),
+}
+
+impl Found {
+    pub(super) fn is_equal(self) -> bool {
+        matches!(
+            self,
+            Self::EqualExactly | Self::EqualAsWritten | Self::EqualAtPoints
+        )
+    }
+}
+
+/// Compares two values.
+pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
+    const SPENT: Found = Found::Unknown("the work budget is spent");
+    match (infinity(a), infinity(b)) {
+        (Some(x), Some(y)) => {
+            return if x == y {
+                Found::EqualAsWritten
+            } else {
+                Found::Different
+            };
+        }
+        (Some(_), None) | (None, Some(_)) => return Found::Different,
+        (None, None) => {}
+    }
+    let defined = |e: &Expr| {
+        !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)) || matches!(k, Kind::Text(_)))
+    };
+    let exact = |e: &Expr| exact::rational(e, &mut Vec::new(), budget);
+    if !a.has_names() && !b.has_names() {
+        match (exact(a), exact(b)) {
+            (Ok(x), Ok(y)) => {
+                return if x == y {
+                    Found::EqualExactly
+                } else {
+                    Found::Different
+                };
+            }
+            (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
+                return Found::Unknown("a value is undefined");
+            }
+            _ => {}
+        }
+    }
+    if a == b {
+        return Found::EqualAsWritten;
+    }
+    if budget.is_spent() {
+        return SPENT;
+    }
+    if !defined(a) && !has_big(a) || !defined(b) && !has_big(b) {
+        return Found::Unknown("an infinity inside an expression");
+    }
+    at_points(a, b, budget)
+}
+
+fn has_big(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Big { .. }))
+}
+
+fn infinity(e: &Expr) -> Option<bool> {
+    match &e.kind {
+        Kind::Const(Const::Infinity) => Some(true),
+        Kind::Neg(inner) => infinity(inner).map(|sign| !sign),
+        Kind::Add(items) if items.len() == 1 => infinity(&items[0]),
+        _ => None,
+    }
+}
+
+fn at_points(a: &Expr, b: &Expr, budget: &Budget) -> Found {
+    let names = a.has_names() || b.has_names();
+    let discrete = |e: &Expr| {
+        e.any(&|k| {
+            matches!(
+                k,
+                Kind::Call(
+                    Func::Factorial
+                        | Func::DoubleFactorial
+                        | Func::Binomial
+                        | Func::Mod
+                        | Func::Gcd
+                        | Func::Lcm,
+                    _
+                )
+            )
+        })
+    };
+    let whole = names && (discrete(a) || discrete(b));
+    let needed = if names { POINTS } else { 1 };
+    let tries = if names { TRIES } else { 1 };
+    let mut agreed = 0;
+    let mut reason = "no point at which both have a value";
+    for index in 0..tries {
+        let point = Point {
+            index,
+            positive: index % 3 != 1,
+            whole,
+        };
+        match at_point(a, b, point, budget) {
+            Ok(Meeting::Agree) => {
+                agreed += 1;
+                if agreed >= needed {
+                    return Found::EqualAtPoints;
+                }
+            }
+            Ok(Meeting::Apart) => return Found::Different,
+            Ok(Meeting::Elsewhere) => {}
+            Err(Stop::Spent) => return Found::Unknown("the work budget is spent"),
+            Err(Stop::Undefined) => reason = "a value is undefined",
+            Err(Stop::Undecided) => reason = "a value is too large or too close to a cut to tell",
+        }
+    }
+    Found::Unknown(reason)
+}
+
+enum Meeting {
+    Agree,
+    Apart,
+    /// One is real and the other is not: outside the domain of one of them.
+    Elsewhere,
+}
+
+fn at_point(a: &Expr, b: &Expr, point: Point, budget: &Budget) -> Result<Meeting, Stop> {
+    for prec in [FIRST, SECOND] {
+        let mut eval = Eval {
+            point,
+            prec,
+            budget,
+            bound: Vec::new(),
+        };
+        let x = eval.value(a);
+        let y = eval.value(b);
+        let (x, y) = match (x, y, prec) {
+            (Ok(x), Ok(y), _) => (x, y),
+            // A cut that the first look could not tell from its side.
+            (Err(Stop::Undecided), _, FIRST) | (_, Err(Stop::Undecided), FIRST) => continue,
+            (Err(stop), _, _) | (_, Err(stop), _) => return Err(stop),
+        };
+        let gap = x.sub(&y, prec);
+        if !gap.may_be_zero() {
+            let names_differ = a.has_names() || b.has_names();
+            return Ok(if names_differ && x.may_be_real() != y.may_be_real() {
+                Meeting::Elsewhere
+            } else {
+                Meeting::Apart
+            });
+        }
+        if prec == SECOND && close(&gap, &x) {
+            return Ok(Meeting::Agree);
+        }
+    }
+    Err(Stop::Undecided)
+}
+
+fn close(gap: &Complex, value: &Complex) -> bool {
+    let size = value.re.top().max(value.imag().top()).max(-64);
+    gap.re.rad_top().max(gap.imag().rad_top()) < size - AGREE
+}
+
+/// How far `value` is from the decimal `gold`: whether it rounds to it.
+pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budget) -> bool {
+    let Ok(places) = usize::try_from(decimals.unsigned_abs()) else {
+        return false;
+    };
+    if places > 60 {
+        return false;
+    }
+    let ten = exact::ten_to(places as u64);
+    let unit = if decimals >= 0 { RBig::ONE / ten } else { ten };
+    let half = unit / RBig::from(2);
+    if let Ok(exact) = exact::rational(value, &mut Vec::new(), budget) {
+        let gap = exact - gold;
+        return gap <= half && gap >= -half;
+    }
+    let point = Point {
+        index: 0,
+        positive: true,
+        whole: false,
+    };
+    let mut eval = Eval {
+        point,
+        prec: SECOND,
+        budget,
+        bound: Vec::new(),
+    };
+    let Ok(x) = eval.value(value) else {
+        return false;
+    };
+    if !x.may_be_real() {
+        return false;
+    }
+    let gold = super::ball::Ball::from_rational(gold, SECOND);
+    let half = super::ball::Ball::from_rational(&half, SECOND);
+    let gap = x.re.sub(&gold, SECOND).abs();
+    half.sub(&gap, SECOND).is_positive()
+}
+
+/// The sign of a real constant, when it can be told.
+pub(super) fn sign(value: &Expr, budget: &Budget) -> Option<i32> {
+    if let Some(positive) = infinity(value) {
+        return Some(if positive { 1 } else { -1 });
+    }
+    if value.has_names() {
+        return None;
+    }
+    if let Ok(exact) = exact::rational(value, &mut Vec::new(), budget) {
+        return Some(if exact.is_zero() {
+            0
+        } else if exact > RBig::ZERO {
+            1
+        } else {
+            -1
+        });
+    }
+    let point = Point {
+        index: 0,
+        positive: true,
+        whole: false,
+    };
+    for prec in [FIRST, SECOND] {
+        let mut eval = Eval {
+            point,
+            prec,
+            budget,
+            bound: Vec::new(),
+        };
+        let Ok(x) = eval.value(value) else { continue };
+        if x.im.is_some() {
+            return None;
+        }
+        if x.re.is_positive() {
+            return Some(1);
+        }
+        if x.re.is_negative() {
+            return Some(-1);
+        }
+    }
+    None
+}
+
+/// A decimal approximation for a person to read.
+pub(super) fn approximate(value: &Expr, budget: &Budget) -> Option<String> {
+    if value.has_names() || !value.is_scalar() {
+        return None;
+    }
+    let point = Point {
+        index: 0,
+        positive: true,
+        whole: false,
+    };
+    let mut eval = Eval {
+        point,
+        prec: FIRST,
+        budget,
+        bound: Vec::new(),
+    };
+    let x = eval.value(value).ok()?;
+    let re = x.re.to_f64();
+    Some(match &x.im {
+        None => format!("{re}"),
+        Some(im) => format!("{re} + {}i", im.to_f64()),
+    })
+}
+
+/// The whole part of a real constant.
+pub(super) fn floor(value: &Expr, budget: &Budget) -> Option<dashu_int::IBig> {
+    if value.has_names() {
+        return None;
+    }
+    if let Ok(exact) = exact::rational(value, &mut Vec::new(), budget) {
+        return Some(exact.floor());
+    }
+    let point = Point {
+        index: 0,
+        positive: true,
+        whole: false,
+    };
+    let mut eval = Eval {
+        point,
+        prec: SECOND,
+        budget,
+        bound: Vec::new(),
+    };
+    let x = eval.value(value).ok()?;
+    if x.im.is_some() {
+        return None;
+    }
+    x.re.floor()
+}
+
+/// Whether `a = k b` for one constant `k` at every point, and the sign of `k`. What makes two equations the same.
+pub(super) fn proportional(a: &Expr, b: &Expr, budget: &Budget) -> Option<i32> {
+    let mut ratio: Option<Complex> = None;
+    let mut sign = 0;
+    let mut agreed = 0;
+    for index in 0..TRIES {
+        let point = Point {
+            index,
+            positive: index % 3 != 1,
+            whole: false,
+        };
+        let mut eval = Eval {
+            point,
+            prec: SECOND,
+            budget,
+            bound: Vec::new(),
+        };
+        let (Ok(x), Ok(y)) = (eval.value(a), eval.value(b)) else {
+            continue;
+        };
+        match &ratio {
+            None => {
+                if x.may_be_zero() || y.may_be_zero() {
+                    continue;
+                }
+                let first = x.div(&y, SECOND)?;
+                sign = if first.im.is_some() {
+                    0
+                } else if first.re.is_positive() {
+                    1
+                } else {
+                    -1
+                };
+                ratio = Some(first);
+            }
+            Some(ratio) => {
+                let gap = x.sub(&y.mul(ratio, SECOND), SECOND);
+                if !gap.may_be_zero() || !close(&gap, &x) {
+                    return None;
+                }
+                agreed += 1;
+                if agreed >= POINTS {
+                    return Some(sign);
+                }
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,519 @@
+//! Atoms: numbers, names, constants, fractions, roots, functions and operators with bounds.
+
+use super::{Parsed, Parser, operator::money};
+use crate::math::{
+    expr::{BigOp, Const, Expr, Func, Kind, Rel},
+    lex::{Tok, lex},
+    names,
+};
+
+impl<'a> Parser<'a> {
+    pub(super) fn atom(&mut self) -> Parsed {
+        self.nested(Self::atom_here)
+    }
+
+    fn atom_here(&mut self) -> Parsed {
+        let start = self.start();
+        match self.peek().clone() {
+            Tok::Num(digits) => {
+                self.at += 1;
+                self.literal(&digits, start)
+            }
+            Tok::Letter(c, _) => {
+                self.at += 1;
+                Ok(self.letter(c).at(self.since(start)))
+            }
+            Tok::Word(word) => self.named(word, start),
+            Tok::Cmd(name) => self.command(name, start),
+            Tok::Text(text) => self.text_atom(text, start),
+            Tok::Ch('(' | '[') => self.bracketed(),
+            // `]1, 2]`: an interval open on the left.
+            Tok::Ch(']') => self.bracketed(),
+            Tok::Ch('{') => self.brace_group(),
+            Tok::Ch('|') => self.bars_group(),
+            _ => self.fail("a value is missing here"),
+        }
+    }
+
+    fn letter(&self, c: char) -> Kind {
+        let bound = |name: &str| self.bound.iter().any(|b| b == name);
+        match c {
+            'e' if !bound("e") => Kind::Const(Const::E),
+            'i' if !bound("i") => Kind::Const(Const::I),
+            c => Kind::Sym(c.to_string()),
+        }
+    }
+
+    /// A plain word with a meaning: `sqrt`, `sin`, `pi`.
+    fn named(&mut self, word: &'a str, start: usize) -> Parsed {
+        self.at += 1;
+        match word {
+            "sqrt" => return self.root(start),
+            "cbrt" => {
+                let value = self.argument()?;
+                let span = self.since(start);
+                return Ok(
+                    Kind::Root(Box::new(Kind::int(3).at(span.clone())), Box::new(value)).at(span),
+                );
+            }
+            "NaN" | "nan" => return Ok(Kind::Text("NaN".to_owned()).at(self.since(start))),
+            _ => {}
+        }
+        if let Some(constant) = names::constant(word) {
+            return Ok(Kind::Const(constant).at(self.since(start)));
+        }
+        if let Some(func) = names::function(word) {
+            return self.function(func, word, start);
+        }
+        Ok(Kind::Sym(word.to_owned()).at(self.since(start)))
+    }
+
+    fn command(&mut self, name: &'a str, start: usize) -> Parsed {
+        match name {
+            "{" | "lbrace" | "langle" | "lfloor" | "lceil" | "lvert" | "vert" | "lVert"
+            | "Vert" | "lbrack" => return self.delimited(name),
+            "begin" => return self.environment(),
+            _ => {}
+        }
+        self.at += 1;
+        match name {
+            "frac" | "dfrac" | "tfrac" | "cfrac" => self.fraction(start),
+            "sqrt" => self.root(start),
+            "binom" | "dbinom" | "tbinom" => {
+                let upper = self.brace_argument()?;
+                let lower = self.brace_argument()?;
+                Ok(Kind::Call(Func::Binomial, vec![upper, lower]).at(self.since(start)))
+            }
+            "sum" | "prod" | "int" | "lim" => self.big(name, start),
+            "boxed" | "fbox" => self.brace_argument(),
+            // Alphabets around a letter or a number, and the angle sign, say nothing of the value.
+            "angle" | "triangle" if self.starts_factor() => {
+                let inner = self.factor()?;
+                Ok(inner)
+            }
+            _ if names::is_alphabet(name) => self.brace_argument(),
+            "$" | "euro" | "pounds" | "yen" | "cent" => {
+                let unit = money(&Tok::Cmd(name));
+                let negative = self.eat('-');
+                let value = self.atom()?;
+                let span = self.since(start);
+                let value = if negative {
+                    Kind::Neg(Box::new(value)).at(span.clone())
+                } else {
+                    value
+                };
+                Ok(Kind::Quantity(Box::new(value), unit.to_owned()).at(span))
+            }
+            "Reals" => Ok(Kind::Const(Const::Reals).at(self.since(start))),
+            "Integers" => Ok(Kind::Const(Const::Integers).at(self.since(start))),
+            "Naturals" => Ok(Kind::Const(Const::Naturals).at(self.since(start))),
+            "Rationals" => Ok(Kind::Const(Const::Rationals).at(self.since(start))),
+            "Complexes" => Ok(Kind::Const(Const::Complexes).at(self.since(start))),
+            "ldots" | "dots" | "cdots" | "dotsc" => {
+                Ok(Kind::Sym("...".to_owned()).at(self.since(start)))
+            }
+            _ if names::is_accent(name) => {
+                // `\overline{AB}` is a name of its own.
+                let from = self.start();
+                let skip = matches!(name, "overset");
+                if skip {
+                    self.brace_argument()?;
+                }
+                self.brace_argument()?;
+                let raw: String = self.text[from..self.since(from).end]
+                    .chars()
+                    .filter(|c| !matches!(c, '{' | '}' | ' '))
+                    .collect();
+                Ok(Kind::Sym(format!("{name}:{raw}")).at(self.since(start)))
+            }
+            _ => {
+                if let Some(constant) = names::constant(name).filter(|_| name != "Pi") {
+                    return Ok(Kind::Const(constant).at(self.since(start)));
+                }
+                if let Some(func) = names::function(name) {
+                    return self.function(func, name, start);
+                }
+                if names::is_symbol(name) || !names::is_command(name) {
+                    let name = name
+                        .strip_prefix("var")
+                        .filter(|n| names::is_symbol(n))
+                        .unwrap_or(name);
+                    return Ok(Kind::Sym(name.to_owned()).at(self.since(start)));
+                }
+                self.at -= 1;
+                self.fail("a value is missing here")
+            }
+        }
+    }
+
+    /// Words: a number, a function's name, a unit alone, or an answer in words.
+    fn text_atom(&mut self, text: &'a str, start: usize) -> Parsed {
+        self.at += 1;
+        let trimmed = text
+            .trim()
+            .trim_matches(|c| matches!(c, '.' | ',' | '$'))
+            .trim();
+        if let Some(func) = names::function(trimmed) {
+            return self.function(func, trimmed, start);
+        }
+        let mut letters = trimmed.chars().filter(|c| !matches!(c, '(' | ')'));
+        let symbol = match (letters.next(), letters.next()) {
+            (Some(c), None) if c.is_ascii_alphabetic() => Some(c),
+            _ => None,
+        };
+        if let Some(c) = symbol {
+            return Ok(self.letter(c).at(self.since(start)));
+        }
+        let numeric = trimmed.starts_with(|c: char| {
+            c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '(' | '\\' | '$')
+        }) && trimmed.len() < 200
+            && trimmed.bytes().any(|b| b.is_ascii_digit());
+        if numeric {
+            if let Some(inner) = self.reparse(trimmed) {
+                return Ok(Expr {
+                    span: self.since(start),
+                    ..inner
+                });
+            }
+        }
+        // Words that come in several pieces are one answer.
+        let mut words = trimmed.to_owned();
+        while let Tok::Text(more) = self.peek() {
+            words.push(' ');
+            words.push_str(more.trim());
+            self.at += 1;
+        }
+        Ok(Kind::Text(words).at(self.since(start)))
+    }
+
+    /// Parses what stood inside `\text{}` as mathematics.
+    fn reparse(&self, text: &str) -> Option<Expr> {
+        let tokens = lex(text, self.reading.commas, self.budget).ok()?;
+        let mut inner = Parser {
+            text,
+            tokens,
+            at: 0,
+            depth: self.depth + 1,
+            bars: false,
+            integrals: 0,
+            bound: self.bound.clone(),
+            reading: self.reading,
+            loose_division: false,
+            budget: self.budget,
+        };
+        let expr = inner.list().ok()?;
+        matches!(inner.peek(), Tok::End).then_some(expr)
+    }
+
+    fn fraction(&mut self, start: usize) -> Parsed {
+        if let Some(derivative) = self.derivative(start) {
+            return Ok(derivative);
+        }
+        let above = self.short_argument()?;
+        let below = self.short_argument()?;
+        Ok(Kind::Div(Box::new(above), Box::new(below)).at(self.since(start)))
+    }
+
+    /// `\frac{dy}{dx}`: one name, not a quotient of products.
+    fn derivative(&mut self, start: usize) -> Option<Expr> {
+        let is_d = |tok: &Tok<'_>| {
+            matches!(tok, Tok::Letter('d', _) | Tok::Cmd("partial"))
+                || matches!(tok, Tok::Text("d"))
+        };
+        if !matches!(self.peek(), Tok::Ch('{')) || !is_d(self.ahead(1)) {
+            return None;
+        }
+        let from = self.at;
+        let mut depth = 0_usize;
+        let mut groups = Vec::new();
+        let mut at = from;
+        while groups.len() < 2 {
+            match self.tokens.get(at)?.tok {
+                Tok::Ch('{') => {
+                    if depth == 0 {
+                        groups.push(at);
+                    }
+                    depth += 1;
+                }
+                Tok::Ch('}') => depth = depth.checked_sub(1)?,
+                Tok::End => return None,
+                _ if depth == 0 => return None,
+                _ => {}
+            }
+            at += 1;
+        }
+        let second = *groups.get(1)?;
+        let variable = self.tokens.get(second + 2).map(|t| &t.tok);
+        if !is_d(&self.tokens.get(second + 1)?.tok)
+            || !matches!(variable, Some(Tok::Letter(..) | Tok::Cmd(_)))
+        {
+            return None;
+        }
+        while depth > 0 {
+            match self.tokens.get(at)?.tok {
+                Tok::Ch('{') => depth += 1,
+                Tok::Ch('}') => depth -= 1,
+                Tok::End => return None,
+                _ => {}
+            }
+            at += 1;
+        }
+        self.at = at;
+        let span = self.since(start);
+        let raw: String = self.text[self.tokens[from].start..span.end]
+            .chars()
+            .filter(|c| !matches!(c, '{' | '}' | ' ' | '(' | ')'))
+            .collect();
+        Some(Kind::Sym(format!("derivative:{raw}")).at(span))
+    }
+
+    fn root(&mut self, start: usize) -> Parsed {
+        let degree = if self.is('[') {
+            self.at += 1;
+            let degree = self.list()?;
+            if !self.eat(']') {
+                return self.fail("a closing bracket is missing");
+            }
+            degree
+        } else {
+            Kind::int(2).at(self.since(start))
+        };
+        let value = self.short_argument()?;
+        Ok(Kind::Root(Box::new(degree), Box::new(value)).at(self.since(start)))
+    }
+
+    /// The argument of `\frac`, `\sqrt`: a group, or one digit or atom (`\frac12`, `\frac9{19}`, `\sqrt2`).
+    fn short_argument(&mut self) -> Parsed {
+        if self.is('{') {
+            return self.nested(Self::brace_group);
+        }
+        let start = self.start();
+        if let Tok::Num(digits) = self.peek().clone() {
+            let fraction = matches!(
+                self.at.checked_sub(1).map(|i| &self.tokens[i].tok),
+                Some(Tok::Cmd(_) | Tok::Num(_) | Tok::Ch('}'))
+            );
+            if fraction
+                && digits.fraction.is_none()
+                && digits.exponent == 0
+                && digits.whole.len() > 1
+                && self.token().end - start == digits.whole.len()
+            {
+                // LaTeX takes one digit: leave the others for the next argument.
+                let after_root = matches!(
+                    self.at.checked_sub(1).map(|i| &self.tokens[i].tok),
+                    Some(Tok::Cmd("sqrt"))
+                );
+                if !after_root {
+                    let (first, rest) = digits.whole.split_at(1);
+                    let mut one = digits.clone();
+                    one.whole = first.to_owned();
+                    let mut others = digits.clone();
+                    others.whole = rest.to_owned();
+                    let index = self.at;
+                    self.tokens[index].tok = Tok::Num(others);
+                    self.tokens[index].start += 1;
+                    let value = first.parse().unwrap_or(0);
+                    return Ok(Kind::int(value).at(start..start + 1));
+                }
+            }
+        }
+        self.atom()
+    }
+
+    pub(super) fn brace_argument(&mut self) -> Parsed {
+        if self.is('{') {
+            self.nested(Self::brace_group)
+        } else {
+            self.atom()
+        }
+    }
+
+    /// A function with its power, base and argument: `\sin^2 x`, `\log_2 n`, `\ln{\left(2\right)}`.
+    fn function(&mut self, func: Func, name: &str, start: usize) -> Parsed {
+        let mut power = None;
+        let mut base = None;
+        for _ in 0..2 {
+            if self.is('^') && power.is_none() {
+                self.at += 1;
+                power = Some(self.script()?);
+            } else if self.is('_')
+                && base.is_none()
+                && matches!(func, Func::Ln | Func::Max | Func::Min)
+            {
+                self.at += 1;
+                base = Some(self.script()?);
+            }
+        }
+        let inverse = matches!(&power, Some(p) if matches!(&p.kind, Kind::Neg(one) if one.kind == Kind::int(1)));
+        let (func, power) = match (func, inverse) {
+            (Func::Sin, true) => (Func::Asin, None),
+            (Func::Cos, true) => (Func::Acos, None),
+            (Func::Tan, true) => (Func::Atan, None),
+            (Func::Cot, true) => (Func::Acot, None),
+            (func, _) => (func, power),
+        };
+        // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
+        let mut args = self.function_arguments()?;
+        if name == "lg" {
+            let ten = Kind::int(10).at(self.since(start));
+            args.insert(0, ten);
+        }
+        let arity = args.len();
+        let span = self.since(start);
+        let call = match (func, base) {
+            (Func::Ln, Some(base)) if arity == 1 => {
+                args.insert(0, base);
+                Kind::Call(Func::Log, args)
+            }
+            // `log(x, 2)` as sympy writes it.
+            (Func::Ln, None) if arity == 2 => {
+                args.reverse();
+                Kind::Call(Func::Log, args)
+            }
+            (Func::Log, _) if arity == 2 => Kind::Call(Func::Log, args),
+            (Func::Binomial | Func::Mod, _) if arity == 2 => Kind::Call(func, args),
+            (Func::Gcd | Func::Lcm | Func::Max | Func::Min, _) if arity >= 1 => {
+                Kind::Call(func, args)
+            }
+            (Func::Binomial | Func::Mod | Func::Log, _) => {
+                return self.fail("this function takes two arguments");
+            }
+            (func, _) if arity == 1 => Kind::Call(func, args),
+            _ => return self.fail("too many arguments"),
+        }
+        .at(span.clone());
+        Ok(match power {
+            Some(power) => Kind::Pow(Box::new(call), Box::new(power)).at(span),
+            None => call,
+        })
+    }
+
+    fn function_arguments(&mut self) -> Parsed<Vec<Expr>> {
+        // A text such as `\operatorname{lcm}` may be followed by an empty group.
+        if self.is('(') {
+            return self.call_arguments();
+        }
+        if self.is('{') {
+            let inner = self.nested(Self::brace_group)?;
+            return Ok(match inner.kind {
+                Kind::Tuple(items) | Kind::List(items) => items,
+                kind => vec![kind.at(inner.span)],
+            });
+        }
+        Ok(vec![self.argument()?])
+    }
+
+    /// An argument without brackets: factors up to the next sign or function, as in `\sin 2x \cos y`.
+    fn argument(&mut self) -> Parsed {
+        self.nested(|p| {
+            if p.is('(') {
+                return p.bracketed();
+            }
+            let start = p.start();
+            let mut factors = vec![p.signed_factor()?];
+            while p.starts_factor() && !p.is('(') && !p.begins_function() {
+                factors.push(p.factor()?);
+            }
+            // `\sin \pi/4`: a division belongs to the argument when what it divides is bare.
+            if p.is('/') && matches!(p.ahead(1), Tok::Num(_) | Tok::Letter(..)) {
+                p.at += 1;
+                let below = p.factor()?;
+                return Ok(super::quotient(factors, vec![below], p.since(start)));
+            }
+            Ok(super::quotient(factors, Vec::new(), p.since(start)))
+        })
+    }
+
+    fn begins_function(&self) -> bool {
+        matches!(self.peek(), Tok::Word(name) | Tok::Cmd(name) if names::function(name).is_some())
+            || matches!(self.peek(), Tok::Text(name) if names::function(name.trim()).is_some())
+    }
+
+    /// `\sum_{k=1}^{n} ...`, `\int_0^1 ... dx`, `\lim_{x \to 0} ...`.
+    fn big(&mut self, name: &str, start: usize) -> Parsed {
+        let mut lo = None;
+        let mut hi = None;
+        let mut var = String::new();
+        for _ in 0..2 {
+            if self.is('_') && lo.is_none() {
+                self.at += 1;
+                let below = self.script_with_binding()?;
+                match below.kind {
+                    Kind::Relation(first, mut rest) if rest.len() == 1 => {
+                        let name = match first.kind {
+                            Kind::Sym(name) => name,
+                            Kind::Const(Const::I) => "i".to_owned(),
+                            Kind::Const(Const::E) => "e".to_owned(),
+                            _ => String::new(),
+                        };
+                        let (rel, value) = rest.remove(0);
+                        if name.is_empty() || !matches!(rel, Rel::Eq | Rel::Other | Rel::In) {
+                            return self.fail("bounds that are not understood");
+                        }
+                        var = name;
+                        lo = Some(Box::new(value));
+                    }
+                    kind => {
+                        if let Kind::Sym(name) = &kind {
+                            var.clone_from(name);
+                        }
+                        lo = Some(Box::new(kind.at(below.span)));
+                    }
+                }
+            } else if self.is('^') && hi.is_none() {
+                self.at += 1;
+                hi = Some(Box::new(self.script()?));
+            }
+        }
+        let op = match name {
+            "sum" => BigOp::Sum,
+            "prod" => BigOp::Product,
+            "int" => BigOp::Integral,
+            _ => BigOp::Limit,
+        };
+        if !var.is_empty() {
+            self.bound.push(var.clone());
+        }
+        let integral = op == BigOp::Integral;
+        self.integrals += u32::from(integral);
+        let body = if integral {
+            self.nested(Self::sum)
+        } else {
+            self.nested(Self::product)
+        };
+        self.integrals -= u32::from(integral);
+        if !var.is_empty() {
+            self.bound.pop();
+        }
+        let body = body?;
+        if integral {
+            if !matches!(self.peek(), Tok::Letter('d', _)) {
+                return self.fail("the d of an integral is missing");
+            }
+            self.at += 1;
+            var = match self.next() {
+                Tok::Letter(c, _) => c.to_string(),
+                Tok::Cmd(name) => name.to_owned(),
+                _ => return self.fail("the variable of an integral is missing"),
+            };
+        }
+        Ok(Kind::Big {
+            op,
+            var,
+            lo,
+            hi,
+            body: Box::new(body),
+        }
+        .at(self.since(start)))
+    }
+
+    /// What stands below a sum: a relation.
+    fn script_with_binding(&mut self) -> Parsed {
+        if self.is('{') {
+            self.nested(Self::brace_group)
+        } else {
+            self.script()
+        }
+    }
+}

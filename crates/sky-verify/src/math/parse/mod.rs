@@ -1,0 +1,548 @@
+//! From text to tree: a recursive descent with a bounded depth over a forgiving grammar of LaTeX and plain mathematics.
+
+mod atom;
+mod group;
+mod literal;
+mod operator;
+
+use super::{
+    budget::{Budget, Spent},
+    expr::{Expr, Func, Kind, Rel, SetOp, Span},
+    lex::{Commas, Tok, Token, lex},
+};
+
+/// Nesting beyond this is refused: every later pass recurses on the tree.
+const MAX_DEPTH: u32 = 90;
+/// Marks behind one operand (`5!!!`) and operators in a row beyond this are refused.
+const MAX_MARKS: usize = 16;
+/// Longest text worth parsing, in bytes.
+pub(super) const MAX_TEXT: usize = 1 << 16;
+
+/// Readings of what is written ambiguously.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Reading {
+    pub(super) commas: Commas,
+    /// `1/2x` is `1/(2x)`; otherwise `(1/2)x`.
+    pub(super) tight: bool,
+}
+
+/// Why a text has no tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ParseError {
+    pub(crate) at: Span,
+    pub(crate) what: &'static str,
+}
+
+pub(super) type Parsed<T = Expr> = Result<T, ParseError>;
+
+/// A parsed text with what else it might mean.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) expr: Expr,
+    /// A division is followed by a product without a sign, so that the other `tight` would read differently.
+    pub(super) loose_division: bool,
+}
+
+/// Parses cleaned text.
+pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tree> {
+    if text.len() > MAX_TEXT {
+        return Err(ParseError {
+            at: 0..text.len(),
+            what: "longer than an answer is",
+        });
+    }
+    let spent = |Spent| ParseError {
+        at: 0..text.len(),
+        what: "the work budget is spent",
+    };
+    let tokens = lex(text, reading.commas, budget).map_err(spent)?;
+    let mut parser = Parser {
+        text,
+        tokens,
+        at: 0,
+        depth: 0,
+        bars: false,
+        integrals: 0,
+        bound: Vec::new(),
+        reading,
+        loose_division: false,
+        budget,
+    };
+    parser.trim_end();
+    let expr = parser.list()?;
+    if !matches!(parser.peek(), Tok::End) {
+        return parser.fail("unexpected here");
+    }
+    Ok(Tree {
+        expr,
+        loose_division: parser.loose_division,
+    })
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token<'a>>,
+    at: usize,
+    depth: u32,
+    /// Inside `|...|` or a set-builder, where a bar ends the expression.
+    bars: bool,
+    /// Integrals open, in which `d x` ends the body.
+    integrals: u32,
+    /// Names bound by sums around here: `i` is one of them, not the imaginary unit.
+    bound: Vec<String>,
+    reading: Reading,
+    loose_division: bool,
+    budget: &'a Budget,
+}
+
+/// What parts two items of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    Comma,
+    And,
+    Or,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> &Tok<'a> {
+        &self.tokens[self.at.min(self.tokens.len() - 1)].tok
+    }
+
+    fn token(&self) -> &Token<'a> {
+        &self.tokens[self.at.min(self.tokens.len() - 1)]
+    }
+
+    fn ahead(&self, n: usize) -> &Tok<'a> {
+        &self.tokens[(self.at + n).min(self.tokens.len() - 1)].tok
+    }
+
+    fn next(&mut self) -> Tok<'a> {
+        let tok = self.peek().clone();
+        if self.at < self.tokens.len() - 1 {
+            self.at += 1;
+        }
+        tok
+    }
+
+    fn is(&self, c: char) -> bool {
+        *self.peek() == Tok::Ch(c)
+    }
+
+    fn is_cmd(&self, name: &str) -> bool {
+        matches!(self.peek(), Tok::Cmd(n) if *n == name)
+    }
+
+    fn eat(&mut self, c: char) -> bool {
+        let hit = self.is(c);
+        if hit {
+            self.at += 1;
+        }
+        hit
+    }
+
+    fn eat_cmd(&mut self, name: &str) -> bool {
+        let hit = self.is_cmd(name);
+        if hit {
+            self.at += 1;
+        }
+        hit
+    }
+
+    fn start(&self) -> usize {
+        self.token().start
+    }
+
+    /// From `start` to the end of the token just taken.
+    fn since(&self, start: usize) -> Span {
+        let end = self.at.checked_sub(1).map_or(start, |i| self.tokens[i].end);
+        start..end.max(start)
+    }
+
+    fn fail<T>(&self, what: &'static str) -> Parsed<T> {
+        let token = self.token();
+        Err(ParseError {
+            at: token.start..token.end,
+            what,
+        })
+    }
+
+    fn nested<T>(&mut self, f: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= MAX_DEPTH {
+            return self.fail("nested too deeply");
+        }
+        if self.budget.take(8).is_err() {
+            return self.fail("the work budget is spent");
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Drops full stops, commas and row ends behind the answer.
+    fn trim_end(&mut self) {
+        while self.tokens.len() >= 2 {
+            let last = &self.tokens[self.tokens.len() - 2].tok;
+            let tail = matches!(
+                last,
+                Tok::Ch('.' | ',' | ';' | ':' | '"' | '`' | '*') | Tok::Row
+            ) || matches!(last, Tok::Text(t) if t.trim().is_empty() || t.trim() == ".");
+            if !tail {
+                break;
+            }
+            let at = self.tokens.len() - 2;
+            self.tokens.remove(at);
+        }
+    }
+
+    /// Items parted by commas, semicolons, `and`, `or`; one item is itself.
+    fn list(&mut self) -> Parsed {
+        self.nested(Self::list_here)
+    }
+
+    fn list_here(&mut self) -> Parsed {
+        let start = self.start();
+        let mut items = vec![self.relation()?];
+        let mut partings = Vec::new();
+        while let Some(parting) = self.parting() {
+            if self.ends() {
+                break;
+            }
+            partings.push(parting);
+            items.push(self.relation()?);
+        }
+        let span = self.since(start);
+        let inequalities = items.len() > 1 && items.iter().all(is_inequality);
+        if inequalities && partings.iter().all(|&p| p == Parting::Or) {
+            return Ok(Kind::Sets(SetOp::Union, items).at(span));
+        }
+        if inequalities && partings.iter().all(|&p| p == Parting::And) {
+            return Ok(Kind::Sets(SetOp::Intersection, items).at(span));
+        }
+        Ok(match items.len() {
+            1 => items.remove(0),
+            _ => Kind::List(items).at(span),
+        })
+    }
+
+    fn ends(&self) -> bool {
+        matches!(
+            self.peek(),
+            Tok::End
+                | Tok::Row
+                | Tok::Ch(')' | ']' | '}')
+                | Tok::Cmd("}" | "rangle" | "end" | "rbrace")
+        )
+    }
+
+    /// Takes what parts two items: commas, semicolons, `and`, `or`, in any combination.
+    fn parting(&mut self) -> Option<Parting> {
+        let mut found = None;
+        loop {
+            let this = match self.peek() {
+                Tok::Ch(',' | ';') => Parting::Comma,
+                Tok::Word("and") | Tok::Cmd("land" | "wedge") | Tok::Ch('&') => Parting::And,
+                Tok::Word("or") | Tok::Cmd("lor" | "vee") => Parting::Or,
+                Tok::Text(text) => {
+                    let words = text.trim().trim_matches(',').trim().to_ascii_lowercase();
+                    let ends = |word: &str| words == word || words.ends_with(&format!(" {word}"));
+                    if ends("and") || words == "&" {
+                        Parting::And
+                    } else if ends("or") {
+                        Parting::Or
+                    } else if words.is_empty() && text.contains(',') {
+                        Parting::Comma
+                    } else {
+                        return found;
+                    }
+                }
+                _ => return found,
+            };
+            self.at += 1;
+            // "a, and b" parts as "and" does.
+            found = Some(match (found, this) {
+                (Some(before), Parting::Comma) => before,
+                _ => this,
+            });
+        }
+    }
+
+    /// A chain of relations, or one side alone.
+    fn relation(&mut self) -> Parsed {
+        let start = self.start();
+        // `= 5`, `\approx 5`: what stands before was left out.
+        while matches!(
+            self.peek(),
+            Tok::Ch('=') | Tok::Cmd("Rightarrow" | "implies" | "therefore")
+        ) && !matches!(self.ahead(1), Tok::End)
+        {
+            self.at += 1;
+        }
+        let first = self.union()?;
+        let mut rest = Vec::new();
+        while let Some(rel) = self.relation_sign()? {
+            if self.budget.take(4).is_err() {
+                return self.fail("the work budget is spent");
+            }
+            let side = self.union()?;
+            rest.push((rel, side));
+        }
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        Ok(Kind::Relation(Box::new(first), rest).at(self.since(start)))
+    }
+
+    fn relation_sign(&mut self) -> Parsed<Option<Rel>> {
+        let (rel, len) = match (self.peek(), self.ahead(1)) {
+            (Tok::Ch('='), Tok::Ch('=')) => (Rel::Eq, 2),
+            (Tok::Ch('='), _) => (Rel::Eq, 1),
+            (Tok::Ch(':'), Tok::Ch('=')) => (Rel::Eq, 2),
+            (Tok::Ch('<'), Tok::Ch('=')) => (Rel::Le, 2),
+            (Tok::Ch('<'), _) => (Rel::Lt, 1),
+            (Tok::Ch('>'), Tok::Ch('=')) => (Rel::Ge, 2),
+            (Tok::Ch('>'), _) => (Rel::Gt, 1),
+            (Tok::Ch('!'), Tok::Ch('=')) => (Rel::Ne, 2),
+            (Tok::Cmd("not"), Tok::Ch('=')) => (Rel::Ne, 2),
+            (Tok::Cmd("not"), Tok::Cmd("in")) => (Rel::NotIn, 2),
+            (Tok::Cmd(name), _) => match *name {
+                "le" | "leq" | "leqslant" | "leqq" => (Rel::Le, 1),
+                "ge" | "geq" | "geqslant" | "geqq" => (Rel::Ge, 1),
+                "lt" => (Rel::Lt, 1),
+                "gt" => (Rel::Gt, 1),
+                "ne" | "neq" => (Rel::Ne, 1),
+                "in" => (Rel::In, 1),
+                "notin" => (Rel::NotIn, 1),
+                "approx" | "simeq" | "doteq" => (Rel::Approx, 1),
+                "subset" | "subseteq" => (Rel::Subset, 1),
+                "equiv" | "cong" | "sim" | "propto" | "to" | "rightarrow" | "Rightarrow"
+                | "implies" | "iff" | "Leftrightarrow" | "longrightarrow" | "mapsto" | "perp"
+                | "parallel" => (Rel::Other, 1),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        self.at += len;
+        Ok(Some(rel))
+    }
+
+    /// Unions, intersections and differences of sets, from left to right.
+    fn union(&mut self) -> Parsed {
+        let start = self.start();
+        let mut left = self.sum()?;
+        let mut marks = 0;
+        loop {
+            let op = match self.peek() {
+                Tok::Cmd("cup" | "bigcup") | Tok::Word("union") => SetOp::Union,
+                Tok::Cmd("cap" | "bigcap") => SetOp::Intersection,
+                Tok::Cmd("setminus" | "backslash") => SetOp::Difference,
+                // `(-\infty, 1) U (2, 3)`.
+                Tok::Letter('U', _)
+                    if matches!(
+                        left.kind,
+                        Kind::Tuple(_) | Kind::Interval { .. } | Kind::Set(_) | Kind::Sets(..)
+                    ) =>
+                {
+                    SetOp::Union
+                }
+                _ => return Ok(left),
+            };
+            self.at += 1;
+            let right = self.sum()?;
+            let span = self.since(start);
+            left = match left.kind {
+                Kind::Sets(o, mut items) if o == op && op != SetOp::Difference => {
+                    items.push(right);
+                    Kind::Sets(op, items).at(span)
+                }
+                kind => {
+                    marks += 1;
+                    if marks > MAX_MARKS {
+                        return self.fail("too many set operations");
+                    }
+                    Kind::Sets(op, vec![kind.at(left.span), right]).at(span)
+                }
+            };
+        }
+    }
+
+    /// Terms with signs between them.
+    fn sum(&mut self) -> Parsed {
+        let start = self.start();
+        let mut terms: Vec<Expr> = Vec::new();
+        let mut spread: Option<(Expr, bool)> = None;
+        loop {
+            if self.budget.take(4).is_err() {
+                return self.fail("the work budget is spent");
+            }
+            let at = self.start();
+            let mut negative = false;
+            let mut signed = false;
+            loop {
+                if self.eat('-') {
+                    negative = !negative;
+                } else if !self.eat('+') {
+                    break;
+                }
+                signed = true;
+            }
+            let pm = match self.peek() {
+                Tok::Cmd("pm") => Some(false),
+                Tok::Cmd("mp") => Some(true),
+                _ => None,
+            };
+            if let Some(mp) = pm {
+                self.at += 1;
+                let term = self.product()?;
+                if spread.is_some() || (negative && !terms.is_empty()) {
+                    return self.fail("more than one plus-minus");
+                }
+                spread = Some((term, mp));
+            } else if !terms.is_empty() && !signed {
+                break;
+            } else {
+                let term = self.product()?;
+                let span = self.since(at);
+                terms.push(if negative {
+                    Kind::Neg(Box::new(term)).at(span)
+                } else {
+                    term
+                });
+            }
+            if !(matches!(self.peek(), Tok::Ch('+' | '-'))
+                || self.is_cmd("pm")
+                || self.is_cmd("mp"))
+            {
+                break;
+            }
+        }
+        let span = self.since(start);
+        let base = match terms.len() {
+            0 => None,
+            1 => Some(terms.remove(0)),
+            _ => Some(Kind::Add(terms).at(span.clone())),
+        };
+        match (base, spread) {
+            (base, Some((term, mp))) => {
+                Ok(Kind::PlusMinus(base.map(Box::new), Box::new(term), mp).at(span))
+            }
+            (Some(base), None) => Ok(base),
+            (None, None) => self.fail("a value is missing here"),
+        }
+    }
+
+    /// Factors, with or without a sign between them, and divisions.
+    fn product(&mut self) -> Parsed {
+        let start = self.start();
+        let mut above = vec![self.factor()?];
+        let mut below: Vec<Expr> = Vec::new();
+        let mut divided = false;
+        loop {
+            if self.budget.take(4).is_err() {
+                return self.fail("the work budget is spent");
+            }
+            match self.peek() {
+                Tok::Ch('*') | Tok::Cmd("cdot" | "times" | "ast") => {
+                    // `5 \times` at the end of a text.
+                    self.at += 1;
+                    above.push(self.signed_factor()?);
+                    divided = false;
+                }
+                Tok::Ch('/') | Tok::Cmd("div") => {
+                    self.at += 1;
+                    below.push(self.signed_factor()?);
+                    divided = true;
+                }
+                Tok::Cmd("bmod" | "mod") | Tok::Word("mod") => {
+                    self.at += 1;
+                    let modulus = self.signed_factor()?;
+                    let left = quotient(above, below, self.since(start));
+                    return Ok(Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start)));
+                }
+                Tok::Cmd("pmod") => {
+                    self.at += 1;
+                    let modulus = self.brace_argument()?;
+                    let left = quotient(above, below, self.since(start));
+                    return Ok(Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start)));
+                }
+                Tok::Cmd("choose") => {
+                    self.at += 1;
+                    let low = self.product()?;
+                    let left = quotient(above, below, self.since(start));
+                    return Ok(Kind::Call(Func::Binomial, vec![left, low]).at(self.since(start)));
+                }
+                Tok::Cmd("over") => {
+                    self.at += 1;
+                    let low = self.nested(Self::sum)?;
+                    let left = quotient(above, below, self.since(start));
+                    return Ok(Kind::Div(Box::new(left), Box::new(low)).at(self.since(start)));
+                }
+                _ if self.starts_factor() => {
+                    if let Some(unit) = self.unit_behind(!below.is_empty()) {
+                        let value = quotient(above, below, self.since(start));
+                        return Ok(Kind::Quantity(Box::new(value), unit).at(self.since(start)));
+                    }
+                    let mixed = self.mixed_ahead(above.last(), &below);
+                    let factor = self.factor()?;
+                    if mixed && matches!(factor.kind, Kind::Div(..)) {
+                        let whole = above.pop();
+                        let span = self.since(start);
+                        let parts = whole.into_iter().chain([factor]).collect();
+                        above.push(Kind::Add(parts).at(span));
+                    } else if divided {
+                        self.loose_division = true;
+                        if self.reading.tight {
+                            below.push(factor);
+                        } else {
+                            above.push(factor);
+                        }
+                    } else {
+                        above.push(factor);
+                    }
+                }
+                Tok::Text(_) => {
+                    let value = quotient(above, below, self.since(start));
+                    return self.text_behind(value, start);
+                }
+                _ => return Ok(quotient(above, below, self.since(start))),
+            }
+        }
+    }
+
+    /// A factor after an explicit sign, which may have signs of its own: `2 \cdot -3`.
+    fn signed_factor(&mut self) -> Parsed {
+        let start = self.start();
+        let mut negative = false;
+        loop {
+            if self.eat('-') {
+                negative = !negative;
+            } else if !self.eat('+') {
+                break;
+            }
+        }
+        let factor = self.factor()?;
+        Ok(if negative {
+            Kind::Neg(Box::new(factor)).at(self.since(start))
+        } else {
+            factor
+        })
+    }
+}
+
+fn is_inequality(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, _)| matches!(rel, Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge)))
+}
+
+/// The product of `above` over the product of `below`.
+fn quotient(mut above: Vec<Expr>, mut below: Vec<Expr>, span: Span) -> Expr {
+    let product = |items: &mut Vec<Expr>| match items.len() {
+        1 => items.remove(0),
+        _ => Kind::Mul(std::mem::take(items)).at(span.clone()),
+    };
+    let top = product(&mut above);
+    if below.is_empty() {
+        return top;
+    }
+    let bottom = product(&mut below);
+    Kind::Div(Box::new(top), Box::new(bottom)).at(span)
+}

@@ -1,0 +1,416 @@
+//! Factors: what binds tighter than a product. Powers, indices, factorials, percent and degree signs, units.
+
+use super::{MAX_MARKS, Parsed, Parser};
+use crate::math::{
+    expr::{Expr, Func, Kind},
+    lex::Tok,
+    names, units,
+};
+
+impl<'a> Parser<'a> {
+    /// Whether the next token begins a factor when no sign stands before it.
+    pub(super) fn starts_factor(&self) -> bool {
+        match self.peek() {
+            Tok::Num(_) | Tok::Ch('(' | '[' | '{') => true,
+            Tok::Letter('d', _) if self.integrals > 0 && self.differential() => false,
+            Tok::Letter('U', _) => !matches!(self.ahead(1), Tok::Ch('(' | '[')) || self.at == 0,
+            Tok::Letter(..) => true,
+            Tok::Word(word) => !matches!(*word, "and" | "or" | "mod" | "union"),
+            Tok::Ch('|') => !self.bars,
+            Tok::Cmd(name) => {
+                names::function(name).is_some()
+                    || names::constant(name).is_some()
+                    || names::is_symbol(name)
+                    || names::is_accent(name)
+                    || matches!(
+                        *name,
+                        "frac"
+                            | "dfrac"
+                            | "tfrac"
+                            | "cfrac"
+                            | "sqrt"
+                            | "binom"
+                            | "dbinom"
+                            | "tbinom"
+                            | "{"
+                            | "lbrace"
+                            | "lfloor"
+                            | "lceil"
+                            | "lvert"
+                            | "vert"
+                            | "lVert"
+                            | "Vert"
+                            | "langle"
+                            | "begin"
+                            | "sum"
+                            | "prod"
+                            | "int"
+                            | "lim"
+                            | "boxed"
+                            | "fbox"
+                            | "mathrm"
+                            | "mathbf"
+                            | "mathit"
+                            | "mathsf"
+                            | "angle"
+                            | "euro"
+                            | "pounds"
+                            | "yen"
+                            | "cent"
+                            | "$"
+                            | "lbrack"
+                            | "Reals"
+                            | "Integers"
+                            | "Naturals"
+                            | "Rationals"
+                            | "Complexes"
+                    )
+            }
+            Tok::Text(text) => {
+                matches!(names::function(text.trim()), Some(_))
+                    || text.trim() == "e"
+                    || text.trim() == "i"
+            }
+            _ => false,
+        }
+    }
+
+    /// `d x` at the end of an integral.
+    fn differential(&self) -> bool {
+        matches!(self.ahead(1), Tok::Letter(..))
+            || matches!(self.ahead(1), Tok::Cmd(name) if names::is_symbol(name))
+    }
+
+    /// Whether `2\frac{1}{3}` or `2 1/3` comes: a whole number, then a fraction of whole numbers.
+    pub(super) fn mixed_ahead(&self, last: Option<&Expr>, below: &[Expr]) -> bool {
+        let whole = below.is_empty()
+            && last.is_some_and(|e| {
+                matches!(&e.kind, Kind::Num { value, decimals: None } if value.is_int())
+                    && self.since(e.span.start).end == e.span.end
+            });
+        if !whole {
+            return false;
+        }
+        match (self.ahead(0), self.ahead(1), self.ahead(2), self.ahead(3)) {
+            (
+                Tok::Cmd("frac" | "dfrac" | "tfrac" | "cfrac"),
+                Tok::Ch('{'),
+                Tok::Num(_),
+                Tok::Ch('}'),
+            ) => {
+                matches!((self.ahead(4), self.ahead(5)), (Tok::Ch('{'), Tok::Num(_)))
+                    && matches!(self.ahead(6), Tok::Ch('}'))
+                    || matches!(self.ahead(4), Tok::Num(_))
+            }
+            (Tok::Cmd("frac" | "dfrac" | "tfrac" | "cfrac"), Tok::Num(_), _, _) => true,
+            _ => false,
+        }
+    }
+
+    /// A unit in plain letters behind a number (`35 cm`, `18 dollars`): takes it.
+    pub(super) fn unit_behind(&mut self, below: bool) -> Option<String> {
+        let Tok::Letter(_, run) = *self.peek() else {
+            return None;
+        };
+        let plain = units::is_plain_unit(run);
+        let worded = self.token().space && units::is_wordlike(run);
+        if run.is_empty() || self.depth > 3 || below || !(plain || worded) {
+            return None;
+        }
+        // Behind a number, a closing bracket or a root; everything up to the end has to be words.
+        let rest = &self.text[self.start()..];
+        let worded = rest.bytes().all(|b| {
+            b.is_ascii_alphabetic()
+                || b.is_ascii_digit()
+                || matches!(b, b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'')
+        });
+        let before = self.at.checked_sub(1).map(|i| &self.tokens[i].tok);
+        let valued = matches!(
+            before,
+            Some(Tok::Num(_) | Tok::Ch(')' | '}') | Tok::Cmd("pi"))
+        );
+        if !worded || !valued {
+            return None;
+        }
+        self.at = self.tokens.len() - 1;
+        Some(rest.trim().to_owned())
+    }
+
+    /// `\text{...}` behind a value: a unit, a percent or degree word, or something to ignore.
+    pub(super) fn text_behind(&mut self, value: Expr, start: usize) -> Parsed {
+        let mut words = String::new();
+        let mut value = value;
+        let mut marks = 0;
+        loop {
+            marks += 1;
+            if marks > MAX_MARKS {
+                return self.fail("too many words behind a value");
+            }
+            match self.peek() {
+                Tok::Text(text) => {
+                    let lower = text.trim().to_ascii_lowercase();
+                    let separates =
+                        lower.ends_with("and") || lower.ends_with("or") || lower.ends_with(',');
+                    if separates && !words.is_empty()
+                        || matches!(lower.as_str(), "and" | "or" | "," | "")
+                    {
+                        if lower.is_empty() && !text.contains(',') {
+                            self.at += 1;
+                            continue;
+                        }
+                        break;
+                    }
+                    if lower.ends_with(" and") || lower.ends_with(" or") {
+                        break;
+                    }
+                    match lower.trim_end_matches('.') {
+                        "percent" | "%" | "\\%" | "per cent" => {
+                            self.at += 1;
+                            let span = self.since(start);
+                            value = Kind::Percent(Box::new(value)).at(span);
+                            continue;
+                        }
+                        "degrees" | "degree" | "deg" | "°" | "^\\circ" => {
+                            self.at += 1;
+                            let span = self.since(start);
+                            value = Kind::Degree(Box::new(value)).at(span);
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    words.push(' ');
+                    words.push_str(text.trim());
+                    self.at += 1;
+                }
+                // `\text{ m}^2`, `\text{km}/\text{h}`, and loose letters between.
+                Tok::Ch('^') if !words.is_empty() => {
+                    self.at += 1;
+                    let power = self.script()?;
+                    if let Kind::Num { value, .. } = &power.kind {
+                        words.push('^');
+                        words.push_str(&value.to_string());
+                    } else {
+                        return self.fail("a power of a unit that is no number");
+                    }
+                }
+                Tok::Ch('/') if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {
+                    words.push('/');
+                    self.at += 1;
+                }
+                Tok::Cmd("cdot") if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {
+                    words.push('*');
+                    self.at += 1;
+                }
+                _ => break,
+            }
+        }
+        if words.trim().is_empty() {
+            return Ok(value);
+        }
+        Ok(Kind::Quantity(Box::new(value), words.trim().to_owned()).at(self.since(start)))
+    }
+
+    /// An atom with everything that is attached to it.
+    pub(super) fn factor(&mut self) -> Parsed {
+        self.nested(Self::factor_here)
+    }
+
+    fn factor_here(&mut self) -> Parsed {
+        let start = self.start();
+        let mut base = self.atom()?;
+        let mut marks = 0;
+        loop {
+            marks += 1;
+            if marks > MAX_MARKS {
+                return self.fail("too many marks behind an operand");
+            }
+            match (self.peek(), self.ahead(1)) {
+                (Tok::Ch('!'), Tok::Ch('=')) => return Ok(base),
+                (Tok::Ch('!'), Tok::Ch('!')) => {
+                    self.at += 2;
+                    base = Kind::Call(Func::DoubleFactorial, vec![base]).at(self.since(start));
+                }
+                (Tok::Ch('!'), _) => {
+                    self.at += 1;
+                    base = Kind::Call(Func::Factorial, vec![base]).at(self.since(start));
+                }
+                (Tok::Ch('%'), _) | (Tok::Word("percent"), _) => {
+                    self.at += 1;
+                    base = Kind::Percent(Box::new(base)).at(self.since(start));
+                }
+                (Tok::Cmd("degree"), _) | (Tok::Word("degrees" | "degree"), _) => {
+                    self.at += 1;
+                    base = Kind::Degree(Box::new(base)).at(self.since(start));
+                }
+                (Tok::Cmd("$" | "euro" | "pounds" | "yen" | "cent"), _)
+                    if matches!(base.kind, Kind::Num { .. }) =>
+                {
+                    let unit = money(self.peek());
+                    self.at += 1;
+                    base = Kind::Quantity(Box::new(base), unit.to_owned()).at(self.since(start));
+                }
+                (Tok::Ch('^'), Tok::Cmd("circ")) => {
+                    self.at += 2;
+                    base = Kind::Degree(Box::new(base)).at(self.since(start));
+                }
+                (Tok::Ch('^'), Tok::Ch('{'))
+                    if matches!(
+                        (self.ahead(2), self.ahead(3)),
+                        (Tok::Cmd("circ"), Tok::Ch('}'))
+                    ) =>
+                {
+                    self.at += 4;
+                    base = Kind::Degree(Box::new(base)).at(self.since(start));
+                }
+                (Tok::Ch('\''), _) | (Tok::Ch('^'), Tok::Cmd("prime")) => {
+                    self.at += if self.is('^') { 2 } else { 1 };
+                    base = match base.kind {
+                        Kind::Sym(name) => Kind::Sym(name + "'"),
+                        Kind::Apply(name, args) => Kind::Apply(name + "'", args),
+                        kind => Kind::Apply("prime".to_owned(), vec![kind.at(base.span)]),
+                    }
+                    .at(self.since(start));
+                }
+                (Tok::Ch('^'), _) => {
+                    self.at += 1;
+                    let exponent = self.script()?;
+                    base = Kind::Pow(Box::new(base), Box::new(exponent)).at(self.since(start));
+                }
+                (Tok::Ch('*'), Tok::Ch('*')) => {
+                    self.at += 2;
+                    let exponent = self.signed_factor()?;
+                    base = Kind::Pow(Box::new(base), Box::new(exponent)).at(self.since(start));
+                }
+                (Tok::Ch('_'), _) => {
+                    self.at += 1;
+                    base = self.index(base, start)?;
+                }
+                // `f(x)`: after a letter that commonly names a function.
+                (Tok::Ch('('), _) => match &base.kind {
+                    Kind::Sym(name) if !self.token().space && self.applies(name) => {
+                        let name = name.clone();
+                        let args = self.call_arguments()?;
+                        base = Kind::Apply(name, args).at(self.since(start));
+                    }
+                    _ => return Ok(base),
+                },
+                _ => return Ok(base),
+            }
+        }
+    }
+
+    /// What stands after `^` or `_`: a group, or one thing with its sign.
+    pub(super) fn script(&mut self) -> Parsed {
+        self.nested(|p| {
+            let start = p.start();
+            if p.is('-') || p.is('+') {
+                let negative = p.is('-');
+                p.at += 1;
+                let value = p.script()?;
+                return Ok(if negative {
+                    Kind::Neg(Box::new(value)).at(p.since(start))
+                } else {
+                    value
+                });
+            }
+            if p.is('{') {
+                return p.brace_group();
+            }
+            let base = p.atom()?;
+            // 2^3^2 groups from the right, as does `e^{x}^2`.
+            if p.is('^') && !matches!(p.ahead(1), Tok::Cmd("circ")) {
+                p.at += 1;
+                let exponent = p.script()?;
+                return Ok(Kind::Pow(Box::new(base), Box::new(exponent)).at(p.since(start)));
+            }
+            Ok(base)
+        })
+    }
+
+    /// `x_1`, `x_{\text{red}}`: part of the name. `F_{n-1}`: a function of its index.
+    fn index(&mut self, base: Expr, start: usize) -> Parsed {
+        let from = self.start();
+        if matches!(self.peek(), Tok::Text(_))
+            || self.is('{')
+                && matches!(self.ahead(1), Tok::Text(_))
+                && matches!(self.ahead(2), Tok::Ch('}'))
+        {
+            let len = if self.is('{') { 3 } else { 1 };
+            let text = match (self.peek(), self.ahead(1)) {
+                (Tok::Text(text), _) | (_, Tok::Text(text)) => text.trim().to_owned(),
+                _ => String::new(),
+            };
+            self.at += len;
+            return Ok(self.with_suffix(base, &text, start));
+        }
+        let index = self.script();
+        let raw: String = self.text[from..self.since(from).end]
+            .chars()
+            .filter(|c| !matches!(c, '{' | '}' | ' '))
+            .collect();
+        let index = index?;
+        let name = match &base.kind {
+            Kind::Sym(name) => name.clone(),
+            _ => return Ok(self.with_suffix(base, &raw, start)),
+        };
+        let variable = index.any(&|k| matches!(k, Kind::Sym(s) if s.chars().count() == 1 && s.chars().all(|c| c.is_ascii_lowercase())))
+            && !matches!(index.kind, Kind::Mul(_) | Kind::List(_));
+        if variable {
+            return Ok(Kind::Apply(name + "_", vec![index]).at(self.since(start)));
+        }
+        Ok(Kind::Sym(format!("{name}_{raw}")).at(self.since(start)))
+    }
+
+    fn with_suffix(&self, base: Expr, suffix: &str, start: usize) -> Expr {
+        let span = self.since(start);
+        match base.kind {
+            Kind::Sym(name) => Kind::Sym(format!("{name}_{suffix}")).at(span),
+            kind => Kind::Apply(format!("index_{suffix}"), vec![kind.at(base.span)]).at(span),
+        }
+    }
+
+    /// The arguments in the brackets that open here.
+    pub(super) fn call_arguments(&mut self) -> Parsed<Vec<Expr>> {
+        self.nested(|p| {
+            p.at += 1;
+            let bars = std::mem::replace(&mut p.bars, false);
+            let inner = p.list();
+            p.bars = bars;
+            let inner = inner?;
+            if !p.eat(')') {
+                return p.fail("a closing bracket is missing");
+            }
+            Ok(match inner.kind {
+                Kind::List(items) => items,
+                kind => vec![kind.at(inner.span)],
+            })
+        })
+    }
+}
+
+pub(super) fn money(tok: &Tok<'_>) -> &'static str {
+    match tok {
+        Tok::Cmd("euro") => "euro",
+        Tok::Cmd("pounds") => "pounds sterling",
+        Tok::Cmd("yen") => "yen",
+        Tok::Cmd("cent") => "cents",
+        _ => "dollars",
+    }
+}
+
+/// Letters that nearly always name a function when brackets follow, and those that do before a lone name: `C(h)`, but `p(1-p)`.
+const FUNCTION_LETTERS: [&str; 12] = [
+    "f", "g", "h", "F", "G", "H", "delta", "Gamma", "zeta", "phi", "varphi", "psi",
+];
+const FACTOR_OR_FUNCTION: [&str; 14] = [
+    "C", "P", "Q", "R", "S", "T", "A", "V", "p", "q", "u", "v", "y", "s",
+];
+
+impl Parser<'_> {
+    fn applies(&self, name: &str) -> bool {
+        let base = name.split(['_', '\'']).next().unwrap_or(name);
+        let lone = matches!(self.ahead(1), Tok::Letter(..) | Tok::Cmd(_))
+            && matches!(self.ahead(2), Tok::Ch(')' | ','));
+        FUNCTION_LETTERS.contains(&base) || lone && FACTOR_OR_FUNCTION.contains(&base)
+    }
+}
