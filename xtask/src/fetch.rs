@@ -40,12 +40,11 @@ pub(crate) fn python() -> Result<PathBuf> {
 
 /// Whether this Python has pip.
 pub(crate) fn has_pip(python: &Path) -> bool {
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "pip", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+    let status = Command::new(python)
+        .args(["-c", "import pip"])
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
 }
 
 pub(crate) const NO_PIP: &str = "this python3 has no pip: run `python3 -m ensurepip --user`, or install it (Debian, Ubuntu: `apt-get install python3-pip`)";

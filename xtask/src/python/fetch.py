@@ -113,10 +113,12 @@ def stream(session, link, part):
 
 def fetch(job):
     try:
-        from pip._internal.commands import create_command
+        import pip
     except ModuleNotFoundError:
         raise Failed("no-pip", "this Python has no pip")
     try:
+        from pip._internal.commands import create_command
+
         command = create_command("download")
         with command.main_context():
             options, _ = command.parse_args(["--no-cache-dir", "--only-binary", ":none:", "--no-binary", ":none:"])
