@@ -29,15 +29,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod batch;
 mod blocks;
+mod cache;
 mod config;
+mod decoder;
 mod error;
 mod export;
 mod files;
+mod generator;
 mod gguf;
 mod math;
 mod quant;
 mod safetensors_dir;
+mod sampler;
 mod segments;
 
 pub use blocks::{BlockId, BlockSpec, ParamSpec, blocks};
@@ -45,5 +50,6 @@ pub use config::{Config, Family, RopeScaling};
 pub use error::ModelError;
 pub use export::{SaveOptions, save_hf};
 pub use files::ModelFiles;
+pub use generator::{GeneratorOptions, LocalGenerator, Precision};
 pub use math::{HeadGrads, IGNORED, embed, head_backward, head_logits, head_loss, layer, rms_norm};
 pub use segments::Segments;

@@ -1,0 +1,276 @@
+use sky_types::{FinishReason, GenerateError, Reply, Sink};
+use tch::{Kind, Tensor};
+
+use crate::{
+    LocalGenerator, ModelError,
+    cache::RowCache,
+    decoder::KeyValues,
+    generator::{Prepared, common_prefix},
+    sampler::Sampler,
+};
+
+/// Prompt tokens computed at once; bounds the memory of activations.
+const PREFILL_TOKENS: usize = 4096;
+
+/// One reply in the making.
+#[derive(Debug)]
+struct Row {
+    /// Which of the group's requests.
+    item: usize,
+    sampler: Sampler,
+    said: Vec<u32>,
+}
+
+/// The replies of one group, advanced together. Everything here is a function of the group's requests alone: which rows
+/// share a batch, when rows are refilled and when the batch shrinks never depend on time.
+pub(crate) struct Batch<'a> {
+    generator: &'a LocalGenerator,
+    group: &'a [Prepared],
+    prefix: Option<KeyValues>,
+    cache: RowCache,
+    rows: Vec<Option<Row>>,
+    next: usize,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn run(
+        generator: &'a LocalGenerator,
+        group: &'a [Prepared],
+        max_batch: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), GenerateError> {
+        let mut batch = Self::new(generator, group, max_batch).map_err(backend)?;
+        while batch.admit(sink)? {
+            batch.shrink().map_err(backend)?;
+            batch.step(sink)?;
+        }
+        Ok(())
+    }
+
+    fn new(
+        generator: &'a LocalGenerator,
+        group: &'a [Prepared],
+        max_batch: usize,
+    ) -> Result<Self, ModelError> {
+        let shared = match group {
+            // One request has nobody to share with.
+            [] | [_] => 0,
+            _ => common_prefix(group),
+        };
+        let decoder = &generator.decoder;
+        let prefix = match group.first() {
+            Some(first) if shared > 0 => decoder.prefill(&[&first.prompt[..shared]], None)?.1.pop(),
+            _ => None,
+        };
+        let longest = group
+            .iter()
+            .map(|p| p.prompt.len() - shared)
+            .max()
+            .unwrap_or(0);
+        let size = max_batch.min(group.len());
+        let cache = RowCache::new(decoder.config(), size, longest as i64, decoder.kind())?;
+        let rows = (0..size).map(|_| None).collect();
+        Ok(Self {
+            generator,
+            group,
+            prefix,
+            cache,
+            rows,
+            next: 0,
+        })
+    }
+
+    fn live(&self) -> usize {
+        self.rows.iter().flatten().count()
+    }
+
+    fn shared(&self) -> usize {
+        self.prefix.as_ref().map_or(0, |p| p.tokens as usize)
+    }
+
+    /// Fills free rows with waiting requests, an eighth of the batch at a time, so that prompts go through in company.
+    /// Says whether anything is left to do.
+    fn admit(&mut self, sink: &mut Sink<'_>) -> Result<bool, GenerateError> {
+        loop {
+            let waiting = self.group.len() - self.next;
+            let free = self.rows.len() - self.live();
+            let few = (self.rows.len() / 8).max(1).min(waiting);
+            if waiting == 0 || free < few {
+                return Ok(self.live() > 0);
+            }
+            self.admit_some(free.min(waiting), sink)?;
+        }
+    }
+
+    fn admit_some(&mut self, count: usize, sink: &mut Sink<'_>) -> Result<(), GenerateError> {
+        let group = self.group;
+        let shared = self.shared();
+        // Equal prompts that follow one another are computed once.
+        let mut distinct: Vec<(&[u32], Vec<usize>)> = Vec::new();
+        for item in self.next..self.next + count {
+            let own = &group[item].prompt[shared..];
+            match distinct.last_mut() {
+                Some((same, items)) if *same == own => items.push(item),
+                _ => distinct.push((own, vec![item])),
+            }
+        }
+        self.next += count;
+        let mut rest = distinct.as_slice();
+        while !rest.is_empty() {
+            let mut tokens = 0;
+            let fitting = rest.iter().take_while(|(own, _)| {
+                tokens += own.len();
+                tokens <= PREFILL_TOKENS
+            });
+            let (now, later) = rest.split_at(fitting.count().max(1));
+            rest = later;
+            self.prefill(now, sink)?;
+        }
+        Ok(())
+    }
+
+    fn prefill(
+        &mut self,
+        prompts: &[(&[u32], Vec<usize>)],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), GenerateError> {
+        let sequences: Vec<&[u32]> = prompts.iter().map(|(own, _)| *own).collect();
+        let decoder = &self.generator.decoder;
+        let (hidden, kept) = decoder
+            .prefill(&sequences, self.prefix.as_ref())
+            .map_err(backend)?;
+        let logits = decoder
+            .logits(&hidden)
+            .and_then(|l| rows_of(&l))
+            .map_err(backend)?;
+        for (((_, items), kept), logits) in prompts
+            .iter()
+            .zip(&kept)
+            .zip(logits.chunks_exact(self.vocab()))
+        {
+            for &item in items {
+                let request = &self.group[item].request;
+                let sampler = Sampler::new(&request.params, request.seed);
+                let row = Row {
+                    item,
+                    sampler,
+                    said: Vec::new(),
+                };
+                // As many requests are admitted as rows are free.
+                let Some(slot) = self.rows.iter().position(Option::is_none) else {
+                    continue;
+                };
+                self.rows[slot] = Some(row);
+                self.cache.fill(slot, kept).map_err(backend)?;
+                self.advance(slot, logits, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When nobody waits, rows that are done are taken out of the batch, a quarter of it at a time.
+    fn shrink(&mut self) -> Result<(), ModelError> {
+        let live = self.live();
+        if self.next < self.group.len() || live * 4 > self.rows.len() * 3 {
+            return Ok(());
+        }
+        let kept: Vec<usize> = (0..self.rows.len())
+            .filter(|&i| self.rows[i].is_some())
+            .collect();
+        self.cache.keep(&kept)?;
+        self.rows.retain(Option::is_some);
+        Ok(())
+    }
+
+    /// One token for every row.
+    fn step(&mut self, sink: &mut Sink<'_>) -> Result<(), GenerateError> {
+        let (mut tokens, mut positions, mut live) = (Vec::new(), Vec::new(), Vec::new());
+        for (slot, row) in self.rows.iter().enumerate() {
+            // A free row goes along with any token; nobody looks at it.
+            let (token, position) = row.as_ref().map_or((0, 0), |row| {
+                live.push(slot);
+                let before = self.group[row.item].prompt.len() + row.said.len();
+                (row.said.last().copied().unwrap_or(0), before - 1)
+            });
+            tokens.push(token);
+            positions.push(position as i64);
+        }
+        let decoder = &self.generator.decoder;
+        let logits = decoder
+            .step(&tokens, &positions, self.prefix.as_ref(), &mut self.cache)
+            .and_then(|hidden| {
+                let slots: Vec<i64> = live.iter().map(|&slot| slot as i64).collect();
+                let hidden = hidden.f_index_select(0, &Tensor::f_from_slice(&slots)?)?;
+                rows_of(&decoder.logits(&hidden)?)
+            })
+            .map_err(backend)?;
+        for (&slot, logits) in live.iter().zip(logits.chunks_exact(self.vocab())) {
+            self.advance(slot, logits, sink)?;
+        }
+        Ok(())
+    }
+
+    fn vocab(&self) -> usize {
+        self.generator.decoder.config().vocab_size as usize
+    }
+
+    /// Draws a row's next token, and hands the reply over when it was the last.
+    fn advance(
+        &mut self,
+        slot: usize,
+        logits: &[f32],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), GenerateError> {
+        let Some(row) = &mut self.rows[slot] else {
+            return Ok(());
+        };
+        let Prepared { request, prompt } = &self.group[row.item];
+        let limit =
+            (request.params.max_tokens as usize).min(self.generator.context() - prompt.len());
+        let mut ended = false;
+        if limit > 0 {
+            let token = row.sampler.draw(logits);
+            row.said.push(token);
+            ended = self.generator.stops.contains(&token);
+        }
+        if !ended && row.said.len() < limit {
+            return Ok(());
+        }
+        let words = if ended {
+            &row.said[..row.said.len() - 1]
+        } else {
+            &row.said[..]
+        };
+        let reply = Reply {
+            key: request.key,
+            text: self
+                .generator
+                .tokenizer
+                .decode(words)
+                .map_err(|e| GenerateError::Backend(Box::new(e)))?,
+            finish_reason: if ended {
+                FinishReason::Stop
+            } else {
+                FinishReason::Length
+            },
+            prompt_tokens: prompt.len() as u32,
+            completion_tokens: row.said.len() as u32,
+        };
+        self.rows[slot] = None;
+        self.cache.free(slot);
+        sink(reply).map_err(GenerateError::Sink)
+    }
+}
+
+/// The values of f32 logits, row after row.
+fn rows_of(logits: &Tensor) -> Result<Vec<f32>, ModelError> {
+    let mut values = vec![0.0; logits.numel()];
+    let numel = values.len();
+    debug_assert_eq!(logits.kind(), Kind::Float);
+    logits.f_copy_data(&mut values, numel)?;
+    Ok(values)
+}
+
+fn backend(error: ModelError) -> GenerateError {
+    GenerateError::Backend(Box::new(error))
+}
