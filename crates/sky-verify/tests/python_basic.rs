@@ -9,11 +9,21 @@ use sky_verify::python::{Exit, Limits};
 
 #[test]
 fn a_program_reads_its_input_and_prints() {
-    let Some(sandbox) = guest::sandbox() else { return };
+    let Some(sandbox) = guest::sandbox() else {
+        return;
+    };
     let outcome = sandbox
-        .run("n = int(input())\nprint(n, sum(map(int, input().split())))", b"3\n1 2 3\n", &Limits::default())
+        .run(
+            "n = int(input())\nprint(n, sum(map(int, input().split())))",
+            b"3\n1 2 3\n",
+            &Limits::default(),
+        )
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "3 6\n", "{outcome:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&outcome.stdout),
+        "3 6\n",
+        "{outcome:?}"
+    );
     assert_eq!(outcome.exit, Exit::Exited(0));
     assert!(outcome.instructions > 0);
 }
@@ -21,16 +31,23 @@ fn a_program_reads_its_input_and_prints() {
 #[test]
 fn the_same_run_costs_the_same_instructions() {
     let program = "import random\nd = {str(i): i for i in range(1000)}\nprint(sum(d.values()), hash('x'), random.random())";
-    let Some(first) = run(program, "") else { return };
+    let Some(first) = run(program, "") else {
+        return;
+    };
     for _ in 0..5 {
         let again = run(program, "").unwrap();
-        assert_eq!((again.instructions, &again.stdout), (first.instructions, &first.stdout));
+        assert_eq!(
+            (again.instructions, &again.stdout),
+            (first.instructions, &first.stdout)
+        );
     }
 }
 
 #[test]
 fn an_uncaught_exception_is_named() {
-    let Some(outcome) = run("x = [1]\nprint(x[3])", "") else { return };
+    let Some(outcome) = run("x = [1]\nprint(x[3])", "") else {
+        return;
+    };
     assert_eq!(
         outcome.exit,
         Exit::Raised {
@@ -44,13 +61,20 @@ fn an_uncaught_exception_is_named() {
 
 #[test]
 fn a_syntax_error_is_a_compile_error() {
-    let Some(outcome) = run("def f(:\n  pass", "") else { return };
-    assert!(matches!(&outcome.exit, Exit::CompileError { message } if message.contains("line 1")), "{outcome:?}");
+    let Some(outcome) = run("def f(:\n  pass", "") else {
+        return;
+    };
+    assert!(
+        matches!(&outcome.exit, Exit::CompileError { message } if message.contains("line 1")),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn an_endless_loop_ends() {
-    let Some(sandbox) = guest::sandbox() else { return };
+    let Some(sandbox) = guest::sandbox() else {
+        return;
+    };
     let limits = Limits::seconds(0.5);
     let outcome = sandbox.run("while True: pass", b"", &limits).unwrap();
     assert_eq!(outcome.exit, Exit::OutOfInstructions);
@@ -59,6 +83,14 @@ fn an_endless_loop_ends() {
 
 #[test]
 fn a_run_leaves_nothing_for_the_next() {
-    let Some(_) = run("import builtins, sys\nbuiltins.print = None\nsys.modules['math'] = None", "") else { return };
-    assert_eq!(stdout("import math\nprint(math.pi)", ""), "3.141592653589793\n");
+    let Some(_) = run(
+        "import builtins, sys\nbuiltins.print = None\nsys.modules['math'] = None",
+        "",
+    ) else {
+        return;
+    };
+    assert_eq!(
+        stdout("import math\nprint(math.pi)", ""),
+        "3.141592653589793\n"
+    );
 }

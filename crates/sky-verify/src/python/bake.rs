@@ -156,13 +156,18 @@ impl Source {
             reason,
         };
         let exposed = image::expose(&self.module).map_err(unsuitable)?;
-        let module = Module::from_binary(engine, &exposed).map_err(SandboxError::engine("compile the guest"))?;
+        let module = Module::from_binary(engine, &exposed)
+            .map_err(SandboxError::engine("compile the guest"))?;
         let (mut memory, stack_pointer, addresses) = self.boot(engine, &module)?;
         if !addresses.failed.is_empty() {
-            return Err(unsuitable(format!("modules failed: {}", addresses.failed.join("; "))));
+            return Err(unsuitable(format!(
+                "modules failed: {}",
+                addresses.failed.join("; ")
+            )));
         }
-        let layout = arrange(&mut memory, &addresses)
-            .ok_or_else(|| unsuitable("the driver's addresses lie outside its memory".to_owned()))?;
+        let layout = arrange(&mut memory, &addresses).ok_or_else(|| {
+            unsuitable("the driver's addresses lie outside its memory".to_owned())
+        })?;
         drop(module);
         let baked = image::bake(&exposed, &memory, stack_pointer).map_err(unsuitable)?;
         let code = engine
@@ -172,20 +177,29 @@ impl Source {
     }
 
     /// Runs the interpreter up to the snapshot. Gives its memory, the new stack pointer and the driver's addresses.
-    fn boot(self, engine: &Engine, module: &Module) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
+    fn boot(
+        self,
+        engine: &Engine,
+        module: &Module,
+    ) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
         let unsuitable = |reason| SandboxError::Unsuitable {
             path: self.path.clone(),
             reason,
         };
         let fuel = u64::MAX / 4;
         let mut host = Host::new(Vec::new(), 1 << 20, fuel, Heap::new(MAX_LINEAR_MEMORY));
-        host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT].map(str::to_owned).to_vec();
+        host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT]
+            .map(str::to_owned)
+            .to_vec();
         host.environment = vec!["PYTHONHOME=/".to_owned()];
         host.bake = Some(self.files);
-        let linker = wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
+        let linker =
+            wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.heap);
-        store.set_fuel(fuel).map_err(SandboxError::engine("set fuel"))?;
+        store
+            .set_fuel(fuel)
+            .map_err(SandboxError::engine("set fuel"))?;
         store.set_epoch_deadline(u64::MAX / 4);
         let instance = linker
             .instantiate(&mut store, module)
@@ -198,7 +212,11 @@ impl Source {
         match &ended {
             Err(error) if error.downcast_ref::<Stop>() == Some(&Stop::Snapshot) => {}
             Err(error) => return Err(unsuitable(format!("it ended with {error:#}: {stderr}"))),
-            Ok(()) => return Err(unsuitable(format!("it ended before the snapshot: {stderr}"))),
+            Ok(()) => {
+                return Err(unsuitable(format!(
+                    "it ended before the snapshot: {stderr}"
+                )));
+            }
         }
         let addresses = serde_json::from_slice(&store.data().control_out)
             .map_err(|error| unsuitable(format!("the driver's addresses: {error}; {stderr}")))?;
@@ -210,7 +228,8 @@ impl Source {
             .grow(&mut store, (SHADOW_STACK / WASM_PAGE) as u64)
             .map_err(SandboxError::engine("grow the guest's stack"))?;
         let top = old * WASM_PAGE as u64 + SHADOW_STACK as u64 - 64;
-        let stack_pointer = i32::try_from(top).map_err(|_| unsuitable("its memory is over 2 GiB".to_owned()))?;
+        let stack_pointer =
+            i32::try_from(top).map_err(|_| unsuitable("its memory is over 2 GiB".to_owned()))?;
         if instance.get_global(&mut store, STACK_POINTER).is_none() {
             return Err(unsuitable("it has no stack pointer".to_owned()));
         }
@@ -223,7 +242,10 @@ impl Source {
 /// `sys.settrace` and its like stay callable and do nothing: their C entry points become that of a function without effect.
 /// A program that finds them again through a re-created module finds the same.
 fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
-    let silent = read(memory, read(memory, addresses.silent + METHOD_DEF)? + METHOD_ENTRY)?;
+    let silent = read(
+        memory,
+        read(memory, addresses.silent + METHOD_DEF)? + METHOD_ENTRY,
+    )?;
     for function in &addresses.silenced {
         let entry = read(memory, function + METHOD_DEF)? + METHOD_ENTRY;
         write(memory, entry, silent)?;

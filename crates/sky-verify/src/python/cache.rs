@@ -59,7 +59,8 @@ impl Cache {
             for entry in std::fs::read_dir(folder).map_err(io("read"))? {
                 std::fs::remove_file(entry.map_err(io("read"))?.path()).map_err(io("empty"))?;
             }
-            std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(io("protect"))?;
+            std::fs::set_permissions(folder, Permissions::from_mode(0o700))
+                .map_err(io("protect"))?;
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -67,7 +68,11 @@ impl Cache {
     }
 
     /// The baked guest for this source, from disk when it is there and whole, made and kept otherwise.
-    pub(super) fn load(&self, engine: &Engine, source: Source) -> Result<(Module, Layout), SandboxError> {
+    pub(super) fn load(
+        &self,
+        engine: &Engine,
+        source: Source,
+    ) -> Result<(Module, Layout), SandboxError> {
         let record = self.folder.join(format!("{}.json", source.key));
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
@@ -79,10 +84,11 @@ impl Cache {
         };
         sky_files::write_bytes(&self.code(&entry.code), &code)?;
         sky_files::write_json(&record, &entry)?;
-        self.find(engine, &record).ok_or_else(|| SandboxError::Cache {
-            path: record,
-            reason: "what was just written to it cannot be read back".to_owned(),
-        })
+        self.find(engine, &record)
+            .ok_or_else(|| SandboxError::Cache {
+                path: record,
+                reason: "what was just written to it cannot be read back".to_owned(),
+            })
     }
 
     fn code(&self, hash: &str) -> PathBuf {

@@ -77,7 +77,9 @@ impl Files {
 
     /// Every file in order, for hashing.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files.iter().map(|(path, bytes)| (path.as_str(), &bytes[..]))
+        self.files
+            .iter()
+            .map(|(path, bytes)| (path.as_str(), &bytes[..]))
     }
 
     /// What a path relative to the root leads to.
@@ -167,7 +169,9 @@ mod tests {
         assert!(matches!(files.entry("/lib//a/./"), Some(Entry::Folder)));
         assert!(files.entry("lib/../lib/b.py").is_none());
         let descriptor = files.open("lib/b.py").unwrap();
-        assert!(matches!(files.get(descriptor), Some(Open::File { bytes, .. }) if bytes[..] == *b"b"));
+        assert!(
+            matches!(files.get(descriptor), Some(Open::File { bytes, .. }) if bytes[..] == *b"b")
+        );
         files.close(descriptor).unwrap();
         assert!(files.get(descriptor).is_none());
     }

@@ -77,7 +77,12 @@ pub(super) fn bake(exposed: &[u8], memory: &[u8], stack_pointer: i32) -> Result<
                     {
                         return Err(format!("global {index} is {:?}", global.ty));
                     }
-                    let value = match global.init_expr.get_operators_reader().read().map_err(text)? {
+                    let value = match global
+                        .init_expr
+                        .get_operators_reader()
+                        .read()
+                        .map_err(text)?
+                    {
                         _ if index == 0 => stack_pointer,
                         Operator::I32Const { value } => value,
                         other => return Err(format!("global {index} starts as {other:?}")),

@@ -1,13 +1,17 @@
 //! Untrusted Python, run in WebAssembly: a fresh interpreter for every program in about a millisecond.
 //!
 //! - [`Sandbox`] runs one program on one input: [`Limits`] in, [`Outcome`] out.
+//! - [`CodeChecker`] judges a reply to a code problem: finds the program ([`extract`]), runs it on the problem's tests.
 //!
 //! How it isolates, what it limits and what it costs: `docs/sandbox.md`.
 
 mod bake;
 mod cache;
+mod checker;
+mod compare;
 mod engine;
 mod error;
+mod extract;
 mod files;
 mod host;
 mod image;
@@ -18,6 +22,8 @@ mod wasi;
 mod watchdog;
 
 pub use bake::GuestPaths;
+pub use checker::{CodeChecker, CodeOptions};
 pub use error::SandboxError;
+pub use extract::{Extracted, extract};
 pub use limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits, MAX_MEMORY, Outcome};
 pub use sandbox::Sandbox;

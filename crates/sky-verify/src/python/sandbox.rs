@@ -75,7 +75,9 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::open`].
     pub fn with_paths(paths: &GuestPaths) -> Result<Self, SandboxError> {
-        let at_once = std::thread::available_parallelism().map_or(1, NonZero::get).min(256);
+        let at_once = std::thread::available_parallelism()
+            .map_or(1, NonZero::get)
+            .min(256);
         let engine = engine::engine(at_once as u32)?;
         let source = Source::read(paths, &engine)?;
         let cache = Cache::open(&paths.cache)?;
@@ -97,11 +99,21 @@ impl Sandbox {
     ///
     /// # Errors
     /// When the host fails, never for what the program does.
-    pub fn run(&self, program: &str, stdin: &[u8], limits: &Limits) -> Result<Outcome, SandboxError> {
+    pub fn run(
+        &self,
+        program: &str,
+        stdin: &[u8],
+        limits: &Limits,
+    ) -> Result<Outcome, SandboxError> {
         Ok(self.execute(&Job::Script(program), stdin, limits)?.outcome)
     }
 
-    pub(super) fn execute(&self, job: &Job<'_>, stdin: &[u8], limits: &Limits) -> Result<Finished, SandboxError> {
+    pub(super) fn execute(
+        &self,
+        job: &Job<'_>,
+        stdin: &[u8],
+        limits: &Limits,
+    ) -> Result<Finished, SandboxError> {
         limits.validate()?;
         let _turn = self.wait_turn();
         let started = Instant::now();
@@ -116,7 +128,10 @@ impl Sandbox {
     fn wait_turn(&self) -> Turn<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+            free = self
+                .freed
+                .wait(free)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
         Turn(self)
@@ -144,7 +159,12 @@ fn big_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, SandboxErro
             .name("sky-sandbox".to_owned())
             .stack_size(THREAD_STACK)
             .spawn_scoped(scope, work)
-            .map_err(|error| failed(format!("{error} (it needs {} MiB of address space)", THREAD_STACK >> 20)))?
+            .map_err(|error| {
+                failed(format!(
+                    "{error} (it needs {} MiB of address space)",
+                    THREAD_STACK >> 20
+                ))
+            })?
             .join()
             .map_err(|_| failed("it panicked".to_owned()))
     })
@@ -174,7 +194,9 @@ impl<'a> Session<'a> {
         let host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
         let mut store = Store::new(&sandbox.engine, host);
         store.limiter(|host| &mut host.heap);
-        store.set_fuel(fuel).map_err(SandboxError::engine("set fuel"))?;
+        store
+            .set_fuel(fuel)
+            .map_err(SandboxError::engine("set fuel"))?;
         sandbox.watchdog.arm(&mut store, limits.wall());
         let fail = SandboxError::engine("instantiate the guest");
         let instance = sandbox.guest.instantiate(&mut store).map_err(fail)?;
@@ -263,9 +285,15 @@ impl<'a> Session<'a> {
                 *passed = true;
                 return Ok(Exit::Exited(0));
             }
-            Job::Call { name, arguments, .. } => {
+            Job::Call {
+                name, arguments, ..
+            } => {
                 *in_test = true;
-                self.send(serde_json::json!([name, arguments]).to_string().into_bytes());
+                self.send(
+                    serde_json::json!([name, arguments])
+                        .to_string()
+                        .into_bytes(),
+                );
                 if let Some(exit) = self.guarded(functions.prepare_call)? {
                     return Ok(exit);
                 }
@@ -300,7 +328,11 @@ impl<'a> Session<'a> {
     fn finish(&mut self, error: u32) -> Result<Exit, Broken> {
         // The first item of the driver's one-item tuple.
         let item = self.layout.cell as usize + 12;
-        if self.memory.write(&mut self.store, item, &error.to_le_bytes()).is_err() {
+        if self
+            .memory
+            .write(&mut self.store, item, &error.to_le_bytes())
+            .is_err()
+        {
             return Err(Broken::Null);
         }
         self.store.data_mut().control_out.clear();
@@ -328,7 +360,10 @@ impl<'a> Session<'a> {
         match self.call.call(&mut self.store, (function, arguments, 0)) {
             Ok(0) => Err(Broken::Null),
             Ok(value) => Ok(value),
-            Err(error) => Err(Broken::Exit(exit_of(&error, self.store.data().heap.refused))),
+            Err(error) => Err(Broken::Exit(exit_of(
+                &error,
+                self.store.data().heap.refused,
+            ))),
         }
     }
 }

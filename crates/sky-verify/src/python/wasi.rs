@@ -162,41 +162,65 @@ pub(super) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
     let mut linker: Linker<Host> = Linker::new(engine);
     linker.allow_shadowing(true);
     deny(&mut linker, module)?;
-    linker.func_wrap(MODULE, "args_sizes_get", |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
-        with(&mut c, |call| call.string_sizes(arguments, count, bytes))
+    linker.func_wrap(
+        MODULE,
+        "args_sizes_get",
+        |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
+            with(&mut c, |call| call.string_sizes(arguments, count, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "args_get",
+        |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
+            with(&mut c, |call| call.strings(arguments, pointers, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_sizes_get",
+        |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
+            with(&mut c, |call| call.string_sizes(environment, count, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_get",
+        |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
+            with(&mut c, |call| call.strings(environment, pointers, bytes))
+        },
+    )?;
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> {
+        Err(Error::new(Stop::Exit(code)))
     })?;
-    linker.func_wrap(MODULE, "args_get", |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
-        with(&mut c, |call| call.strings(arguments, pointers, bytes))
-    })?;
-    linker.func_wrap(MODULE, "environ_sizes_get", |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
-        with(&mut c, |call| call.string_sizes(environment, count, bytes))
-    })?;
-    linker.func_wrap(MODULE, "environ_get", |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
-        with(&mut c, |call| call.strings(environment, pointers, bytes))
-    })?;
-    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(Error::new(Stop::Exit(code))) })?;
     linker.func_wrap(MODULE, "sched_yield", || 0)?;
     time(&mut linker)?;
     streams(&mut linker)?;
     paths(&mut linker)?;
-    linker.func_wrap(MODULE, "random_get", |mut c: Caller<'_, Host>, pointer: u32, len: u32| -> Result<i32> {
-        charge(&mut c, u64::from(len))?;
-        Ok(with(&mut c, |call| {
-            call.bytes(pointer, len)?;
-            for at in pointer..pointer + len {
-                let byte = call.host.next_byte();
-                call.memory[at as usize] = byte;
-            }
-            Ok(())
-        }))
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "random_get",
+        |mut c: Caller<'_, Host>, pointer: u32, len: u32| -> Result<i32> {
+            charge(&mut c, u64::from(len))?;
+            Ok(with(&mut c, |call| {
+                call.bytes(pointer, len)?;
+                for at in pointer..pointer + len {
+                    let byte = call.host.next_byte();
+                    call.memory[at as usize] = byte;
+                }
+                Ok(())
+            }))
+        },
+    )?;
     Ok(linker)
 }
 
 fn time(linker: &mut Linker<Host>) -> Result<()> {
-    linker.func_wrap(MODULE, "clock_res_get", |mut c: Caller<'_, Host>, _clock: u32, at: u32| {
-        with(&mut c, |call| call.write_u64(at, 1))
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "clock_res_get",
+        |mut c: Caller<'_, Host>, _clock: u32, at: u32| with(&mut c, |call| call.write_u64(at, 1)),
+    )?;
     linker.func_wrap(
         MODULE,
         "clock_time_get",
@@ -205,7 +229,11 @@ fn time(linker: &mut Linker<Host>) -> Result<()> {
                 return Err(Error::new(Stop::Snapshot));
             }
             let elapsed = elapsed_ns(&c)?;
-            let now = if clock == 0 { EPOCH_NS + elapsed } else { elapsed };
+            let now = if clock == 0 {
+                EPOCH_NS + elapsed
+            } else {
+                elapsed
+            };
             Ok(with(&mut c, |call| call.write_u64(at, now)))
         },
     )?;
@@ -213,7 +241,12 @@ fn time(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(
         MODULE,
         "poll_oneoff",
-        |mut c: Caller<'_, Host>, wanted: u32, events: u32, count: u32, happened: u32| -> Result<i32> {
+        |mut c: Caller<'_, Host>,
+         wanted: u32,
+         events: u32,
+         count: u32,
+         happened: u32|
+         -> Result<i32> {
             if count == 0 || count > MAX_BUFFERS {
                 return Ok(INVAL.0);
             }
@@ -232,8 +265,16 @@ fn time(linker: &mut Linker<Host>) -> Result<()> {
                         let clock = call.read_u32(at.checked_add(16).ok_or(FAULT)?)?;
                         let timeout = call.read_u64(at.checked_add(24).ok_or(FAULT)?)?;
                         let absolute = call.read_u32(at.checked_add(40).ok_or(FAULT)?)? & 1 == 1;
-                        let now = if clock == 0 { EPOCH_NS + elapsed } else { elapsed };
-                        let wait = if absolute { timeout.saturating_sub(now) } else { timeout };
+                        let now = if clock == 0 {
+                            EPOCH_NS + elapsed
+                        } else {
+                            elapsed
+                        };
+                        let wait = if absolute {
+                            timeout.saturating_sub(now)
+                        } else {
+                            timeout
+                        };
                         slept = Some(slept.map_or(wait, |least: u64| least.min(wait)));
                     } else {
                         event[16..24].copy_from_slice(&1_u64.to_le_bytes());
@@ -324,25 +365,33 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
             Ok(answer)
         },
     )?;
-    linker.func_wrap(MODULE, "fd_fdstat_get", |mut c: Caller<'_, Host>, fd: u32, at: u32| {
-        with(&mut c, |call| {
-            let mut stat = [0_u8; 24];
-            stat[0] = kind_of(call.host, fd)?;
-            stat[8..16].copy_from_slice(&RIGHTS.to_le_bytes());
-            stat[16..24].copy_from_slice(&RIGHTS.to_le_bytes());
-            call.write(at, &stat)
-        })
-    })?;
-    linker.func_wrap(MODULE, "fd_filestat_get", |mut c: Caller<'_, Host>, fd: u32, at: u32| {
-        with(&mut c, |call| {
-            let kind = kind_of(call.host, fd)?;
-            let size = match call.host.bake.as_mut().and_then(|files| files.get(fd)) {
-                Some(Open::File { bytes, .. }) => bytes.len() as u64,
-                _ => 0,
-            };
-            call.write(at, &filestat(kind, size))
-        })
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_fdstat_get",
+        |mut c: Caller<'_, Host>, fd: u32, at: u32| {
+            with(&mut c, |call| {
+                let mut stat = [0_u8; 24];
+                stat[0] = kind_of(call.host, fd)?;
+                stat[8..16].copy_from_slice(&RIGHTS.to_le_bytes());
+                stat[16..24].copy_from_slice(&RIGHTS.to_le_bytes());
+                call.write(at, &stat)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_filestat_get",
+        |mut c: Caller<'_, Host>, fd: u32, at: u32| {
+            with(&mut c, |call| {
+                let kind = kind_of(call.host, fd)?;
+                let size = match call.host.bake.as_mut().and_then(|files| files.get(fd)) {
+                    Some(Open::File { bytes, .. }) => bytes.len() as u64,
+                    _ => 0,
+                };
+                call.write(at, &filestat(kind, size))
+            })
+        },
+    )?;
     linker.func_wrap(MODULE, "fd_close", |mut c: Caller<'_, Host>, fd: u32| {
         with(&mut c, |call| match &mut call.host.bake {
             Some(files) => files.close(fd).ok_or(BADF),
@@ -365,7 +414,10 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
                     2 => bytes.len() as i64,
                     _ => return Err(INVAL),
                 };
-                let to = from.checked_add(offset).filter(|&to| to >= 0).ok_or(INVAL)?;
+                let to = from
+                    .checked_add(offset)
+                    .filter(|&to| to >= 0)
+                    .ok_or(INVAL)?;
                 *position = to as u64;
                 call.write_u64(at, to as u64)
             })
@@ -375,15 +427,19 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
 }
 
 fn paths(linker: &mut Linker<Host>) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_prestat_get", |mut c: Caller<'_, Host>, fd: u32, at: u32| {
-        with(&mut c, |call| {
-            if fd != ROOT || call.host.bake.is_none() {
-                return Err(BADF);
-            }
-            call.write_u32(at, 0)?;
-            call.write_u32(at.checked_add(4).ok_or(FAULT)?, 1)
-        })
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_prestat_get",
+        |mut c: Caller<'_, Host>, fd: u32, at: u32| {
+            with(&mut c, |call| {
+                if fd != ROOT || call.host.bake.is_none() {
+                    return Err(BADF);
+                }
+                call.write_u32(at, 0)?;
+                call.write_u32(at.checked_add(4).ok_or(FAULT)?, 1)
+            })
+        },
+    )?;
     linker.func_wrap(
         MODULE,
         "fd_prestat_dir_name",
@@ -454,11 +510,18 @@ fn paths(linker: &mut Linker<Host>) -> Result<()> {
                     None => return Err(BADF),
                 };
                 let mut listing = Vec::new();
-                for (index, (name, is_folder)) in files.list(&folder).into_iter().enumerate().skip(cookie as usize) {
+                for (index, (name, is_folder)) in files
+                    .list(&folder)
+                    .into_iter()
+                    .enumerate()
+                    .skip(cookie as usize)
+                {
                     listing.extend_from_slice(&(index as u64 + 1).to_le_bytes());
                     listing.extend_from_slice(&(index as u64 + 1).to_le_bytes());
                     listing.extend_from_slice(&(name.len() as u32).to_le_bytes());
-                    listing.extend_from_slice(&u32::from(if is_folder { DIRECTORY } else { REGULAR_FILE }).to_le_bytes());
+                    listing.extend_from_slice(
+                        &u32::from(if is_folder { DIRECTORY } else { REGULAR_FILE }).to_le_bytes(),
+                    );
                     listing.extend_from_slice(name.as_bytes());
                     if listing.len() >= len as usize {
                         break;
@@ -486,13 +549,22 @@ fn deny(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
         let ExternType::Func(kind) = import.ty() else {
             continue;
         };
-        let errno = if import.name().starts_with("sock_") { NOTCAPABLE } else { NOSYS };
-        linker.func_new(import.module(), import.name(), kind, move |_, _, results| {
-            if let Some(result) = results.first_mut() {
-                *result = Val::I32(errno.0);
-            }
-            Ok(())
-        })?;
+        let errno = if import.name().starts_with("sock_") {
+            NOTCAPABLE
+        } else {
+            NOSYS
+        };
+        linker.func_new(
+            import.module(),
+            import.name(),
+            kind,
+            move |_, _, results| {
+                if let Some(result) = results.first_mut() {
+                    *result = Val::I32(errno.0);
+                }
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

@@ -82,7 +82,10 @@ impl Shared {
         let mut state = self.lock();
         while !state.stop {
             if state.busy == 0 {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             let (next, waited) = self

@@ -7,17 +7,17 @@ use std::sync::OnceLock;
 use sky_verify::python::{Limits, Outcome, Sandbox};
 
 /// Where `cargo xtask setup` puts things.
-pub fn sky_home() -> PathBuf {
+pub(crate) fn sky_home() -> PathBuf {
     std::env::var_os("SKY_HOME").map_or_else(|| workspace().join(".sky"), PathBuf::from)
 }
 
 /// The workspace's folder.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// A file of the shared data, or a loud word that it is not there.
-pub fn shared_data(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared_data(path: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SKY_SHARED_DATA")
         .map_or_else(|| workspace().join("../shared/data"), PathBuf::from);
     let path = root.join(path);
@@ -29,13 +29,16 @@ pub fn shared_data(path: &str) -> Option<PathBuf> {
 }
 
 /// The one sandbox of this test program; nothing, loudly, when the guest is not set up.
-pub fn sandbox() -> Option<&'static Sandbox> {
+pub(crate) fn sandbox() -> Option<&'static Sandbox> {
     static SANDBOX: OnceLock<Option<Sandbox>> = OnceLock::new();
     SANDBOX
         .get_or_init(|| {
             let home = sky_home();
             if !home.join("python-guest/python3.11.wasm").exists() {
-                eprintln!("SKIPPED: no Python guest under {}; `cargo xtask setup` fetches it", home.display());
+                eprintln!(
+                    "SKIPPED: no Python guest under {}; `cargo xtask setup` fetches it",
+                    home.display()
+                );
                 return None;
             }
             Some(Sandbox::open(&home).unwrap())
@@ -44,12 +47,16 @@ pub fn sandbox() -> Option<&'static Sandbox> {
 }
 
 /// Runs a program under the default limits.
-pub fn run(program: &str, stdin: &str) -> Option<Outcome> {
-    Some(sandbox()?.run(program, stdin.as_bytes(), &Limits::default()).unwrap())
+pub(crate) fn run(program: &str, stdin: &str) -> Option<Outcome> {
+    Some(
+        sandbox()?
+            .run(program, stdin.as_bytes(), &Limits::default())
+            .unwrap(),
+    )
 }
 
 /// What a program prints; it must end well.
-pub fn stdout(program: &str, stdin: &str) -> String {
+pub(crate) fn stdout(program: &str, stdin: &str) -> String {
     let outcome = run(program, stdin).unwrap();
     assert_eq!(
         outcome.exit,

@@ -5,8 +5,8 @@ import sys, os, io, json, builtins, types, atexit, traceback, warnings
 CONTROL_IN, CONTROL_OUT = 100, 101
 PRISTINE = dict(vars(builtins))
 state = {}
-# The host writes the address of one exception here.
-cell = (None,)
+# The host writes the address of one exception here. Not a literal: a constant tuple may be shared, with code among others.
+cell = tuple([None])
 
 
 def receive(read=os.read):
@@ -95,6 +95,12 @@ def prepare_call():
     """Reads `[name, [arguments]]`, gives `(function,)` that calls the program's function and sends what it returns."""
     name, arguments = json.loads(receive())
     space = state["space"]
+    # JSON has no integer keys; the graders of APPS restore them in a first argument.
+    if arguments and isinstance(arguments[0], dict):
+        try:
+            arguments[0] = {int(key): value for key, value in arguments[0].items()}
+        except ValueError:
+            pass
 
     def call():
         target = space.get("Solution")
