@@ -18,13 +18,25 @@ fn every_row_of_the_table() {
         }
         let fields: Vec<&str> = line.split(" || ").collect();
         let [gold, equal, unequal] = fields.as_slice() else {
-            assert!(line.trim().is_empty(), "line {}: three fields wanted: {line}", number + 1);
+            assert!(
+                line.trim().is_empty(),
+                "line {}: three fields wanted: {line}",
+                number + 1
+            );
             continue;
         };
         for (answers, expected) in [(equal, true), (unequal, false)] {
-            for answer in answers.split(" ;; ").map(str::trim).filter(|a| !a.is_empty()) {
+            for answer in answers
+                .split(" ;; ")
+                .map(str::trim)
+                .filter(|a| !a.is_empty())
+            {
                 // The same through every common frame of a response.
-                for frame in ["$\\boxed{@}$", "We get $7$. The answer is $@$.", "**Answer:** $@$"] {
+                for frame in [
+                    "$\\boxed{@}$",
+                    "We get $7$. The answer is $@$.",
+                    "**Answer:** $@$",
+                ] {
                     let framed = frame.replace('@', answer);
                     pairs += 1;
                     let verdict = checker.check(gold.trim(), &framed);
@@ -41,16 +53,33 @@ fn every_row_of_the_table() {
         }
     }
     println!("{pairs} pairs, {} misses", misses.len());
-    assert!(misses.is_empty(), "{} misses of {pairs}:\n{}", misses.len(), misses.join("\n"));
+    assert!(
+        misses.is_empty(),
+        "{} misses of {pairs}:\n{}",
+        misses.len(),
+        misses.join("\n")
+    );
 }
 
 #[test]
 fn equality_of_the_table_is_symmetric() {
     let checker = MathChecker::new(Options::default());
-    for line in TABLE.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
+    for line in TABLE
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.trim().is_empty())
+    {
         let fields: Vec<&str> = line.split(" || ").collect();
-        for answer in fields[1].split(" ;; ").chain(fields[2].split(" ;; ")).map(str::trim) {
-            assert_eq!(checker.equal(fields[0], answer), checker.equal(answer, fields[0]), "{} and {answer}", fields[0]);
+        for answer in fields[1]
+            .split(" ;; ")
+            .chain(fields[2].split(" ;; "))
+            .map(str::trim)
+        {
+            assert_eq!(
+                checker.equal(fields[0], answer),
+                checker.equal(answer, fields[0]),
+                "{} and {answer}",
+                fields[0]
+            );
         }
     }
 }
@@ -59,25 +88,115 @@ fn equality_of_the_table_is_symmetric() {
 fn conventions_are_switches() {
     let base = Options::default();
     let cases: [(&str, &str, Options); 8] = [
-        ("5", "x = 5", Options { assignment_is_value: false, ..base.clone() }),
-        ("5", r"5 \text{ cm}", Options { units_optional: false, ..base.clone() }),
-        (r"36^\circ", "36", Options { degrees_optional: false, ..base.clone() }),
-        (r"20\%", "20", Options { percent: Percent::Hundredth, ..base.clone() }),
-        (r"(-\infty, 2]", r"x \le 2", Options { relation_as_set: false, ..base.clone() }),
-        (r"\{1, 2\}", "2, 1", Options { bare_list: false, ..base.clone() }),
-        ("1.414", r"\sqrt{2}", Options { decimal_gold_digits: None, ..base.clone() }),
-        ("Even", "even", Options { ignore_case: false, ..base.clone() }),
+        (
+            "5",
+            "x = 5",
+            Options {
+                assignment_is_value: false,
+                ..base.clone()
+            },
+        ),
+        (
+            "5",
+            r"5 \text{ cm}",
+            Options {
+                units_optional: false,
+                ..base.clone()
+            },
+        ),
+        (
+            r"36^\circ",
+            "36",
+            Options {
+                degrees_optional: false,
+                ..base.clone()
+            },
+        ),
+        (
+            r"20\%",
+            "20",
+            Options {
+                percent: Percent::Hundredth,
+                ..base.clone()
+            },
+        ),
+        (
+            r"(-\infty, 2]",
+            r"x \le 2",
+            Options {
+                relation_as_set: false,
+                ..base.clone()
+            },
+        ),
+        (
+            r"\{1, 2\}",
+            "2, 1",
+            Options {
+                bare_list: false,
+                ..base.clone()
+            },
+        ),
+        (
+            "1.414",
+            r"\sqrt{2}",
+            Options {
+                decimal_gold_digits: None,
+                ..base.clone()
+            },
+        ),
+        (
+            "Even",
+            "even",
+            Options {
+                ignore_case: false,
+                ..base.clone()
+            },
+        ),
     ];
     for (gold, answer, off) in cases {
         let boxed = format!("$\\boxed{{{answer}}}$");
-        assert!(MathChecker::new(base.clone()).check(gold, &boxed).is_correct(), "{gold} {answer}");
-        assert!(!MathChecker::new(off).check(gold, &boxed).is_correct(), "{gold} {answer} switched off");
+        assert!(
+            MathChecker::new(base.clone())
+                .check(gold, &boxed)
+                .is_correct(),
+            "{gold} {answer}"
+        );
+        assert!(
+            !MathChecker::new(off).check(gold, &boxed).is_correct(),
+            "{gold} {answer} switched off"
+        );
     }
-    let based = Options { base_optional: true, ..base.clone() };
-    assert!(MathChecker::new(based).check("204_5", r"\boxed{204}").is_correct());
-    assert!(!MathChecker::new(base).check("204_5", r"\boxed{204}").is_correct());
-    let rounded = Options { round_decimals: Some(2), ..Options::default() };
-    assert!(MathChecker::new(rounded).check(r"\frac{8}{3}", r"\boxed{2.6667}").is_correct());
-    assert!(MathChecker::new(Options::math_verify()).check("0.333333", r"\boxed{1/3}").is_correct());
-    assert!(!MathChecker::new(Options::strict()).check("5", r"\boxed{x = 5}").is_correct());
+    let based = Options {
+        base_optional: true,
+        ..base.clone()
+    };
+    assert!(
+        MathChecker::new(based)
+            .check("204_5", r"\boxed{204}")
+            .is_correct()
+    );
+    assert!(
+        !MathChecker::new(base)
+            .check("204_5", r"\boxed{204}")
+            .is_correct()
+    );
+    let rounded = Options {
+        round_decimals: Some(2),
+        ..Options::default()
+    };
+    assert!(
+        MathChecker::new(rounded)
+            .check(r"\frac{8}{3}", r"\boxed{2.6667}")
+            .is_correct()
+    );
+    assert!(
+        MathChecker::new(Options::math_verify())
+            .check("0.333333", r"\boxed{1/3}")
+            .is_correct()
+    );
+    assert!(
+        !MathChecker::new(Options::strict())
+            .check("5", r"\boxed{x = 5}")
+            .is_correct()
+    );
 }

@@ -147,7 +147,7 @@ fn push_unicode(out: &mut String, c: char) {
         '⌉' => r"\rceil ",
         '⟨' | '〈' => r"\langle ",
         '⟩' | '〉' => r"\rangle ",
-        '∣' | '｜' => "|",
+        '∣' => "|",
         '∑' => r"\sum ",
         '∏' => r"\prod ",
         '∫' => r"\int ",
@@ -159,8 +159,6 @@ fn push_unicode(out: &mut String, c: char) {
         '“' | '”' => "\"",
         '…' | '⋯' => r"\ldots ",
         '、' => ",",
-        '，' => ",",
-        '％' => "%",
         '€' => r"\euro ",
         '£' => r"\pounds ",
         '¥' => r"\yen ",
@@ -246,7 +244,7 @@ fn greek(c: char) -> Option<&'static str> {
         'Σ' => "Sigma",
         'Φ' => "Phi",
         'Ψ' => "Psi",
-        'Ω' | 'Ω' => "Omega",
+        'Ω' => "Omega",
         _ => return None,
     })
 }

@@ -31,13 +31,32 @@ impl From<Spent> for Stop {
     }
 }
 
+/// Signs of the names at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signs {
+    Positive,
+    Negative,
+    Mixed,
+}
+
+impl Signs {
+    /// The signs at the point of this number: all kinds within the first three.
+    pub(super) fn at(index: u64) -> Self {
+        match index % 3 {
+            0 => Self::Positive,
+            1 => Self::Negative,
+            _ => Self::Mixed,
+        }
+    }
+}
+
 /// Where names get their values from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     /// Number of the point.
     pub(super) index: u64,
-    /// Names are positive here.
-    pub(super) positive: bool,
+    /// Signs of names here.
+    pub(super) signs: Signs,
     /// Names are whole numbers, for factorials and remainders.
     pub(super) whole: bool,
 }
@@ -48,6 +67,20 @@ pub(super) struct Eval<'a> {
     pub(super) budget: &'a Budget,
     /// Values of names bound by sums.
     pub(super) bound: Vec<(String, Ball)>,
+    /// A root or a logarithm of a negative number was taken on the way.
+    pub(super) left_reals: bool,
+}
+
+impl<'a> Eval<'a> {
+    pub(super) fn new(point: Point, prec: usize, budget: &'a Budget) -> Self {
+        Self {
+            point,
+            prec,
+            budget,
+            bound: Vec::new(),
+            left_reals: false,
+        }
+    }
 }
 
 /// FNV-1a, so that a name has the same value on every machine.
@@ -78,7 +111,11 @@ impl Eval<'_> {
         }
         // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence.
         let magnitude = i64::try_from(h % (1 << 18)).unwrap_or(0) * 2 + 1;
-        let negative = !self.point.positive && h >> 63 == 1;
+        let negative = match self.point.signs {
+            Signs::Positive => false,
+            Signs::Negative => true,
+            Signs::Mixed => h >> 63 == 1,
+        };
         Ball::dyadic(if negative { -magnitude } else { magnitude }, 17)
     }
 
@@ -221,6 +258,7 @@ impl Eval<'_> {
                 Err(Stop::Undefined)
             };
         }
+        self.left_reals |= base.re.is_negative() && base.im.is_none();
         // A whole exponent at this point keeps a negative base real.
         if let Some(n) = whole(&exponent) {
             return base.powi(n, self.prec).ok_or(Stop::Undecided);
@@ -233,7 +271,7 @@ impl Eval<'_> {
     }
 
     /// A power with a rational exponent: real where there is a real one, as with the cube root of -8.
-    fn raise(&self, base: &Complex, exponent: &RBig) -> Result<Complex, Stop> {
+    fn raise(&mut self, base: &Complex, exponent: &RBig) -> Result<Complex, Stop> {
         let p = self.prec;
         if let Some(n) = exact::integer(exponent) {
             if base.is_exact_zero() {
@@ -262,6 +300,8 @@ impl Eval<'_> {
         }
         self.pay(150)?;
         let half = RBig::ONE / RBig::from(2);
+        let even_root = exponent.denominator().clone() % 2_u8 == 0;
+        self.left_reals |= even_root && base.re.is_negative() && base.im.is_none();
         if *exponent == half {
             return base.sqrt(p).ok_or(Stop::Undecided);
         }
@@ -366,12 +406,14 @@ impl Eval<'_> {
                 if x.is_exact_zero() {
                     return Err(Stop::Undefined);
                 }
+                self.left_reals |= x.re.is_negative() && x.im.is_none();
                 x.ln(p).ok_or(undecided)
             }
             (Func::Log, [base, x]) => {
                 if x.is_exact_zero() {
                     return Err(Stop::Undefined);
                 }
+                self.left_reals |= x.re.is_negative() && x.im.is_none();
                 let below = base.ln(p).ok_or(undecided)?;
                 divide(&x.ln(p).ok_or(undecided)?, &below, p)
             }

@@ -5,7 +5,7 @@ use dashu_ratio::RBig;
 use super::{
     budget::Budget,
     complex::Complex,
-    eval::{Eval, Point, Stop},
+    eval::{Eval, Point, Signs, Stop},
     exact::{self, NoValue},
     expr::{Const, Expr, Func, Kind},
 };
@@ -93,7 +93,8 @@ fn has_big(e: &Expr) -> bool {
     e.any(&|k| matches!(k, Kind::Big { .. }))
 }
 
-fn infinity(e: &Expr) -> Option<bool> {
+/// The sign of an infinite value; `None` for anything else.
+pub(super) fn infinity(e: &Expr) -> Option<bool> {
     match &e.kind {
         Kind::Const(Const::Infinity) => Some(true),
         Kind::Neg(inner) => infinity(inner).map(|sign| !sign),
@@ -128,7 +129,7 @@ fn at_points(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     for index in 0..tries {
         let point = Point {
             index,
-            positive: index % 3 != 1,
+            signs: Signs::at(index),
             whole,
         };
         match at_point(a, b, point, budget) {
@@ -157,12 +158,7 @@ enum Meeting {
 
 fn at_point(a: &Expr, b: &Expr, point: Point, budget: &Budget) -> Result<Meeting, Stop> {
     for prec in [FIRST, SECOND] {
-        let mut eval = Eval {
-            point,
-            prec,
-            budget,
-            bound: Vec::new(),
-        };
+        let mut eval = Eval::new(point, prec, budget);
         let x = eval.value(a);
         let y = eval.value(b);
         let (x, y) = match (x, y, prec) {
@@ -171,10 +167,14 @@ fn at_point(a: &Expr, b: &Expr, point: Point, budget: &Budget) -> Result<Meeting
             (Err(Stop::Undecided), _, FIRST) | (_, Err(Stop::Undecided), FIRST) => continue,
             (Err(stop), _, _) | (_, Err(stop), _) => return Err(stop),
         };
+        let names = a.has_names() || b.has_names();
+        // A root of a negative number on the way: outside the domain, unless complex numbers are spoken of.
+        if names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b) {
+            return Ok(Meeting::Elsewhere);
+        }
         let gap = x.sub(&y, prec);
         if !gap.may_be_zero() {
-            let names_differ = a.has_names() || b.has_names();
-            return Ok(if names_differ && x.may_be_real() != y.may_be_real() {
+            return Ok(if names && x.may_be_real() != y.may_be_real() {
                 Meeting::Elsewhere
             } else {
                 Meeting::Apart
@@ -185,6 +185,10 @@ fn at_point(a: &Expr, b: &Expr, point: Point, budget: &Budget) -> Result<Meeting
         }
     }
     Err(Stop::Undecided)
+}
+
+fn speaks_of_i(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Const(Const::I)))
 }
 
 fn close(gap: &Complex, value: &Complex) -> bool {
@@ -209,15 +213,10 @@ pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budge
     }
     let point = Point {
         index: 0,
-        positive: true,
+        signs: Signs::Positive,
         whole: false,
     };
-    let mut eval = Eval {
-        point,
-        prec: SECOND,
-        budget,
-        bound: Vec::new(),
-    };
+    let mut eval = Eval::new(point, SECOND, budget);
     let Ok(x) = eval.value(value) else {
         return false;
     };
@@ -249,16 +248,11 @@ pub(super) fn sign(value: &Expr, budget: &Budget) -> Option<i32> {
     }
     let point = Point {
         index: 0,
-        positive: true,
+        signs: Signs::Positive,
         whole: false,
     };
     for prec in [FIRST, SECOND] {
-        let mut eval = Eval {
-            point,
-            prec,
-            budget,
-            bound: Vec::new(),
-        };
+        let mut eval = Eval::new(point, prec, budget);
         let Ok(x) = eval.value(value) else { continue };
         if x.im.is_some() {
             return None;
@@ -280,15 +274,10 @@ pub(super) fn approximate(value: &Expr, budget: &Budget) -> Option<String> {
     }
     let point = Point {
         index: 0,
-        positive: true,
+        signs: Signs::Positive,
         whole: false,
     };
-    let mut eval = Eval {
-        point,
-        prec: FIRST,
-        budget,
-        bound: Vec::new(),
-    };
+    let mut eval = Eval::new(point, FIRST, budget);
     let x = eval.value(value).ok()?;
     let re = x.re.to_f64();
     Some(match &x.im {
@@ -307,15 +296,10 @@ pub(super) fn floor(value: &Expr, budget: &Budget) -> Option<dashu_int::IBig> {
     }
     let point = Point {
         index: 0,
-        positive: true,
+        signs: Signs::Positive,
         whole: false,
     };
-    let mut eval = Eval {
-        point,
-        prec: SECOND,
-        budget,
-        bound: Vec::new(),
-    };
+    let mut eval = Eval::new(point, SECOND, budget);
     let x = eval.value(value).ok()?;
     if x.im.is_some() {
         return None;
@@ -331,15 +315,10 @@ pub(super) fn proportional(a: &Expr, b: &Expr, budget: &Budget) -> Option<i32> {
     for index in 0..TRIES {
         let point = Point {
             index,
-            positive: index % 3 != 1,
+            signs: Signs::at(index),
             whole: false,
         };
-        let mut eval = Eval {
-            point,
-            prec: SECOND,
-            budget,
-            bound: Vec::new(),
-        };
+        let mut eval = Eval::new(point, SECOND, budget);
         let (Ok(x), Ok(y)) = (eval.value(a), eval.value(b)) else {
             continue;
         };

@@ -180,7 +180,15 @@ impl<'a> Lexer<'a> {
             let open = end + (self.text[end..].len() - self.text[end..].trim_start().len());
             if let Some(close) = group_end(self.text, open) {
                 let content = &self.text[open + 1..close - 1];
-                self.push(Tok::Text(content), close);
+                let money = matches!(content.trim(), "\\$" | "$");
+                self.push(
+                    if money {
+                        Tok::Cmd("$")
+                    } else {
+                        Tok::Text(content)
+                    },
+                    close,
+                );
             } else {
                 self.at = end;
             }
@@ -318,8 +326,9 @@ fn digit_run(bytes: &[u8], from: usize) -> usize {
 }
 
 /// Separators of digit groups, the longer before the shorter.
-const GROUPERS: [&str; 13] = [
-    "{,}\\!", "{,}", ",\\!", ",\\,", ",\\ ", "\\,", "\\;", "\\:", "\\ ", ",", "'", "_", " ",
+const GROUPERS: [&str; 15] = [
+    "{,}\\! ", ",\\! ", "{,}\\!", "{,}", ",\\!", ",\\,", ",\\ ", "\\,", "\\;", "\\:", "\\ ", ",",
+    "'", "_", " ",
 ];
 
 /// Reads the literal that `text` begins with, and its length in bytes.

@@ -1,6 +1,7 @@
 //! Whether two trees mean the same, kind by kind.
 
 mod collection;
+mod matrix;
 mod region;
 mod relation;
 mod scalar;
@@ -74,6 +75,9 @@ impl Compare<'_> {
         }
         if let Some(judged) = self.relations(a, b) {
             return judged;
+        }
+        if let Some((x, y)) = matrix::calculated(a, b) {
+            return self.same(&x, &y);
         }
         if let Some(judged) = self.collections(a, b) {
             return judged;

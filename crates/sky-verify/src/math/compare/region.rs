@@ -100,6 +100,12 @@ impl Compare<'_> {
     }
 
     fn order(&self, a: &Expr, b: &Expr) -> Option<Ordering> {
+        match (identity::infinity(a), identity::infinity(b)) {
+            (Some(x), Some(y)) => return Some(x.cmp(&y)),
+            (Some(x), None) => return Some(if x { Ordering::Greater } else { Ordering::Less }),
+            (None, Some(y)) => return Some(if y { Ordering::Less } else { Ordering::Greater }),
+            (None, None) => {}
+        }
         let gap = Kind::Add(vec![a.clone(), Kind::Neg(Box::new(b.clone())).at(0..0)]).at(0..0);
         match identity::sign(&gap, self.budget) {
             Some(s) => Some(s.cmp(&0)),
@@ -233,7 +239,7 @@ impl Compare<'_> {
 }
 
 /// `A` of `x \in A`.
-fn member_of(expr: &Expr) -> &Expr {
+pub(super) fn member_of(expr: &Expr) -> &Expr {
     match &expr.kind {
         Kind::Relation(first, rest) => match rest.as_slice() {
             [(Rel::In, set)] if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..)) => set,

@@ -4,6 +4,7 @@ use super::{
     Compare, Judged,
     collection::{describe, is_name},
     is_equation,
+    region::member_of,
 };
 use crate::math::{
     expr::{Expr, Kind, Rel},
@@ -49,12 +50,24 @@ fn exact_sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Vec<&'a Expr> {
 impl Compare<'_> {
     /// An assignment or a chain of equalities on one side, a value on the other.
     pub(super) fn assignments(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        // `x \in \{5\}` is `\{5\}` for a value.
+        if self.options.assignment_is_value {
+            let (x, y) = (member_of(a), member_of(b));
+            let value =
+                |e: &Expr| e.is_scalar() || matches!(e.kind, Kind::List(_) | Kind::Tuple(_));
+            if !std::ptr::eq(x, a) && value(b) || !std::ptr::eq(y, b) && value(a) {
+                return Some(self.same(x, y));
+            }
+        }
         let chain = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if is_equation(rest));
         match (chain(a), chain(b)) {
             (true, true) => {
                 let (x, y) = (assignment(a), assignment(b));
                 if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y) {
                     if name_a == name_b {
+                        if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
+                            return Some(Judged::no("the answer equates different values"));
+                        }
                         return Some(self.same(value_a, value_b));
                     }
                 }

@@ -109,10 +109,10 @@ impl Compare<'_> {
             return Judged::yes(format!("{}, the degree sign left out", bare.why));
         }
         let exact = self.plain(a, b);
-        if exact.equal {
-            Judged::yes("the same angle in radians")
-        } else {
-            bare_or(bare, exact)
+        match (exact.equal, self.options.degrees_optional) {
+            (true, _) => Judged::yes("the same angle in radians"),
+            (false, true) => bare,
+            (false, false) => exact,
         }
     }
 
@@ -217,10 +217,6 @@ impl Compare<'_> {
         .at(0..0);
         identity::floor(&scaled, self.budget).map(|n| n.to_string())
     }
-}
-
-fn bare_or(bare: Judged, exact: Judged) -> Judged {
-    if bare.why.is_empty() { exact } else { bare }
 }
 
 fn decimal(expr: &Expr) -> Option<(RBig, i64)> {

@@ -122,7 +122,9 @@ fn tidy(text: &str) -> Cow<'_, str> {
     let mut text = text.trim();
     loop {
         let before = text;
-        text = text.trim_end_matches(['.', ',', ';', ':', '!']).trim();
+        if !text.ends_with("...") {
+            text = text.trim_end_matches(['.', ',', ';', ':', '!']).trim();
+        }
         // `!` is a factorial when it follows a value.
         if before.ends_with('!')
             && !before.ends_with(" !")
@@ -144,8 +146,7 @@ fn tidy(text: &str) -> Cow<'_, str> {
             ("\"", "\""),
         ] {
             let inner = text.strip_prefix(open).and_then(|t| t.strip_suffix(close));
-            if let Some(inner) =
-                inner.filter(|inner| !inner.contains(open) && !inner.ends_with('\\'))
+            if let Some(inner) = inner.filter(|inner| !holds(inner, open) && !inner.ends_with('\\'))
             {
                 text = inner.trim();
             }
@@ -165,6 +166,15 @@ fn tidy(text: &str) -> Cow<'_, str> {
             return Cow::Borrowed(text);
         }
     }
+}
+
+/// Whether a delimiter stands in the text, but for an escaped dollar sign.
+fn holds(text: &str, delimiter: &str) -> bool {
+    if !delimiter.starts_with('$') {
+        return text.contains(delimiter);
+    }
+    text.match_indices('$')
+        .any(|(at, _)| !text[..at].ends_with('\\'))
 }
 
 #[cfg(test)]

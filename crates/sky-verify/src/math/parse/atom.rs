@@ -342,7 +342,7 @@ impl<'a> Parser<'a> {
                 && matches!(func, Func::Ln | Func::Max | Func::Min)
             {
                 self.at += 1;
-                base = Some(self.script()?);
+                base = Some(self.subscript()?);
             }
         }
         let inverse = matches!(&power, Some(p) if matches!(&p.kind, Kind::Neg(one) if one.kind == Kind::int(1)));
@@ -438,7 +438,7 @@ impl<'a> Parser<'a> {
         for _ in 0..2 {
             if self.is('_') && lo.is_none() {
                 self.at += 1;
-                let below = self.script_with_binding()?;
+                let below = self.subscript()?;
                 match below.kind {
                     Kind::Relation(first, mut rest) if rest.len() == 1 => {
                         let name = match first.kind {
@@ -506,14 +506,5 @@ impl<'a> Parser<'a> {
             body: Box::new(body),
         }
         .at(self.since(start)))
-    }
-
-    /// What stands below a sum: a relation.
-    fn script_with_binding(&mut self) -> Parsed {
-        if self.is('{') {
-            self.nested(Self::brace_group)
-        } else {
-            self.script()
-        }
     }
 }

@@ -482,6 +482,12 @@ impl<'a> Parser<'a> {
                         let value = quotient(above, below, self.since(start));
                         return Ok(Kind::Quantity(Box::new(value), unit).at(self.since(start)));
                     }
+                    if let Some(part) = self.plain_fraction(above.last(), &below)? {
+                        let whole = above.pop();
+                        let span = self.since(start);
+                        above.push(Kind::Add(whole.into_iter().chain([part]).collect()).at(span));
+                        continue;
+                    }
                     let mixed = self.mixed_ahead(above.last(), &below);
                     let factor = self.factor()?;
                     if mixed && matches!(factor.kind, Kind::Div(..)) {

@@ -11,7 +11,15 @@ impl<'a> Parser<'a> {
     /// Whether the next token begins a factor when no sign stands before it.
     pub(super) fn starts_factor(&self) -> bool {
         match self.peek() {
-            Tok::Num(_) | Tok::Ch('(' | '[' | '{') => true,
+            Tok::Num(_) | Tok::Ch('(' | '{') => true,
+            // `[0, 1[`: an interval open on the right ends here.
+            Tok::Ch('[') => !matches!(
+                self.ahead(1),
+                Tok::End
+                    | Tok::Cmd("cup" | "cap" | "setminus")
+                    | Tok::Ch(',' | ')' | '}')
+                    | Tok::Text(_)
+            ),
             Tok::Letter('d', _) if self.integrals > 0 && self.differential() => false,
             Tok::Letter('U', _) => !matches!(self.ahead(1), Tok::Ch('(' | '[')) || self.at == 0,
             Tok::Letter(..) => true,
@@ -105,6 +113,40 @@ impl<'a> Parser<'a> {
             (Tok::Cmd("frac" | "dfrac" | "tfrac" | "cfrac"), Tok::Num(_), _, _) => true,
             _ => false,
         }
+    }
+
+    /// The fraction of `2 1/3`, taken; two numbers side by side that are no mixed number are an error.
+    pub(super) fn plain_fraction(
+        &mut self,
+        last: Option<&Expr>,
+        below: &[Expr],
+    ) -> Parsed<Option<Expr>> {
+        let Tok::Num(above) = self.peek().clone() else {
+            return Ok(None);
+        };
+        let after_number = self
+            .at
+            .checked_sub(1)
+            .is_some_and(|i| matches!(self.tokens[i].tok, Tok::Num(_)));
+        if !after_number {
+            return Ok(None);
+        }
+        let start = self.start();
+        let whole = below.is_empty()
+            && last.is_some_and(
+                |e| matches!(&e.kind, Kind::Num { value, decimals: None } if value.is_int()),
+            );
+        if let (true, Tok::Ch('/'), Tok::Num(under)) =
+            (whole, self.ahead(1).clone(), self.ahead(2).clone())
+        {
+            self.at += 1;
+            let above = self.literal(&above, start)?;
+            self.at += 2;
+            let under = self.literal(&under, start)?;
+            let span = self.since(start);
+            return Ok(Some(Kind::Div(Box::new(above), Box::new(under)).at(span)));
+        }
+        self.fail("two numbers side by side")
     }
 
     /// A unit in plain letters behind a number (`35 cm`, `18 dollars`): takes it.
@@ -327,6 +369,14 @@ impl<'a> Parser<'a> {
         })
     }
 
+    /// What stands after `_`: a group or one thing, whose power is not its own: `x_1^2`, `\int_0^1`.
+    pub(super) fn subscript(&mut self) -> Parsed {
+        if self.is('{') || self.is('-') || self.is('+') {
+            return self.script();
+        }
+        self.atom()
+    }
+
     /// `x_1`, `x_{\text{red}}`: part of the name. `F_{n-1}`: a function of its index.
     fn index(&mut self, base: Expr, start: usize) -> Parsed {
         let from = self.start();
@@ -343,7 +393,7 @@ impl<'a> Parser<'a> {
             self.at += len;
             return Ok(self.with_suffix(base, &text, start));
         }
-        let index = self.script();
+        let index = self.subscript();
         let raw: String = self.text[from..self.since(from).end]
             .chars()
             .filter(|c| !matches!(c, '{' | '}' | ' '))
