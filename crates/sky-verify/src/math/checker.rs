@@ -7,6 +7,7 @@ use super::{
     lex::Commas,
     options::Options,
     parse::{self, ParseError, Reading, Tree},
+    units,
     verdict::{Outcome, Verdict},
 };
 
@@ -115,6 +116,18 @@ impl MathChecker {
             return Judged {
                 equal: x == y,
                 why: format!("choice {x} against choice {y}"),
+            };
+        }
+        // Two words set as mathematics are words, not products of letters.
+        let word = |side: &Side| {
+            let letters = side.expr().is_none_or(|e| matches!(e.kind, Kind::Mul(_)));
+            letters && units::is_wordlike(side.text.trim())
+        };
+        if word(&a) && word(&b) {
+            let (x, y) = (as_words(&a.text, &self.options), as_words(&b.text, &self.options));
+            return Judged {
+                equal: x == y,
+                why: format!("the word \"{x}\" against \"{y}\""),
             };
         }
         let first = match (a.expr(), b.expr()) {

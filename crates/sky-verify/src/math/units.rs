@@ -101,7 +101,8 @@ pub(super) fn is_wordlike(word: &str) -> bool {
     word.len() >= 4
         && vowels >= 1
         && vowels < word.len()
-        && word[1..].bytes().all(|b| b.is_ascii_lowercase())
+        && word.bytes().all(|b| b.is_ascii_alphabetic())
+        && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
 }
 
 /// Reads a unit as it was written: `inches^2`, `square feet`, `m^2`, `km/h`, `sq. cm`.
