@@ -1,1 +1,42 @@
-fn main() {}
+//! The `sky-train` program: fine-tuning, export, and the plan of a run.
+
+mod export;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Fine-tuning that can be killed at any moment, and planned before it is paid for.
+///
+/// `train` is a stage of a recipe's run; `export` works on a checkpoint.
+#[derive(Parser)]
+#[command(name = "sky-train", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sky-train train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      train the recipe's student on runs/tiny-cpu/selected/sharegpt.json
+  sky-train export --from runs/tiny-cpu/train/checkpoints --text runs/tiny-cpu/train/model --out exported
+      write the newest good checkpoint as a Hugging Face folder";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stage: train the student on the selected rows.
+    Train(sky_cli::StageArgs),
+    /// Write a checkpoint's weights as a Hugging Face folder.
+    Export(export::Args),
+}
+
+fn main() -> ExitCode {
+    // First of all: libtorch remembers its first answer about CUDA.
+    let cuda = sky_torch::load_cuda();
+    sky_cli::main(|| match Args::parse().command {
+        Command::Train(args) => train::run(&args, cuda),
+        Command::Export(args) => export::run(&args),
+    })
+}

@@ -292,13 +292,22 @@ pub(crate) fn write(
         File::open(root)
             .and_then(|folder| folder.sync_all())
             .map_err(io(root, "sync"))?;
-        let all = list(root)?;
-        for (_, path) in &all[..all.len().saturating_sub(keep.max(1))] {
-            fs::remove_dir_all(path).map_err(io(path, "remove"))?;
-        }
+        prune(root, keep.max(1))?;
     }
     comm.barrier()?;
     Ok(finished)
+}
+
+/// Removes all but the `keep` newest checkpoints of a folder.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
+    let all = list(root)?;
+    for (_, path) in &all[..all.len().saturating_sub(keep)] {
+        fs::remove_dir_all(path).map_err(|source| FileError::io(path, "remove", source))?;
+    }
+    Ok(())
 }
 
 /// Checkpoints in a folder by step, oldest first; none when there is no folder.

@@ -51,6 +51,8 @@ pub struct TrainConfig {
     pub save_every: u64,
     /// Checkpoints kept on disk; with at least 2, a damaged one costs `save_every` steps and no more.
     pub keep_checkpoints: usize,
+    /// Checkpoints left when the run is finished and its model written.
+    pub keep_finished: usize,
     /// Threads of one process; 0 for one each core. The last bits of a result may depend on it.
     pub threads: usize,
 }
@@ -123,6 +125,7 @@ impl Default for TrainConfig {
             head_chunk: 1024,
             save_every: 100,
             keep_checkpoints: 2,
+            keep_finished: 1,
             threads: 0,
         }
     }

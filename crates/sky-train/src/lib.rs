@@ -34,7 +34,7 @@ pub use schedule::{Decay, Schedule};
 
 #[cfg(feature = "torch")]
 pub use {
-    checkpoint::{Checkpoint, State},
+    checkpoint::{Checkpoint, State, prune},
     collective::{Collective, Pending, Solo},
     dataset::{DataId, Dataset},
     export::export,

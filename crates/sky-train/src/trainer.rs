@@ -122,6 +122,7 @@ impl<'c> Trainer<'c> {
         let essence = |config: &TrainConfig| TrainConfig {
             save_every: 0,
             keep_checkpoints: 1,
+            keep_finished: 0,
             threads: 0,
             ..config.clone()
         };

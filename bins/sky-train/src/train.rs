@@ -1,0 +1,206 @@
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context;
+use serde_json::Value;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
+use sky_files::{Counts, StageDir, read_json};
+use sky_model::{ModelFiles, SaveOptions};
+use sky_train::{
+    Checkpoint, Dataset, Ended, Job, Solo, TrainConfig, Trainer, encode, export, prune,
+};
+use sky_types::Conversation;
+use tch::{Device, Kind};
+
+/// The run was asked to stop and has saved its state.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped after step {step} of {steps}, saved; the same command goes on from there")]
+struct Stopped {
+    step: u64,
+    steps: u64,
+}
+
+const CHECKPOINTS: &str = "checkpoints";
+const MODEL: &str = "model";
+
+pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
+    let recipe = args.load()?;
+    let config: TrainConfig = recipe.section("train")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
+    let student: ModelConfig = recipe.section("student")?;
+    if student.endpoint.is_some() {
+        return Err(recipe
+            .complain(
+                "student",
+                "endpoint",
+                "a model behind an endpoint cannot be trained: give its `path`",
+            )
+            .into());
+    }
+    let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
+    let mut model = PathBuf::new();
+    if !args.dry_run {
+        model = student
+            .local_path()?
+            .context("the student has no path")?
+            .canonicalize()?;
+        inputs.extend(weights_of(&model)?);
+    }
+    let work = Work {
+        name: "train",
+        inputs,
+        config: serde_json::json!({ "train": essence(&config)? }),
+        plan: Plan::default(),
+    };
+    let done = args.run(&recipe, work, |dir| {
+        train(&recipe, &config, args, &model, dir, cuda)
+    });
+    match done {
+        // Preemption is no failure: the work is on disk.
+        Err(error) if error.is::<Stopped>() => {
+            eprintln!("train: {error}");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// The settings a result depends on. How often state is saved may change between a kill and the next start.
+fn essence(config: &TrainConfig) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(config)?;
+    if let Some(object) = value.as_object_mut() {
+        for key in ["save_every", "keep_checkpoints", "keep_finished", "threads"] {
+            object.remove(key);
+        }
+    }
+    Ok(value)
+}
+
+/// The files that a model's weights are made of.
+fn weights_of(model: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !model.is_dir() {
+        return Ok(vec![model.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(model)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".safetensors") || name == "config.json" || name == "tokenizer.json" {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn train(
+    recipe: &Recipe,
+    config: &TrainConfig,
+    args: &StageArgs,
+    model: &Path,
+    dir: &StageDir,
+    cuda: bool,
+) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
+    sky_torch::set_threads(config.threads);
+    let files = ModelFiles::open(model)?;
+    let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
+    let conversations: Vec<Conversation> = read_json(&args.path(layout::SHAREGPT))?;
+    let seqs = encode(&conversations, &tokenizer, &template)?;
+    let data = Dataset::new(seqs, files.config().vocab_size, config)
+        .map_err(|error| Invalid(error.to_string()))?;
+    let (over_long, no_target) = (data.over_long(), data.no_target());
+    let job = Job {
+        config: config.clone(),
+        model: files.config().clone(),
+        data,
+        seed: recipe.seed,
+    };
+    let device = if cuda { Device::Cuda(0) } else { Device::Cpu };
+    let newest = Checkpoint::newest(&dir.file(CHECKPOINTS), &mut |line| {
+        eprintln!("train: {line}")
+    })?;
+    let mut trainer = match &newest {
+        Some(checkpoint) => Trainer::resume(job, device, &Solo, checkpoint)?,
+        None => Trainer::new(job, device, &Solo, &mut |param| {
+            Ok(files.tensor(&param.name, Kind::Float)?)
+        })?,
+    };
+    drop(newest);
+
+    let stop = stop_flag()?;
+    let progress = Progress::new("train", trainer.steps(), "steps");
+    progress.skip(trainer.step());
+    let ended = trainer.run(dir.path(), &mut |metrics| {
+        progress.advance(1);
+        progress.note(format!(
+            "loss {:.4}  {:.0} tok/s",
+            metrics.loss, metrics.time.tokens_per_second
+        ));
+        if stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    drop(progress);
+    let steps = trainer.steps();
+    if let Ended::Stopped { step } = ended {
+        return Err(Stopped { step, steps }.into());
+    }
+    let tokens: u64 = trainer.history().iter().map(|m| m.tokens).sum();
+    let final_loss = trainer.history().last().map(|m| m.loss);
+    // The model is written from the checkpoint, a parameter at a time: the run's own memory is free by then.
+    drop(trainer);
+
+    let root = dir.file(CHECKPOINTS);
+    let checkpoint = Checkpoint::newest(&root, &mut |line| eprintln!("train: {line}"))?
+        .filter(|found| found.state().step == steps)
+        .context(
+            "the last checkpoint cannot be read back; the same command trains its steps again",
+        )?;
+    let out = dir.file(MODEL);
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
+    }
+    export(
+        &checkpoint,
+        Some((&tokenizer, &template)),
+        SaveOptions::default(),
+        &out,
+    )?;
+    prune(&root, config.keep_finished)?;
+    let mut outputs = vec!["metrics.jsonl".to_owned()];
+    for entry in fs::read_dir(&out)? {
+        outputs.push(format!("{MODEL}/{}", entry?.file_name().to_string_lossy()));
+    }
+    outputs.sort();
+    let counts = Counts::new(conversations.len() as u64, steps)
+        .with("tokens", tokens)
+        .with("final_loss", final_loss)
+        .with("over_long", over_long)
+        .with("no_target", no_target);
+    Ok((outputs, Vec::new(), counts))
+}
+
+/// Set by SIGTERM or SIGINT; a second one ends the process at once.
+fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
