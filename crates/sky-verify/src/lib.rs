@@ -16,6 +16,9 @@
 #![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod config;
 pub mod math;
 #[cfg(feature = "python")]
 pub mod python;
+
+pub use config::VerifyConfig;

@@ -1,0 +1,89 @@
+use std::path::PathBuf;
+
+use sky_cli::{Plan, StageArgs, Work, layout};
+use sky_eval::report::{ReportConfig, RunFiles, RunInfo, write_report};
+use sky_files::Counts;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+}
+
+/// Reads whatever stages are complete. A report holds nothing of its own, so an older one is simply replaced.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let mut args = args.stage;
+    args.force = true;
+    let recipe = args.load()?;
+    let config: ReportConfig = recipe.section("report")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("report", key, &reason))?;
+    let files = RunFiles::in_folder(&args.run);
+    let inputs: Vec<PathBuf> = layout::STAGES
+        .iter()
+        .filter(|(name, _)| *name != "report")
+        .map(|(_, folder)| PathBuf::from(folder).join("manifest.json"))
+        .filter(|manifest| args.run.join(manifest).exists())
+        .collect();
+    let work = Work {
+        name: "report",
+        inputs,
+        config: serde_json::json!({
+            "report": config,
+            "name": recipe.name,
+            "description": recipe.description,
+        }),
+        plan: Plan {
+            what: "summary.json and report.html".into(),
+            seconds: Some(1.0),
+        },
+    };
+    let info = RunInfo {
+        recipe: recipe.name.clone(),
+        description: recipe.description.clone(),
+        seed: recipe.seed,
+    };
+    args.run(&recipe, work, |_| {
+        let summary = write_report(&files, &info, &config)?;
+        let outputs = [layout::SUMMARY, layout::REPORT].map(|name| format!("../{name}"));
+        Ok((
+            outputs.to_vec(),
+            Vec::new(),
+            Counts::new(summary.stages.len() as u64, 2),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_report_reads_what_the_stages_write() {
+        let run = Path::new("run");
+        let files = RunFiles::in_folder(run);
+        let stages: Vec<_> = layout::STAGES
+            .iter()
+            .filter(|(name, _)| *name != "report")
+            .map(|(name, folder)| ((*name).to_owned(), run.join(folder)))
+            .collect();
+        assert_eq!(files.stages, stages);
+        for (found, expected) in [
+            (files.train_problems, layout::TRAIN_PROBLEMS),
+            (files.heldout_problems, layout::HELDOUT_PROBLEMS),
+            (files.samples, layout::REWRITTEN),
+            (files.verdicts, layout::VERDICTS),
+            (files.selected, layout::SELECTED),
+            (files.metrics, layout::METRICS),
+            (files.eval_before, layout::EVAL_BEFORE),
+            (files.eval_after, layout::EVAL_AFTER),
+            (files.summary, layout::SUMMARY),
+            (files.report, layout::REPORT),
+        ] {
+            assert_eq!(found, run.join(expected));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The pipeline stage `verify`: every rewritten sample gets its verdict.
+
+use std::{num::NonZero, path::PathBuf};
+
+use sky_cli::{Plan, Progress, StageArgs, Work, layout, sky_home};
+use sky_eval::{ByDomain, Checking, ProblemIndex};
+use sky_files::Counts;
+use sky_types::{Domain, Sample};
+use sky_verify::{VerifyConfig, math::MathChecker, python::CodeChecker};
+
+#[derive(clap::Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    stage: StageArgs,
+    /// Threads that check; one a core unless given. Verdicts do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZero<usize>>,
+}
+
+const VERDICTS: &str = "verdicts.jsonl";
+const JOURNAL: &str = "verdicts.journal";
+
+/// Math, puzzles and choices by value, code in the sandbox; the sandbox is only opened when there is code to run.
+pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    let VerifyArgs { stage, threads } = args;
+    let recipe = stage.load()?;
+    let config: VerifyConfig = recipe.section("verify")?;
+    let work = Work {
+        name: "verify",
+        inputs: [layout::TRAIN_PROBLEMS, layout::REWRITTEN]
+            .map(PathBuf::from)
+            .to_vec(),
+        config: serde_json::json!({ "verify": config }),
+        plan: Plan {
+            what: "every sample against its problem's answer; code in the sandbox".into(),
+            seconds: None,
+        },
+    };
+    stage.run(&recipe, work, |dir| {
+        let problems = stage.path(layout::TRAIN_PROBLEMS);
+        let samples = stage.path(layout::REWRITTEN);
+        let mut total = 0;
+        for row in sky_files::read_jsonl::<Sample>(&samples)? {
+            row?;
+            total += 1;
+        }
+        let math = MathChecker::new(config.math.clone());
+        let code = ProblemIndex::open(&problems)?
+            .has(Domain::Code)
+            .then(|| CodeChecker::open(&sky_home()))
+            .transpose()?;
+        let mut checker = ByDomain::new()
+            .with(Domain::Math, &math)
+            .with(Domain::Puzzle, &math)
+            .with(Domain::Choice, &math);
+        if let Some(code) = &code {
+            checker = checker.with(Domain::Code, code);
+        }
+
+        let progress = Progress::new("verify", total, "verdicts");
+        let (mut resumed, mut right) = (0, 0);
+        let checking = Checking {
+            problems: &problems,
+            samples: &samples,
+            journal: &dir.file(JOURNAL),
+            verdicts: &dir.file(VERDICTS),
+            threads: *threads,
+        };
+        let mix = checking.run(&checker, &mut |row, new| {
+            right += u64::from(row.verdict.is_correct());
+            if new {
+                progress.advance(1);
+            } else {
+                resumed += 1;
+                progress.skip(resumed);
+            }
+            progress.note(format!("{right} right"));
+        })?;
+        let counts = mix
+            .iter()
+            .fold(Counts::new(total, mix.total()), |counts, (verdict, count)| {
+                counts.with(verdict.as_str(), count)
+            });
+        Ok((vec![VERDICTS.into()], vec![JOURNAL.into()], counts))
+    })
+}
