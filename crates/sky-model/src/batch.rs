@@ -6,7 +6,7 @@ use crate::{
     cache::RowCache,
     decoder::KeyValues,
     generator::{Prepared, common_prefix},
-    sampler::Sampler,
+    sampler::{Sampler, likeliest},
 };
 
 /// Prompt tokens computed at once; bounds the memory of activations.
@@ -30,6 +30,8 @@ pub(crate) struct Batch<'a> {
     cache: RowCache,
     rows: Vec<Option<Row>>,
     next: usize,
+    /// Memory of the last step's logits, used again.
+    buffer: Vec<f32>,
 }
 
 impl<'a> Batch<'a> {
@@ -77,6 +79,7 @@ impl<'a> Batch<'a> {
             cache,
             rows,
             next: 0,
+            buffer: Vec::new(),
         })
     }
 
@@ -139,33 +142,28 @@ impl<'a> Batch<'a> {
         let (hidden, kept) = decoder
             .prefill(&sequences, self.prefix.as_ref())
             .map_err(backend)?;
-        let logits = decoder
-            .logits(&hidden)
-            .and_then(|l| rows_of(&l))
-            .map_err(backend)?;
-        for (((_, items), kept), logits) in prompts
-            .iter()
-            .zip(&kept)
-            .zip(logits.chunks_exact(self.vocab()))
-        {
+        // One row of `hidden` a prompt, drawn from as often as the prompt is asked.
+        let (mut slots, mut hidden_rows) = (Vec::new(), Vec::new());
+        for (at, ((_, items), kept)) in prompts.iter().zip(&kept).enumerate() {
             for &item in items {
                 let request = &self.group[item].request;
                 let sampler = Sampler::new(&request.params, request.seed);
-                let row = Row {
-                    item,
-                    sampler,
-                    said: Vec::new(),
-                };
                 // As many requests are admitted as rows are free.
                 let Some(slot) = self.rows.iter().position(Option::is_none) else {
                     continue;
                 };
-                self.rows[slot] = Some(row);
+                self.rows[slot] = Some(Row {
+                    item,
+                    sampler,
+                    said: Vec::new(),
+                });
                 self.cache.fill(slot, kept).map_err(backend)?;
-                self.advance(slot, logits, sink)?;
+                slots.push(slot);
+                hidden_rows.push(at as i64);
             }
         }
-        Ok(())
+        let logits = decoder.logits(&hidden).map_err(backend)?;
+        self.draw(&slots, &hidden_rows, &logits, sink)
     }
 
     /// When nobody waits, rows that are done are taken out of the batch, a quarter of it at a time.
@@ -196,29 +194,84 @@ impl<'a> Batch<'a> {
             positions.push(position as i64);
         }
         let decoder = &self.generator.decoder;
-        let logits = decoder
+        let hidden = decoder
             .step(&tokens, &positions, self.prefix.as_ref(), &mut self.cache)
-            .and_then(|hidden| {
-                let slots: Vec<i64> = live.iter().map(|&slot| slot as i64).collect();
-                let hidden = hidden.f_index_select(0, &Tensor::f_from_slice(&slots)?)?;
-                rows_of(&decoder.logits(&hidden)?)
-            })
             .map_err(backend)?;
-        for (&slot, logits) in live.iter().zip(logits.chunks_exact(self.vocab())) {
-            self.advance(slot, logits, sink)?;
+        let slots: Vec<i64> = live.iter().map(|&slot| slot as i64).collect();
+        let logits = Tensor::f_from_slice(&slots)
+            .and_then(|slots| hidden.f_index_select(0, &slots))
+            .map_err(ModelError::from)
+            .and_then(|hidden| decoder.logits(&hidden))
+            .map_err(backend)?;
+        let rows: Vec<i64> = (0..slots.len() as i64).collect();
+        self.draw(&live, &rows, &logits, sink)
+    }
+
+    /// Draws a token for each slot from its row of logits.
+    fn draw(
+        &mut self,
+        slots: &[usize],
+        rows: &[i64],
+        logits: &Tensor,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), GenerateError> {
+        let tokens = self.choose(slots, rows, logits).map_err(backend)?;
+        for (&slot, token) in slots.iter().zip(tokens) {
+            self.advance(slot, token, sink)?;
         }
         Ok(())
     }
 
-    fn vocab(&self) -> usize {
-        self.generator.decoder.config().vocab_size as usize
+    fn choose(
+        &mut self,
+        slots: &[usize],
+        rows: &[i64],
+        logits: &Tensor,
+    ) -> Result<Vec<u32>, ModelError> {
+        let temperatures: Vec<Option<f64>> = slots
+            .iter()
+            .map(|&slot| {
+                self.rows[slot]
+                    .as_ref()
+                    .and_then(|row| row.sampler.temperature())
+            })
+            .collect();
+        let (greedy, drawn): (Vec<usize>, Vec<usize>) =
+            (0..slots.len()).partition(|&i| temperatures[i].is_none());
+        let vocab = self.generator.decoder.config().vocab_size as usize;
+        let mut tokens = vec![0; slots.len()];
+        if !greedy.is_empty() {
+            read(logits, &mut self.buffer)?;
+            for &i in &greedy {
+                tokens[i] = likeliest(&self.buffer[rows[i] as usize * vocab..][..vocab]);
+            }
+        }
+        if !drawn.is_empty() {
+            // The softmax runs over all rows at once in libtorch's vectorised kernel; only the draw is done here.
+            let picked: Vec<i64> = drawn.iter().map(|&i| rows[i]).collect();
+            let scale: Vec<f32> = drawn
+                .iter()
+                .filter_map(|&i| temperatures[i])
+                .map(|t| t as f32)
+                .collect();
+            let scaled = logits
+                .f_index_select(0, &Tensor::f_from_slice(&picked)?)?
+                .f_div_(&Tensor::f_from_slice(&scale)?.f_unsqueeze(1)?)?;
+            read(&scaled.f_softmax(-1, Kind::Float)?, &mut self.buffer)?;
+            for (&i, probabilities) in drawn.iter().zip(self.buffer.chunks_exact(vocab)) {
+                if let Some(row) = &mut self.rows[slots[i]] {
+                    tokens[i] = row.sampler.draw(probabilities);
+                }
+            }
+        }
+        Ok(tokens)
     }
 
-    /// Draws a row's next token, and hands the reply over when it was the last.
+    /// Adds a token to a row, and hands the reply over when it was the last.
     fn advance(
         &mut self,
         slot: usize,
-        logits: &[f32],
+        token: u32,
         sink: &mut Sink<'_>,
     ) -> Result<(), GenerateError> {
         let Some(row) = &mut self.rows[slot] else {
@@ -229,7 +282,6 @@ impl<'a> Batch<'a> {
             (request.params.max_tokens as usize).min(self.generator.context() - prompt.len());
         let mut ended = false;
         if limit > 0 {
-            let token = row.sampler.draw(logits);
             row.said.push(token);
             ended = self.generator.stops.contains(&token);
         }
@@ -262,13 +314,11 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The values of f32 logits, row after row.
-fn rows_of(logits: &Tensor) -> Result<Vec<f32>, ModelError> {
-    let mut values = vec![0.0; logits.numel()];
-    let numel = values.len();
-    debug_assert_eq!(logits.kind(), Kind::Float);
-    logits.f_copy_data(&mut values, numel)?;
-    Ok(values)
+/// The values of an f32 tensor, row after row, into memory used before.
+fn read(values: &Tensor, buffer: &mut Vec<f32>) -> Result<(), ModelError> {
+    let numel = values.numel();
+    buffer.resize(numel, 0.0);
+    Ok(values.f_copy_data(buffer, numel)?)
 }
 
 fn backend(error: ModelError) -> GenerateError {

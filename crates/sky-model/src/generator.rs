@@ -217,9 +217,9 @@ fn split_by_prefix(group: Vec<Prepared>, max_batch: usize) -> Vec<Vec<Prepared>>
     let mut current_shared = 0;
     for item in group {
         let whole = item.prompt.len();
-        let with = current
-            .last()
-            .map_or(whole, |last| common(&last.prompt, &item.prompt).min(current_shared));
+        let with = current.last().map_or(whole, |last| {
+            common(&last.prompt, &item.prompt).min(current_shared)
+        });
         let costly = with < shared + WORTH && current_shared >= shared + WORTH;
         if costly && current.len() * 2 >= max_batch {
             parts.push(std::mem::take(&mut current));
