@@ -27,7 +27,7 @@ pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
         Some(path) => json!({
             "name": model.name,
             "files": content(&path)?,
-            "batch": model.batch,
+            "arithmetic": arithmetic(model),
         }),
         None => json!({ "name": model.name, "endpoint": model.endpoint }),
     })
@@ -88,8 +88,28 @@ fn key(variable: &str) -> Result<String, Invalid> {
 }
 
 #[cfg(feature = "local")]
-fn local(_path: &Path, _model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
-    anyhow::bail!("no local generator yet")
+fn local(path: &Path, model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
+    let generator = sky_model::LocalGenerator::open(path, &model.name, options(model))?;
+    Ok(Box::new(generator))
+}
+
+/// The batch is the recipe's; the rest is the generator's own choice.
+#[cfg(feature = "local")]
+fn options(model: &ModelConfig) -> sky_model::GeneratorOptions {
+    let mut options = sky_model::GeneratorOptions::default();
+    options.max_batch = model.batch.unwrap_or(options.max_batch);
+    options
+}
+
+/// What the bits of a local model's replies depend on beside its files.
+#[cfg(feature = "local")]
+fn arithmetic(model: &ModelConfig) -> Value {
+    json!(options(model))
+}
+
+#[cfg(not(feature = "local"))]
+fn arithmetic(model: &ModelConfig) -> Value {
+    json!({ "max_batch": model.batch })
 }
 
 #[cfg(not(feature = "local"))]
