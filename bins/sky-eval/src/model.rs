@@ -4,13 +4,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use sky_cli::{Invalid, ModelConfig};
+use serde_json::{Value, json};
+use sky_cli::{Invalid, ModelConfig, Recipe, StageArgs, layout};
+use sky_eval::{EvalConfig, ProblemIndex};
 use sky_sample::{Endpoint, HttpGenerator};
 use sky_types::Generate;
-
-/// A model in this process takes as many problems at once, unless the recipe says otherwise.
-#[cfg(feature = "local")]
-const BATCH: usize = 64;
 
 /// Where the model that is asked comes from.
 pub(crate) enum Source {
@@ -18,6 +16,19 @@ pub(crate) enum Source {
     Local(PathBuf),
     /// An OpenAI-style server.
     Server(String),
+}
+
+/// Checks what a recipe says of the student, without looking for the model's files.
+pub(crate) fn check(recipe: &Recipe, model: &ModelConfig) -> anyhow::Result<()> {
+    let wrong = |key: &str, reason: &str| Err(recipe.complain("student", key, reason).into());
+    match (&model.path, &model.endpoint) {
+        (None, None) => wrong("path", "a student needs `path` or `endpoint`"),
+        (Some(_), Some(_)) => wrong("endpoint", "`path` is given as well; keep one"),
+        _ if model.name.is_empty() => wrong("name", "give the student's name; samples record it"),
+        _ if model.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
+        _ if model.batch == Some(0) => wrong("batch", "must be above 0"),
+        _ => Ok(()),
+    }
 }
 
 /// Files that make up a model on disk, in a fixed order: the stage's inputs, so that other weights mean another result.
@@ -73,13 +84,27 @@ pub(crate) fn open(
 
 #[cfg(feature = "local")]
 fn local(path: &Path, config: &ModelConfig, name: &str) -> anyhow::Result<Box<dyn Generate>> {
-    let options = sky_model::GeneratorOptions {
-        max_batch: config.batch.unwrap_or(BATCH),
-        ..sky_model::GeneratorOptions::default()
-    };
-    Ok(Box::new(sky_model::LocalGenerator::open(
-        path, name, options,
-    )?))
+    let generator = sky_model::LocalGenerator::open(path, name, options(config))?;
+    Ok(Box::new(generator))
+}
+
+/// The batch is the recipe's; the rest is the generator's own choice.
+#[cfg(feature = "local")]
+fn options(config: &ModelConfig) -> sky_model::GeneratorOptions {
+    let mut options = sky_model::GeneratorOptions::default();
+    options.max_batch = config.batch.unwrap_or(options.max_batch);
+    options
+}
+
+/// What the bits of a local model's replies depend on beside its files.
+#[cfg(feature = "local")]
+pub(crate) fn arithmetic(config: &ModelConfig) -> Value {
+    json!(options(config))
+}
+
+#[cfg(not(feature = "local"))]
+pub(crate) fn arithmetic(config: &ModelConfig) -> Value {
+    json!({ "max_batch": config.batch })
 }
 
 #[cfg(not(feature = "local"))]
@@ -88,4 +113,15 @@ fn local(path: &Path, _: &ModelConfig, name: &str) -> anyhow::Result<Box<dyn Gen
         "{name} at {}: this sky-eval was built without the feature `local`; build it with, or name an endpoint",
         path.display()
     )))
+}
+
+/// Expected wall time, where it can be told: a small model in process, on two cores.
+pub(crate) fn seconds(args: &StageArgs, model: &ModelConfig, config: &EvalConfig) -> Option<f64> {
+    /// Tokens a second of a 135M model in batches on two cores.
+    const TOKENS_PER_SECOND: f64 = 250.0;
+    let small = matches!(model.local_path(), Ok(Some(path)) if path.is_file());
+    let problems = ProblemIndex::open(&args.path(layout::HELDOUT_PROBLEMS)).ok()?;
+    let replies = problems.len() as f64 * f64::from(config.n);
+    // A reply takes about half of what it may.
+    small.then(|| replies * f64::from(config.max_tokens) / 2.0 / TOKENS_PER_SECOND)
 }

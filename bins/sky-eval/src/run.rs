@@ -1,12 +1,17 @@
 use std::path::{Path, PathBuf, absolute};
 
+use anyhow::bail;
 use clap::ValueEnum;
 use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, sky_home};
 use sky_eval::{ByDomain, Checking, EvalConfig, Scoring};
 use sky_files::{Counts, StageDir, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
 use sky_types::{Domain, Problem, Prompt};
-use sky_verify::{VerifyConfig, math::MathChecker, python::CodeChecker};
+use sky_verify::{
+    VerifyConfig,
+    math::MathChecker,
+    python::{CodeChecker, Sandbox},
+};
 
 use crate::model::{self, Source};
 
@@ -47,6 +52,7 @@ struct Eval {
 impl Eval {
     fn read(recipe: &Recipe, which: Which) -> anyhow::Result<Self> {
         let student: ModelConfig = recipe.section("student")?;
+        model::check(recipe, &student)?;
         let config: EvalConfig = recipe.section("eval")?;
         config
             .check()
@@ -71,7 +77,7 @@ impl Eval {
         Ok(match (self.student.local_path()?, &self.student.endpoint) {
             (Some(path), _) => Source::Local(absolute(path)?),
             (None, Some(url)) => Source::Server(url.clone()),
-            (None, None) => return Err(Invalid("[student] names no model".into()).into()),
+            (None, None) => bail!(Invalid("[student] names no model".into())),
         })
     }
 
@@ -109,7 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         config: serde_json::json!({
             "model": eval.name,
             "endpoint": match &source { Some(Source::Server(url)) => Some(url), _ => None },
-            "batch": eval.student.batch,
+            "arithmetic": model::arithmetic(&eval.student),
             "prompt": eval.prompt,
             "eval": eval.config,
             "verify": eval.verify,
@@ -125,7 +131,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 },
                 eval.config.max_tokens
             ),
-            seconds: None,
+            seconds: model::seconds(stage, &eval.student, &eval.config),
         },
     };
     stage.run(&recipe, work, |dir| {
@@ -175,8 +181,9 @@ fn check(eval: &Eval, problems: &Path, replies: u64, dir: &StageDir) -> anyhow::
     let math = MathChecker::new(eval.verify.math.clone());
     let code = sky_eval::ProblemIndex::open(problems)?
         .has(Domain::Code)
-        .then(|| CodeChecker::open(&sky_home()))
-        .transpose()?;
+        .then(|| Sandbox::open(&sky_home()))
+        .transpose()?
+        .map(|sandbox| CodeChecker::new(sandbox, eval.verify.code.clone()));
     let mut checker = ByDomain::new()
         .with(Domain::Math, &math)
         .with(Domain::Puzzle, &math)

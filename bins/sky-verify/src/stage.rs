@@ -6,7 +6,11 @@ use sky_cli::{Plan, Progress, StageArgs, Work, layout, sky_home};
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
 use sky_types::{Domain, Sample};
-use sky_verify::{VerifyConfig, math::MathChecker, python::CodeChecker};
+use sky_verify::{
+    VerifyConfig,
+    math::MathChecker,
+    python::{CodeChecker, Sandbox},
+};
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
@@ -47,8 +51,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         let math = MathChecker::new(config.math.clone());
         let code = ProblemIndex::open(&problems)?
             .has(Domain::Code)
-            .then(|| CodeChecker::open(&sky_home()))
-            .transpose()?;
+            .then(|| Sandbox::open(&sky_home()))
+            .transpose()?
+            .map(|sandbox| CodeChecker::new(sandbox, config.code.clone()));
         let mut checker = ByDomain::new()
             .with(Domain::Math, &math)
             .with(Domain::Puzzle, &math)
@@ -76,11 +81,10 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             }
             progress.note(format!("{right} right"));
         })?;
-        let counts = mix
-            .iter()
-            .fold(Counts::new(total, mix.total()), |counts, (verdict, count)| {
-                counts.with(verdict.as_str(), count)
-            });
+        let counts = mix.iter().fold(
+            Counts::new(total, mix.total()),
+            |counts, (verdict, count)| counts.with(verdict.as_str(), count),
+        );
         Ok((vec![VERDICTS.into()], vec![JOURNAL.into()], counts))
     })
 }

@@ -99,8 +99,19 @@ fn visible(dom: &str) -> String {
         .collect()
 }
 
+/// The id of the held-out problem whose replies begin with hostile text.
+fn hostile_problem(run: &Path) -> String {
+    let samples = fs::read_to_string(run.join("eval-after/samples.jsonl")).unwrap();
+    let row = samples
+        .lines()
+        .find(|line| line.contains("-heldout-9\""))
+        .unwrap();
+    let row: serde_json::Value = serde_json::from_str(row).unwrap();
+    row["problem_id"].as_str().unwrap().to_owned()
+}
+
 fn rows(dom: &str) -> usize {
-    dom.matches("<details class=\"row\">").count()
+    dom.matches("<details class=\"row\"").count()
 }
 
 #[test]
@@ -140,6 +151,18 @@ fn the_explorer_works_and_hostile_text_is_inert() {
     let shown = visible(&hostile.dom);
     assert!(shown.contains("<mark>&lt;script&gt;document</mark>"));
     assert!(!shown.contains("<img") && !hostile.dom.contains("<title>broken"));
+
+    // A single row is opened; what the model said is in it, as text.
+    let one = open(
+        &program,
+        &page,
+        &format!("#stage=after&problem={}", hostile_problem(dir.path())),
+    );
+    assert_eq!(one.console, Vec::<String>::new());
+    assert!(one.dom.contains("<details class=\"row\" open"), "opened");
+    let shown = visible(&one.dom);
+    assert!(shown.contains("&lt;img src=x onerror=") && !shown.contains("<img"));
+    assert!(shown.contains("<span class=\"section\">&lt;|begin_of_solution|&gt;</span>"));
 
     let none = open(&program, &page, "#q=no+such+words+anywhere");
     assert_eq!(rows(&none.dom), 0);

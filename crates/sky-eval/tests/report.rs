@@ -149,7 +149,10 @@ fn a_large_run_is_drawn_from_and_long_texts_are_cut() {
     let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
     let rows = data(&html, "rows");
     assert_eq!(rows.len(), 60);
-    assert!(html.contains("20 of 256 replies (samples)") && html.contains("Cost at $3 an hour"));
+    assert!(
+        html.contains("20 of 256 replies (teacher's samples)")
+            && html.contains("Cost at $3 an hour")
+    );
     let longest = rows
         .iter()
         .map(|row| row["t"].as_str().unwrap().len())

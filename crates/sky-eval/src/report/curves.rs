@@ -86,16 +86,22 @@ impl Curves {
         }
     }
 
-    /// The losses, smoothed by an exponential mean over about a twentieth of the run, corrected for its start.
+    /// The losses, smoothed by a Gaussian window over about a twentieth of the run. It looks both ways, so that it does not lag
+    /// behind a falling loss as a running mean would; near an end it looks at what there is.
     pub(super) fn smooth(&self) -> Vec<f64> {
-        let keep = 1.0 - 1.0 / (self.points.len() as f64 / 20.0).max(2.0);
-        let (mut mean, mut weight) = (0.0, 0.0);
-        let step = |point: &Point| {
-            mean = keep * mean + (1.0 - keep) * point.loss;
-            weight = keep * weight + (1.0 - keep);
-            mean / weight
+        let sigma = (self.points.len() as f64 / 40.0).max(1.0);
+        let reach = (3.0 * sigma).ceil() as usize;
+        let weight = |distance: usize| (-0.5 * (distance as f64 / sigma).powi(2)).exp();
+        let mean = |at: usize| {
+            // The same reach on both sides, or the ends would bend.
+            let reach = reach.min(at).min(self.points.len() - 1 - at);
+            let near = at - reach..=at + reach;
+            let total: f64 = near.clone().map(|i| weight(i.abs_diff(at))).sum();
+            near.map(|i| weight(i.abs_diff(at)) * self.points[i].loss)
+                .sum::<f64>()
+                / total
         };
-        self.points.iter().map(step).collect()
+        (0..self.points.len()).map(mean).collect()
     }
 }
 
@@ -146,6 +152,13 @@ mod tests {
         assert_eq!(losses, [4.0, 3.5, 2.0]);
         assert_eq!(resumed.smooth().len(), 3);
         assert_eq!(resumed.smooth()[0], 4.0);
+        let straight = curves((1..=100).map(|step| (step, 100.0 - step as f64)));
+        for (smooth, point) in straight.smooth().iter().zip(&straight.points) {
+            assert!(
+                (smooth - point.loss).abs() < 1e-9,
+                "a straight line stays one"
+            );
+        }
         assert!(curves([(1, f64::NAN)]).points.is_empty());
     }
 }

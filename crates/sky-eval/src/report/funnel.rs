@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use sky_types::Verdict;
 
 use super::{
-    html::{count, counted, css},
+    html::{Esc, count, counted, css},
     run_data::{Left, RunData, has_answer},
 };
 
@@ -55,7 +55,7 @@ pub(super) fn section(data: &RunData) -> String {
             "kept as training data",
             funnel.selected,
             lost(funnel.correct, funnel.selected),
-            "more right samples than the recipe keeps, or repeated or contaminated ones".into(),
+            list(data.dropped.iter().map(|(why, n)| (*n, why.as_str()))),
         ),
         (
             "Trained on",
@@ -66,7 +66,7 @@ pub(super) fn section(data: &RunData) -> String {
                 (Some(left), Some(trained)) => left.samples.saturating_sub(trained),
                 _ => 0,
             },
-            "longer than the training cutoff".into(),
+            "longer than the training cutoff, or with nothing to learn".into(),
         ),
     ];
     let mut html = String::from(
@@ -87,8 +87,9 @@ pub(super) fn section(data: &RunData) -> String {
         if dropped > 0 {
             let _ = write!(
                 html,
-                "<p class=\"drop\"><b>\u{2212}{}</b> {why}</p>",
-                count(dropped)
+                "<p class=\"drop\"><b>\u{2212}{}</b> {}</p>",
+                count(dropped),
+                Esc(&why)
             );
         }
         let _ = write!(
@@ -155,13 +156,25 @@ fn reasons(data: &RunData, answered: bool) -> String {
     let Some(group) = data.groups.iter().find(|group| group.key == "samples") else {
         return String::new();
     };
-    let parts: Vec<String> = group
+    let parts = group
         .mix
         .iter()
-        .filter(|(verdict, _)| *verdict != Verdict::Correct && has_answer(*verdict) == answered)
-        .map(|(verdict, number)| {
-            format!("{} {}", count(number), verdict.as_str().replace('_', " "))
-        })
+        .filter(|(verdict, _)| *verdict != Verdict::Correct && has_answer(*verdict) == answered);
+    let named: Vec<(u64, String)> = parts
+        .map(|(verdict, number)| (number, verdict.as_str().replace('_', " ")))
         .collect();
-    parts.join(", ")
+    list(named.iter().map(|(number, name)| (*number, name.as_str())))
+}
+
+/// `57 unparsed, 15 truncated`; a single reason needs no number, it is the drop's own.
+fn list<'a>(parts: impl Iterator<Item = (u64, &'a str)>) -> String {
+    let parts: Vec<_> = parts.collect();
+    if let [(_, only)] = parts.as_slice() {
+        return (*only).to_owned();
+    }
+    let each: Vec<String> = parts
+        .iter()
+        .map(|(number, name)| format!("{} {name}", count(*number)))
+        .collect();
+    each.join(", ")
 }

@@ -39,7 +39,7 @@ const root = document.getElementById("explorer");
 if (root) {
   const rows = JSON.parse(document.getElementById("rows").textContent);
   const problems = JSON.parse(document.getElementById("problems-table").textContent);
-  const stageNames = { before: "Before training", samples: "Samples", after: "After training" };
+  const stageNames = { before: "Before training", samples: "Teacher's samples", after: "After training" };
   const stages = Object.keys(stageNames).filter((stage) => rows.some((row) => row.g === stage));
   const verdicts = [...new Set(rows.map((row) => row.v))].sort();
   const PAGE = 25;
@@ -60,7 +60,8 @@ if (root) {
     return row.text;
   };
 
-  const filter = { stage: "", verdict: "", change: "", q: "" };
+  const clear = { stage: "", verdict: "", change: "", problem: "", q: "" };
+  const filter = { ...clear };
   const readAddress = () => {
     if (!location.hash.includes("=")) return false;
     const asked = new URLSearchParams(location.hash.slice(1));
@@ -76,6 +77,7 @@ if (root) {
     (without === "stage" || !filter.stage || row.g === filter.stage) &&
     (without === "verdict" || !filter.verdict || row.v === filter.verdict) &&
     (without === "change" || !filter.change || (filter.change === "trained" ? row.c === true : changeOf(row) === filter.change)) &&
+    (!filter.problem || problems[row.p].id === filter.problem) &&
     (!filter.q || haystack(row).includes(filter.q.toLowerCase()));
 
   // Text with the search marked, the section markers dimmed and a boxed answer strong.
@@ -116,7 +118,7 @@ if (root) {
       block(`Reply ${row.i + 1}, ${number(row.n)} tokens, ${ended}`, "", row.t),
       block(`Expected ${problem.answer}; ${words(row.v)}`, "plain", row.d || "no more was said"),
       others > 0
-        ? make("button", { class: "other", type: "button", onclick: () => set({ stage: "", verdict: "", change: "", q: problem.id }) },
+        ? make("button", { class: "other", type: "button", onclick: () => set({ ...clear, problem: problem.id }) },
             `All ${others + 1} replies to this problem`)
         : null);
   };
@@ -140,10 +142,11 @@ if (root) {
   for (const [value, name] of offers) change.append(make("option", { value }, name));
   const stageChips = make("div", { class: "chips", role: "group", "aria-label": "Stage" });
   const verdictChips = make("div", { class: "chips", role: "group", "aria-label": "Verdict" });
-  const found = make("p", { class: "found", "aria-live": "polite" });
+  const found = make("span", { "aria-live": "polite" });
   const list = make("div", { class: "rows" });
   const more = make("button", { class: "more", type: "button", onclick: () => { shown += 4 * PAGE; draw(); } }, "Show more");
-  root.append(make("div", { class: "tools" }, search, change), stageChips, verdictChips, found, list, more);
+  const reset = make("button", { class: "other", type: "button", onclick: () => set(clear) }, "Clear all");
+  root.append(make("div", { class: "tools" }, search, change), stageChips, verdictChips, make("div", { class: "found" }, found, reset), list, more);
 
   const chips = (parent, key, names) => {
     const fitting = rows.filter((row) => fits(row, key));
@@ -160,8 +163,11 @@ if (root) {
     change.value = filter.change;
     chips(stageChips, "stage", stages.map((stage) => [stage, stageNames[stage]]));
     chips(verdictChips, "verdict", verdicts.map((verdict) => [verdict, words(verdict)]));
-    found.textContent = fitting.length ? `${number(fitting.length)} of ${number(rows.length)} replies` : "Nothing fits. Clear the search or a filter.";
+    const of = `${number(fitting.length)} of ${number(rows.length)} replies`;
+    found.textContent = !fitting.length ? "Nothing fits. Clear the search or a filter." : filter.problem ? `${of}, to the problem ${filter.problem}` : of;
+    reset.hidden = Object.values(filter).every((value) => !value);
     list.replaceChildren(...fitting.slice(0, shown).map(line));
+    if (fitting.length === 1) list.firstChild.open = true;
     more.hidden = fitting.length <= shown;
   };
   const set = (changes) => {

@@ -32,15 +32,15 @@ const PUBLISHED: [Benchmark; 10] = [
         [&[(92.1, "")], &[(94.7, "")], &[(95.2, "")], &[(94.8, "")]],
     ),
     (
-        "LiveCodeBench easy",
+        "LCB easy",
         [&[(84.6, "")], &[(86.3, "")], &[(90.7, "")], &[(92.9, "")]],
     ),
     (
-        "LiveCodeBench medium",
+        "LCB medium",
         [&[(40.8, "")], &[(56.8, "")], &[(56.3, "")], &[(54.9, "")]],
     ),
     (
-        "LiveCodeBench hard",
+        "LCB hard",
         [
             &[(9.8, "B, R"), (12.4, "S")],
             &[(17.9, "B, R"), (23.1, "S")],
@@ -97,7 +97,7 @@ pub(super) fn card() -> String {
         let _ = writeln!(html, "<tr><th>{name}</th>{cells}</tr>");
     }
     html.push_str(
-        "</tbody></table></div>\n<p class=\"note\">Percent. S: the project brief. B: the Sky-T1 announcement. R: the \
+        "</tbody></table></div>\n<p class=\"note\">Percent. LCB: LiveCodeBench. S: the project brief. B: the Sky-T1 announcement. R: the \
          released SkyThought repository. Without a letter, those who give the figure agree.</p></details></div>\n",
     );
     html

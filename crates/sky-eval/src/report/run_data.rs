@@ -22,6 +22,8 @@ pub(super) struct RunData {
     pub(super) groups: Vec<Group>,
     pub(super) funnel: Funnel,
     pub(super) curves: Option<Curves>,
+    /// Why right samples were not selected, as the selection counts it.
+    pub(super) dropped: Vec<(String, u64)>,
     /// Samples that went into training.
     pub(super) chosen: HashSet<(String, u32)>,
     /// Whether there are problems to look up.
@@ -95,13 +97,15 @@ impl RunData {
             problems,
             ..Funnel::default()
         };
-        if done("select").is_some() {
+        let mut dropped = Vec::new();
+        if let Some(select) = done("select") {
             let mut ids = HashSet::new();
             for row in read_jsonl::<Chosen>(&files.selected)? {
                 let row = row?;
                 ids.insert(row.problem_id.clone());
                 chosen.insert((row.problem_id, row.index));
             }
+            dropped = select.counts.more.iter().filter_map(reason).collect();
             funnel.selected = Some(Left {
                 problems: ids.len() as u64,
                 samples: chosen.len() as u64,
@@ -111,7 +115,7 @@ impl RunData {
             let mut steps = Steps::default();
             groups.push(Group::read(
                 "samples",
-                "Samples",
+                "Teacher's samples",
                 &files.samples,
                 &files.verdicts,
                 with,
@@ -119,7 +123,7 @@ impl RunData {
             )?);
             steps.fill(&mut funnel);
         }
-        funnel.trained = done("train").map(|manifest| manifest.counts.count_in);
+        funnel.trained = done("train").map(trained);
         let curves = done("train")
             .map(|_| Curves::read(&files.metrics))
             .transpose()?;
@@ -141,11 +145,27 @@ impl RunData {
             groups,
             funnel,
             curves,
+            dropped,
             chosen,
             has_problems: problems.is_some(),
             stages,
         })
     }
+}
+
+/// A reason of the selection with its count; what else it counts are no reasons.
+fn reason((name, count): (&String, &serde_json::Value)) -> Option<(String, u64)> {
+    let count = count.as_u64().filter(|&count| count > 0)?;
+    (name != "problems" && name != "solved").then(|| (name.replace('_', " "), count))
+}
+
+/// Conversations that were trained on: all but those the trainer says it left out.
+fn trained(manifest: &Manifest) -> u64 {
+    let left_out: u64 = ["over_long", "no_target"]
+        .iter()
+        .filter_map(|name| manifest.counts.more.get(*name)?.as_u64())
+        .sum();
+    manifest.counts.count_in.saturating_sub(left_out)
 }
 
 /// Whether the first reply to each problem was right.

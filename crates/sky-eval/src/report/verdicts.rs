@@ -8,8 +8,8 @@ use super::{
     run_data::RunData,
 };
 
-/// Bars of a length histogram.
-const BINS: usize = 32;
+/// Most bars of a length histogram.
+const BINS: u32 = 32;
 
 /// What checkers said, and how long replies were.
 pub(super) fn section(data: &RunData) -> String {
@@ -77,10 +77,11 @@ fn lengths(groups: &[Group]) -> String {
         .map(|group| group.lengths.max())
         .max()
         .unwrap_or(0);
-    let width = (longest / BINS as u32 + 1).max(1);
+    let width = longest / BINS + 1;
+    let number_of_bins = longest / width + 1;
     let mut html = String::new();
     for group in groups {
-        let bins = group.lengths.bins(width, BINS);
+        let bins = group.lengths.bins(width, number_of_bins as usize);
         let highest = bins.iter().copied().max().unwrap_or(0).max(1) as f64;
         let _ = write!(
             html,
@@ -110,7 +111,7 @@ fn lengths(groups: &[Group]) -> String {
     let _ = writeln!(
         html,
         "<div class=\"x\"><span>0</span><span>tokens</span><span>{}</span></div>",
-        count(u64::from(width) * BINS as u64)
+        count(u64::from(width) * u64::from(number_of_bins))
     );
     html
 }

@@ -242,6 +242,7 @@ impl Run<'_> {
     fn select(&self, dir: &StageDir) -> Counts {
         let files = self.files();
         let mut taken = std::collections::HashMap::<String, u32>::new();
+        let mut over = 0;
         let rows: Vec<_> = sky_eval::judged(&files.samples, &files.verdicts)
             .unwrap()
             .map(Result::unwrap)
@@ -249,12 +250,13 @@ impl Run<'_> {
             .filter(|row| {
                 let taken = taken.entry(row.sample.problem_id.clone()).or_default();
                 *taken += 1;
+                over += u64::from(*taken > 2);
                 *taken <= 2
             })
             .map(|row| json!({"v": 1, "row": 0, "problem_id": row.sample.problem_id, "index": row.sample.index, "source": "sum", "model": "demo", "seed": 1}))
             .collect();
         let kept = write_jsonl(&dir.file("selected.jsonl"), rows).unwrap();
-        Counts::new(TRAIN * 4, kept)
+        Counts::new(TRAIN * 4, kept).with("over_per_problem", over)
     }
 
     fn train(&self, dir: &StageDir) -> Counts {
