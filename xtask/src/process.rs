@@ -18,8 +18,8 @@ use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_dea
 
 /// How often a child's memory is read.
 const WATCH: Duration = Duration::from_millis(50);
-/// How long a child may take to end by itself after Ctrl-C.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a child may take to end by itself after Ctrl-C; the trainer saves its state first.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Raised by SIGINT, SIGTERM and SIGHUP.
 #[derive(Clone, Debug)]

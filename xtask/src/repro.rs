@@ -164,6 +164,17 @@ impl Plan<'_> {
         }
         let ended = process::watch(&mut command, stop)?;
         ended_well(stage, &ended)?;
+        if written(&manifest).is_none() {
+            let message = format!(
+                "stage `{}` stopped before it was done; the same command continues",
+                stage.name
+            );
+            return Err(Exit {
+                code: 1,
+                message: Some(message),
+            }
+            .into());
+        }
         let before = earlier.is_some() && earlier == written(&manifest);
         let manifest: Option<Value> = fs::read(&manifest)
             .ok()

@@ -191,13 +191,13 @@ fn damage_of_any_kind_is_named_and_mended() {
             fs::write(scene.demo("data.bin"), [0; 10]).unwrap()
         }),
         ("one.py is missing", &|| {
-            fs::remove_file(scene.demo("lib/one.py")).unwrap()
+            fs::remove_file(scene.demo("lib/one.py")).unwrap();
         }),
         ("same.py is not a link", &|| {
-            fs::remove_file(scene.demo("lib/same.py")).unwrap()
+            fs::remove_file(scene.demo("lib/same.py")).unwrap();
         }),
         ("things-demo.json is damaged", &|| {
-            fs::write(&receipt, "{").unwrap()
+            fs::write(&receipt, "{").unwrap();
         }),
         ("to fetch", &|| fs::remove_dir_all(scene.demo("")).unwrap()),
     ];
@@ -372,7 +372,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let (file, ranges) = (file.clone(), ranges.clone());
                 // A client that hangs up early is part of the test.
-                thread::spawn(move || answer(stream, &file, cut, &ranges).ok());
+                thread::spawn(move || answer(&stream, &file, cut, &ranges).ok());
             }
         });
         server
@@ -380,7 +380,7 @@ impl Server {
 }
 
 fn answer(
-    stream: TcpStream,
+    mut stream: &TcpStream,
     file: &[u8],
     cut: Option<usize>,
     ranges: &Mutex<Vec<usize>>,
@@ -397,7 +397,6 @@ fn answer(
             from = range.trim_end_matches('-').parse::<usize>().ok();
         }
     }
-    let mut stream = &stream;
     if !request.contains(WHEEL) {
         let page = format!(
             "<!DOCTYPE html><html><body><a href=\"/files/{WHEEL}\">{WHEEL}</a></body></html>"

@@ -1,0 +1,267 @@
+//! The pipeline's programs, their artifacts and a recipe small enough to run them all several times.
+#![allow(dead_code)]
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest, Sha256};
+
+/// A stage: its name, program and arguments, folder, and the files whose bytes must not depend on the run.
+pub(crate) type Stage = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static [&'static str],
+);
+
+/// All of them, in order.
+pub(crate) const STAGES: [Stage; 9] = [
+    (
+        "problems",
+        "sky-data",
+        &["problems"],
+        "problems",
+        &["train.jsonl", "heldout.jsonl"],
+    ),
+    (
+        "eval-before",
+        "sky-eval",
+        &["run", "--which", "before"],
+        "eval-before",
+        &["samples.jsonl", "verdicts.jsonl", "results.json"],
+    ),
+    (
+        "sample",
+        "sky-sample",
+        &["sample"],
+        "samples",
+        &["samples.jsonl"],
+    ),
+    (
+        "rewrite",
+        "sky-sample",
+        &["rewrite"],
+        "rewritten",
+        &["samples.jsonl"],
+    ),
+    (
+        "verify",
+        "sky-verify",
+        &["verify"],
+        "verdicts",
+        &["verdicts.jsonl"],
+    ),
+    (
+        "select",
+        "sky-data",
+        &["select"],
+        "selected",
+        &["sharegpt.json", "selected.jsonl", "card.md"],
+    ),
+    (
+        "train",
+        "sky-train",
+        &["train"],
+        "train",
+        &["model/model.safetensors"],
+    ),
+    (
+        "eval-after",
+        "sky-eval",
+        &["run", "--which", "after"],
+        "eval-after",
+        &["samples.jsonl", "verdicts.jsonl", "results.json"],
+    ),
+    ("report", "sky-eval", &["report"], "report", &[]),
+];
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
+}
+
+/// `SKY_HOME`, or a line on standard error about what a test cannot do without it.
+pub(crate) fn home() -> Option<PathBuf> {
+    let home = env::var_os("SKY_HOME").map_or_else(|| root().join(".sky"), PathBuf::from);
+    if home
+        .join("models/smollm2-135m-instruct/model.gguf")
+        .is_file()
+        && home.join("python-guest/python3.11.wasm").is_file()
+    {
+        return home.canonicalize().ok();
+    }
+    eprintln!("skipped: set-up has not been run (`cargo xtask setup`), so the pipeline cannot run");
+    None
+}
+
+/// The folder of the programs: `SKY_BIN_DIR` as `cargo xtask test` gives it, else built here.
+pub(crate) fn programs() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        if let Some(folder) = env::var_os("SKY_BIN_DIR") {
+            return folder.into();
+        }
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args([
+                "build",
+                "--quiet",
+                "--workspace",
+                "--exclude",
+                "xtask",
+                "--bins",
+            ])
+            .current_dir(root());
+        assert!(
+            cargo.status().unwrap().success(),
+            "the programs do not build"
+        );
+        Path::new(env!("CARGO_BIN_EXE_xtask"))
+            .parent()
+            .unwrap()
+            .to_path_buf()
+    })
+}
+
+/// One stage of the smoke recipe in a run folder.
+pub(crate) fn stage(index: usize, recipe: &Path, run: &Path) -> Command {
+    let (_, program, arguments, ..) = STAGES[index];
+    let mut command = Command::new(programs().join(program));
+    command
+        .args(arguments)
+        .arg("--recipe")
+        .arg(recipe)
+        .arg("--run")
+        .arg(run)
+        .stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn smoke() -> PathBuf {
+    root().join("recipes/smoke.toml")
+}
+
+/// Runs a stage to its end and gives what it said on standard error.
+#[track_caller]
+pub(crate) fn finish(index: usize, run: &Path) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = stage(index, &smoke(), run).output().unwrap();
+    let text = String::from_utf8_lossy(&[stdout, stderr.clone()].concat()).into_owned();
+    assert!(
+        status.success(),
+        "stage {} in {}: {status}\n{text}",
+        STAGES[index].0,
+        run.display()
+    );
+    String::from_utf8_lossy(&stderr).into_owned()
+}
+
+/// A finished run of the smoke recipe that nothing disturbed, with each stage's time. Made once.
+pub(crate) struct Reference {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) times: Vec<Duration>,
+}
+
+pub(crate) fn reference() -> &'static Reference {
+    static RUN: OnceLock<Reference> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let times = (0..STAGES.len())
+            .map(|index| {
+                let started = Instant::now();
+                finish(index, dir.path());
+                started.elapsed()
+            })
+            .collect();
+        Reference { dir, times }
+    })
+}
+
+/// A copy of the reference's folders up to, not including, this stage.
+pub(crate) fn prepared(until: usize) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (_, _, _, folder, _) in &STAGES[..until] {
+        copy(
+            &reference().dir.path().join(folder),
+            &dir.path().join(folder),
+        );
+    }
+    dir
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// The SHA-256 of every file of a stage that has to be the same in every run.
+#[track_caller]
+pub(crate) fn results(index: usize, run: &Path) -> BTreeMap<String, String> {
+    let (_, _, _, folder, files) = STAGES[index];
+    files
+        .iter()
+        .map(|name| {
+            let path = run.join(folder).join(name);
+            let bytes =
+                fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let hash = Sha256::digest(&bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            (format!("{folder}/{name}"), hash)
+        })
+        .collect()
+}
+
+/// All of [`results`] against the reference's.
+#[track_caller]
+pub(crate) fn assert_same_as_reference(index: usize, run: &Path) {
+    assert_eq!(
+        results(index, run),
+        results(index, reference().dir.path()),
+        "stage {}",
+        STAGES[index].0
+    );
+}
+
+/// Turns over one bit in the middle of a file.
+pub(crate) fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// A small generator for the moments of kills: the same for the same seed, so that a failure can be had again.
+pub(crate) struct Moments(pub(crate) u64);
+
+impl Moments {
+    /// Uniform in 0..1 (splitmix64, Steele et al. 2014).
+    pub(crate) fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}

@@ -1,0 +1,307 @@
+//! The real pipeline, with a recipe of a few problems: killed, damaged and repeated, it has to come to the same bytes.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Moments, STAGES, assert_same_as_reference, finish, flip, home, prepared, reference, root,
+    smoke, stage,
+};
+
+/// The moments of the kills follow from this; set SKY_KILL_SEED for others.
+fn kill_seed() -> u64 {
+    let seed = env::var("SKY_KILL_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or(1);
+    eprintln!("SKY_KILL_SEED={seed}");
+    seed
+}
+
+#[test]
+fn two_runs_of_one_seed_are_the_same_bytes() {
+    if home().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for index in 0..STAGES.len() {
+        finish(index, dir.path());
+        assert_same_as_reference(index, dir.path());
+    }
+}
+
+#[test]
+fn each_stage_killed_twice_ends_the_same() {
+    if home().is_none() {
+        return;
+    }
+    let mut moments = Moments(kill_seed());
+    let reference = reference();
+    let (dir, mut hits) = (tempfile::tempdir().unwrap(), 0);
+    for (index, (name, ..)) in STAGES.iter().enumerate() {
+        for _ in 0..2 {
+            let delay = reference.times[index].mul_f64(moments.next());
+            let mut child = stage(index, &smoke(), dir.path())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            thread::sleep(delay);
+            hits += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        eprintln!("{name}: killed");
+        finish(index, dir.path());
+        assert_same_as_reference(index, dir.path());
+    }
+    assert!(hits >= 9, "only {hits} of 18 kills hit a stage at work");
+}
+
+#[test]
+fn killing_repro_ends_its_stage_and_the_same_command_finishes() {
+    if home().is_none() {
+        return;
+    }
+    let reference = reference();
+    let dir = prepared(2);
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    for folder in ["problems", "eval-before"] {
+        fs::rename(dir.path().join(folder), run.join(folder)).unwrap();
+    }
+    let repro = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(["repro", "--recipe"])
+            .arg(smoke())
+            .arg("--run")
+            .arg(&run);
+        command.args(["--until", "rewrite"]).stdin(Stdio::null());
+        command
+    };
+    let mut child = repro().stdout(Stdio::null()).spawn().unwrap();
+    let begun = run.join("samples/begun.json");
+    wait_for("the stage to begin", || begun.exists());
+    thread::sleep(reference.times[2].mul_f64(Moments(kill_seed()).next() / 2.0));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let lock = fs::File::open(run.join("samples/.lock")).unwrap();
+    wait_for("the stage to end with its parent", || {
+        lock.try_lock().is_ok()
+    });
+    drop(lock);
+
+    let output = repro().output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("eval-before") && line.ends_with("done before")),
+        "{text}"
+    );
+    assert_same_as_reference(2, &run);
+    assert_same_as_reference(3, &run);
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(
+            started.elapsed() < Duration::from_secs(120),
+            "waited too long for {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_damaged_result_is_named_and_computed_again() {
+    if home().is_none() {
+        return;
+    }
+    let dir = prepared(STAGES.len());
+    for (index, (name, _, _, folder, files)) in STAGES.iter().enumerate() {
+        for (number, file) in files.iter().enumerate() {
+            let path = dir.path().join(folder).join(file);
+            if number % 2 == 0 {
+                flip(&path);
+            } else {
+                let length = fs::metadata(&path).unwrap().len();
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open(&path)
+                    .unwrap()
+                    .set_len(length / 2)
+                    .unwrap();
+            }
+            let said = finish(index, dir.path());
+            assert!(
+                said.contains(file) && said.contains("damaged"),
+                "{name}: {said}"
+            );
+            assert_same_as_reference(index, dir.path());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_line_of_a_journal_is_computed_again() {
+    if home().is_none() {
+        return;
+    }
+    let dir = prepared(2);
+    let journal = dir.path().join("samples/samples.journal");
+    let mut child = stage(2, &smoke(), dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ended = false;
+    wait_for("the first samples", || {
+        ended = child.try_wait().unwrap().is_some();
+        ended || journal.metadata().is_ok_and(|file| file.len() > 0)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!ended, "the stage ended before it could be stopped");
+    flip(&journal);
+    finish(2, dir.path());
+    assert_same_as_reference(2, dir.path());
+}
+
+#[test]
+fn a_damaged_sandbox_cache_is_made_again() {
+    let Some(home) = home() else { return };
+    let dir = prepared(4);
+    let own = dir.path().join("home");
+    fs::create_dir(&own).unwrap();
+    for part in ["libtorch", "models", "datasets", "python-guest"] {
+        symlink(home.join(part), own.join(part)).unwrap();
+    }
+    let verify = |expected: &str| {
+        let _ = fs::remove_dir_all(dir.path().join("verdicts"));
+        let output = stage(4, &smoke(), dir.path())
+            .env("SKY_HOME", &own)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success() && said.contains(expected),
+            "{expected}: {said}"
+        );
+        assert_same_as_reference(4, dir.path());
+    };
+    verify("");
+    let mut cached = Vec::new();
+    files(&own.join("cache"), &mut cached);
+    assert!(
+        !cached.is_empty(),
+        "the sandbox keeps no cache under SKY_HOME"
+    );
+    for path in cached {
+        flip(&path);
+        verify(&path.file_name().unwrap().to_string_lossy());
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            files(&entry.path(), found);
+        } else if entry.metadata().unwrap().len() > 0 {
+            found.push(entry.path());
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_named_with_its_line() {
+    if home().is_none() {
+        return;
+    }
+    let good = fs::read_to_string(smoke()).unwrap();
+    let dir = prepared(2);
+    let mut wrong = Vec::new();
+    for (index, old, new) in [
+        (0, "human_eval = 1", "files = [{ path = \"no/such.file\" }]"),
+        (
+            1,
+            "[student]\npath = \"models/smollm2-135m-instruct/model.gguf\"",
+            "[student]\npath = \"no/such.file\"",
+        ),
+        (
+            2,
+            "[teacher]\npath = \"models/smollm2-135m-instruct/model.gguf\"",
+            "[teacher]\npath = \"no/such.file\"",
+        ),
+    ] {
+        let recipe = dir.path().join("mistaken.toml");
+        fs::write(&recipe, good.replacen(old, new, 1)).unwrap();
+        let at = good.replacen(old, new, 1);
+        let line = 1 + at
+            .bytes()
+            .take(at.find("no/such.file").unwrap())
+            .filter(|byte| *byte == b'\n')
+            .count();
+        let output = stage(index, &recipe, dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let place = format!("error: {}:{line}: ", recipe.display());
+        if output.status.code() != Some(2)
+            || !said.starts_with(&place)
+            || !said.contains("no/such.file")
+            || said.lines().count() != 1
+        {
+            wrong.push(format!(
+                "{}: {}, wanted {place}\n    {said}",
+                STAGES[index].0, output.status
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_published_recipe_is_valid() {
+    if home().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for recipe in ["tiny-cpu", "sky-t1-32b", "smoke"] {
+        let recipe = root().join(format!("recipes/{recipe}.toml"));
+        for (index, (name, ..)) in STAGES.iter().enumerate() {
+            let output = stage(index, &recipe, dir.path())
+                .arg("--dry-run")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                output.status.success(),
+                "{}: {}: {said}",
+                recipe.display(),
+                name
+            );
+            assert!(
+                output.stdout.starts_with(name.as_bytes()),
+                "{}: says what it would do",
+                name
+            );
+        }
+    }
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        0,
+        "a dry run writes nothing"
+    );
+}
