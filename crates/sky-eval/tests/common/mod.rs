@@ -139,6 +139,8 @@ pub(crate) struct Run<'a> {
     pub(crate) until: &'a str,
 }
 
+type Work<'a> = &'a dyn Fn(&StageDir) -> Counts;
+
 const TRAIN: u64 = 64;
 const HELDOUT: u64 = 96;
 
@@ -156,7 +158,7 @@ impl Run<'_> {
     }
 
     pub(crate) fn make(&self) {
-        let stages: [(&str, &dyn Fn(&StageDir) -> Counts); 8] = [
+        let stages: [(&str, Work<'_>); 8] = [
             ("problems", &|dir| self.problems(dir)),
             ("eval-before", &|dir| self.evaluate(dir, "before", 33)),
             ("sample", &|dir| self.sample(dir)),
