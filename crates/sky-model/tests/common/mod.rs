@@ -1,5 +1,6 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
+use sky_data::{GgufVocab, Tokenizer};
 use sky_model::{Config, blocks};
 use tch::{Device, Kind, Tensor};
 
@@ -35,4 +36,37 @@ pub(crate) fn random_params(config: &Config, kind: Kind, seed: u64) -> Vec<Vec<T
         .iter()
         .map(|b| b.params.iter().map(|p| param(&p.shape, p.decay)).collect())
         .collect()
+}
+
+/// A byte-level tokenizer: three markers, then every byte, padded to `vocab` tokens with two-letter merges.
+pub(crate) fn byte_tokenizer() -> Tokenizer {
+    // The printable stand-ins that byte-level BPE uses: GPT-2's table.
+    let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let mut spare = (256..).filter_map(char::from_u32);
+    let bytes = (0..=255u8).map(|b| {
+        if printable(b) {
+            char::from(b).to_string()
+        } else {
+            spare.next().unwrap().to_string()
+        }
+    });
+    let mut tokens: Vec<String> = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+        .map(str::to_owned)
+        .to_vec();
+    tokens.extend(bytes);
+    let kinds = (0..tokens.len())
+        .map(|id| if id < 3 { 3 } else { 1 })
+        .collect();
+    let vocab = GgufVocab {
+        tokens,
+        merges: Vec::new(),
+        kinds,
+        pre: "gpt-2".into(),
+    };
+    Tokenizer::from_gguf(&vocab).unwrap()
+}
+
+/// A test configuration with room for the byte tokenizer.
+pub(crate) fn with_bytes(text: &str) -> Config {
+    Config::from_json(&text.replace("\"vocab_size\": 40", "\"vocab_size\": 264")).unwrap()
 }
