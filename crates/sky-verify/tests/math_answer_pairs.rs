@@ -53,7 +53,7 @@ fn labelled_pairs() {
         return;
     };
     let (mut agree, mut accepts) = (0, 0);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut most) = (Duration::ZERO, 0);
     for pair in &pairs {
         let checker = MathChecker::new(options(pair));
         let (gold, pred) = (
@@ -64,6 +64,7 @@ fn labelled_pairs() {
         let start = Instant::now();
         let verdict = checker.check(gold, pred);
         slowest = slowest.max(start.elapsed());
+        most = most.max(verdict.steps);
         if (verdict.outcome == Outcome::Correct) == expected {
             agree += 1;
         } else {
@@ -80,7 +81,7 @@ fn labelled_pairs() {
         }
     }
     println!(
-        "agreement {agree} of {}, false accepts {accepts}, slowest {slowest:?}",
+        "agreement {agree} of {}, false accepts {accepts}, slowest {slowest:?}, most steps {most}",
         pairs.len()
     );
     assert!(

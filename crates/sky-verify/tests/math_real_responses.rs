@@ -14,10 +14,17 @@ fn shared(file: &str) -> Option<Vec<Value>> {
     );
     let path = root.join(file);
     let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: {} is not here (set SKY_SHARED_DATA)", path.display());
+        eprintln!(
+            "SKIPPED: {} is not here (set SKY_SHARED_DATA)",
+            path.display()
+        );
         return None;
     };
-    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    Some(
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
 }
 
 #[test]
@@ -29,8 +36,18 @@ fn gsm8k_model_solutions() {
     let (mut agree, mut total) = (0, 0);
     for (n, row) in rows.iter().enumerate() {
         let truth = row["ground_truth"].as_str().unwrap();
-        let gold = truth.lines().last().unwrap().trim_start_matches("A:").trim();
-        for model in ["6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"] {
+        let gold = truth
+            .lines()
+            .last()
+            .unwrap()
+            .trim_start_matches("A:")
+            .trim();
+        for model in [
+            "6b_finetuning",
+            "6b_verification",
+            "175b_finetuning",
+            "175b_verification",
+        ] {
             let label = row[model]["is_correct"].as_bool().unwrap();
             let solution = row[model]["solution"].as_str().unwrap();
             let verdict = checker.check(gold, solution);
@@ -38,7 +55,13 @@ fn gsm8k_model_solutions() {
             if verdict.is_correct() == label {
                 agree += 1;
             } else {
-                let end: String = solution.lines().last().unwrap_or("").chars().take(80).collect();
+                let end: String = solution
+                    .lines()
+                    .last()
+                    .unwrap_or("")
+                    .chars()
+                    .take(80)
+                    .collect();
                 println!(
                     "DISAGREE gsm8k {n} {model} label {label}: gold {gold} end {end:?} extracted {:?} by {:?}: {}",
                     verdict.extracted, verdict.rule, verdict.reason
@@ -59,13 +82,19 @@ fn math500_gemma_outputs() {
     let (mut agree, mut total) = (0, 0);
     for row in &rows {
         let label = row["verdict"].as_str().unwrap();
-        let (got, want) = (row["got"].as_str().unwrap_or(""), row["want"].as_str().unwrap());
+        let (got, want) = (
+            row["got"].as_str().unwrap_or(""),
+            row["want"].as_str().unwrap(),
+        );
         let verdict = checker.check(want, &format!("\\boxed{{{got}}}"));
         total += 1;
         if verdict.is_correct() == (label == "correct") {
             agree += 1;
         } else {
-            println!("DISAGREE math500 {} label {label}: want {want:?} got {got:?}: {}", row["unique_id"], verdict.reason);
+            println!(
+                "DISAGREE math500 {} label {label}: want {want:?} got {got:?}: {}",
+                row["unique_id"], verdict.reason
+            );
         }
     }
     println!("math500_gemma_outputs: {agree} of {total} agree with the label");

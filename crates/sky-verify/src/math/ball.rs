@@ -347,7 +347,7 @@ impl Ball {
         let mut term = one;
         let mut n = 1_u32;
         while !term.is_zero() && n < 1000 {
-            term = (&term * &small >> wp) / n;
+            term = ((&term * &small) >> wp) / n;
             if term == IBig::from(-1) {
                 break;
             }
@@ -355,7 +355,7 @@ impl Ball {
             n += 1;
         }
         for _ in 0..HALVINGS {
-            sum = &sum * &sum >> wp;
+            sum = (&sum * &sum) >> wp;
         }
         // Each of at most n terms errs by two units, each squaring doubles what was there: below 2^20 units in all.
         let rad = rad * 8_u8 + (UBig::ONE << 20_usize);
@@ -379,12 +379,12 @@ impl Ball {
         }
         let one = IBig::ONE << wp;
         let z = ((&y - &one) << wp) / (&y + &one);
-        let square = &z * &z >> wp;
+        let square = (&z * &z) >> wp;
         let mut power = z.clone();
         let mut sum = z;
         let mut n = 3_u32;
         while !power.is_zero() && n < 2000 {
-            power = &power * &square >> wp;
+            power = (&power * &square) >> wp;
             if power == IBig::from(-1) {
                 break;
             }
@@ -392,7 +392,7 @@ impl Ball {
             n += 2;
         }
         let log2 = ln2(wp + 48);
-        let mid = (sum << 1_usize) + (log2 * k >> 48_usize);
+        let mid = (sum << 1_usize) + ((log2 * k) >> 48_usize);
         // The radius of ln y is rad / (mid - rad), in units of 2^-wp.
         let low = self.mid.clone().unsigned_abs() - UBig::from(self.rad);
         let rad = (UBig::from(self.rad) << wp) / low + UBig::from(1_u32 << 16);
@@ -409,12 +409,12 @@ impl Ball {
             ((wide << 1_usize) + &unit).div_euclid(unit << 1_usize)
         };
         let t: IBig = ((&x << 48_usize) - &k * &half_pi) >> 48_usize;
-        let square = &t * &t >> wp;
+        let square = (&t * &t) >> wp;
         let series = |first: IBig, mut n: u32| {
             let mut term = first.clone();
             let mut sum = first;
             while !term.is_zero() && n < 2000 {
-                term = -((&term * &square >> wp) / (n * (n + 1)));
+                term = -(((&term * &square) >> wp) / (n * (n + 1)));
                 sum += &term;
                 n += 2;
             }
@@ -504,9 +504,9 @@ fn inverse_series(n: u32, alternate: bool, wp: usize) -> IBig {
         power /= &square;
         let term = &power / k;
         if negative {
-            sum -= term
+            sum -= term;
         } else {
-            sum += term
+            sum += term;
         }
         negative = alternate && !negative;
         k += 2;

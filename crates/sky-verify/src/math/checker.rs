@@ -17,6 +17,10 @@ pub struct MathChecker {
     options: Options,
 }
 
+/// Steps that every call has, and steps for each byte of its texts; `Options::budget` bounds the sum.
+const BASE_STEPS: u64 = 100_000;
+const STEPS_PER_BYTE: u64 = 60;
+
 /// A side of a comparison: its text, and its tree when it has one.
 struct Side {
     text: String,
@@ -53,7 +57,7 @@ impl MathChecker {
 
     /// Judges a whole response (or a bare answer) against a gold answer (or a whole gold solution with a box).
     pub fn check(&self, gold: &str, response: &str) -> Verdict {
-        let budget = Budget::new(self.options.budget);
+        let budget = self.budget(gold.len() + response.len());
         let gold = extract::extract_gold(gold).into_owned();
         let choice = choice_letter(&gold);
         let mut found = extract::extract(response);
@@ -97,10 +101,16 @@ impl MathChecker {
 
     /// Whether two bare answers mean the same, without the tolerance that a decimal gold answer has. Symmetric.
     pub fn equal(&self, a: &str, b: &str) -> bool {
-        let budget = Budget::new(self.options.budget);
+        let budget = self.budget(a.len() + b.len());
         let (a, b) = (extract::extract_gold(a), extract::extract_gold(b));
         // In both directions, so that no convention can prefer a side.
         self.judge(&a, &b, false, &budget).equal || self.judge(&b, &a, false, &budget).equal
+    }
+
+    /// The work that texts of so many bytes are worth: short ones end sooner.
+    fn budget(&self, bytes: usize) -> Budget {
+        let worth = BASE_STEPS.saturating_add(STEPS_PER_BYTE.saturating_mul(bytes as u64));
+        Budget::new(self.options.budget.min(worth))
     }
 
     fn judge(&self, gold: &str, answer: &str, is_gold: bool, budget: &Budget) -> Judged {
@@ -124,7 +134,10 @@ impl MathChecker {
             letters && units::is_wordlike(side.text.trim())
         };
         if word(&a) && word(&b) {
-            let (x, y) = (as_words(&a.text, &self.options), as_words(&b.text, &self.options));
+            let (x, y) = (
+                as_words(&a.text, &self.options),
+                as_words(&b.text, &self.options),
+            );
             return Judged {
                 equal: x == y,
                 why: format!("the word \"{x}\" against \"{y}\""),

@@ -64,6 +64,7 @@ pub(super) fn lex<'a>(
         space: false,
         depth: 0,
         commas,
+        paired: unescaped_dollars(text) % 2 == 0,
         out: Vec::with_capacity(text.len() / 2 + 2),
     };
     while lexer.at < text.len() {
@@ -81,6 +82,8 @@ struct Lexer<'a> {
     /// Brackets open, in which a comma parts items.
     depth: u32,
     commas: Commas,
+    /// Dollar signs come in pairs: they delimit formulas, and none is money.
+    paired: bool,
     out: Vec<Token<'a>>,
 }
 
@@ -117,6 +120,10 @@ impl<'a> Lexer<'a> {
             '.' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
             'a'..='z' | 'A'..='Z' => self.word(),
             '%' if rest.starts_with("%%") => self.skip(1),
+            '$' if self.paired || !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+                self.skip(1)
+            }
+            '$' => self.push(Tok::Cmd("$"), self.at + 1),
             _ => {
                 match c {
                     '(' | '[' => self.depth += 1,
@@ -275,6 +282,12 @@ impl<'a> Lexer<'a> {
     }
 }
 
+fn unescaped_dollars(text: &str) -> usize {
+    text.match_indices('$')
+        .filter(|(at, _)| !text[..*at].ends_with('\\'))
+        .count()
+}
+
 /// The longest known command that an unknown one begins with: `\quadx` is `\quad x`. A name without one stays whole.
 fn known_prefix(name: &str) -> &str {
     if names::is_command(name) || name.len() > 40 {
@@ -377,11 +390,7 @@ fn read_number(text: &str, commas: Commas, top: bool) -> (Digits, usize) {
         {
             fraction = Some(String::new());
             at += 1;
-        } else if tail.is_empty()
-            || !tail.starts_with(['.', ' '])
-                && bytes.get(at + 1) != Some(&b'\\')
-                && at + 1 == text.len()
-        {
+        } else if tail.is_empty() || tail.starts_with(['/', '*', ')', '}', '+', '-', '^']) {
             // "5." at the end of a sentence.
             at += 1;
         }

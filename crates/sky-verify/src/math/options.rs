@@ -56,7 +56,7 @@ impl Default for Options {
             decimal_gold_digits: Some(3),
             round_decimals: None,
             ignore_case: true,
-            budget: 3_000_000,
+            budget: 2_000_000,
         }
     }
 }

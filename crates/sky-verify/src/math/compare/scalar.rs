@@ -165,7 +165,14 @@ impl Compare<'_> {
             identity::approximate(a, self.budget),
             identity::approximate(b, self.budget),
         ) {
-            (Some(x), Some(y)) if x != y => format!("{x} is not {y}"),
+            (Some(x), Some(y))
+                if x != y
+                    && ![&x, &y]
+                        .iter()
+                        .any(|t| t.contains("inf") || t.contains("NaN")) =>
+            {
+                format!("{x} is not {y}")
+            }
             _ => "different values".to_owned(),
         }
     }

@@ -123,18 +123,7 @@ fn tidy(text: &str) -> Cow<'_, str> {
     loop {
         let before = text;
         if !text.ends_with("...") {
-            text = text.trim_end_matches(['.', ',', ';', ':', '!']).trim();
-        }
-        // `!` is a factorial when it follows a value.
-        if before.ends_with('!')
-            && !before.ends_with(" !")
-            && text.len() + 1 == before.len()
-            && before.ends_with(|c| c == '!')
-        {
-            let value = text.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '}');
-            if value {
-                text = before;
-            }
+            text = text.trim_end_matches(['.', ',', ';', ':']).trim();
         }
         for (open, close) in [
             ("$$", "$$"),

@@ -273,12 +273,12 @@ impl<'a> Parser<'a> {
         // `= 5`, `\approx 5`: what stands before was left out.
         while matches!(
             self.peek(),
-            Tok::Ch('=') | Tok::Cmd("Rightarrow" | "implies" | "therefore")
+            Tok::Ch('=') | Tok::Cmd("Rightarrow" | "implies" | "therefore" | "approx")
         ) && !matches!(self.ahead(1), Tok::End)
         {
             self.at += 1;
         }
-        let first = self.union()?;
+        let first = self.ratio()?;
         let mut rest = Vec::new();
         while let Some(rel) = self.relation_sign()? {
             if self.budget.take(4).is_err() {
@@ -291,6 +291,36 @@ impl<'a> Parser<'a> {
             return Ok(first);
         }
         Ok(Kind::Relation(Box::new(first), rest).at(self.since(start)))
+    }
+
+    /// `1 : 4`, the quotient of two; of more parts, a tuple.
+    fn ratio(&mut self) -> Parsed {
+        let start = self.start();
+        let first = self.union()?;
+        if self.bars
+            || !self.is(':')
+            || !matches!(
+                self.ahead(1),
+                Tok::Num(_) | Tok::Letter(..) | Tok::Ch('(') | Tok::Cmd("sqrt" | "frac" | "pi")
+            )
+        {
+            return Ok(first);
+        }
+        let mut parts = vec![first];
+        // `5:00` is a time of day, not a quotient.
+        let mut clock = false;
+        while parts.len() < 16 && self.eat(':') {
+            clock |= matches!(self.peek(), Tok::Num(d) if d.whole.len() == 2 && d.whole.starts_with('0'));
+            parts.push(self.sum()?);
+        }
+        let span = self.since(start);
+        if clock {
+            return Ok(Kind::Tuple(parts).at(span));
+        }
+        match <[Expr; 2]>::try_from(parts) {
+            Ok([above, below]) => Ok(Kind::Div(Box::new(above), Box::new(below)).at(span)),
+            Err(parts) => Ok(Kind::Tuple(parts).at(span)),
+        }
     }
 
     fn relation_sign(&mut self) -> Parsed<Option<Rel>> {

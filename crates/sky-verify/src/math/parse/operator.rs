@@ -75,9 +75,11 @@ impl<'a> Parser<'a> {
                     )
             }
             Tok::Text(text) => {
-                matches!(names::function(text.trim()), Some(_))
-                    || text.trim() == "e"
-                    || text.trim() == "i"
+                let name = text.trim();
+                // `\text{ min}` behind a number is a minute.
+                let unit =
+                    matches!(name, "min" | "sec" | "max") && !matches!(self.ahead(1), Tok::Ch('('));
+                names::function(name).is_some() && !unit || name == "e" || name == "i"
             }
             _ => false,
         }
@@ -304,8 +306,21 @@ impl<'a> Parser<'a> {
                     self.at += 4;
                     base = Kind::Degree(Box::new(base)).at(self.since(start));
                 }
-                (Tok::Ch('\''), _) | (Tok::Ch('^'), Tok::Cmd("prime")) => {
-                    self.at += if self.is('^') { 2 } else { 1 };
+                (Tok::Ch('\''), _)
+                | (Tok::Ch('^'), Tok::Cmd("prime"))
+                | (Tok::Ch('^'), Tok::Ch('{'))
+                    if !self.is('^')
+                        || matches!(self.ahead(1), Tok::Cmd("prime"))
+                        || matches!(
+                            (self.ahead(2), self.ahead(3)),
+                            (Tok::Cmd("prime"), Tok::Ch('}'))
+                        ) =>
+                {
+                    self.at += match (self.is('^'), self.ahead(1)) {
+                        (true, Tok::Ch('{')) => 4,
+                        (true, _) => 2,
+                        _ => 1,
+                    };
                     base = match base.kind {
                         Kind::Sym(name) => Kind::Sym(name + "'"),
                         Kind::Apply(name, args) => Kind::Apply(name + "'", args),
@@ -393,7 +408,13 @@ impl<'a> Parser<'a> {
             self.at += len;
             return Ok(self.with_suffix(base, &text, start));
         }
-        let index = self.subscript();
+        let before = self.at;
+        let mut index = self.subscript();
+        if let (Err(_), Some(end)) = (&index, self.group_end_token(before)) {
+            // `m_{\max}`: whatever stands there is part of the name.
+            self.at = end;
+            index = Ok(Kind::Text(String::new()).at(self.since(from)));
+        }
         let raw: String = self.text[from..self.since(from).end]
             .chars()
             .filter(|c| !matches!(c, '{' | '}' | ' '))
@@ -409,6 +430,25 @@ impl<'a> Parser<'a> {
             return Ok(Kind::Apply(name + "_", vec![index]).at(self.since(start)));
         }
         Ok(Kind::Sym(format!("{name}_{raw}")).at(self.since(start)))
+    }
+
+    /// The token behind the group that opens at `open`.
+    fn group_end_token(&self, open: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for (i, token) in self.tokens.iter().enumerate().skip(open).take(64) {
+            match token.tok {
+                Tok::Ch('{') => depth += 1,
+                Tok::Ch('}') => {
+                    depth = depth.checked_sub(1)?;
+                    if depth == 0 {
+                        return Some(i + 1);
+                    }
+                }
+                _ if depth == 0 => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
     fn with_suffix(&self, base: Expr, suffix: &str, start: usize) -> Expr {

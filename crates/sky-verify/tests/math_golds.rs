@@ -1,0 +1,79 @@
+//! Gold answers of public problem sets: each has a parse and equals itself in other dress, and no other gold of its set.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+use sky_verify::math::{MathChecker, Options};
+
+fn golds(file: &str, field: &str) -> Option<Vec<String>> {
+    let root = std::env::var_os("SKY_SHARED_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join(file);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!(
+            "SKIPPED: {} is not here (set SKY_SHARED_DATA)",
+            path.display()
+        );
+        return None;
+    };
+    let rows = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    Some(
+        rows.filter_map(|row| match &row[field] {
+            Value::String(s) => Some(s.clone()),
+            Value::Array(items) => items.first().and_then(Value::as_str).map(str::to_owned),
+            other => Some(other.to_string()),
+        })
+        .collect(),
+    )
+}
+
+#[test]
+fn golds_equal_themselves_and_have_a_parse() {
+    let checker = MathChecker::new(Options::default());
+    let (mut total, mut unparsed) = (0, 0);
+    for (file, field) in [
+        ("math500/test.jsonl", "answer"),
+        ("math_train/train.jsonl", "answer"),
+        ("olympiadbench/test.jsonl", "final_answer"),
+        ("amc23/test.jsonl", "answer"),
+        ("aime24/test.jsonl", "answer"),
+        ("minerva_math/test.jsonl", "solution"),
+    ] {
+        for gold in golds(file, field).unwrap_or_default() {
+            total += 1;
+            let bare = gold.trim().trim_matches('$');
+            let answer = if gold.contains("boxed") {
+                gold.clone()
+            } else {
+                format!("The answer is $\\boxed{{{bare}}}$.")
+            };
+            let dressed = answer
+                .replace("\\frac", "\\dfrac")
+                .replace("\\left", "")
+                .replace("\\right", "");
+            for response in [&answer, &dressed] {
+                let verdict = checker.check(&gold, response);
+                if !verdict.is_correct() {
+                    println!(
+                        "NOT ITSELF {file}: {gold:?} as {:?}: {}",
+                        verdict.extracted, verdict.reason
+                    );
+                }
+                if verdict.reason.contains("no parse") {
+                    unparsed += 1;
+                    println!(
+                        "NO PARSE {file}: {:?} {}",
+                        verdict.gold,
+                        checker.check(&gold, "\\boxed{123456789}").reason
+                    );
+                }
+            }
+        }
+    }
+    println!("{total} golds, {} without a parse", unparsed / 2);
+}
