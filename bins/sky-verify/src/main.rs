@@ -1,1 +1,46 @@
-fn main() {}
+//! The `sky-verify` program: is this reply right?
+
+mod code;
+mod exec;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Is this reply right? Code is run in a sandbox, mathematics compared by value.
+#[derive(Parser)]
+#[command(name = "sky-verify", version, after_help = EXAMPLES)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sky-verify exec prog.py < in.txt
+      run an untrusted Python program in the sandbox
+  sky-verify exec prog.py --json --seconds 2 < in.txt
+      the same, with the whole outcome as JSON
+  sky-verify code --problems problems.jsonl --samples samples.jsonl --out verdicts.jsonl
+      judge replies to code problems
+  sky-verify run --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      the pipeline's stage";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stage: give every rewritten sample of a recipe's run its verdict.
+    Run(stage::VerifyArgs),
+    /// Run one Python program in the sandbox, standard input to standard output.
+    Exec(exec::ExecArgs),
+    /// Judge replies to code problems by running the programs in them.
+    Code(code::CodeArgs),
+}
+
+fn main() -> ExitCode {
+    sky_cli::main(|| match Args::parse().command {
+        Command::Run(args) => stage::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::Code(args) => code::run(&args),
+    })
+}

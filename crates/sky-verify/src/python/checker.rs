@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sky_types::{Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Tests, Verdict};
 
+use super::SandboxError;
 use super::compare::{same_output, same_result};
 use super::extract::{Extracted, defines, extract};
 use super::limits::{Exit, Limits};
@@ -46,6 +49,14 @@ impl CodeChecker {
     /// A checker that runs programs in `sandbox`.
     pub fn new(sandbox: Sandbox, options: CodeOptions) -> Self {
         Self { sandbox, options }
+    }
+
+    /// A checker with the default options, in the sandbox of what `cargo xtask setup` put under `sky_home`.
+    ///
+    /// # Errors
+    /// As [`Sandbox::open`].
+    pub fn open(sky_home: &Path) -> Result<Self, SandboxError> {
+        Ok(Self::new(Sandbox::open(sky_home)?, CodeOptions::default()))
     }
 
     /// The sandbox it runs them in.
