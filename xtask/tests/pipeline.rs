@@ -294,8 +294,7 @@ fn the_published_recipe_is_valid() {
             );
             assert!(
                 output.stdout.starts_with(name.as_bytes()),
-                "{}: says what it would do",
-                name
+                "{name} says what it would do"
             );
         }
     }

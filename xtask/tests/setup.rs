@@ -188,7 +188,7 @@ fn damage_of_any_kind_is_named_and_mended() {
     let damages: [(&str, &dyn Fn()); 6] = [
         ("data.bin has changed", &|| flip(&scene.demo("data.bin"))),
         ("data.bin has 10 bytes", &|| {
-            fs::write(scene.demo("data.bin"), [0; 10]).unwrap()
+            fs::write(scene.demo("data.bin"), [0; 10]).unwrap();
         }),
         ("one.py is missing", &|| {
             fs::remove_file(scene.demo("lib/one.py")).unwrap();
