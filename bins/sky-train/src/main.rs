@@ -1,6 +1,8 @@
 //! The `sky-train` program: fine-tuning, export, and the plan of a run.
 
 mod export;
+mod plan;
+mod size;
 mod train;
 
 use std::process::ExitCode;
@@ -9,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 /// Fine-tuning that can be killed at any moment, and planned before it is paid for.
 ///
-/// `train` is a stage of a recipe's run; `export` works on a checkpoint.
+/// `train` is a stage of a recipe's run; `export` works on a checkpoint; `plan` needs nothing but a recipe.
 #[derive(Parser)]
 #[command(name = "sky-train", version, after_help = EXAMPLES)]
 struct Args {
@@ -22,7 +24,9 @@ Examples:
   sky-train train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       train the recipe's student on runs/tiny-cpu/selected/sharegpt.json
   sky-train export --from runs/tiny-cpu/train/checkpoints --text runs/tiny-cpu/train/model --out exported
-      write the newest good checkpoint as a Hugging Face folder";
+      write the newest good checkpoint as a Hugging Face folder
+  sky-train plan recipes/sky-t1-32b.toml --gpus 8 --gpu h100-80g --host-memory 1800G
+      memory, time and dollars of the published run, before the first one is spent";
 
 #[derive(Subcommand)]
 enum Command {
@@ -30,6 +34,8 @@ enum Command {
     Train(sky_cli::StageArgs),
     /// Write a checkpoint's weights as a Hugging Face folder.
     Export(export::Args),
+    /// Memory, time and cost of a recipe's training on given GPUs.
+    Plan(plan::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,5 +44,6 @@ fn main() -> ExitCode {
     sky_cli::main(|| match Args::parse().command {
         Command::Train(args) => train::run(&args, cuda),
         Command::Export(args) => export::run(&args),
+        Command::Plan(args) => plan::run(&args),
     })
 }

@@ -18,10 +18,16 @@ use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, lay
 use sky_files::{Counts, StageDir, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Dataset, Ended, Job, Solo, TrainConfig, Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
+    Solo, TrainConfig, Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::{Device, Kind};
+
+use crate::{
+    plan::{Planned, words},
+    size::{data_size, shape},
+};
 
 /// The run was asked to stop and has saved its state.
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +47,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
         .check()
         .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
     let student: ModelConfig = recipe.section("student")?;
-    if student.endpoint.is_some() {
-        return Err(recipe
-            .complain(
-                "student",
-                "endpoint",
-                "a model behind an endpoint cannot be trained: give its `path`",
-            )
-            .into());
-    }
+    let shape = shape(&recipe, &student)?;
     let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
     let mut model = PathBuf::new();
     if !args.dry_run {
@@ -63,7 +61,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
         name: "train",
         inputs,
         config: serde_json::json!({ "train": essence(&config)? }),
-        plan: Plan::default(),
+        plan: expected(&recipe, &config, &shape, args)?,
     };
     let done = args.run(&recipe, work, |dir| {
         train(&recipe, &config, args, &model, dir, cuda)
@@ -78,11 +76,83 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     }
 }
 
+/// What a dry run says: for the recipe's [hardware] when it names some, else for this machine's cores.
+fn expected(
+    recipe: &Recipe,
+    config: &TrainConfig,
+    shape: &ModelShape,
+    args: &StageArgs,
+) -> anyhow::Result<Plan> {
+    let options: HardwareConfig = recipe.section("hardware")?;
+    let size = data_size(recipe, Some(&args.run), config, &options)?;
+    let params = shape.params() as f64 / 1e9;
+    let Some(size) = size else {
+        return Ok(Plan {
+            what: format!("{params:.2} B parameters; rows are not known before the data is"),
+            seconds: None,
+        });
+    };
+    let steps = Order::new(config, size.rows as usize, 0).steps();
+    let batch = (config.global_batch as u64).min(size.rows);
+    let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
+    let mut what = format!(
+        "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters",
+        size.rows,
+        size.source,
+        tokens / 1e6
+    );
+    let hardware = Hardware::builtin()?;
+    if recipe.has("hardware") {
+        let planned = Planned::new(
+            recipe,
+            shape.clone(),
+            config.clone(),
+            hardware,
+            options.clone(),
+            Some(&args.run),
+        )?;
+        let plan = planned.plan()?;
+        what += &format!(
+            "; {} x {}, {}, {:.0} GB a GPU, ${:.0}{}",
+            options.gpus,
+            options.gpu,
+            words(plan.best.setting),
+            plan.best.gpu_bytes.total as f64 / 1e9,
+            plan.best.dollars,
+            if plan.fits { "" } else { ", does not fit" }
+        );
+        return Ok(Plan {
+            what,
+            seconds: Some(plan.best.hours * 3600.0),
+        });
+    }
+    let cores = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let passes = if config.activation_checkpointing == Checkpointing::Full {
+        4.0
+    } else {
+        3.0
+    };
+    let flops = passes * shape.forward_flops(size.tokens_per_row) * tokens;
+    Ok(Plan {
+        seconds: Some(flops / (hardware.cpu.flops_per_core * cores as f64)),
+        what,
+    })
+}
+
 /// The settings a result depends on. How often state is saved may change between a kill and the next start.
 fn essence(config: &TrainConfig) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(config)?;
     if let Some(object) = value.as_object_mut() {
-        for key in ["save_every", "keep_checkpoints", "keep_finished", "threads"] {
+        for key in [
+            "save_every",
+            "keep_checkpoints",
+            "keep_finished",
+            "threads",
+            "activation_checkpointing",
+        ] {
             object.remove(key);
         }
     }

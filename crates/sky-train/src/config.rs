@@ -75,8 +75,10 @@ pub enum Checkpointing {
     /// Every block's graph is kept: fastest, most memory.
     None,
     /// Only block inputs are kept; the backward pass computes each block again (Chen et al., 2016).
-    #[default]
     Full,
+    /// `none` for micro-batches whose graphs fit well into the memory that is free, else `full`; the bits are the same.
+    #[default]
+    Auto,
 }
 
 /// What the model computes in.
@@ -120,7 +122,7 @@ impl Default for TrainConfig {
             cutoff: 16_384,
             over_long: OverLong::Drop,
             micro_batch_tokens: 16_384,
-            activation_checkpointing: Checkpointing::Full,
+            activation_checkpointing: Checkpointing::Auto,
             precision: Precision::Bf16,
             head_chunk: 1024,
             save_every: 100,

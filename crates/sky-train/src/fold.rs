@@ -3,7 +3,7 @@ use sky_model::{Config, Segments, embed, head_backward, layer};
 use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
-use crate::{Checkpointing, TrainError, zero::Store};
+use crate::{Checkpointing, ModelShape, TrainError, zero::Store};
 
 /// One packed row on the device.
 pub(crate) struct MicroBatch {
@@ -29,6 +29,34 @@ impl MicroBatch {
     }
 }
 
+/// Whether a micro-batch's graphs are kept or its blocks computed again. Both give the same bits, so that free memory may
+/// decide.
+pub(crate) fn keeps_graphs(
+    config: &Config,
+    checkpointing: Checkpointing,
+    tokens: usize,
+    device: Device,
+) -> bool {
+    match checkpointing {
+        Checkpointing::None => true,
+        Checkpointing::Full => false,
+        Checkpointing::Auto => {
+            let shape = ModelShape::of(config);
+            let needed = shape.graph_bytes() * shape.layers * tokens as u64;
+            // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
+            device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2)
+        }
+    }
+}
+
+/// Memory that can be had without swapping, in bytes, where the system says so.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 /// What the forward pass leaves for the backward pass of one layer.
 struct Saved {
     /// The layer's input, a leaf.
@@ -46,7 +74,7 @@ pub(crate) fn forward_backward(
     store: &mut Store<'_>,
     batch: &MicroBatch,
     scale: f64,
-    checkpointing: Checkpointing,
+    keep_graphs: bool,
     head_chunk: i64,
 ) -> Result<f64, TrainError> {
     let layers = config.num_layers;
@@ -61,22 +89,19 @@ pub(crate) fn forward_backward(
     for index in 1..=layers {
         let params = store.gather(index)?;
         let leaf = x.f_detach()?.f_set_requires_grad(true)?;
-        match checkpointing {
-            Checkpointing::Full => {
-                x = no_grad(|| run(&params, &leaf));
-                saved.push(Saved {
-                    x: leaf,
-                    graph: None,
-                });
-            }
-            Checkpointing::None => {
-                let y = with_grad(|| run(&params, &leaf));
-                x = y.f_detach()?;
-                saved.push(Saved {
-                    x: leaf,
-                    graph: Some((params, y)),
-                });
-            }
+        if keep_graphs {
+            let y = with_grad(|| run(&params, &leaf));
+            x = y.f_detach()?;
+            saved.push(Saved {
+                x: leaf,
+                graph: Some((params, y)),
+            });
+        } else {
+            x = no_grad(|| run(&params, &leaf));
+            saved.push(Saved {
+                x: leaf,
+                graph: None,
+            });
         }
     }
 

@@ -1,9 +1,34 @@
-//! Fine-tuning: plan, optimizer, checkpoints, trainer
+//! Fine-tuning that can be killed at any moment and planned before it is paid for.
+//!
+//! - [`TrainConfig`] is the recipe's `[train]`; [`Schedule`] and [`Order`] say each step's learning rate and rows.
+//! - [`Plan`] tells memory, time and cost from formulas, without libtorch.
+//!
+//! With feature `torch` (the default), the trainer itself:
+//!
+//! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
+//!   gradients are reduced as soon as they are known, over any [`Collective`]; [`Solo`] is the one of a single process.
+//! - Master weights, moments and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
+//!   tokens of the whole batch, however it is packed and over however many ranks.
+//! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
+//!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
+//! - [`export`] writes a checkpoint as a Hugging Face folder.
+//!
+//! ```
+//! use sky_train::{Order, Schedule, TrainConfig};
+//!
+//! let config = TrainConfig { epochs: 2, global_batch: 8, ..TrainConfig::default() };
+//! let mut order = Order::new(&config, 20, 1);
+//! assert_eq!(order.steps(), 5);
+//! assert_eq!(order.batch(3), Order::new(&config, 20, 1).batch(3), "any step, in any process");
+//! let schedule = Schedule::new(&config, order.steps());
+//! assert!(schedule.lr(4) < schedule.lr(1));
+//! ```
 #![forbid(unsafe_code)]
 
 mod config;
 mod error;
 mod order;
+mod plan;
 mod schedule;
 
 #[cfg(feature = "torch")]
@@ -30,6 +55,10 @@ mod zero;
 pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
 pub use order::Order;
+pub use plan::{
+    Cpu, Gpu, GpuBytes, Hardware, HardwareConfig, Host, HostBytes, ModelShape, Offload, Plan,
+    PlanInput, Setting, SettingPlan, parse_bytes,
+};
 pub use schedule::{Decay, Schedule};
 
 #[cfg(feature = "torch")]

@@ -7,9 +7,9 @@ use sky_types::{TokenSeq, Version};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Checkpoint, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics, StepTime,
-    TrainConfig, TrainError, checkpoint,
-    fold::{MicroBatch, forward_backward},
+    Checkpoint, Checkpointing, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics,
+    StepTime, TrainConfig, TrainError, checkpoint,
+    fold::{MicroBatch, forward_backward, keeps_graphs},
     metrics::MetricsFile,
     zero::Store,
 };
@@ -124,6 +124,7 @@ impl<'c> Trainer<'c> {
             keep_checkpoints: 1,
             keep_finished: 0,
             threads: 0,
+            activation_checkpointing: Checkpointing::Auto,
             ..config.clone()
         };
         let what = if ours.model != theirs.model {
@@ -270,7 +271,12 @@ impl<'c> Trainer<'c> {
                 &mut self.store,
                 &micro,
                 scale,
-                config.activation_checkpointing,
+                keeps_graphs(
+                    &self.job.model,
+                    config.activation_checkpointing,
+                    row.len(),
+                    self.device,
+                ),
                 config.head_chunk as i64,
             )?;
         }

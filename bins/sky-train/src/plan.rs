@@ -1,0 +1,258 @@
+use std::path::PathBuf;
+
+use anyhow::Context;
+use sky_cli::{Invalid, ModelConfig, Recipe};
+use sky_train::{
+    Checkpointing, Gpu, Hardware, HardwareConfig, ModelShape, Offload, Plan, PlanInput, Setting,
+    SettingPlan, TrainConfig, parse_bytes,
+};
+
+use crate::size::{data_size, shape};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The recipe, a TOML file; its section [hardware] says what the options do not.
+    #[arg(value_name = "RECIPE")]
+    recipe: PathBuf,
+    /// Number of GPUs, on one host.
+    #[arg(long, value_name = "N")]
+    gpus: Option<u64>,
+    /// Their kind: h100-80g, h200-141g, a100-80g, a100-40g, or one of --hardware.
+    #[arg(long, value_name = "KIND")]
+    gpu: Option<String>,
+    /// The host's memory: 1800G, 1.5T.
+    #[arg(long, value_name = "SIZE")]
+    host_memory: Option<String>,
+    /// Rent of one GPU in dollars an hour.
+    #[arg(long, value_name = "DOLLARS")]
+    price: Option<f64>,
+    /// Training rows.
+    #[arg(long, value_name = "N")]
+    rows: Option<u64>,
+    /// Mean tokens of a row.
+    #[arg(long, value_name = "N")]
+    tokens_per_row: Option<f64>,
+    /// A run folder whose selected rows are counted.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// A file of hardware numbers in place of the built-in ones.
+    #[arg(long, value_name = "FILE")]
+    hardware: Option<PathBuf>,
+    /// Everything as one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a plan is made from, read and checked.
+pub(crate) struct Planned {
+    shape: ModelShape,
+    config: TrainConfig,
+    hardware: Hardware,
+    gpu: Gpu,
+    options: HardwareConfig,
+    rows: u64,
+    tokens_per_row: f64,
+}
+
+impl Planned {
+    pub(crate) fn new(
+        recipe: &Recipe,
+        shape: ModelShape,
+        config: TrainConfig,
+        hardware: Hardware,
+        options: HardwareConfig,
+        run: Option<&std::path::Path>,
+    ) -> anyhow::Result<Self> {
+        let size = data_size(recipe, run, &config, &options)?.ok_or_else(|| {
+            Invalid(
+                "how many rows there will be is not known: give --rows, or rows in [hardware]"
+                    .into(),
+            )
+        })?;
+        let gpu = hardware
+            .gpu(&options.gpu)
+            .map_err(|error| recipe.complain("hardware", "gpu", &error.to_string()))?
+            .clone();
+        Ok(Self {
+            shape,
+            config,
+            gpu,
+            hardware,
+            options,
+            rows: size.rows,
+            tokens_per_row: size.tokens_per_row,
+        })
+    }
+
+    pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
+        let host_memory = parse_bytes(&self.options.host_memory)
+            .map_err(|error| Invalid(format!("host_memory: {error}")))?;
+        Plan::new(&PlanInput {
+            shape: &self.shape,
+            config: &self.config,
+            gpus: self.options.gpus,
+            gpu: &self.gpu,
+            hardware: &self.hardware,
+            host_memory,
+            dollars_per_gpu_hour: self
+                .options
+                .dollars_per_gpu_hour
+                .unwrap_or(self.gpu.dollars_per_hour),
+            rows: self.rows,
+            tokens_per_row: self.tokens_per_row,
+        })
+        .map_err(|error| Invalid(error.to_string()).into())
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let recipe = Recipe::load(&args.recipe)?;
+    let config: TrainConfig = recipe.section("train")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
+    let student: ModelConfig = recipe.section("student")?;
+    let mut options: HardwareConfig = recipe.section("hardware")?;
+    options.gpus = args.gpus.unwrap_or(options.gpus);
+    options.gpu = args.gpu.clone().unwrap_or(options.gpu);
+    options.host_memory = args.host_memory.clone().unwrap_or(options.host_memory);
+    options.dollars_per_gpu_hour = args.price.or(options.dollars_per_gpu_hour);
+    options.rows = args.rows.or(options.rows);
+    options.tokens_per_row = args.tokens_per_row.or(options.tokens_per_row);
+    let hardware = match &args.hardware {
+        Some(path) => {
+            let text = sky_files::read_text(path)?;
+            Hardware::parse(&text)
+                .map_err(|error| Invalid(format!("{}: {error}", path.display())))?
+        }
+        None => Hardware::builtin().context("the built-in hardware.toml is broken")?,
+    };
+    let shape = shape(&recipe, &student)?;
+    let planned = Planned::new(
+        &recipe,
+        shape,
+        config,
+        hardware,
+        options,
+        args.run.as_deref(),
+    )?;
+    let plan = planned.plan()?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&json(&plan))?);
+    } else {
+        print(&plan, &planned);
+    }
+    Ok(())
+}
+
+/// The plan with the best setting's numbers at the top, as scripts want them.
+fn json(plan: &Plan) -> serde_json::Value {
+    let best = &plan.best;
+    serde_json::json!({
+        "v": 1,
+        "fits": plan.fits,
+        "advice": plan.advice,
+        "setting": best.setting,
+        "gpu_bytes": best.gpu_bytes,
+        "host_bytes": best.host_bytes,
+        "link_bytes_per_step": best.link_bytes_per_step,
+        "transfer_bytes_per_step": best.transfer_bytes_per_step,
+        "step_seconds": best.step_seconds,
+        "optimizer_seconds": best.optimizer_seconds,
+        "mfu": best.mfu,
+        "hours": best.hours,
+        "dollars": best.dollars,
+        "params": plan.params,
+        "steps": plan.steps,
+        "tokens": plan.tokens,
+        "settings": plan.settings,
+        "assumptions": plan.assumptions,
+    })
+}
+
+/// A setting in words.
+pub(crate) fn words(setting: Setting) -> String {
+    let offload = match setting.offload {
+        Offload::None => "nothing offloaded",
+        Offload::Optimizer => "optimizer offloaded",
+        Offload::OptimizerAndParameters => "optimizer and parameters offloaded",
+    };
+    let recompute = match setting.activation_checkpointing {
+        Checkpointing::Full => "blocks computed again",
+        Checkpointing::None | Checkpointing::Auto => "graphs kept",
+    };
+    format!("{offload}, {recompute}")
+}
+
+fn print(plan: &Plan, planned: &Planned) {
+    let gb = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
+    println!(
+        "{:.2} B parameters, {} steps, {:.1} M tokens on {} x {}",
+        plan.params as f64 / 1e9,
+        plan.steps,
+        plan.tokens / 1e6,
+        planned.options.gpus,
+        planned.gpu.name
+    );
+    println!(
+        "{:<54} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
+        "setting", "fits", "GPU GB", "host GB", "s/step", "hours", "$"
+    );
+    for setting in &plan.settings {
+        println!(
+            "{:<54} {:>6} {:>8} {:>8} {:>8.1} {:>7.1} {:>7.0}",
+            words(setting.setting),
+            if setting.fits { "yes" } else { "no" },
+            gb(setting.gpu_bytes.total),
+            gb(setting.host_bytes.total),
+            setting.step_seconds,
+            setting.hours,
+            setting.dollars
+        );
+    }
+    let SettingPlan {
+        setting,
+        gpu_bytes: gpu,
+        host_bytes: host,
+        ..
+    } = &plan.best;
+    println!(
+        "{}: {}",
+        if plan.fits { "best" } else { "smallest" },
+        words(*setting)
+    );
+    println!(
+        "  GPU, GB:  parameters {}  gradients {}  optimizer {}  activations {}  buffers {}  reserve {}  = {} of {:.0}",
+        gb(gpu.parameters),
+        gb(gpu.gradients),
+        gb(gpu.optimizer),
+        gb(gpu.activations),
+        gb(gpu.buffers),
+        gb(gpu.reserve),
+        gb(gpu.total),
+        planned.gpu.memory / 1e9
+    );
+    println!(
+        "  host, GB: parameters {}  gradients {}  optimizer {}  processes {}  = {}",
+        gb(host.parameters),
+        gb(host.gradients),
+        gb(host.optimizer),
+        gb(host.processes),
+        gb(host.total)
+    );
+    println!(
+        "  a step: {:.1} s, {:.1} s of it the optimizer; {:.1} GB over GPU links, {:.1} GB to and from the host; MFU {:.0} %",
+        plan.best.step_seconds,
+        plan.best.optimizer_seconds,
+        plan.best.link_bytes_per_step / 1e9,
+        plan.best.transfer_bytes_per_step / 1e9,
+        plan.best.mfu * 100.0
+    );
+    if let Some(advice) = &plan.advice {
+        println!("does not fit; {advice}");
+    }
+    println!("assumptions:");
+    for assumption in &plan.assumptions {
+        println!("  - {assumption}");
+    }
+}

@@ -1,0 +1,121 @@
+//! How large a run is, as far as it can be told before it begins.
+
+use std::path::Path;
+
+use serde_json::Value;
+use sky_cli::{Invalid, ModelConfig, Recipe, layout};
+use sky_files::read_json;
+use sky_model::ModelFiles;
+use sky_train::{HardwareConfig, ModelShape, TrainConfig};
+use sky_types::Conversation;
+
+/// Rows and mean tokens of a row.
+pub(crate) struct DataSize {
+    pub(crate) rows: u64,
+    pub(crate) tokens_per_row: f64,
+    /// Where the numbers are from, for a person.
+    pub(crate) source: &'static str,
+}
+
+/// Characters of English and mathematics a token stands for, roughly.
+const CHARACTERS_PER_TOKEN: f64 = 3.5;
+/// Tokens a chat template and a default system prompt add to a row, roughly.
+const TEMPLATE_TOKENS: f64 = 40.0;
+
+/// The size of the training data: counted when it is there, else what the recipe says or implies.
+pub(crate) fn data_size(
+    recipe: &Recipe,
+    run: Option<&Path>,
+    config: &TrainConfig,
+    hardware: &HardwareConfig,
+) -> anyhow::Result<Option<DataSize>> {
+    if let Some(path) = run
+        .map(|run| run.join(layout::SHAREGPT))
+        .filter(|p| p.exists())
+    {
+        let rows: Vec<Conversation> = read_json(&path)?;
+        let characters: usize = rows
+            .iter()
+            .map(|row| {
+                let turns = row.conversations.iter().map(|turn| turn.value.len());
+                row.system.len() + turns.sum::<usize>()
+            })
+            .sum();
+        let mean = characters as f64 / CHARACTERS_PER_TOKEN / rows.len().max(1) as f64;
+        return Ok(Some(DataSize {
+            rows: rows.len() as u64,
+            tokens_per_row: (mean + TEMPLATE_TOKENS).min(config.cutoff as f64),
+            source: "counted, tokens from characters",
+        }));
+    }
+    // Other programs' sections: what they do not say is simply not known here.
+    let number = |section: &str, key: &str| {
+        let value: Value = recipe.section(section).ok()?;
+        value.get(key)?.as_f64()
+    };
+    let implied = || {
+        let problems = number("problems", "train")?;
+        Some((problems * number("select", "per_problem").unwrap_or(1.0)) as u64)
+    };
+    let Some(rows) = hardware.rows.or_else(implied).filter(|&rows| rows > 0) else {
+        return Ok(None);
+    };
+    let longest = number("sample", "max_tokens").map_or(config.cutoff as f64, |most| {
+        (most + 2.0 * TEMPLATE_TOKENS).min(config.cutoff as f64)
+    });
+    Ok(Some(DataSize {
+        rows,
+        // Replies end well before their limit: a quarter of it for long traces, most of it for short ones.
+        tokens_per_row: hardware.tokens_per_row.unwrap_or(if longest > 2048.0 {
+            longest / 4.0
+        } else {
+            longest * 0.8
+        }),
+        source: match (hardware.rows, hardware.tokens_per_row) {
+            (Some(_), Some(_)) => "from [hardware]",
+            (Some(_), None) => "rows from [hardware], tokens a row assumed",
+            _ => "at most, from [problems] and [select]",
+        },
+    }))
+}
+
+/// The student's shape: from its files when they are here, else by its published name.
+pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<ModelShape> {
+    if student.endpoint.is_some() {
+        return Err(recipe
+            .complain(
+                "student",
+                "endpoint",
+                "a model behind an endpoint cannot be trained: give its `path`",
+            )
+            .into());
+    }
+    let Some(path) = &student.path else {
+        return Err(recipe
+            .complain(
+                "student",
+                "path",
+                "is missing: which model is to be trained?",
+            )
+            .into());
+    };
+    if let Ok(Some(local)) = student.local_path() {
+        return Ok(ModelShape::of(ModelFiles::open(&local)?.config()));
+    }
+    let last = path.file_name().unwrap_or_default().to_string_lossy();
+    ModelShape::known(&student.name)
+        .or_else(|| ModelShape::known(&last))
+        .ok_or_else(|| {
+            let known: Vec<&str> = ModelShape::names().collect();
+            Invalid(format!(
+                "{}; nor is it one whose size is known by name ({})",
+                recipe.complain(
+                    "student",
+                    "path",
+                    &format!("{} is not here", path.display())
+                ),
+                known.join(", ")
+            ))
+            .into()
+        })
+}

@@ -1,0 +1,535 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, TrainConfig, TrainError};
+
+/// What leaves the GPUs for host memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offload {
+    /// Nothing.
+    None,
+    /// Master weights, moments and the gradients they meet.
+    Optimizer,
+    /// The optimizer and the bf16 parameters, as the published run did it.
+    OptimizerAndParameters,
+}
+
+/// One way to run: what is offloaded, what is computed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// What leaves the GPUs.
+    pub offload: Offload,
+    /// Whether blocks are computed again.
+    pub activation_checkpointing: Checkpointing,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Debug)]
+pub struct PlanInput<'a> {
+    /// The model.
+    pub shape: &'a ModelShape,
+    /// The recipe's `[train]`.
+    pub config: &'a TrainConfig,
+    /// Number of GPUs, on one host.
+    pub gpus: u64,
+    /// Their kind.
+    pub gpu: &'a Gpu,
+    /// Everything else that is known of hardware.
+    pub hardware: &'a Hardware,
+    /// Memory of the host.
+    pub host_memory: u64,
+    /// Rent of one GPU.
+    pub dollars_per_gpu_hour: f64,
+    /// Training rows.
+    pub rows: u64,
+    /// Mean tokens of a row.
+    pub tokens_per_row: f64,
+}
+
+/// Memory of one GPU, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct GpuBytes {
+    /// This rank's shard of the bf16 weights.
+    pub parameters: u64,
+    /// Its shard of the f32 gradients.
+    pub gradients: u64,
+    /// Its shard of f32 master weights and moments.
+    pub optimizer: u64,
+    /// Block inputs, one block's graph (or all), and the head's logits.
+    pub activations: u64,
+    /// Gathered blocks and gradients on their way.
+    pub buffers: u64,
+    /// For the allocator's gaps, the context and the libraries' workspaces.
+    pub reserve: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// Memory of the host, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HostBytes {
+    /// Offloaded parameters.
+    pub parameters: u64,
+    /// Gradients that meet the offloaded optimizer.
+    pub gradients: u64,
+    /// Offloaded master weights and moments.
+    pub optimizer: u64,
+    /// The processes themselves.
+    pub processes: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// What one setting needs and costs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SettingPlan {
+    /// The setting.
+    pub setting: Setting,
+    /// Whether GPUs and host hold it.
+    pub fits: bool,
+    /// Memory of each GPU.
+    pub gpu_bytes: GpuBytes,
+    /// Memory of the host.
+    pub host_bytes: HostBytes,
+    /// Bytes each GPU sends or receives over its links to other GPUs in a step.
+    pub link_bytes_per_step: f64,
+    /// Bytes each GPU moves to and from its host in a step.
+    pub transfer_bytes_per_step: f64,
+    /// Time of a step.
+    pub step_seconds: f64,
+    /// Of it, the optimizer's part, which nothing hides.
+    pub optimizer_seconds: f64,
+    /// Model FLOPs (recomputation not counted) over the GPUs' peak.
+    pub mfu: f64,
+    /// Time of the run.
+    pub hours: f64,
+    /// Rent of the run.
+    pub dollars: f64,
+}
+
+/// The plan of a run: every setting, and which to take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// Whether any setting fits.
+    pub fits: bool,
+    /// The best setting: the cheapest that fits, or, when none does, the one that needs least.
+    pub best: SettingPlan,
+    /// When nothing fits, the one knob that would make it.
+    pub advice: Option<String>,
+    /// Parameters of the model.
+    pub params: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Tokens of the run.
+    pub tokens: f64,
+    /// All settings, in order of how much they offload.
+    pub settings: Vec<SettingPlan>,
+    /// Every assumption, in words.
+    pub assumptions: Vec<String>,
+}
+
+/// Share of a packed micro-batch that is filled, on average.
+const PACKING: f64 = 0.95;
+/// Share of a link's bandwidth that collectives reach.
+const LINK_EFFICIENCY: f64 = 0.75;
+/// Context and workspaces of one process on a GPU.
+const CONTEXT: f64 = 1.5e9;
+/// Share of a GPU's memory kept for the allocator's gaps.
+const FRAGMENTATION: f64 = 0.05;
+/// Host memory of one process before any offload.
+const PROCESS: u64 = 4_000_000_000;
+
+impl Plan {
+    /// Plans a run.
+    ///
+    /// # Errors
+    /// When there is nothing to plan: no GPU, no rows.
+    pub fn new(input: &PlanInput<'_>) -> Result<Self, TrainError> {
+        if input.gpus == 0 || input.rows == 0 || !(input.tokens_per_row > 0.0) {
+            return Err(TrainError::Plan(
+                "at least one GPU, one row and one token a row are needed".into(),
+            ));
+        }
+        let steps = Order::new(input.config, input.rows as usize, 0).steps();
+        let settings = settings(input.config)
+            .map(|setting| evaluate(input, setting, steps))
+            .collect::<Vec<_>>();
+        let cheapest = settings
+            .iter()
+            .filter(|plan| plan.fits)
+            .min_by(|a, b| a.dollars.total_cmp(&b.dollars));
+        let smallest = settings.iter().min_by_key(|plan| plan.gpu_bytes.total);
+        let Some(best) = cheapest.or(smallest).cloned() else {
+            return Err(TrainError::Plan("no setting to choose from".into()));
+        };
+        Ok(Self {
+            fits: best.fits,
+            advice: (!best.fits).then(|| advice(input, steps, &best)),
+            params: input.shape.params(),
+            steps,
+            tokens: steps as f64 * step_tokens(input),
+            settings,
+            assumptions: assumptions(input),
+            best,
+        })
+    }
+}
+
+fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + use<> {
+    let ways = match config.activation_checkpointing {
+        Checkpointing::None => vec![Checkpointing::None],
+        Checkpointing::Full => vec![Checkpointing::Full],
+        Checkpointing::Auto => vec![Checkpointing::None, Checkpointing::Full],
+    };
+    [
+        Offload::None,
+        Offload::Optimizer,
+        Offload::OptimizerAndParameters,
+    ]
+    .into_iter()
+    .flat_map(move |offload| {
+        ways.clone()
+            .into_iter()
+            .map(move |activation_checkpointing| Setting {
+                offload,
+                activation_checkpointing,
+            })
+    })
+}
+
+fn step_tokens(input: &PlanInput<'_>) -> f64 {
+    input.tokens_per_row * (input.config.global_batch as u64).min(input.rows) as f64
+}
+
+/// Tokens of one micro-batch: memory is planned for the longest conversation.
+fn micro_tokens(input: &PlanInput<'_>) -> u64 {
+    input.config.pack_tokens(input.config.cutoff) as u64
+}
+
+fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan {
+    let gpu_bytes = gpu_bytes(input, setting);
+    let host_bytes = host_bytes(input, setting);
+    let (shape, gpu) = (input.shape, input.gpu);
+    let world = input.gpus as f64;
+    let params = shape.params() as f64;
+    let width = input.config.precision.bytes() as f64;
+
+    let tokens = step_tokens(input);
+    let forward = shape.forward_flops(input.tokens_per_row);
+    let passes = match setting.activation_checkpointing {
+        Checkpointing::Full => 4.0,
+        Checkpointing::None | Checkpointing::Auto => 3.0,
+    };
+    let compute = passes * forward * tokens / world / (gpu.bf16_flops * gpu.efficiency);
+
+    // Each micro-batch gathers the weights for the forward and again for the backward pass, and reduces f32 gradients.
+    let micro_batches = (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0);
+    let share = (world - 1.0) / world;
+    let link_bytes = micro_batches * params * (2.0 * width + 4.0) * share;
+    let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
+    let parameter_transfer = match setting.offload {
+        Offload::OptimizerAndParameters => micro_batches * 2.0 * width * params / world,
+        Offload::None | Offload::Optimizer => 0.0,
+    };
+    // What one pass does not hide behind another shows: the slowest of the three sets the pace.
+    let pass = compute
+        .max(link)
+        .max(parameter_transfer / gpu.host_bandwidth);
+
+    // AdamW reads gradient, weight and two moments and writes the last three and the bf16 weight.
+    let optimizer_traffic = 7.0 * 4.0 + width;
+    let (optimizer, state_transfer) = match setting.offload {
+        Offload::None => (
+            optimizer_traffic * params / world / gpu.memory_bandwidth,
+            0.0,
+        ),
+        Offload::Optimizer | Offload::OptimizerAndParameters => {
+            let moved = (4.0 + width) * params / world;
+            let seconds = optimizer_traffic * params / input.hardware.host.memory_bandwidth;
+            (seconds + moved / gpu.host_bandwidth, moved)
+        }
+    };
+    let step_seconds = pass + optimizer;
+    let hours = step_seconds * steps as f64 / 3600.0;
+    SettingPlan {
+        setting,
+        fits: gpu_bytes.total as f64 <= gpu.memory && host_bytes.total <= input.host_memory,
+        gpu_bytes,
+        host_bytes,
+        link_bytes_per_step: link_bytes,
+        transfer_bytes_per_step: parameter_transfer + state_transfer,
+        step_seconds,
+        optimizer_seconds: optimizer,
+        mfu: 3.0 * forward * tokens / world / step_seconds / gpu.bf16_flops,
+        hours,
+        dollars: hours * world * input.dollars_per_gpu_hour,
+    }
+}
+
+fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
+    let shape = input.shape;
+    let world = input.gpus;
+    let width = input.config.precision.bytes();
+    let shard = shape.params().div_ceil(world);
+    let (parameters, gradients, optimizer) = match setting.offload {
+        Offload::None => (width * shard, 4 * shard, 12 * shard),
+        Offload::Optimizer => (width * shard, 0, 0),
+        Offload::OptimizerAndParameters => (0, 0, 0),
+    };
+    let tokens = micro_tokens(input);
+    let graph = tokens * shape.graph_bytes() * width / 2;
+    let inputs = tokens * shape.hidden * width * shape.layers;
+    let layers = match setting.activation_checkpointing {
+        Checkpointing::Full => inputs + graph,
+        Checkpointing::None | Checkpointing::Auto => inputs + graph * shape.layers,
+    };
+    // Logits, their f32 copy, its log-softmax, and the gradients of two of them.
+    let chunk = (input.config.head_chunk as u64).min(tokens);
+    let logits = chunk * shape.vocab * (2 * width + 3 * 4);
+    let activations = layers + logits;
+    // The head holds its weights, their f32 gradient and a chunk's; a layer its weights, the next one's, and its gradients.
+    let sharded = world > 1;
+    let gathered = if sharded { width } else { 0 };
+    let flat = if sharded { 4 } else { 0 };
+    let head = shape.embedding() * (gathered + width + 4 + flat);
+    let layer = shape.layer() * (2 * gathered + width + flat);
+    let buffers = head.max(layer);
+    let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
+    GpuBytes {
+        parameters,
+        gradients,
+        optimizer,
+        activations,
+        buffers,
+        reserve,
+        total: parameters + gradients + optimizer + activations + buffers + reserve,
+    }
+}
+
+fn host_bytes(input: &PlanInput<'_>, setting: Setting) -> HostBytes {
+    let params = input.shape.params();
+    let width = input.config.precision.bytes();
+    let (parameters, gradients, optimizer) = match setting.offload {
+        Offload::None => (0, 0, 0),
+        Offload::Optimizer => (0, 4 * params, 12 * params),
+        Offload::OptimizerAndParameters => (width * params, 4 * params, 12 * params),
+    };
+    let processes = PROCESS * input.gpus;
+    HostBytes {
+        parameters,
+        gradients,
+        optimizer,
+        processes,
+        total: parameters + gradients + optimizer + processes,
+    }
+}
+
+/// The one change that makes a run fit that does not: fewer tokens at once, more host memory, or more GPUs.
+fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
+    let fits = |changed: &PlanInput<'_>| {
+        settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
+    };
+    if input.config.activation_checkpointing == Checkpointing::None {
+        let config = TrainConfig {
+            activation_checkpointing: Checkpointing::Full,
+            ..input.config.clone()
+        };
+        if fits(&PlanInput {
+            config: &config,
+            ..input.clone()
+        }) {
+            return "set train.activation_checkpointing = \"full\"".into();
+        }
+    }
+    let most = micro_tokens(input);
+    let mut tokens = most / 2;
+    while tokens >= 512 {
+        let config = TrainConfig {
+            micro_batch_tokens: tokens as usize,
+            cutoff: input.config.cutoff.min(tokens as usize),
+            ..input.config.clone()
+        };
+        if fits(&PlanInput {
+            config: &config,
+            ..input.clone()
+        }) {
+            return format!(
+                "lower train.micro_batch_tokens and train.cutoff to {tokens} (longer rows would be left out)"
+            );
+        }
+        tokens /= 2;
+    }
+    let plenty = PlanInput {
+        host_memory: u64::MAX,
+        ..input.clone()
+    };
+    if fits(&plenty) {
+        let needed = settings(input.config)
+            .map(|setting| evaluate(&plenty, setting, steps))
+            .filter(|plan| plan.fits)
+            .map(|plan| plan.host_bytes.total)
+            .min()
+            .unwrap_or(0);
+        return format!("give the host {} of memory", sized(needed));
+    }
+    for gpus in (1..=10).map(|doubling| input.gpus << doubling) {
+        if fits(&PlanInput {
+            gpus,
+            host_memory: u64::MAX,
+            ..input.clone()
+        }) {
+            return format!("use {gpus} of these GPUs");
+        }
+    }
+    format!(
+        "use GPUs with at least {} of memory",
+        sized(best.gpu_bytes.total)
+    )
+}
+
+fn sized(bytes: u64) -> String {
+    format!("{} GB", bytes.div_ceil(1_000_000_000))
+}
+
+fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
+    let (gpu, config) = (input.gpu, input.config);
+    vec![
+        format!(
+            "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
+            gpu.name,
+            gpu.bf16_flops / 1e12,
+            gpu.efficiency * 100.0,
+            gpu.link_bandwidth / 1e9,
+            LINK_EFFICIENCY * 100.0,
+            gpu.host_bandwidth / 1e9,
+            gpu.source
+        ),
+        format!(
+            "host memory at {:.0} GB/s ({})",
+            input.hardware.host.memory_bandwidth / 1e9,
+            input.hardware.host.source
+        ),
+        format!(
+            "{} rows of {:.0} tokens on average, {} a step; micro-batches of {} tokens, {:.0} % full",
+            input.rows,
+            input.tokens_per_row,
+            config.global_batch,
+            micro_tokens(input),
+            PACKING * 100.0
+        ),
+        "weights are gathered twice a micro-batch and gradients reduced in f32, hidden behind compute when that takes longer; the optimizer is not hidden"
+            .into(),
+        "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs".into(),
+        format!("${} a GPU hour", input.dollars_per_gpu_hour),
+    ]
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn plan(gpus: u64, gpu: &str, host_memory: u64, config: &TrainConfig) -> Plan {
+        let hardware = Hardware::builtin().unwrap();
+        let gpu = hardware.gpu(gpu).unwrap();
+        Plan::new(&PlanInput {
+            shape: &ModelShape::known("Qwen2.5-32B-Instruct").unwrap(),
+            config,
+            gpus,
+            gpu,
+            hardware: &hardware,
+            host_memory,
+            dollars_per_gpu_hour: 3.0,
+            rows: 16_401,
+            tokens_per_row: 4096.0,
+        })
+        .unwrap()
+    }
+
+    const TERABYTES: u64 = 1_000_000_000_000;
+
+    #[test]
+    fn the_published_run_needs_offload_on_eight_gpus_of_80_gb() {
+        let plan = plan(8, "h100-80g", 2 * TERABYTES, &TrainConfig::default());
+        assert_eq!(plan.steps, 513); // 16,401 rows, 3 epochs, 96 a step; published: about 512
+        assert!(plan.fits);
+        let alone = &plan.settings[0];
+        assert_eq!(alone.setting.offload, Offload::None);
+        assert!(!alone.fits, "18 bytes x 32.8 B / 8 alone is 73.7 GB");
+        let state = alone.gpu_bytes;
+        assert_eq!(
+            state.parameters + state.gradients + state.optimizer,
+            18 * 32_763_876_352_u64.div_ceil(8)
+        );
+        assert_eq!(plan.best.setting.offload, Offload::Optimizer);
+        assert_eq!(
+            plan.best.host_bytes.total,
+            16 * 32_763_876_352 + 32_000_000_000
+        );
+        // 8 FLOP a weight and token: about 8 x 32 B x 393 k tokens over 8 x 445 TFLOP/s is 29 s.
+        assert!(
+            (25.0..45.0).contains(&plan.best.step_seconds),
+            "{}",
+            plan.best.step_seconds
+        );
+        assert!((plan.best.dollars - plan.best.hours * 24.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn more_of_anything_never_needs_more_of_a_gpu() {
+        let config = TrainConfig::default();
+        let mut last = u64::MAX;
+        for gpus in [2, 4, 8, 16, 64] {
+            let plan = plan(gpus, "h100-80g", 4 * TERABYTES, &config);
+            for pair in plan.settings.windows(2) {
+                assert!(pair[1].gpu_bytes.total <= pair[0].gpu_bytes.total);
+            }
+            assert!(plan.settings[0].gpu_bytes.total < last);
+            last = plan.settings[0].gpu_bytes.total;
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_gets_one_knob_that_makes_it() {
+        let config = TrainConfig::default();
+        let plenty = plan(8, "h100-80g", TERABYTES / 10, &config);
+        assert!(!plenty.fits);
+        let knob = plenty.advice.unwrap();
+        assert!(knob.starts_with("give the host "), "{knob}");
+        let bytes =
+            crate::plan::parse_bytes(&knob.replace("give the host ", "").replace(" of memory", ""))
+                .unwrap();
+        assert!(plan(8, "h100-80g", bytes, &config).fits);
+
+        let graphs = TrainConfig {
+            activation_checkpointing: Checkpointing::None,
+            ..config.clone()
+        };
+        let knob = plan(8, "h100-80g", 2 * TERABYTES, &graphs).advice.unwrap();
+        assert!(knob.contains("activation_checkpointing"), "{knob}");
+
+        let long = TrainConfig {
+            cutoff: 1 << 20,
+            ..config
+        };
+        let knob = plan(8, "h100-80g", 2 * TERABYTES, &long).advice.unwrap();
+        assert!(knob.contains("micro_batch_tokens"), "{knob}");
+    }
+
+    #[test]
+    fn nothing_to_plan_is_refused() {
+        let hardware = Hardware::builtin().unwrap();
+        let input = PlanInput {
+            shape: &ModelShape::known("SmolLM2-135M").unwrap(),
+            config: &TrainConfig::default(),
+            gpus: 0,
+            gpu: hardware.gpu("a100-40g").unwrap(),
+            hardware: &hardware,
+            host_memory: 0,
+            dollars_per_gpu_hour: 1.0,
+            rows: 1,
+            tokens_per_row: 1.0,
+        };
+        assert!(Plan::new(&input).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// One kind of GPU. Bytes, bytes a second, FLOP a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// Its full name.
+    pub name: String,
+    /// Memory of one.
+    pub memory: f64,
+    /// Dense bf16 peak.
+    pub bf16_flops: f64,
+    /// To its own memory.
+    pub memory_bandwidth: f64,
+    /// To the other GPUs of its host, one way.
+    pub link_bandwidth: f64,
+    /// To host memory, one way.
+    pub host_bandwidth: f64,
+    /// Share of the peak that a training step reaches.
+    pub efficiency: f64,
+    /// Rent of one.
+    pub dollars_per_hour: f64,
+    /// Where the numbers are from.
+    pub source: String,
+}
+
+/// What the plan knows of hardware.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// GPUs by the names recipes use.
+    pub gpu: BTreeMap<String, Gpu>,
+    /// The hosts that GPUs sit in.
+    pub host: Host,
+    /// Machines without a GPU.
+    pub cpu: Cpu,
+}
+
+/// A GPU's host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// Memory bandwidth, read and write together.
+    pub memory_bandwidth: f64,
+    /// Where the number is from.
+    pub source: String,
+}
+
+/// A machine without a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cpu {
+    /// What one core does over whole training steps.
+    pub flops_per_core: f64,
+    /// Where the number is from.
+    pub source: String,
+}
+
+impl Hardware {
+    /// The numbers that come with this build, `hardware.toml`.
+    ///
+    /// # Errors
+    /// Never, unless the build itself is broken.
+    pub fn builtin() -> Result<Self, TrainError> {
+        Self::parse(include_str!("../../hardware.toml"))
+    }
+
+    /// Numbers in the form of `hardware.toml`.
+    ///
+    /// # Errors
+    /// When a key is missing or unknown, or a number is not positive.
+    pub fn parse(text: &str) -> Result<Self, TrainError> {
+        let hardware: Self = toml::from_str(text)
+            .map_err(|error| TrainError::Plan(format!("hardware: {}", error.message())))?;
+        for (name, gpu) in &hardware.gpu {
+            let numbers = [
+                gpu.memory,
+                gpu.bf16_flops,
+                gpu.memory_bandwidth,
+                gpu.link_bandwidth,
+                gpu.host_bandwidth,
+                gpu.efficiency,
+            ];
+            if numbers.iter().any(|n| !(n.is_finite() && *n > 0.0)) || gpu.efficiency > 1.0 {
+                return Err(TrainError::Plan(format!(
+                    "hardware: gpu.{name} has a number that is not positive, or an efficiency over 1"
+                )));
+            }
+        }
+        Ok(hardware)
+    }
+
+    /// A GPU by name.
+    ///
+    /// # Errors
+    /// When there is none; the message lists the names.
+    pub fn gpu(&self, name: &str) -> Result<&Gpu, TrainError> {
+        self.gpu.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.gpu.keys().map(String::as_str).collect();
+            TrainError::Plan(format!(
+                "gpu `{name}` is not known; known are {}",
+                names.join(", ")
+            ))
+        })
+    }
+}
+
+/// The recipe's section `[hardware]`: what the plan assumes where the command line does not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HardwareConfig {
+    /// Number of GPUs, on one host.
+    pub gpus: u64,
+    /// Their kind, a name in `hardware.toml`.
+    pub gpu: String,
+    /// The host's memory: `1800G`, `1.5T`.
+    pub host_memory: String,
+    /// Rent of one GPU, when it is not the one in `hardware.toml`.
+    pub dollars_per_gpu_hour: Option<f64>,
+    /// Training rows, while the data is not there to be counted.
+    pub rows: Option<u64>,
+    /// Mean tokens of a row, likewise.
+    pub tokens_per_row: Option<f64>,
+}
+
+impl Default for HardwareConfig {
+    /// The machine of the published run.
+    fn default() -> Self {
+        Self {
+            gpus: 8,
+            gpu: "h100-80g".into(),
+            host_memory: "1800G".into(),
+            dollars_per_gpu_hour: None,
+            rows: None,
+            tokens_per_row: None,
+        }
+    }
+}
+
+/// Bytes of `80G`, `1.5T`, `512M` (decimal) or `80GiB` (binary).
+///
+/// # Errors
+/// When the text is no such size.
+pub fn parse_bytes(text: &str) -> Result<u64, TrainError> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "mib" => 1024.0_f64.powi(2),
+        "gib" => 1024.0_f64.powi(3),
+        "tib" => 1024.0_f64.powi(4),
+        _ => f64::NAN,
+    };
+    let bytes = number.parse::<f64>().unwrap_or(f64::NAN) * scale;
+    if bytes.is_finite() && (0.0..1e18).contains(&bytes) {
+        Ok(bytes as u64)
+    } else {
+        Err(TrainError::Plan(format!(
+            "`{text}` is no size; write 1800G, 1.5T or 80GiB"
+        )))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_and_nonsense_is_refused() {
+        assert_eq!(parse_bytes("1800G").unwrap(), 1_800_000_000_000);
+        assert_eq!(parse_bytes("1.5T").unwrap(), 1_500_000_000_000);
+        assert_eq!(parse_bytes("80 GiB").unwrap(), 80 << 30);
+        for bad in ["", "G", "-5G", "80X", "1e9", "nan", "9999999999T"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_builtin_numbers_read_and_an_unknown_gpu_lists_the_known() {
+        let hardware = Hardware::builtin().unwrap();
+        assert!(hardware.gpu("h100-80g").unwrap().bf16_flops > 9e14);
+        let error = hardware.gpu("h100").unwrap_err().to_string();
+        assert!(error.contains("h100-80g"), "{error}");
+    }
+}

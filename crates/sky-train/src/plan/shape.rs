@@ -1,0 +1,279 @@
+use serde::Deserialize;
+
+use crate::TrainError;
+
+/// A model's sizes, as the plan needs them: no weights, no libtorch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ModelShape {
+    /// Transformer layers.
+    #[serde(rename = "num_hidden_layers")]
+    pub layers: u64,
+    /// Width of the residual stream.
+    #[serde(rename = "hidden_size")]
+    pub hidden: u64,
+    /// Width of the gated feed-forward layer.
+    #[serde(rename = "intermediate_size")]
+    pub ffn: u64,
+    /// Query heads.
+    #[serde(rename = "num_attention_heads")]
+    pub heads: u64,
+    /// Key and value heads.
+    #[serde(rename = "num_key_value_heads")]
+    pub kv_heads: u64,
+    /// Width of one head.
+    #[serde(default)]
+    pub head_dim: u64,
+    /// Tokens the model knows.
+    #[serde(rename = "vocab_size")]
+    pub vocab: u64,
+    /// Whether the head is the embedding transposed.
+    #[serde(default, rename = "tie_word_embeddings")]
+    pub tied: bool,
+    /// `qwen2` models have biases on q, k and v.
+    #[serde(default)]
+    model_type: String,
+}
+
+/// Published shapes: name, layers, hidden, feed-forward, heads, kv heads, vocabulary, tied. From each model's `config.json`.
+type Row = (&'static str, u64, u64, u64, u64, u64, u64, bool);
+const KNOWN: [Row; 10] = [
+    ("Qwen2.5-0.5B-Instruct", 24, 896, 4864, 14, 2, 151_936, true),
+    (
+        "Qwen2.5-1.5B-Instruct",
+        28,
+        1536,
+        8960,
+        12,
+        2,
+        151_936,
+        true,
+    ),
+    (
+        "Qwen2.5-3B-Instruct",
+        36,
+        2048,
+        11_008,
+        16,
+        2,
+        151_936,
+        true,
+    ),
+    (
+        "Qwen2.5-7B-Instruct",
+        28,
+        3584,
+        18_944,
+        28,
+        4,
+        152_064,
+        false,
+    ),
+    (
+        "Qwen2.5-14B-Instruct",
+        48,
+        5120,
+        13_824,
+        40,
+        8,
+        152_064,
+        false,
+    ),
+    (
+        "Qwen2.5-32B-Instruct",
+        64,
+        5120,
+        27_648,
+        40,
+        8,
+        152_064,
+        false,
+    ),
+    (
+        "Qwen2.5-72B-Instruct",
+        80,
+        8192,
+        29_568,
+        64,
+        8,
+        152_064,
+        false,
+    ),
+    ("QwQ-32B-Preview", 64, 5120, 27_648, 40, 8, 152_064, false),
+    ("SmolLM2-135M-Instruct", 30, 576, 1536, 9, 3, 49_152, true),
+    ("SmolLM2-360M-Instruct", 32, 960, 2560, 15, 5, 49_152, true),
+];
+
+impl ModelShape {
+    /// The shape of a published model, with or without its organisation and the suffix `-Instruct`.
+    pub fn known(name: &str) -> Option<Self> {
+        let bare = name.rsplit('/').next().unwrap_or(name);
+        let row = KNOWN.iter().find(|row| {
+            row.0.eq_ignore_ascii_case(bare)
+                || row
+                    .0
+                    .strip_suffix("-Instruct")
+                    .is_some_and(|base| base.eq_ignore_ascii_case(bare))
+        })?;
+        let &(name, layers, hidden, ffn, heads, kv_heads, vocab, tied) = row;
+        Some(Self {
+            layers,
+            hidden,
+            ffn,
+            heads,
+            kv_heads,
+            head_dim: hidden / heads,
+            vocab,
+            tied,
+            model_type: if name.starts_with('Q') {
+                "qwen2"
+            } else {
+                "llama"
+            }
+            .into(),
+        })
+    }
+
+    /// The shape of a model that is at hand.
+    #[cfg(feature = "torch")]
+    pub fn of(config: &sky_model::Config) -> Self {
+        let size = i64::unsigned_abs;
+        Self {
+            layers: config.num_layers as u64,
+            hidden: size(config.hidden_size),
+            ffn: size(config.intermediate_size),
+            heads: size(config.num_heads),
+            kv_heads: size(config.num_kv_heads),
+            head_dim: size(config.head_dim),
+            vocab: size(config.vocab_size),
+            tied: config.tie_word_embeddings,
+            model_type: if config.qkv_bias { "qwen2" } else { "llama" }.into(),
+        }
+    }
+
+    /// The names [`ModelShape::known`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KNOWN.iter().map(|row| row.0)
+    }
+
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// When it is no such file or a size is zero or absurd.
+    pub fn from_json(text: &str) -> Result<Self, TrainError> {
+        let mut shape: Self = serde_json::from_str(text)
+            .map_err(|error| TrainError::Plan(format!("config.json: {error}")))?;
+        let sizes = [
+            shape.layers,
+            shape.hidden,
+            shape.ffn,
+            shape.heads,
+            shape.kv_heads,
+            shape.vocab,
+        ];
+        if sizes.iter().any(|size| !(1..=1 << 24).contains(size)) {
+            return Err(TrainError::Plan("config.json: a size is impossible".into()));
+        }
+        if shape.head_dim == 0 {
+            shape.head_dim = shape.hidden / shape.heads;
+        }
+        Ok(shape)
+    }
+
+    /// Width of all query heads.
+    pub fn q(&self) -> u64 {
+        self.heads * self.head_dim
+    }
+
+    /// Width of all key heads, which is that of all value heads.
+    pub fn kv(&self) -> u64 {
+        self.kv_heads * self.head_dim
+    }
+
+    /// Parameters of the embedding matrix, which is also the size of an untied head.
+    pub fn embedding(&self) -> u64 {
+        self.vocab * self.hidden
+    }
+
+    /// Parameters of one layer.
+    pub fn layer(&self) -> u64 {
+        let biases = if self.model_type == "qwen2" {
+            self.q() + 2 * self.kv()
+        } else {
+            0
+        };
+        let attention = 2 * self.hidden * (self.q() + self.kv());
+        attention + biases + 3 * self.hidden * self.ffn + 2 * self.hidden
+    }
+
+    /// All parameters, a tied head counted once.
+    pub fn params(&self) -> u64 {
+        let head = if self.tied { 0 } else { self.embedding() };
+        self.embedding() + self.layers * self.layer() + self.hidden + head
+    }
+
+    /// Bytes that autograd keeps for one token of one layer in bf16 compute: per norm the f32 input and normed value and the
+    /// bf16 result, the projections' inputs, q, k, v, their rotations and the output of attention, four tensors of the
+    /// feed-forward width.
+    pub fn graph_bytes(&self) -> u64 {
+        2 * 10 * self.hidden + 2 * 4 * self.q() + 2 * 4 * self.kv() + 2 * 4 * self.ffn
+    }
+
+    /// Floating-point operations of one token's forward pass in rows of `tokens` tokens: two a weight, and causal attention,
+    /// whose two products cost `2 q tokens` a layer on average.
+    pub fn forward_flops(&self, tokens: f64) -> f64 {
+        let weights = self.layers * self.layer() + self.embedding();
+        2.0 * weights as f64 + (2 * self.layers * self.q()) as f64 * tokens
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_sizes_come_out() {
+        let shape = ModelShape::known("Qwen/Qwen2.5-32B-Instruct").unwrap();
+        assert_eq!(shape.params(), 32_763_876_352);
+        assert_eq!(ModelShape::known("qwen2.5-32b"), Some(shape));
+        let small = ModelShape::known("SmolLM2-135M-Instruct").unwrap();
+        assert_eq!(small.params(), 134_515_008);
+        assert_eq!(
+            ModelShape::known("Qwen2.5-0.5B").unwrap().params(),
+            494_032_768
+        );
+        assert_eq!(
+            ModelShape::known("Qwen2.5-7B").unwrap().params(),
+            7_615_616_512
+        );
+        assert!(ModelShape::known("Qwen2.5-33B").is_none());
+    }
+
+    #[cfg(feature = "torch")]
+    #[test]
+    fn the_plan_counts_parameters_as_the_model_does() {
+        for (vocab, tied, family) in [(40, true, "llama"), (64, false, "qwen2")] {
+            let text = format!(
+                r#"{{"model_type": "{family}", "vocab_size": {vocab}, "hidden_size": 24, "intermediate_size": 32,
+                "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 8,
+                "tie_word_embeddings": {tied}}}"#
+            );
+            let config = sky_model::Config::from_json(&text).unwrap();
+            let shape = ModelShape::from_json(&text).unwrap();
+            assert_eq!(ModelShape::of(&config), shape);
+            assert_eq!(shape.params(), config.num_params());
+        }
+    }
+
+    #[test]
+    fn a_config_file_gives_the_same_shape_and_a_broken_one_is_refused() {
+        let text = r#"{"model_type": "qwen2", "num_hidden_layers": 64, "hidden_size": 5120, "intermediate_size": 27648,
+            "num_attention_heads": 40, "num_key_value_heads": 8, "vocab_size": 152064, "tie_word_embeddings": false}"#;
+        assert_eq!(
+            ModelShape::from_json(text).unwrap(),
+            ModelShape::known("Qwen2.5-32B-Instruct").unwrap()
+        );
+        assert!(ModelShape::from_json(&text.replace("64,", "0,")).is_err());
+        assert!(ModelShape::from_json("{}").is_err());
+    }
+}
