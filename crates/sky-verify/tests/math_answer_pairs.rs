@@ -42,6 +42,16 @@ fn options(pair: &Value) -> Options {
     options
 }
 
+/// Time this thread was on a core, where the system says so: a busy machine is not what is measured.
+fn on_core() -> Duration {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let wall = START.get_or_init(Instant::now).elapsed();
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .map_or(wall, Duration::from_nanos)
+}
+
 fn short(text: &str) -> String {
     let tail: String = text.chars().rev().take(160).collect();
     tail.chars().rev().collect()
@@ -61,9 +71,9 @@ fn labelled_pairs() {
             pair["pred"].as_str().unwrap(),
         );
         let expected = pair["expected"].as_bool().unwrap();
-        let start = Instant::now();
+        let start = on_core();
         let verdict = checker.check(gold, pred);
-        slowest = slowest.max(start.elapsed());
+        slowest = slowest.max(on_core() - start);
         most = most.max(verdict.steps);
         if (verdict.outcome == Outcome::Correct) == expected {
             agree += 1;
@@ -105,14 +115,9 @@ fn hostile_inputs() {
             case["gold"].as_str().unwrap(),
             case["pred"].as_str().unwrap(),
         );
-        // The best of three: other programs on the machine are not what is measured.
-        let mut took = Duration::MAX;
-        let mut verdict = checker.check(gold, pred);
-        for _ in 0..3 {
-            let start = Instant::now();
-            verdict = checker.check(gold, pred);
-            took = took.min(start.elapsed());
-        }
+        let start = on_core();
+        let verdict = checker.check(gold, pred);
+        let took = on_core() - start;
         let limit = Duration::from_millis(if pred.len() < 10_000 { 10 } else { 100 });
         if took > limit {
             slow += 1;

@@ -1,7 +1,7 @@
 //! Hostile text of every shape: no panic, no overrun of the budget, the same verdict twice.
 //!
 //! The short run is part of every test run. The long one (ten million inputs, about half an hour) is run by hand:
-//! `SKY_FUZZ_INPUTS=10000000 cargo test --release -p sky-verify --no-default-features --test math_fuzz -- --ignored --nocapture`.
+//! `SKY_FUZZ_INPUTS=10000000 SKY_FUZZ_SEED=100 cargo test --release -p sky-verify --no-default-features --test math_fuzz -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
@@ -207,6 +207,16 @@ impl Dice {
     }
 }
 
+/// Time this thread was on a core, where the system says so: a busy machine is not what is measured.
+fn on_core() -> Duration {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let wall = START.get_or_init(Instant::now).elapsed();
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .map_or(wall, Duration::from_nanos)
+}
+
 /// Judges so many inputs; returns the slowest.
 fn run(inputs: u64, seed: u64) -> Duration {
     let checker = MathChecker::new(Options::default());
@@ -232,9 +242,9 @@ fn run(inputs: u64, seed: u64) -> Duration {
             1 => text.clone(),
             _ => golds[dice.below(golds.len())].to_owned(),
         };
-        let start = Instant::now();
+        let start = on_core();
         let verdict = checker.check(&gold, &text);
-        let took = start.elapsed();
+        let took = on_core() - start;
         if took > slowest {
             slowest = took;
             if took > Duration::from_millis(100) {
@@ -274,10 +284,11 @@ fn twenty_thousand_inputs() {
 #[ignore = "ten million inputs take a while; see the top of the file"]
 fn many_inputs() {
     let inputs: u64 = std::env::var("SKY_FUZZ_INPUTS").map_or(10_000_000, |n| n.parse().unwrap());
+    let seed: u64 = std::env::var("SKY_FUZZ_SEED").map_or(100, |n| n.parse().unwrap());
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let slowest = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..threads)
-            .map(|k| scope.spawn(move || run(inputs / threads, 100 + k)))
+            .map(|k| scope.spawn(move || run(inputs / threads, seed + k)))
             .collect();
         runs.into_iter()
             .map(|run| run.join().unwrap())
@@ -317,9 +328,9 @@ fn deep_and_long_inputs_return() {
     ];
     for case in &cases {
         let head: String = case.chars().take(30).collect();
-        let start = Instant::now();
+        let start = on_core();
         let verdict = checker.check("5", case);
-        let took = start.elapsed();
+        let took = on_core() - start;
         println!(
             "{head:?} {} bytes: {:?} {took:?} {} steps",
             case.len(),

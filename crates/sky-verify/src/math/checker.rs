@@ -65,10 +65,8 @@ impl MathChecker {
             let lettered = found
                 .as_ref()
                 .is_ok_and(|f| choice_letter(&f.answer).is_some());
-            if !lettered {
-                if let Some(letter) = extract::leading_choice(response) {
-                    found = Ok(letter);
-                }
+            if !lettered && let Some(letter) = extract::leading_choice(response) {
+                found = Ok(letter);
             }
         }
         let verdict = |outcome, found: Option<Extraction>, reason: String| Verdict {

@@ -281,14 +281,14 @@ impl Eval<'_> {
                     _ => Err(Stop::Undefined),
                 };
             }
-            if let Ok(n) = i64::try_from(n) {
-                if n.unsigned_abs() < 1 << 20 {
-                    self.pay(u64::from(64 - n.unsigned_abs().leading_zeros()) * 4)?;
-                    if n < 0 && base.may_be_zero() {
-                        return Err(Stop::Undecided);
-                    }
-                    return base.powi(n, p).ok_or(Stop::Undecided);
+            if let Ok(n) = i64::try_from(n)
+                && n.unsigned_abs() < 1 << 20
+            {
+                self.pay(u64::from(64 - n.unsigned_abs().leading_zeros()) * 4)?;
+                if n < 0 && base.may_be_zero() {
+                    return Err(Stop::Undecided);
                 }
+                return base.powi(n, p).ok_or(Stop::Undecided);
             }
         }
         if base.is_exact_zero() {
@@ -498,21 +498,21 @@ impl Eval<'_> {
         let range = whole(&ends[0]).zip(whole(&ends[1]));
         if let (BigOp::Sum | BigOp::Product, Some((from, to)), Some(_), Some(_)) =
             (op, range, lo, hi)
+            && to.saturating_sub(from) <= 200
+            && !var.is_empty()
         {
-            if to.saturating_sub(from) <= 200 && !var.is_empty() {
-                let mut total: Complex = Ball::from_int(i64::from(op == BigOp::Product)).into();
-                for k in from..=to {
-                    self.bound.push((var.to_owned(), Ball::from_int(k)));
-                    let term = self.value(body);
-                    self.bound.pop();
-                    total = if op == BigOp::Sum {
-                        total.add(&term?, p)
-                    } else {
-                        total.mul(&term?, p)
-                    };
-                }
-                return Ok(total);
+            let mut total: Complex = Ball::from_int(i64::from(op == BigOp::Product)).into();
+            for k in from..=to {
+                self.bound.push((var.to_owned(), Ball::from_int(k)));
+                let term = self.value(body);
+                self.bound.pop();
+                total = if op == BigOp::Sum {
+                    total.add(&term?, p)
+                } else {
+                    total.mul(&term?, p)
+                };
             }
+            return Ok(total);
         }
         for k in [3, 5, 11] {
             self.bound.push((var.to_owned(), Ball::dyadic(k, 2)));

@@ -141,11 +141,11 @@ fn call(func: Func, args: &[Expr], names: &mut Names, budget: &Budget) -> Exact 
         if let (Kind::Pow(base, exponent), Some(m)) = (&value.kind, integer(&modulus)) {
             let base = rational(base, names, budget)?;
             let exponent = rational(exponent, names, budget)?;
-            if let (Some(base), Some(exponent)) = (integer(&base), integer(&exponent)) {
-                if exponent.is_positive() || exponent.is_zero() {
-                    return power_mod(&base, &exponent.unsigned_abs(), &m.unsigned_abs(), budget)
-                        .map(RBig::from);
-                }
+            if let (Some(base), Some(exponent)) = (integer(&base), integer(&exponent))
+                && (exponent.is_positive() || exponent.is_zero())
+            {
+                return power_mod(&base, &exponent.unsigned_abs(), &m.unsigned_abs(), budget)
+                    .map(RBig::from);
             }
         }
         let value = rational(value, names, budget)?;
@@ -367,13 +367,13 @@ fn binomial(n: &RBig, k: i64, budget: &Budget) -> Exact {
         return Ok(RBig::ZERO);
     }
     let mut k = k;
-    if let Ok(whole) = small(n) {
-        if whole >= 0 {
-            if k > whole {
-                return Ok(RBig::ZERO);
-            }
-            k = k.min(whole - k);
+    if let Ok(whole) = small(n)
+        && whole >= 0
+    {
+        if k > whole {
+            return Ok(RBig::ZERO);
         }
+        k = k.min(whole - k);
     }
     if k > 3000 {
         return Err(NoValue::Unknown);

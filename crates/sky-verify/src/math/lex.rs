@@ -64,7 +64,7 @@ pub(super) fn lex<'a>(
         space: false,
         depth: 0,
         commas,
-        paired: unescaped_dollars(text) % 2 == 0,
+        paired: unescaped_dollars(text).is_multiple_of(2),
         out: Vec::with_capacity(text.len() / 2 + 2),
     };
     while lexer.at < text.len() {
@@ -121,7 +121,7 @@ impl<'a> Lexer<'a> {
             'a'..='z' | 'A'..='Z' => self.word(),
             '%' if rest.starts_with("%%") => self.skip(1),
             '$' if self.paired || !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
-                self.skip(1)
+                self.skip(1);
             }
             '$' => self.push(Tok::Cmd("$"), self.at + 1),
             _ => {
@@ -432,14 +432,13 @@ fn finish(text: &str, whole: String, fraction: Option<String>, mut at: usize) ->
     if matches!(bytes.get(at), Some(b'e' | b'E')) {
         let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
         let run = digit_run(bytes, at + 1 + sign);
-        if (1..=9).contains(&run) {
-            if let Ok(exponent) = text[at + 1..at + 1 + sign + run]
+        if (1..=9).contains(&run)
+            && let Ok(exponent) = text[at + 1..at + 1 + sign + run]
                 .trim_start_matches('+')
                 .parse()
-            {
-                digits.exponent = exponent;
-                at += 1 + sign + run;
-            }
+        {
+            digits.exponent = exponent;
+            at += 1 + sign + run;
         }
     }
     (digits, at)

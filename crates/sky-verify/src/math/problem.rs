@@ -49,11 +49,11 @@ impl MathChecker {
                     extract::leading_choice(answer).and_then(|f| f.answer.chars().next())
                 })
             });
-            if let (Some(gold), Some(found)) = (choice_letter(gold), found) {
-                if gold == found {
-                    verdict.outcome = Outcome::Correct;
-                    verdict.reason = format!("choice {gold}, with its text");
-                }
+            if let (Some(gold), Some(found)) = (choice_letter(gold), found)
+                && gold == found
+            {
+                verdict.outcome = Outcome::Correct;
+                verdict.reason = format!("choice {gold}, with its text");
             }
         }
         verdict

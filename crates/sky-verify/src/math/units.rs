@@ -132,34 +132,34 @@ pub(crate) fn read(text: &str) -> Unit {
             _ => words.push(word.to_owned()),
         }
     }
-    if let [word] = words.as_slice() {
-        if let Some(&(_, kind, num, den)) = find(word) {
-            let power = power.min(9);
-            let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into())
-                .pow(isize::try_from(power).unwrap_or(1));
-            if kind.is_empty() {
-                return Unit {
-                    kind: String::new(),
-                    size: None,
-                };
-            }
-            // A cubic decimetre is a litre.
-            if kind == "length" && power == 3 {
-                return Unit {
-                    kind: "volume".to_owned(),
-                    size: Some(size * RBig::from(1000)),
-                };
-            }
-            let kind = if power == 1 {
-                kind.to_owned()
-            } else {
-                format!("{kind}^{power}")
-            };
+    if let [word] = words.as_slice()
+        && let Some(&(_, kind, num, den)) = find(word)
+    {
+        let power = power.min(9);
+        let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into())
+            .pow(isize::try_from(power).unwrap_or(1));
+        if kind.is_empty() {
             return Unit {
-                kind,
-                size: Some(size),
+                kind: String::new(),
+                size: None,
             };
         }
+        // A cubic decimetre is a litre.
+        if kind == "length" && power == 3 {
+            return Unit {
+                kind: "volume".to_owned(),
+                size: Some(size * RBig::from(1000)),
+            };
+        }
+        let kind = if power == 1 {
+            kind.to_owned()
+        } else {
+            format!("{kind}^{power}")
+        };
+        return Unit {
+            kind,
+            size: Some(size),
+        };
     }
     Unit {
         kind: words.join(" ").to_lowercase(),

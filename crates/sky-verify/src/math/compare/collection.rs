@@ -8,10 +8,10 @@ const MAX_ITEMS: usize = 256;
 
 impl Compare<'_> {
     pub(super) fn collections(&self, a: &Expr, b: &Expr) -> Option<Judged> {
-        if let (Some(x), Some(y)) = (named(a), named(b)) {
-            if let Some(judged) = self.named_lists(&x, &y) {
-                return Some(judged);
-            }
+        if let (Some(x), Some(y)) = (named(a), named(b))
+            && let Some(judged) = self.named_lists(&x, &y)
+        {
+            return Some(judged);
         }
         let plain = |e: &Expr| match &e.kind {
             Kind::List(items) => drop_conditions(items)

@@ -68,10 +68,10 @@ impl Compare<'_> {
         if let Some(judged) = words::compare(a, b, self.options) {
             return judged;
         }
-        if region::is_region(a) || region::is_region(b) {
-            if let Some(judged) = self.regions(a, b) {
-                return judged;
-            }
+        if (region::is_region(a) || region::is_region(b))
+            && let Some(judged) = self.regions(a, b)
+        {
+            return judged;
         }
         if let Some(judged) = self.relations(a, b) {
             return judged;

@@ -77,10 +77,10 @@ impl Compare<'_> {
             return Some(Judged::yes("the same interval"));
         }
         let (var_a, var_b) = (variable(a)?, variable(b)?);
-        if let (Some(x), Some(y)) = (&var_a, &var_b) {
-            if x != y {
-                return Some(Judged::no("relations of different names"));
-            }
+        if let (Some(x), Some(y)) = (&var_a, &var_b)
+            && x != y
+        {
+            return Some(Judged::no("relations of different names"));
         }
         let mut ends = Vec::new();
         collect(a, var_a.as_deref(), self, &mut ends)?;
@@ -366,12 +366,12 @@ fn roots(left: &Expr, right: &Expr, var: &str, compare: &Compare<'_>) -> Option<
                 vec![b.clone()]
             });
         }
-        if let Kind::Call(Func::Abs, args) = &a.kind {
-            if free(b) {
-                let inside = roots(&args[0], b, var, compare)?;
-                let outside = roots(&args[0], &neg(b), var, compare)?;
-                return Some(inside.into_iter().chain(outside).collect());
-            }
+        if let Kind::Call(Func::Abs, args) = &a.kind
+            && free(b)
+        {
+            let inside = roots(&args[0], b, var, compare)?;
+            let outside = roots(&args[0], &neg(b), var, compare)?;
+            return Some(inside.into_iter().chain(outside).collect());
         }
     }
     if free(left) && free(right) {

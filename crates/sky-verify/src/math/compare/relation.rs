@@ -63,13 +63,13 @@ impl Compare<'_> {
         match (chain(a), chain(b)) {
             (true, true) => {
                 let (x, y) = (assignment(a), assignment(b));
-                if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y) {
-                    if name_a == name_b {
-                        if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
-                            return Some(Judged::no("the answer equates different values"));
-                        }
-                        return Some(self.same(value_a, value_b));
+                if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y)
+                    && name_a == name_b
+                {
+                    if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
+                        return Some(Judged::no("the answer equates different values"));
                     }
+                    return Some(self.same(value_a, value_b));
                 }
                 None
             }
@@ -143,32 +143,35 @@ impl Compare<'_> {
         {
             return Some(Judged::yes("the same relation side by side"));
         }
-        if let ([(rel_a, side_a)], [(rel_b, side_b)]) = (ar.as_slice(), br.as_slice()) {
-            if a1.is_scalar() && b1.is_scalar() && side_a.is_scalar() && side_b.is_scalar() {
-                let difference = |x: &Expr, y: &Expr| {
-                    Kind::Add(vec![
-                        x.clone(),
-                        Kind::Neg(Box::new(y.clone())).at(y.span.clone()),
-                    ])
-                    .at(x.span.clone())
-                };
-                let factor = identity::proportional(
-                    &difference(a1, side_a),
-                    &difference(b1, side_b),
-                    self.budget,
-                );
-                let fits = match factor {
-                    None => false,
-                    Some(sign) => match (rel_a, rel_b) {
-                        (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
-                        (x, y) if sign > 0 => x == y && *x != Rel::Other,
-                        (x, y) if sign < 0 => *x == y.flipped() && x != y,
-                        _ => false,
-                    },
-                };
-                if fits {
-                    return Some(Judged::yes("the same relation up to a constant factor"));
-                }
+        if let ([(rel_a, side_a)], [(rel_b, side_b)]) = (ar.as_slice(), br.as_slice())
+            && a1.is_scalar()
+            && b1.is_scalar()
+            && side_a.is_scalar()
+            && side_b.is_scalar()
+        {
+            let difference = |x: &Expr, y: &Expr| {
+                Kind::Add(vec![
+                    x.clone(),
+                    Kind::Neg(Box::new(y.clone())).at(y.span.clone()),
+                ])
+                .at(x.span.clone())
+            };
+            let factor = identity::proportional(
+                &difference(a1, side_a),
+                &difference(b1, side_b),
+                self.budget,
+            );
+            let fits = match factor {
+                None => false,
+                Some(sign) => match (rel_a, rel_b) {
+                    (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
+                    (x, y) if sign > 0 => x == y && *x != Rel::Other,
+                    (x, y) if sign < 0 => *x == y.flipped() && x != y,
+                    _ => false,
+                },
+            };
+            if fits {
+                return Some(Judged::yes("the same relation up to a constant factor"));
             }
         }
         Some(Judged::no("different relations"))

@@ -136,8 +136,8 @@ impl Compare<'_> {
         if found.is_equal() {
             return judged;
         }
-        if self.options.base_optional {
-            if let (
+        if self.options.base_optional
+            && let (
                 Kind::Based { digits, .. },
                 Kind::Num {
                     value,
@@ -151,16 +151,18 @@ impl Compare<'_> {
                 },
                 Kind::Based { digits, .. },
             ) = (&a.kind, &b.kind)
-            {
-                if value.to_string() == digits.trim_start_matches('0') {
-                    return Judged::yes("the same digits, the base left out");
-                }
-            }
+            && value.to_string() == digits.trim_start_matches('0')
+        {
+            return Judged::yes("the same digits, the base left out");
         }
         self.rounded(a, b).unwrap_or(judged)
     }
 
     fn difference(&self, a: &Expr, b: &Expr) -> String {
+        // Only where saying so costs little.
+        if self.budget.used() > 20_000 {
+            return "different values".to_owned();
+        }
         match (
             identity::approximate(a, self.budget),
             identity::approximate(b, self.budget),

@@ -83,10 +83,10 @@ pub(in crate::math) fn choice_letter(text: &str) -> Option<char> {
         for open in [
             "\\text", "\\textbf", "\\mathrm", "\\mathbf", "\\textit", "\\mbox", "\\boxed",
         ] {
-            if let Some(inner) = rest.strip_prefix(open) {
-                if inner.trim_start().starts_with('{') {
-                    rest = inner.trim_start();
-                }
+            if let Some(inner) = rest.strip_prefix(open)
+                && inner.trim_start().starts_with('{')
+            {
+                rest = inner.trim_start();
             }
         }
         rest = rest.trim_start_matches(['{', '(', '[', '*', '$', ' ']);

@@ -50,10 +50,10 @@ pub(super) fn after_phrase(text: &str) -> Option<String> {
             end = at;
         }
     }
-    if let Some(at) = best {
-        if let Some(answer) = announced(&tail[at..]) {
-            return Some(answer);
-        }
+    if let Some(at) = best
+        && let Some(answer) = announced(&tail[at..])
+    {
+        return Some(answer);
     }
     last_line_label(tail)
 }
@@ -269,7 +269,7 @@ pub(super) fn leading_choice(text: &str) -> Option<char> {
     let letter = chars.next().filter(char::is_ascii_uppercase)?;
     match chars.next() {
         None => Some(letter),
-        Some(c) if matches!(c, '.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
+        Some('.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
         _ => None,
     }
 }
@@ -289,7 +289,7 @@ fn first_sentence(text: &str) -> &str {
     let end = (0..bytes.len())
         .find(|&i| {
             bytes[i] == b'\n'
-                || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(|b| b.is_ascii_whitespace())
+                || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
         })
         .unwrap_or(bytes.len());
     text[..end].trim()

@@ -168,13 +168,11 @@ impl<'a> Parser<'a> {
             c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '(' | '\\' | '$')
         }) && trimmed.len() < 200
             && trimmed.bytes().any(|b| b.is_ascii_digit());
-        if numeric {
-            if let Some(inner) = self.reparse(trimmed) {
-                return Ok(Expr {
-                    span: self.since(start),
-                    ..inner
-                });
-            }
+        if numeric && let Some(inner) = self.reparse(trimmed) {
+            return Ok(Expr {
+                span: self.since(start),
+                ..inner
+            });
         }
         // Words that come in several pieces are one answer.
         let mut words = trimmed.to_owned();
@@ -258,12 +256,31 @@ impl<'a> Parser<'a> {
             }
             at += 1;
         }
+        let written = |range: std::ops::Range<usize>| -> String {
+            self.text[range]
+                .chars()
+                .filter(|c| !matches!(c, '{' | '}' | ' ' | '(' | ')'))
+                .collect()
+        };
+        let above = written(self.tokens[from].start..self.tokens[second].start);
+        let below = written(self.tokens[second].start..self.tokens[at - 1].end);
         self.at = at;
+        // `\frac{d}{dt} x` is `\frac{dx}{dt}`.
+        let mut above = above;
+        let bare =
+            above == "d" || above == "\\partial" || above.starts_with("d^") && above.len() == 3;
+        if bare && matches!(self.peek(), Tok::Letter(..) | Tok::Cmd(_)) && self.starts_factor() {
+            let of = self.start();
+            self.atom().ok()?;
+            let end = self.since(of).end;
+            above.extend(
+                self.text[of..end]
+                    .chars()
+                    .filter(|c| !matches!(c, '{' | '}' | ' ')),
+            );
+        }
+        let raw = above + &below;
         let span = self.since(start);
-        let raw: String = self.text[self.tokens[from].start..span.end]
-            .chars()
-            .filter(|c| !matches!(c, '{' | '}' | ' ' | '(' | ')'))
-            .collect();
         Some(Kind::Sym(format!("derivative:{raw}")).at(span))
     }
 

@@ -23,15 +23,13 @@ impl Parser<'_> {
         if digits.fraction.is_some()
             && !self.token().space
             && matches!(self.peek(), Tok::Cmd("overline" | "bar" | "dot"))
-        {
-            if let (Tok::Ch('{'), Tok::Num(group), Tok::Ch('}')) =
+            && let (Tok::Ch('{'), Tok::Num(group), Tok::Ch('}')) =
                 (self.ahead(1), self.ahead(2), self.ahead(3))
-            {
-                if group.fraction.is_none() && !group.whole.is_empty() {
-                    digits.repeating = Some(group.whole.clone());
-                    self.at += 4;
-                }
-            }
+            && group.fraction.is_none()
+            && !group.whole.is_empty()
+        {
+            digits.repeating = Some(group.whole.clone());
+            self.at += 4;
         }
         if let Some(based) = self.based(&digits, start) {
             return Ok(based);
@@ -84,7 +82,7 @@ impl Parser<'_> {
                         && more.fraction.is_none()
                         && more.exponent == 0 =>
                 {
-                    numeral.push_str(&more.whole)
+                    numeral.push_str(&more.whole);
                 }
                 Tok::Ch('_') => break,
                 _ => return None,

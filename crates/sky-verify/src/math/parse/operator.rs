@@ -342,6 +342,22 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     base = self.index(base, start)?;
                 }
+                // `f{\left(x\right)}`, as sympy prints it.
+                (Tok::Ch('{'), Tok::Ch('(')) => match &base.kind {
+                    Kind::Sym(name)
+                        if FUNCTION_LETTERS.contains(&base_letter(name))
+                            || self.lone_argument(2) =>
+                    {
+                        let name = name.clone();
+                        self.at += 1;
+                        let args = self.call_arguments()?;
+                        if !self.eat('}') {
+                            return self.fail("a closing brace is missing");
+                        }
+                        base = Kind::Apply(name, args).at(self.since(start));
+                    }
+                    _ => return Ok(base),
+                },
                 // `f(x)`: after a letter that commonly names a function.
                 (Tok::Ch('('), _) => match &base.kind {
                     Kind::Sym(name) if !self.token().space && self.applies(name) => {
@@ -496,11 +512,21 @@ const FACTOR_OR_FUNCTION: [&str; 14] = [
     "C", "P", "Q", "R", "S", "T", "A", "V", "p", "q", "u", "v", "y", "s",
 ];
 
+/// The letter of a name, without index and primes.
+fn base_letter(name: &str) -> &str {
+    name.split(['_', '\'']).next().unwrap_or(name)
+}
+
 impl Parser<'_> {
     fn applies(&self, name: &str) -> bool {
-        let base = name.split(['_', '\'']).next().unwrap_or(name);
-        let lone = matches!(self.ahead(1), Tok::Letter(..) | Tok::Cmd(_))
-            && matches!(self.ahead(2), Tok::Ch(')' | ','));
-        FUNCTION_LETTERS.contains(&base) || lone && FACTOR_OR_FUNCTION.contains(&base)
+        let letter = base_letter(name);
+        FUNCTION_LETTERS.contains(&letter)
+            || FACTOR_OR_FUNCTION.contains(&letter) && self.lone_argument(1)
+    }
+
+    /// Whether a name and a closing bracket or a comma come after so many tokens.
+    fn lone_argument(&self, ahead: usize) -> bool {
+        matches!(self.ahead(ahead), Tok::Letter(..) | Tok::Cmd(_))
+            && matches!(self.ahead(ahead + 1), Tok::Ch(')' | ','))
     }
 }
