@@ -156,3 +156,106 @@ fn six_bit(block: &[u8], out: &mut Vec<f32>) {
         out.push(d * f32::from(scales[i / 16].cast_signed()) * q);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One block of a fixed pattern in each quantisation: three of its values, their sum, and their sum weighted by place,
+    /// as the `gguf` Python package 0.19 dequantizes it.
+    #[test]
+    fn every_quantisation_agrees_with_the_gguf_package() {
+        use QuantKind::{Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+        for (kind, first, third, last, sum, weighted) in [
+            (
+                Q4_0,
+                -0.086_090_09,
+                0.012_298_584,
+                -0.024_597_168,
+                -0.036_895_752,
+                -1.180_664_1,
+            ),
+            (
+                Q4_1,
+                -0.413_909_9,
+                -0.315_521_24,
+                -0.377_014_16,
+                -12.986_847,
+                -204.007_97,
+            ),
+            (
+                Q5_0,
+                0.061_492_92,
+                0.159_881_59,
+                -0.184_478_76,
+                0.061_492_92,
+                2.336_730_9,
+            ),
+            (
+                Q5_1,
+                -0.167_938_23,
+                -0.266_326_9,
+                -0.364_715_58,
+                -9.543_243,
+                -155.920_5,
+            ),
+            (
+                Q8_0,
+                -0.774_810_8,
+                -1.069_976_8,
+                0.750_213_6,
+                1.967_773_4,
+                98.782_23,
+            ),
+            (Q4_K, 14.938_934, 20.684_479, 20.0, 4612.425_8, 633_828.93),
+            (
+                Q5_K, 22.613_25, 20.684_479, 23.763_367, 5564.828, 734_083.84,
+            ),
+            (
+                Q6_K,
+                -10.515_289,
+                -19.001_312,
+                3.874_054,
+                -328.126_22,
+                -15_203.903,
+            ),
+        ] {
+            let (values, bytes) = kind.block();
+            let mut block: Vec<u8> = (0..bytes)
+                .map(|i| ((i * 73 + i * i * 7 + 19) % 256) as u8)
+                .collect();
+            let scale = f16::from_f32(0.0123).to_le_bytes();
+            let at = if kind == Q6_K { 208 } else { 0 };
+            block[at..at + 2].copy_from_slice(&scale);
+            if matches!(kind, Q4_1 | Q5_1 | Q4_K | Q5_K) {
+                block[2..4].copy_from_slice(&f16::from_f32(-0.5).to_le_bytes());
+            }
+            let found = kind.dequantize(&block);
+            assert_eq!(found.len(), values);
+            let close = |found: f64, expected: f64| {
+                (found - expected).abs() < 1e-5 * expected.abs().max(0.1)
+            };
+            let wide = || found.iter().map(|&v| f64::from(v));
+            let total: f64 = wide().sum();
+            let by_place: f64 = wide().zip(0..).map(|(v, i)| v * f64::from(i)).sum();
+            for (found, expected) in [
+                (f64::from(found[0]), first),
+                (f64::from(found[values / 8 * 2]), third),
+                (f64::from(found[values / 8 * 7]), last),
+                (total, sum),
+                (by_place, weighted),
+            ] {
+                assert!(close(found, expected), "{kind:?}: {found} {expected}");
+            }
+        }
+        assert_eq!(QuantKind::F32.dequantize(&1.5f32.to_le_bytes()), [1.5]);
+        assert_eq!(
+            QuantKind::F16.dequantize(&f16::from_f32(1.5).to_le_bytes()),
+            [1.5]
+        );
+        assert_eq!(
+            QuantKind::BF16.dequantize(&bf16::from_f32(1.5).to_le_bytes()),
+            [1.5]
+        );
+    }
+}

@@ -1,13 +1,13 @@
-//! The real model of the tiny recipe, when it is set up.
+//! The real model of the tiny recipe, when it is set up, as the pipeline uses it: bf16, several requests at once.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
-use sky_model::{ModelFiles, Segments, blocks, embed, head_logits, layer};
-use sky_types::Message;
-use tch::{Device, Kind, Tensor};
+use sky_model::{GeneratorOptions, LocalGenerator};
+use sky_types::{FinishReason, Generate, Message, Request, SamplingParams};
 
-fn model() -> Option<ModelFiles> {
+#[test]
+fn it_knows_two_capitals() {
     let home = std::env::var_os("SKY_HOME").map_or_else(|| PathBuf::from(".sky"), PathBuf::from);
     let path = home.join("models/smollm2-135m-instruct/model.gguf");
     if !path.is_file() {
@@ -15,39 +15,31 @@ fn model() -> Option<ModelFiles> {
             "SKIPPED: {} is missing; run `cargo xtask setup`",
             path.display()
         );
-        return None;
+        return;
     }
-    Some(ModelFiles::open(&path).unwrap())
-}
-
-#[test]
-fn it_says_paris() {
-    let Some(files) = model() else { return };
-    let config = files.config();
-    assert_eq!(config.rms_norm_eps, 1e-5);
-    let tokenizer = files.tokenizer().unwrap();
-    let prompt = files
-        .chat_template()
-        .unwrap()
-        .render(&[Message::user("What is the capital of France?")], true)
+    let mut generator =
+        LocalGenerator::open(&path, "smollm2-135m-instruct", GeneratorOptions::default()).unwrap();
+    let places = [("France", "Paris"), ("Italy", "Rome")];
+    let mut requests = places.iter().zip(0..).map(|((country, _), key)| Request {
+        key,
+        messages: vec![Message::user(format!("What is the capital of {country}?"))],
+        params: SamplingParams {
+            max_tokens: 40,
+            ..SamplingParams::default()
+        },
+        seed: 0,
+    });
+    let mut replies = Vec::new();
+    generator
+        .generate(&mut requests, &mut |reply| {
+            replies.push(reply);
+            Ok(())
+        })
         .unwrap();
-    let mut ids = tokenizer.encode(&prompt).unwrap();
-    let params: Vec<Vec<Tensor>> = blocks(config)
-        .iter()
-        .map(|b| files.block(b, Kind::Float).unwrap())
-        .collect();
-    let _guard = tch::no_grad_guard();
-    for _ in 0..8 {
-        let wide: Vec<i64> = ids.iter().map(|&id| id.into()).collect();
-        let segments = Segments::new(config, &[ids.len() as i64], Kind::Float, Device::Cpu);
-        let mut x = embed(&params[0], &Tensor::from_slice(&wide));
-        for block in &params[1..=config.num_layers] {
-            x = layer(config, block, &x, &segments);
-        }
-        let last = x.narrow(0, ids.len() as i64 - 1, 1);
-        let logits = head_logits(config, &params[31][0], &params[0][0], &last);
-        ids.push(u32::try_from(logits.argmax(-1, false).int64_value(&[0])).unwrap());
+    assert_eq!(replies.len(), 2);
+    for reply in replies {
+        let (country, capital) = places[reply.key as usize];
+        assert_eq!(reply.finish_reason, FinishReason::Stop);
+        assert!(reply.text.contains(capital), "{country}: {}", reply.text);
     }
-    let said = tokenizer.decode(&ids).unwrap();
-    assert!(said.ends_with("The capital of France is Paris."), "{said}");
 }
