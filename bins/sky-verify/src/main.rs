@@ -24,13 +24,13 @@ Examples:
       the same, with the whole outcome as JSON
   sky-verify code --problems problems.jsonl --samples samples.jsonl --out verdicts.jsonl
       judge replies to code problems
-  sky-verify run --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+  sky-verify verify --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       the pipeline's stage";
 
 #[derive(Subcommand)]
 enum Command {
     /// Stage: give every rewritten sample of a recipe's run its verdict.
-    Run(stage::VerifyArgs),
+    Verify(stage::VerifyArgs),
     /// Run one Python program in the sandbox, standard input to standard output.
     Exec(exec::ExecArgs),
     /// Judge replies to code problems by running the programs in them.
@@ -39,7 +39,7 @@ enum Command {
 
 fn main() -> ExitCode {
     sky_cli::main(|| match Args::parse().command {
-        Command::Run(args) => stage::run(&args),
+        Command::Verify(args) => stage::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Code(args) => code::run(&args),
     })
