@@ -157,9 +157,11 @@ pub fn sample(
         damaged: found.damaged_lines.len(),
     });
 
+    // What a repeated group is compared with; replies that stand alone are never repeated.
     let journaled: Vec<(usize, String)> = rows
         .iter()
         .enumerate()
+        .filter(|_| generate.group_size().is_some())
         .filter_map(|(at, row)| row.as_ref().map(|row| (at, row.text.clone())))
         .collect();
     let mut differed = 0;
