@@ -8,6 +8,7 @@ use super::{
     eval::{Eval, Point, Signs, Stop},
     exact::{self, NoValue},
     expr::{Const, Expr, Func, Kind},
+    normal,
 };
 
 /// Bits of the first look. A difference seen here is proved: the balls do not meet.
@@ -25,6 +26,8 @@ const TRIES: u64 = 12;
 pub(super) enum Found {
     /// The same rational number.
     EqualExactly,
+    /// The same polynomial, quotient of polynomials or sum of radicals.
+    EqualInNormalForm,
     /// The same tree.
     EqualAsWritten,
     /// The same value at every point tried.
@@ -39,7 +42,10 @@ impl Found {
     pub(super) fn is_equal(self) -> bool {
         matches!(
             self,
-            Self::EqualExactly | Self::EqualAsWritten | Self::EqualAtPoints
+            Self::EqualExactly
+                | Self::EqualInNormalForm
+                | Self::EqualAsWritten
+                | Self::EqualAtPoints
         )
     }
 }
@@ -86,7 +92,12 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     if !defined(a) && !has_big(a) || !defined(b) && !has_big(b) {
         return Found::Unknown("an infinity inside an expression");
     }
-    at_points(a, b, budget)
+    match at_points(a, b, budget, FIRST) {
+        // Nothing tells them apart at once: a proof, if there is one, costs less than the second look.
+        Found::EqualAtPoints if normal::equal(a, b, budget) => Found::EqualInNormalForm,
+        Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, budget, SECOND),
+        found => found,
+    }
 }
 
 fn has_big(e: &Expr) -> bool {
@@ -103,7 +114,7 @@ pub(super) fn infinity(e: &Expr) -> Option<bool> {
     }
 }
 
-fn at_points(a: &Expr, b: &Expr, budget: &Budget) -> Found {
+fn at_points(a: &Expr, b: &Expr, budget: &Budget, prec: usize) -> Found {
     let names = a.has_names() || b.has_names();
     let discrete = |e: &Expr| {
         e.any(&|k| {
@@ -132,7 +143,7 @@ fn at_points(a: &Expr, b: &Expr, budget: &Budget) -> Found {
             signs: Signs::at(index),
             whole,
         };
-        match at_point(a, b, point, budget) {
+        match at_point(a, b, point, budget, prec) {
             Ok(Meeting::Agree) => {
                 agreed += 1;
                 if agreed >= needed {
@@ -156,33 +167,32 @@ enum Meeting {
     Elsewhere,
 }
 
-fn at_point(a: &Expr, b: &Expr, point: Point, budget: &Budget) -> Result<Meeting, Stop> {
-    for prec in [FIRST, SECOND] {
-        let mut eval = Eval::new(point, prec, budget);
-        let x = eval.value(a);
-        let y = eval.value(b);
-        let (x, y) = match (x, y, prec) {
-            (Ok(x), Ok(y), _) => (x, y),
-            // A cut that the first look could not tell from its side.
-            (Err(Stop::Undecided), _, FIRST) | (_, Err(Stop::Undecided), FIRST) => continue,
-            (Err(stop), _, _) | (_, Err(stop), _) => return Err(stop),
-        };
-        let names = a.has_names() || b.has_names();
-        // A root of a negative number on the way: outside the domain, unless complex numbers are spoken of.
-        if names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b) {
-            return Ok(Meeting::Elsewhere);
-        }
-        let gap = x.sub(&y, prec);
-        if !gap.may_be_zero() {
-            return Ok(if names && x.may_be_real() != y.may_be_real() {
-                Meeting::Elsewhere
-            } else {
-                Meeting::Apart
-            });
-        }
-        if prec == SECOND && close(&gap, &x) {
-            return Ok(Meeting::Agree);
-        }
+/// One look, at this precision. What the first look cannot tell apart agrees for now.
+fn at_point(
+    a: &Expr,
+    b: &Expr,
+    point: Point,
+    budget: &Budget,
+    prec: usize,
+) -> Result<Meeting, Stop> {
+    let mut eval = Eval::new(point, prec, budget);
+    let x = eval.value(a)?;
+    let y = eval.value(b)?;
+    let names = a.has_names() || b.has_names();
+    // A root of a negative number on the way: outside the domain, unless complex numbers are spoken of.
+    if names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b) {
+        return Ok(Meeting::Elsewhere);
+    }
+    let gap = x.sub(&y, prec);
+    if !gap.may_be_zero() {
+        return Ok(if names && x.may_be_real() != y.may_be_real() {
+            Meeting::Elsewhere
+        } else {
+            Meeting::Apart
+        });
+    }
+    if prec == FIRST || close(&gap, &x) {
+        return Ok(Meeting::Agree);
     }
     Err(Stop::Undecided)
 }

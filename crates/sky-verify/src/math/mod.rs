@@ -21,6 +21,7 @@ mod extract;
 mod identity;
 mod lex;
 mod names;
+mod normal;
 mod options;
 mod parse;
 mod problem;

@@ -125,6 +125,7 @@ impl Compare<'_> {
         let found = identity::compare(a, b, self.budget);
         let judged = match found {
             Found::EqualExactly => Judged::yes("the same rational number"),
+            Found::EqualInNormalForm => Judged::yes("the same in normal form"),
             Found::EqualAsWritten => Judged::yes("the same as written"),
             Found::EqualAtPoints if a.has_names() => {
                 Judged::yes("the same value wherever both have one, at random points to 72 digits")
