@@ -110,8 +110,8 @@ impl<'a> Batch<'a> {
         let shared = self.shared();
         // Equal prompts that follow one another are computed once.
         let mut distinct: Vec<(&[u32], Vec<usize>)> = Vec::new();
-        for item in self.next..self.next + count {
-            let own = &group[item].prompt[shared..];
+        for (item, prepared) in group.iter().enumerate().skip(self.next).take(count) {
+            let own = &prepared.prompt[shared..];
             match distinct.last_mut() {
                 Some((same, items)) if *same == own => items.push(item),
                 _ => distinct.push((own, vec![item])),
