@@ -19,6 +19,9 @@ pub(crate) struct ExecArgs {
     /// MiB of memory that it may use.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=(MAX_MEMORY >> 20)))]
     memory: u64,
+    /// Run it this often, each time afresh, and tell the median and the 90th percentile of the time by the wall.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
 }
 
 pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
@@ -41,10 +44,24 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
         memory: args.memory << 20,
         ..Limits::seconds(args.seconds)
     };
-    let outcome = Sandbox::open(&sky_home())?.run(&program, &stdin, &limits)?;
+    let sandbox = Sandbox::open(&sky_home())?;
+    let mut outcome = sandbox.run(&program, &stdin, &limits)?;
+    let mut walls = vec![outcome.wall];
+    for _ in 1..args.repeat {
+        outcome = sandbox.run(&program, &stdin, &limits)?;
+        walls.push(outcome.wall);
+    }
+    walls.sort_unstable();
+    let [median, late] = [50, 90].map(|percent| walls[walls.len() * percent / 100]);
     if args.json {
-        println!("{}", json(&outcome));
+        let mut json = json(&outcome);
+        json["wall_s_median"] = median.as_secs_f64().into();
+        json["wall_s_p90"] = late.as_secs_f64().into();
+        println!("{json}");
         return Ok(());
+    }
+    if args.repeat > 1 {
+        eprintln!("{} runs: median {median:.3?}, 90 % within {late:.3?}", args.repeat);
     }
     std::io::stdout().write_all(&outcome.stdout)?;
     std::io::stderr().write_all(&outcome.stderr)?;
