@@ -154,10 +154,10 @@ impl Plan {
         let settings = settings(input.config)
             .map(|setting| evaluate(input, setting, steps))
             .collect::<Vec<_>>();
-        let cheapest = settings
-            .iter()
-            .filter(|plan| plan.fits)
-            .min_by(|a, b| a.dollars.total_cmp(&b.dollars));
+        let fitting = || settings.iter().filter(|plan| plan.fits);
+        let least = fitting().map(|plan| plan.dollars).fold(f64::MAX, f64::min);
+        // Less is offloaded the earlier a setting comes: what saves under 2 % is not worth another thing to move.
+        let cheapest = fitting().find(|plan| plan.dollars <= least * 1.02);
         let smallest = settings.iter().min_by_key(|plan| plan.gpu_bytes.total);
         let Some(best) = cheapest.or(smallest).cloned() else {
             return Err(TrainError::Plan("no setting to choose from".into()));
@@ -227,27 +227,29 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let share = (world - 1.0) / world;
     let link_bytes = micro_batches * params * (2.0 * width + 4.0) * share;
     let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
-    let parameter_transfer = match setting.offload {
-        Offload::OptimizerAndParameters => micro_batches * 2.0 * width * params / world,
-        Offload::None | Offload::Optimizer => 0.0,
-    };
+    // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
+    let shard = params / world;
+    let hidden_transfer = micro_batches
+        * match setting.offload {
+            Offload::None => 0.0,
+            Offload::Optimizer => 4.0 * shard,
+            Offload::OptimizerAndParameters => (4.0 + 2.0 * width) * shard,
+        };
     // What one pass does not hide behind another shows: the slowest of the three sets the pace.
-    let pass = compute
-        .max(link)
-        .max(parameter_transfer / gpu.host_bandwidth);
+    let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
-    // AdamW reads gradient, weight and two moments and writes the last three and the bf16 weight.
+    // AdamW reads gradient, weight and two moments and writes the last three and the compute weight.
     let optimizer_traffic = 7.0 * 4.0 + width;
-    let (optimizer, state_transfer) = match setting.offload {
-        Offload::None => (
-            optimizer_traffic * params / world / gpu.memory_bandwidth,
+    let (optimizer, weights_transfer) = match setting.offload {
+        Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
+        Offload::Optimizer => {
+            let seconds = optimizer_traffic * params / input.hardware.host.memory_bandwidth;
+            (seconds + width * shard / gpu.host_bandwidth, width * shard)
+        }
+        Offload::OptimizerAndParameters => (
+            optimizer_traffic * params / input.hardware.host.memory_bandwidth,
             0.0,
         ),
-        Offload::Optimizer | Offload::OptimizerAndParameters => {
-            let moved = (4.0 + width) * params / world;
-            let seconds = optimizer_traffic * params / input.hardware.host.memory_bandwidth;
-            (seconds + moved / gpu.host_bandwidth, moved)
-        }
     };
     let step_seconds = pass + optimizer;
     let hours = step_seconds * steps as f64 / 3600.0;
@@ -257,7 +259,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
         gpu_bytes,
         host_bytes,
         link_bytes_per_step: link_bytes,
-        transfer_bytes_per_step: parameter_transfer + state_transfer,
+        transfer_bytes_per_step: hidden_transfer + weights_transfer,
         step_seconds,
         optimizer_seconds: optimizer,
         mfu: 3.0 * forward * tokens / world / step_seconds / gpu.bf16_flops,
@@ -481,8 +483,10 @@ mod tests {
         let mut last = u64::MAX;
         for gpus in [2, 4, 8, 16, 64] {
             let plan = plan(gpus, "h100-80g", 4 * TERABYTES, &config);
-            for pair in plan.settings.windows(2) {
-                assert!(pair[1].gpu_bytes.total <= pair[0].gpu_bytes.total);
+            // Two ways to keep activations for each way to offload.
+            for (less, more) in plan.settings.iter().zip(&plan.settings[2..]) {
+                assert!(more.gpu_bytes.total <= less.gpu_bytes.total);
+                assert!(more.host_bytes.total >= less.host_bytes.total);
             }
             assert!(plan.settings[0].gpu_bytes.total < last);
             last = plan.settings[0].gpu_bytes.total;
