@@ -62,6 +62,7 @@ fn side(text: &str, budget: &Budget) -> String {
             if let Some(value) = identity::approximate(&tree.expr, budget) {
                 out.push_str(&format!("  value: about {value}\n"));
             }
+            out.push_str(&format!("  read as: {}\n", tree.expr));
             out.push_str("  tree:\n");
             draw(&tree.expr, &text, 2, &mut out);
         }

@@ -24,6 +24,7 @@ mod names;
 mod normal;
 mod options;
 mod parse;
+mod print;
 mod problem;
 mod units;
 mod verdict;

@@ -1,0 +1,374 @@
+//! Trees as LaTeX that parses back to the same tree.
+
+use std::fmt::{self, Display, Formatter};
+
+use dashu_ratio::RBig;
+
+use super::{
+    exact::ten_to,
+    expr::{BigOp, Const, Expr, Func, Kind, Rel, SetOp},
+};
+
+impl Display for Expr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Num { value, decimals } => number(value, *decimals, f),
+            Kind::Const(c) => f.write_str(constant(*c)),
+            Kind::Sym(name) => symbol(name, f),
+            Kind::Neg(a) => write!(f, "-{}", Tight(a)),
+            Kind::Add(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    match &item.kind {
+                        Kind::Neg(inner) => write!(f, "-{}", Tight(inner))?,
+                        _ if i == 0 => write!(f, "{}", Tight(item))?,
+                        _ => write!(f, "+{}", Tight(item))?,
+                    }
+                }
+                Ok(())
+            }
+            Kind::Mul(items) => joined(items.iter().map(Tight), r" \cdot ", f),
+            Kind::Div(a, b) => write!(f, r"\frac{{{a}}}{{{b}}}"),
+            Kind::Pow(a, b) => write!(f, "{}^{{{b}}}", Tight(a)),
+            Kind::Root(n, a) if n.kind == Kind::int(2) => write!(f, r"\sqrt{{{a}}}"),
+            Kind::Root(n, a) => write!(f, r"\sqrt[{n}]{{{a}}}"),
+            Kind::PlusMinus(a, b, mp) => {
+                if let Some(a) = a {
+                    write!(f, "{a}")?;
+                }
+                write!(f, "{}{}", if *mp { r"\mp " } else { r"\pm " }, Tight(b))
+            }
+            Kind::Call(func, args) => call(*func, args, f),
+            Kind::Apply(name, args) => match name.strip_suffix('_') {
+                Some(name) => write!(f, "{name}_{{{}}}", List(args)),
+                None => write!(f, "{name}({})", List(args)),
+            },
+            Kind::Big {
+                op,
+                var,
+                lo,
+                hi,
+                body,
+            } => {
+                let name = match op {
+                    BigOp::Sum => r"\sum",
+                    BigOp::Product => r"\prod",
+                    BigOp::Integral => r"\int",
+                    BigOp::Limit => r"\lim",
+                };
+                let binder = match op {
+                    BigOp::Sum | BigOp::Product => format!("{var}="),
+                    BigOp::Limit => format!(r"{var}\to "),
+                    BigOp::Integral => String::new(),
+                };
+                f.write_str(name)?;
+                if let Some(lo) = lo {
+                    write!(f, "_{{{binder}{lo}}}")?;
+                }
+                if let Some(hi) = hi {
+                    write!(f, "^{{{hi}}}")?;
+                }
+                write!(f, " {}", Tight(body))?;
+                if *op == BigOp::Integral {
+                    write!(f, " d {var}")
+                } else {
+                    Ok(())
+                }
+            }
+            Kind::Based { digits, base } => write!(f, "{digits}_{{{base}}}"),
+            Kind::Percent(a) => write!(f, r"{}\%", Tight(a)),
+            Kind::Degree(a) => write!(f, r"{}^\circ ", Tight(a)),
+            Kind::Quantity(a, unit) => write!(f, r"{}\text{{ {unit}}}", Tight(a)),
+            Kind::List(items) => write!(f, "{}", List(items)),
+            Kind::Tuple(items) => write!(f, "({})", List(items)),
+            Kind::Set(items) => write!(f, r"\{{{}\}}", List(items)),
+            Kind::Interval {
+                lo,
+                hi,
+                lo_open,
+                hi_open,
+            } => {
+                let (open, close) = (
+                    if *lo_open { '(' } else { '[' },
+                    if *hi_open { ')' } else { ']' },
+                );
+                // Both ends open would be a point: the other way to write them.
+                if *lo_open && *hi_open {
+                    write!(f, "]{lo}, {hi}[")
+                } else {
+                    write!(f, "{open}{lo}, {hi}{close}")
+                }
+            }
+            Kind::Sets(op, items) => {
+                let sign = match op {
+                    SetOp::Union => r" \cup ",
+                    SetOp::Intersection => r" \cap ",
+                    SetOp::Difference => r" \setminus ",
+                };
+                joined(items.iter().map(Tight), sign, f)
+            }
+            Kind::Builder { var, condition } => write!(f, r"\{{{var} \mid {condition}\}}"),
+            Kind::Relation(first, rest) => {
+                write!(f, "{first}")?;
+                rest.iter()
+                    .try_for_each(|(rel, side)| write!(f, "{}{side}", relation(*rel)))
+            }
+            Kind::Matrix(rows) => {
+                f.write_str(r"\begin{pmatrix}")?;
+                for row in rows {
+                    joined(row.iter(), " & ", f)?;
+                    f.write_str(r" \\ ")?;
+                }
+                f.write_str(r"\end{pmatrix}")
+            }
+            Kind::Text(text) => write!(f, r"\text{{{text}}}"),
+        }
+    }
+}
+
+/// In brackets where it would fall apart otherwise.
+struct Tight<'a>(&'a Expr);
+
+impl Display for Tight<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let whole = match &self.0.kind {
+            Kind::Num { decimals, .. } => decimals.is_none_or(|d| d >= 0),
+            Kind::Const(_)
+            | Kind::Sym(_)
+            | Kind::Root(..)
+            | Kind::Div(..)
+            | Kind::Apply(..)
+            | Kind::Tuple(_)
+            | Kind::Set(_)
+            | Kind::Interval { .. } => true,
+            Kind::Call(func, _) => {
+                matches!(func, Func::Abs | Func::Floor | Func::Ceil | Func::Binomial)
+            }
+            _ => false,
+        };
+        if whole {
+            write!(f, "{}", self.0)
+        } else {
+            write!(f, r"\left({}\right)", self.0)
+        }
+    }
+}
+
+struct List<'a>(&'a [Expr]);
+
+impl Display for List<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        joined(self.0.iter(), ", ", f)
+    }
+}
+
+fn joined<T: Display>(
+    items: impl Iterator<Item = T>,
+    sign: &str,
+    f: &mut Formatter<'_>,
+) -> fmt::Result {
+    for (i, item) in items.enumerate() {
+        if i > 0 {
+            f.write_str(sign)?;
+        }
+        write!(f, "{item}")?;
+    }
+    Ok(())
+}
+
+fn number(value: &RBig, decimals: Option<i64>, f: &mut Formatter<'_>) -> fmt::Result {
+    let Some(decimals) = decimals else {
+        return if value.is_int() {
+            write!(f, "{value}")
+        } else {
+            write!(
+                f,
+                r"\frac{{{}}}{{{}}}",
+                value.numerator(),
+                value.denominator()
+            )
+        };
+    };
+    let scale = ten_to(decimals.unsigned_abs().min(30_000));
+    let scaled = if decimals >= 0 {
+        value.clone() * scale
+    } else {
+        value.clone() / scale
+    };
+    let digits = format!("{:0>1}", scaled.trunc());
+    if decimals >= 0 {
+        let places = usize::try_from(decimals).unwrap_or(0);
+        let digits = format!("{digits:0>width$}", width = places + 1);
+        let (whole, fraction) = digits.split_at(digits.len() - places);
+        // A point without decimals would not come back.
+        return if fraction.is_empty() {
+            write!(f, "{whole}")
+        } else {
+            write!(f, "{whole}.{fraction}")
+        };
+    }
+    let digits = format!("{digits:0>2}");
+    let (whole, last) = digits.split_at(digits.len() - 1);
+    write!(f, "{whole}.{last}e{}", 1 - decimals)
+}
+
+fn symbol(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
+    let command = |name: &str| {
+        if name.len() > 1 && name.bytes().all(|b| b.is_ascii_alphabetic()) {
+            format!(r"\{name} ")
+        } else {
+            name.to_owned()
+        }
+    };
+    if let Some((accent, inner)) = name.split_once(':') {
+        return write!(f, r"\{accent}{{{inner}}}");
+    }
+    match name.split_once('_') {
+        Some((base, index)) => write!(f, "{}_{{{index}}}", command(base).trim_end()),
+        None => f.write_str(&command(name)),
+    }
+}
+
+fn call(func: Func, args: &[Expr], f: &mut Formatter<'_>) -> fmt::Result {
+    match (func, args) {
+        (Func::Abs, [x]) => write!(f, r"\left|{x}\right|"),
+        (Func::Floor, [x]) => write!(f, r"\lfloor {x}\rfloor "),
+        (Func::Ceil, [x]) => write!(f, r"\lceil {x}\rceil "),
+        (Func::Factorial, [x]) => write!(f, "{}!", Tight(x)),
+        (Func::DoubleFactorial, [x]) => write!(f, "{}!!", Tight(x)),
+        (Func::Binomial, [n, k]) => write!(f, r"\binom{{{n}}}{{{k}}}"),
+        (Func::Log, [base, x]) => write!(f, r"\log_{{{base}}}({x})"),
+        (Func::Mod, [x, m]) => write!(f, r"{} \bmod {}", Tight(x), Tight(m)),
+        (func, args) => write!(f, r"\operatorname{{{}}}({})", function(func), List(args)),
+    }
+}
+
+fn function(func: Func) -> &'static str {
+    match func {
+        Func::Sin => "sin",
+        Func::Cos => "cos",
+        Func::Tan => "tan",
+        Func::Cot => "cot",
+        Func::Sec => "sec",
+        Func::Csc => "csc",
+        Func::Asin => "arcsin",
+        Func::Acos => "arccos",
+        Func::Atan => "arctan",
+        Func::Acot => "arccot",
+        Func::Sinh => "sinh",
+        Func::Cosh => "cosh",
+        Func::Tanh => "tanh",
+        Func::Asinh => "arcsinh",
+        Func::Acosh => "arccosh",
+        Func::Atanh => "arctanh",
+        Func::Exp => "exp",
+        Func::Ln | Func::Log => "ln",
+        Func::Abs => "abs",
+        Func::Floor => "floor",
+        Func::Ceil => "ceil",
+        Func::Factorial | Func::DoubleFactorial => "factorial",
+        Func::Binomial => "binomial",
+        Func::Mod => "mod",
+        Func::Gcd => "gcd",
+        Func::Lcm => "lcm",
+        Func::Max => "max",
+        Func::Min => "min",
+        Func::Re => "Re",
+        Func::Im => "Im",
+        Func::Conjugate => "conjugate",
+        Func::Arg => "arg",
+        Func::Sign => "sgn",
+        Func::Det => "det",
+    }
+}
+
+fn constant(c: Const) -> &'static str {
+    match c {
+        Const::Pi => r"\pi ",
+        Const::E => "e",
+        Const::I => "i",
+        Const::Infinity => r"\infty ",
+        Const::Reals => r"\mathbb{R}",
+        Const::Integers => r"\mathbb{Z}",
+        Const::Naturals => r"\mathbb{N}",
+        Const::Rationals => r"\mathbb{Q}",
+        Const::Complexes => r"\mathbb{C}",
+        Const::Empty => r"\emptyset ",
+    }
+}
+
+fn relation(rel: Rel) -> &'static str {
+    match rel {
+        Rel::Eq => " = ",
+        Rel::Approx => r" \approx ",
+        Rel::Ne => r" \ne ",
+        Rel::Lt => " < ",
+        Rel::Le => r" \le ",
+        Rel::Gt => " > ",
+        Rel::Ge => r" \ge ",
+        Rel::In => r" \in ",
+        Rel::NotIn => r" \notin ",
+        Rel::Subset => r" \subset ",
+        Rel::Other => r" \to ",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::math::{
+        budget::Budget,
+        clean::clean,
+        parse::{Reading, parse},
+    };
+
+    /// What has no spelling of its own: quotients that were a repeating decimal, derivatives, numerals out of a power of ten.
+    fn printable(expr: &Expr) -> bool {
+        !expr.any(&|kind| match kind {
+            Kind::Num { value, decimals } => decimals.is_none() && !value.is_int(),
+            Kind::Sym(name) => {
+                name.starts_with("derivative:") || name == "..." || name.contains('\'')
+            }
+            Kind::Apply(name, _) => {
+                name.starts_with("index")
+                    || name.contains('\'')
+                    || name.len() > 1 && !name.ends_with('_')
+            }
+            Kind::Sets(_, items) => items.iter().any(|i| matches!(i.kind, Kind::Relation(..))),
+            Kind::Const(Const::I | Const::E) => false,
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn a_printed_tree_parses_to_itself() {
+        let table = include_str!("../../tests/data/math_pairs.txt");
+        let (mut tried, mut all) = (0, 0);
+        for line in table.lines().filter(|line| !line.starts_with('#')) {
+            for text in line
+                .split(" || ")
+                .flat_map(|field| field.split(" ;; "))
+                .map(str::trim)
+            {
+                let budget = Budget::new(1_000_000);
+                let text = clean(text);
+                let Ok(tree) = parse(&text, Reading::default(), &budget) else {
+                    continue;
+                };
+                all += 1;
+                if !printable(&tree.expr) {
+                    continue;
+                }
+                tried += 1;
+                let printed = tree.expr.to_string();
+                let back = parse(&printed, Reading::default(), &budget);
+                assert!(
+                    back.as_ref().is_ok_and(|b| b.expr == tree.expr),
+                    "{text} printed {printed} parsed {back:?}\nwas {:?}",
+                    tree.expr
+                );
+            }
+        }
+        assert!(tried > 700, "{tried} of {all} trees were printed");
+    }
+}
