@@ -80,7 +80,7 @@ impl Dataset {
             }
             hasher.update((seq.len() as u64).to_le_bytes());
             for (id, &target) in seq.ids.iter().zip(&seq.target) {
-                hasher.update((u64::from(*id) << 1 | u64::from(target)).to_le_bytes());
+                hasher.update(((u64::from(*id) << 1) | u64::from(target)).to_le_bytes());
             }
             data.id.rows += 1;
             data.id.tokens += seq.len() as u64;

@@ -145,7 +145,8 @@ impl Plan {
     /// # Errors
     /// When there is nothing to plan: no GPU, no rows.
     pub fn new(input: &PlanInput<'_>) -> Result<Self, TrainError> {
-        if input.gpus == 0 || input.rows == 0 || !(input.tokens_per_row > 0.0) {
+        let tokens = input.tokens_per_row;
+        if input.gpus == 0 || input.rows == 0 || tokens.is_nan() || tokens <= 0.0 {
             return Err(TrainError::Plan(
                 "at least one GPU, one row and one token a row are needed".into(),
             ));
