@@ -16,6 +16,8 @@ pub(crate) const LLAMA: &str = r#"{"model_type": "llama", "vocab_size": 40, "hid
 
 /// Weights large enough that every part of the mathematics shows in the output.
 pub(crate) fn random_params(config: &Config, kind: Kind, seed: u64) -> Vec<Vec<Tensor>> {
+    // Tests run side by side already; threads inside such small products only wait for one another.
+    sky_torch::set_threads(1);
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut uniform = move || {
         state ^= state << 13;
