@@ -83,7 +83,7 @@ impl Recipe {
             let wrong = |what: &str| recipe.error(at, name, what);
             match (name, value.get_ref()) {
                 ("v", DeValue::Integer(number)) => {
-                    version = i64::from_str_radix(number.as_str(), number.radix()).ok()
+                    version = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 }
                 ("seed", DeValue::Integer(_)) => {}
                 ("name" | "description", DeValue::String(_)) => {}
