@@ -36,7 +36,11 @@ pub(crate) struct CodeArgs {
 
 pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
     if args.out.exists() && !args.force {
-        return Err(Invalid(format!("{}: is there already; --force replaces it", args.out.display())).into());
+        return Err(Invalid(format!(
+            "{}: is there already; --force replaces it",
+            args.out.display()
+        ))
+        .into());
     }
     let mut total = 0;
     for row in sky_files::read_jsonl::<Sample>(&args.samples)? {
@@ -70,8 +74,12 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
         progress.note(format!("{right} right"));
     })?;
     drop(progress);
-    std::fs::remove_file(&journal).map_err(|source| sky_files::FileError::io(&journal, "remove", source))?;
-    let parts: Vec<String> = mix.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    std::fs::remove_file(&journal)
+        .map_err(|source| sky_files::FileError::io(&journal, "remove", source))?;
+    let parts: Vec<String> = mix
+        .iter()
+        .map(|(verdict, count)| format!("{count} {verdict}"))
+        .collect();
     println!("{total} samples: {}", parts.join(", "));
     Ok(())
 }
@@ -79,7 +87,10 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
 /// The journal of this very work: other inputs or options get another.
 fn journal(args: &CodeArgs, options: &CodeOptions) -> anyhow::Result<PathBuf> {
     let (problems, samples) = (hash_file(&args.problems)?, hash_file(&args.samples)?);
-    let name = args.out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = args
+        .out
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let part = |hash: &str| hash.chars().take(12).collect::<String>();
     let all = if options.all_tests { "all" } else { "first" };
     let file = format!(

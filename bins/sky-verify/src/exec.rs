@@ -61,13 +61,19 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     if args.repeat > 1 {
-        eprintln!("{} runs: median {median:.3?}, 90 % within {late:.3?}", args.repeat);
+        eprintln!(
+            "{} runs: median {median:.3?}, 90 % within {late:.3?}",
+            args.repeat
+        );
     }
     std::io::stdout().write_all(&outcome.stdout)?;
     std::io::stderr().write_all(&outcome.stderr)?;
     match outcome.exit {
         Exit::Exited(0) => Ok(()),
-        exit => Err(anyhow::anyhow!("the program ended with {}", serde_json::to_string(&exit)?)),
+        exit => Err(anyhow::anyhow!(
+            "the program ended with {}",
+            serde_json::to_string(&exit)?
+        )),
     }
 }
 

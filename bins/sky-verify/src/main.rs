@@ -2,6 +2,7 @@
 
 mod code;
 mod exec;
+mod math;
 mod stage;
 
 use std::process::ExitCode;
@@ -35,6 +36,10 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Judge replies to code problems by running the programs in them.
     Code(code::CodeArgs),
+    /// Judge answers to mathematics by value.
+    Math(math::MathArgs),
+    /// Show how a response is read and compared with a gold answer.
+    Explain(math::ExplainArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +47,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => stage::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Code(args) => code::run(&args),
+        Command::Math(args) => math::run(&args),
+        Command::Explain(args) => math::explain(&args),
     })
 }

@@ -15,12 +15,18 @@ fn text(row: &Value, key: &str) -> String {
 }
 
 fn rows(reader: impl BufRead) -> Vec<Value> {
-    reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    reader
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect()
 }
 
 fn checker() -> Option<CodeChecker> {
     guest::sandbox()?;
-    Some(CodeChecker::new(Sandbox::open(&guest::sky_home()).unwrap(), CodeOptions::default()))
+    Some(CodeChecker::new(
+        Sandbox::open(&guest::sky_home()).unwrap(),
+        CodeOptions::default(),
+    ))
 }
 
 /// Checks every (problem, reply) and gives those that are not correct.
@@ -30,7 +36,8 @@ fn failures(checker: &CodeChecker, cases: &[(Problem, String)]) -> Vec<String> {
         .par_iter()
         .filter_map(|(problem, reply)| {
             let checked = checker.check(problem, reply, FinishReason::Stop).unwrap();
-            (checked.verdict != Verdict::Correct).then(|| format!("{}: {} {}", problem.id, checked.verdict, checked.detail))
+            (checked.verdict != Verdict::Correct)
+                .then(|| format!("{}: {} {}", problem.id, checked.verdict, checked.detail))
         })
         .collect()
 }
@@ -38,7 +45,10 @@ fn failures(checker: &CodeChecker, cases: &[(Problem, String)]) -> Vec<String> {
 fn humaneval() -> Option<Vec<Value>> {
     let path = guest::sky_home().join("datasets/humaneval/HumanEval.jsonl.gz");
     let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!("SKIPPED: {} is not there; `cargo xtask setup` fetches it", path.display());
+        eprintln!(
+            "SKIPPED: {} is not there; `cargo xtask setup` fetches it",
+            path.display()
+        );
         return None;
     };
     Some(rows(BufReader::new(flate2::read::GzDecoder::new(file))))
@@ -51,37 +61,59 @@ fn problem(row: &Value) -> Problem {
         prefix: Some(text(row, "prompt")),
         timeout_s: None,
     });
-    Problem::new(text(row, "task_id"), "humaneval", Domain::Code, text(row, "prompt"), answer)
+    Problem::new(
+        text(row, "task_id"),
+        "humaneval",
+        Domain::Code,
+        text(row, "prompt"),
+        answer,
+    )
 }
 
 #[test]
 fn humaneval_canonical_solutions_pass_as_completions_and_as_programs() {
-    let (Some(checker), Some(rows)) = (checker(), humaneval()) else { return };
+    let (Some(checker), Some(rows)) = (checker(), humaneval()) else {
+        return;
+    };
     assert_eq!(rows.len(), 164);
     let cases: Vec<_> = rows
         .iter()
         .flat_map(|row| {
             let (prompt, body) = (text(row, "prompt"), text(row, "canonical_solution"));
-            [body.clone(), format!("Here it is.\n\n```python\n{prompt}{body}```\nDone.")].map(|reply| (problem(row), reply))
+            [
+                body.clone(),
+                format!("Here it is.\n\n```python\n{prompt}{body}```\nDone."),
+            ]
+            .map(|reply| (problem(row), reply))
         })
         .collect();
     let started = std::time::Instant::now();
     assert_eq!(failures(&checker, &cases), Vec::<String>::new());
-    eprintln!("HumanEval: {} programs in {:.2?}", cases.len(), started.elapsed());
+    eprintln!(
+        "HumanEval: {} programs in {:.2?}",
+        cases.len(),
+        started.elapsed()
+    );
 }
 
 #[test]
 fn humaneval_stubs_fail() {
-    let (Some(checker), Some(rows)) = (checker(), humaneval()) else { return };
+    let (Some(checker), Some(rows)) = (checker(), humaneval()) else {
+        return;
+    };
     for row in rows.iter().take(20) {
-        let checked = checker.check(&problem(row), "    return None\n", FinishReason::Stop).unwrap();
+        let checked = checker
+            .check(&problem(row), "    return None\n", FinishReason::Stop)
+            .unwrap();
         assert_ne!(checked.verdict, Verdict::Correct, "{row}");
     }
 }
 
 #[test]
 fn mbpp_reference_solutions_pass() {
-    let (Some(checker), Some(path)) = (checker(), guest::shared_data("mbpp/mbpp.jsonl")) else { return };
+    let (Some(checker), Some(path)) = (checker(), guest::shared_data("mbpp/mbpp.jsonl")) else {
+        return;
+    };
     let rows = rows(BufReader::new(std::fs::File::open(path).unwrap()));
     assert_eq!(rows.len(), 974);
     let cases: Vec<_> = rows
@@ -98,10 +130,17 @@ fn mbpp_reference_solutions_pass() {
             });
             let id = format!("mbpp/{}", row["task_id"]);
             let problem = Problem::new(id, "mbpp", Domain::Code, text(row, "text"), answer);
-            (problem, format!("```python\n{}\n```", text(row, "code").replace('\r', "")))
+            (
+                problem,
+                format!("```python\n{}\n```", text(row, "code").replace('\r', "")),
+            )
         })
         .collect();
     let started = std::time::Instant::now();
     assert_eq!(failures(&checker, &cases), Vec::<String>::new());
-    eprintln!("MBPP: {} programs in {:.2?}", cases.len(), started.elapsed());
+    eprintln!(
+        "MBPP: {} programs in {:.2?}",
+        cases.len(),
+        started.elapsed()
+    );
 }

@@ -127,71 +127,119 @@ ends_with! {
 
 #[test]
 fn a_missing_package_is_named() {
-    let Some(outcome) = attack("import numpy") else { return };
-    let Exit::Raised { kind, message } = outcome.exit else { panic!("{outcome:?}") };
-    assert!(kind == "ModuleNotFoundError" && message.contains("numpy") && message.contains("standard library"), "{message}");
+    let Some(outcome) = attack("import numpy") else {
+        return;
+    };
+    let Exit::Raised { kind, message } = outcome.exit else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        kind == "ModuleNotFoundError"
+            && message.contains("numpy")
+            && message.contains("standard library"),
+        "{message}"
+    );
 }
 
 #[test]
 fn an_output_flood_is_stopped() {
-    let Some(outcome) = run("while True: print('x' * 100000)", "") else { return };
+    let Some(outcome) = run("while True: print('x' * 100000)", "") else {
+        return;
+    };
     assert_eq!(outcome.exit, Exit::OutputLimit);
     assert!(outcome.stdout.len() as u64 <= Limits::default().output);
 }
 
 #[test]
 fn an_error_output_flood_is_stopped() {
-    let Some(outcome) = run("import os\nwhile True: os.write(2, b'x' * 100000)", "") else { return };
+    let Some(outcome) = run("import os\nwhile True: os.write(2, b'x' * 100000)", "") else {
+        return;
+    };
     assert_eq!(outcome.exit, Exit::OutputLimit);
 }
 
 #[test]
 fn a_flood_on_the_control_channel_is_stopped() {
-    let Some(outcome) = run("import os\nwhile True: os.write(101, b'x' * 100000)", "") else { return };
+    let Some(outcome) = run("import os\nwhile True: os.write(101, b'x' * 100000)", "") else {
+        return;
+    };
     assert_eq!(outcome.exit, Exit::OutputLimit);
 }
 
 #[test]
 fn memory_stays_within_its_limit() {
     let Some(sandbox) = sandbox() else { return };
-    let limits = Limits { memory: 64 << 20, ..Limits::default() };
-    let outcome = sandbox.run("x = bytearray(32 << 20)\nprint(len(x))", b"", &limits).unwrap();
+    let limits = Limits {
+        memory: 64 << 20,
+        ..Limits::default()
+    };
+    let outcome = sandbox
+        .run("x = bytearray(32 << 20)\nprint(len(x))", b"", &limits)
+        .unwrap();
     assert_eq!(outcome.exit, Exit::Exited(0));
-    assert!((32 << 20..64 << 20).contains(&outcome.peak_memory), "{}", outcome.peak_memory);
-    let outcome = sandbox.run("x = bytearray(80 << 20)", b"", &limits).unwrap();
+    assert!(
+        (32 << 20..64 << 20).contains(&outcome.peak_memory),
+        "{}",
+        outcome.peak_memory
+    );
+    let outcome = sandbox
+        .run("x = bytearray(80 << 20)", b"", &limits)
+        .unwrap();
     assert_eq!(outcome.exit, Exit::OutOfMemory);
 }
 
 #[test]
 fn no_frame_under_a_program_knows_the_driver() {
     let program = "import sys\nframe, n = sys._getframe(), 0\nwhile frame:\n    n += 1\n    for space in (frame.f_globals, frame.f_locals):\n        print(n, sorted(k for k in space if k in ('PRISTINE', 'finish', 'state', 'cell', 'send', 'receive')))\n    frame = frame.f_back";
-    let Some(outcome) = run(program, "") else { return };
+    let Some(outcome) = run(program, "") else {
+        return;
+    };
     let found = text(&outcome.stdout);
-    assert!(found.lines().count() >= 4 && found.lines().all(|line| line.ends_with("[]")), "{found}");
+    assert!(
+        found.lines().count() >= 4 && found.lines().all(|line| line.ends_with("[]")),
+        "{found}"
+    );
 }
 
 #[test]
 fn the_environment_is_empty() {
-    let Some(found) = probe("dict(os.environ)") else { return };
+    let Some(found) = probe("dict(os.environ)") else {
+        return;
+    };
     assert_eq!(found, "GOT {}\n");
 }
 
 #[test]
 fn the_clock_is_not_the_hosts() {
-    let Some(found) = run("import time\na = time.time(); b = time.time()\nprint(int(a), b > a)", "") else { return };
+    let Some(found) = run(
+        "import time\na = time.time_ns(); b = time.time_ns()\nprint(a // 10**9, b > a)",
+        "",
+    ) else {
+        return;
+    };
     assert_eq!(text(&found.stdout), "1700000000 True\n");
 }
 
 #[test]
 fn entropy_is_not_the_hosts() {
     let program = "import os, random, secrets, uuid\nprint(os.urandom(8).hex(), random.random(), secrets.token_hex(4), uuid.uuid4(), id(object()))";
-    let (Some(a), Some(b)) = (run(program, ""), run(program, "")) else { return };
-    assert_eq!((a.exit, text(&a.stdout)), (Exit::Exited(0), text(&b.stdout)));
+    let (Some(a), Some(b)) = (run(program, ""), run(program, "")) else {
+        return;
+    };
+    assert_eq!(
+        (a.exit, text(&a.stdout)),
+        (Exit::Exited(0), text(&b.stdout))
+    );
 }
 
 #[test]
 fn another_runs_input_cannot_be_read() {
-    let Some(_) = run("import sys\nsecret = sys.stdin.read()", "the secret input of somebody else") else { return };
+    let Some(_) = run(
+        "import sys\nsecret = sys.stdin.read()",
+        "the secret input of somebody else",
+    ) else {
+        return;
+    };
     let program = "import sys, os\nprint(repr(sys.stdin.read()))\ntry:\n    print(os.read(100, 100))\nexcept OSError as e:\n    print(e)";
     assert!(!text(&run(program, "").unwrap().stdout).contains("secret"));
 }
@@ -199,7 +247,9 @@ fn another_runs_input_cannot_be_read() {
 #[test]
 fn poisoned_modules_do_not_outlive_their_run() {
     let poison = "import sys, builtins, json, math\nmath.pi = 3\njson.loads = None\nbuiltins.len = lambda x: 7\nsys.modules['re'] = None\ndel sys.modules['os']";
-    let Some(outcome) = run(poison, "") else { return };
+    let Some(outcome) = run(poison, "") else {
+        return;
+    };
     assert_eq!(outcome.exit, Exit::Exited(0));
     let program = "import math, json, re, os\nprint(math.pi > 3.1, json.loads('[1]'), len([1, 2]), re.__name__)";
     assert_eq!(guest::stdout(program, ""), "True [1] 2 re\n");
@@ -208,8 +258,16 @@ fn poisoned_modules_do_not_outlive_their_run() {
 #[test]
 fn forged_records_on_the_control_channel_change_nothing() {
     let program = "import os\nos.write(101, b'{\"exit\": 0}')\nraise ValueError('real')";
-    let Some(outcome) = run(program, "") else { return };
-    assert_eq!(outcome.exit, Exit::Raised { kind: "ValueError".into(), message: "real".into() });
+    let Some(outcome) = run(program, "") else {
+        return;
+    };
+    assert_eq!(
+        outcome.exit,
+        Exit::Raised {
+            kind: "ValueError".into(),
+            message: "real".into()
+        }
+    );
 }
 
 #[test]
@@ -217,12 +275,18 @@ fn ten_megabytes_of_program_are_bounded() {
     let Some(sandbox) = sandbox() else { return };
     let program = "x = 1\n".repeat(10 << 20 >> 3);
     let outcome = sandbox.run(&program, b"", &Limits::seconds(1.0)).unwrap();
-    assert!(!matches!(outcome.exit, Exit::Crashed { .. }), "{:?}", outcome.exit);
+    assert!(
+        !matches!(outcome.exit, Exit::Crashed { .. }),
+        "{:?}",
+        outcome.exit
+    );
 }
 
 #[test]
 fn a_hundred_thousand_lines_of_output_come_whole() {
-    let Some(outcome) = run("for i in range(100000): print(i)", "") else { return };
+    let Some(outcome) = run("for i in range(100000): print(i)", "") else {
+        return;
+    };
     assert_eq!(text(&outcome.stdout).lines().count(), 100_000);
 }
 
@@ -238,22 +302,34 @@ fn binary_output_and_input_come_as_they_are() {
 #[test]
 fn malformed_utf8_on_standard_input_is_no_crash() {
     let Some(sandbox) = sandbox() else { return };
-    let outcome = sandbox.run("print(len(input()))", b"\xff\xfe\x80\n", &Limits::default()).unwrap();
+    let outcome = sandbox
+        .run("print(len(input()))", b"\xff\xfe\x80\n", &Limits::default())
+        .unwrap();
     assert_eq!(outcome.exit, Exit::Exited(0));
 }
 
 #[test]
 fn an_absurd_limit_is_refused() {
     let Some(sandbox) = sandbox() else { return };
-    let limits = Limits { memory: 1 << 40, ..Limits::default() };
+    let limits = Limits {
+        memory: 1 << 40,
+        ..Limits::default()
+    };
     assert!(sandbox.run("print(1)", b"", &limits).is_err());
 }
 
 #[test]
 fn the_watchdog_ends_what_the_instructions_would_not() {
     let Some(sandbox) = sandbox() else { return };
-    let limits = Limits { wall_s: 1.0, instructions: u64::MAX, ..Limits::default() };
-    assert_eq!(sandbox.run("while True: pass", b"", &limits).unwrap().exit, Exit::OutOfTime);
+    let limits = Limits {
+        wall_s: 1.0,
+        instructions: u64::MAX,
+        ..Limits::default()
+    };
+    assert_eq!(
+        sandbox.run("while True: pass", b"", &limits).unwrap().exit,
+        Exit::OutOfTime
+    );
 }
 
 /// The verdict on a function `f` that ought to double its argument.
@@ -268,13 +344,21 @@ fn judge(program: &str) -> Option<(Verdict, String)> {
         timeout_s: Some(0.2),
     });
     let problem = Problem::new("t", "t", Domain::Code, "", answer);
-    let checked = checker.check(&problem, &format!("```python\n{program}\n```"), FinishReason::Stop).unwrap();
+    let checked = checker
+        .check(
+            &problem,
+            &format!("```python\n{program}\n```"),
+            FinishReason::Stop,
+        )
+        .unwrap();
     Some((checked.verdict, checked.detail))
 }
 
 #[test]
 fn an_honest_function_passes() {
-    let Some(verdict) = judge("def f(x): return 2 * x") else { return };
+    let Some(verdict) = judge("def f(x): return 2 * x") else {
+        return;
+    };
     assert_eq!(verdict.0, Verdict::Correct, "{verdict:?}");
 }
 

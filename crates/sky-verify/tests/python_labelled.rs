@@ -10,7 +10,11 @@ use sky_verify::python::CodeChecker;
 
 fn rows(path: &str) -> Option<Vec<Value>> {
     let text = std::fs::read_to_string(guest::shared_data(path)?).unwrap();
-    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    Some(
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
 }
 
 fn checker() -> Option<CodeChecker> {
@@ -24,25 +28,39 @@ fn tests(input_output: &str) -> Problem {
 }
 
 fn verdict(checker: &CodeChecker, problem: &Problem, program: &str) -> (Verdict, String) {
-    let reply = if program.contains("```") { program.to_owned() } else { format!("```python\n{program}\n```") };
+    let reply = if program.contains("```") {
+        program.to_owned()
+    } else {
+        format!("```python\n{program}\n```")
+    };
     let checked = checker.check(problem, &reply, FinishReason::Stop).unwrap();
     (checked.verdict, checked.detail)
 }
 
 #[test]
 fn the_published_scorers_cases_agree() {
-    let (Some(checker), Some(rows)) = (checker(), rows("skythought_code_scorer_cases/cases.jsonl")) else { return };
+    let (Some(checker), Some(rows)) = (checker(), rows("skythought_code_scorer_cases/cases.jsonl"))
+    else {
+        return;
+    };
     assert!(!rows.is_empty());
     for row in rows {
         let problem = tests(row["input_output"].as_str().unwrap());
         let found = verdict(&checker, &problem, row["response"].as_str().unwrap());
-        assert_eq!(found.0.is_correct(), row["expected_score"].as_bool().unwrap(), "{found:?} {}", row["kind"]);
+        assert_eq!(
+            found.0.is_correct(),
+            row["expected_score"].as_bool().unwrap(),
+            "{found:?} {}",
+            row["kind"]
+        );
     }
 }
 
 #[test]
 fn apps_reference_solutions_pass() {
-    let (Some(checker), Some(rows)) = (checker(), rows("apps_sample/apps_train5.jsonl")) else { return };
+    let (Some(checker), Some(rows)) = (checker(), rows("apps_sample/apps_train5.jsonl")) else {
+        return;
+    };
     let mut passed = 0;
     for row in rows {
         let problem = tests(row["input_output"].as_str().unwrap());
@@ -59,11 +77,15 @@ fn apps_reference_solutions_pass() {
 #[test]
 fn functions_and_classes_are_called_with_their_arguments() {
     let Some(checker) = checker() else { return };
-    let problem = tests(r#"{"inputs": [[[2, 7, 11], 9], [[3, 3], 6]], "outputs": [[0, 1], [[0, 1]]], "fn_name": "two_sum"}"#);
+    let problem = tests(
+        r#"{"inputs": [[[2, 7, 11], 9], [[3, 3], 6]], "outputs": [[0, 1], [[0, 1]]], "fn_name": "two_sum"}"#,
+    );
     let body = "seen = {}\n        for i, x in enumerate(a):\n            if t - x in seen: return (seen[t - x], i)\n            seen[x] = i";
     for program in [
         format!("def two_sum(a, t):\n    if True:\n        {body}"),
-        format!("class Solution:\n    def two_sum(self, a: List[int], t: int) -> List[int]:\n        {body}"),
+        format!(
+            "class Solution:\n    def two_sum(self, a: List[int], t: int) -> List[int]:\n        {body}"
+        ),
     ] {
         let found = verdict(&checker, &problem, &program);
         assert_eq!(found.0, Verdict::Correct, "{found:?}");
@@ -71,14 +93,26 @@ fn functions_and_classes_are_called_with_their_arguments() {
     for (program, expected) in [
         ("def two_sum(a, t): return [1, 0]", Verdict::Wrong),
         ("def two_sum(a, t): return 1 / 0", Verdict::RuntimeError),
-        ("def two_sum(a, t):\n    while True: pass", Verdict::TimedOut),
+        (
+            "def two_sum(a, t):\n    while True: pass",
+            Verdict::TimedOut,
+        ),
         ("def other(a, t): return [0, 1]", Verdict::RuntimeError),
         ("def two_sum(a, t: return", Verdict::CompileError),
-        ("import os\ndef two_sum(a, t):\n    os.write(101, b'{\"returned\": [9, 9]}')\n    os._exit(0)", Verdict::Wrong),
+        (
+            "import os\ndef two_sum(a, t):\n    os.write(101, b'{\"returned\": [9, 9]}')\n    os._exit(0)",
+            Verdict::Wrong,
+        ),
     ] {
-        assert_eq!(verdict(&checker, &problem, program).0, expected, "{program}");
+        assert_eq!(
+            verdict(&checker, &problem, program).0,
+            expected,
+            "{program}"
+        );
     }
-    let lines = tests(r#"{"inputs": ["[1, 2]\n\"ab\""], "outputs": ["{\"n\": [1, 2, \"ab\"]}"], "fn_name": "f"}"#);
+    let lines = tests(
+        r#"{"inputs": ["[1, 2]\n\"ab\""], "outputs": ["{\"n\": [1, 2, \"ab\"]}"], "fn_name": "f"}"#,
+    );
     let found = verdict(&checker, &lines, "def f(a, b): return {'n': a + [b]}");
     assert_eq!(found.0, Verdict::Correct, "{found:?}");
 }
@@ -88,10 +122,25 @@ fn replies_without_a_whole_program_say_so() {
     let Some(checker) = checker() else { return };
     let problem = tests(r#"{"inputs": ["1"], "outputs": ["1"]}"#);
     let check = |reply: &str, reason| checker.check(&problem, reply, reason).unwrap().verdict;
-    assert_eq!(check("I do not know.", FinishReason::Stop), Verdict::Unparsed);
-    assert_eq!(check("I do not know yet", FinishReason::Length), Verdict::Truncated);
-    assert_eq!(check("```python\nprint(in", FinishReason::Length), Verdict::Truncated);
+    assert_eq!(
+        check("I do not know.", FinishReason::Stop),
+        Verdict::Unparsed
+    );
+    assert_eq!(
+        check("I do not know yet", FinishReason::Length),
+        Verdict::Truncated
+    );
+    assert_eq!(
+        check("```python\nprint(in", FinishReason::Length),
+        Verdict::Truncated
+    );
     assert_eq!(check("", FinishReason::Refused), Verdict::Refused);
-    assert_eq!(check("```python\nprint(input())\n```", FinishReason::Length), Verdict::Correct);
-    assert_eq!(check("For example, if x = 3 then so it is.", FinishReason::Stop), Verdict::Unparsed);
+    assert_eq!(
+        check("```python\nprint(input())\n```", FinishReason::Length),
+        Verdict::Correct
+    );
+    assert_eq!(
+        check("For example, if x = 3 then so it is.", FinishReason::Stop),
+        Verdict::Unparsed
+    );
 }

@@ -2,7 +2,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sky_types::{Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Tests, Verdict};
+use sky_types::{
+    Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Tests, Verdict,
+};
 
 use super::SandboxError;
 use super::compare::{same_output, same_result};
@@ -78,7 +80,12 @@ impl CodeChecker {
             .map_err(|error| CheckError::Host(Box::new(error)))
     }
 
-    fn tests(&self, problem: &Problem, tests: &Tests, program: &str) -> Result<Checked, CheckError> {
+    fn tests(
+        &self,
+        problem: &Problem,
+        tests: &Tests,
+        program: &str,
+    ) -> Result<Checked, CheckError> {
         let limits = self.limits(tests.timeout_s, self.options.test_seconds);
         let count = tests.inputs.len();
         if count == 0 || count != tests.outputs.len() {
@@ -106,14 +113,21 @@ impl CodeChecker {
             None => right(format!("{count} tests passed")),
             Some(mut failure) => {
                 if self.options.all_tests {
-                    failure.detail = format!("{passed} of {count} tests passed; {}", failure.detail);
+                    failure.detail =
+                        format!("{passed} of {count} tests passed; {}", failure.detail);
                 }
                 failure
             }
         })
     }
 
-    fn script(&self, program: &str, input: &Value, expected: &Value, limits: &Limits) -> Result<Checked, CheckError> {
+    fn script(
+        &self,
+        program: &str,
+        input: &Value,
+        expected: &Value,
+        limits: &Limits,
+    ) -> Result<Checked, CheckError> {
         let mut stdin = lines(input);
         if !stdin.is_empty() && !stdin.ends_with('\n') {
             stdin.push('\n');
@@ -127,7 +141,11 @@ impl CodeChecker {
         Ok(if same_output(&found, &expected) {
             right(String::new())
         } else {
-            wrong(format!("expected {}, printed {}", short(&expected), short(&found)))
+            wrong(format!(
+                "expected {}, printed {}",
+                short(&expected),
+                short(&found)
+            ))
         })
     }
 
@@ -145,12 +163,16 @@ impl CodeChecker {
             Value::String(text) => text
                 .lines()
                 .filter(|line| !line.trim().is_empty())
-                .map(|line| serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned())))
+                .map(|line| {
+                    serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned()))
+                })
                 .collect(),
             other => vec![other.clone()],
         };
         let expected = match expected {
-            Value::String(text) if input.is_string() => serde_json::from_str(text).unwrap_or_else(|_| expected.clone()),
+            Value::String(text) if input.is_string() => {
+                serde_json::from_str(text).unwrap_or_else(|_| expected.clone())
+            }
             other => other.clone(),
         };
         let job = Job::Call {
@@ -166,21 +188,33 @@ impl CodeChecker {
                 short(&expected.to_string()),
                 short(&found.to_string())
             )),
-            (Exit::Exited(0), None) => wrong("the program ended before its function returned".to_owned()),
+            (Exit::Exited(0), None) => {
+                wrong("the program ended before its function returned".to_owned())
+            }
             _ => failed(&finished),
         })
     }
 
-    fn program(&self, problem: &Problem, answer: &Program, found: &Extracted) -> Result<Checked, CheckError> {
+    fn program(
+        &self,
+        problem: &Problem,
+        answer: &Program,
+        found: &Extracted,
+    ) -> Result<Checked, CheckError> {
         let limits = self.limits(answer.timeout_s, self.options.program_seconds);
         let program = assemble(answer, found);
-        let test = match &answer.entry_point {
-            Some(name) => format!("{}\n\ncheck({name})\n", answer.test),
-            None => answer.test.clone(),
+        let call = answer
+            .entry_point
+            .as_ref()
+            .map(|name| format!("check({name})\n"));
+        let (define, run) = match &call {
+            Some(call) => (Some(answer.test.as_str()), call.as_str()),
+            None => (None, answer.test.as_str()),
         };
         let job = Job::Test {
             program: &program,
-            test: &test,
+            define,
+            run,
         };
         let finished = self.run(&job, b"", &limits)?;
         // Only the host's own call into the test says that it passed; what the guest printed or reported does not count.
@@ -195,7 +229,12 @@ impl CodeChecker {
 }
 
 impl Check for CodeChecker {
-    fn check(&self, problem: &Problem, reply: &str, finish_reason: FinishReason) -> Result<Checked, CheckError> {
+    fn check(
+        &self,
+        problem: &Problem,
+        reply: &str,
+        finish_reason: FinishReason,
+    ) -> Result<Checked, CheckError> {
         if problem.domain != Domain::Code {
             return Err(unsupported(problem, "it is no code problem".to_owned()));
         }
@@ -209,12 +248,19 @@ impl Check for CodeChecker {
             Answer::Tests(tests) => tests.fn_name.as_deref(),
             Answer::Program(program) => program.entry_point.as_deref(),
             Answer::Math(_) | Answer::Choice(_) => {
-                return Err(unsupported(problem, "its answer is neither tests nor a test program".to_owned()));
+                return Err(unsupported(
+                    problem,
+                    "its answer is neither tests nor a test program".to_owned(),
+                ));
             }
         };
         let cut_off = finish_reason == FinishReason::Length;
         let nothing = |detail: &str| Checked {
-            verdict: if cut_off { Verdict::Truncated } else { Verdict::Unparsed },
+            verdict: if cut_off {
+                Verdict::Truncated
+            } else {
+                Verdict::Unparsed
+            },
             detail: detail.to_owned(),
         };
         let Some(found) = extract(reply, entry_point) else {
@@ -241,7 +287,10 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     let Some(prefix) = &answer.prefix else {
         return code.clone();
     };
-    let complete = answer.entry_point.as_deref().is_none_or(|name| defines(code, name));
+    let complete = answer
+        .entry_point
+        .as_deref()
+        .is_none_or(|name| defines(code, name));
     if complete {
         // The opening may define helpers and import names that the program relies on; what it defines, the program replaces.
         // A `__future__` import has to stand first.
@@ -258,7 +307,10 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     if indented {
         return format!("{prefix}{code}");
     }
-    let body = code.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let body = code
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect::<String>();
     format!("{prefix}{body}")
 }
 
@@ -289,18 +341,27 @@ fn wrong(detail: String) -> Checked {
 /// What a run that did not end well is called.
 fn failed(finished: &Finished) -> Checked {
     let (verdict, detail) = match &finished.outcome.exit {
-        Exit::Exited(code) => (Verdict::RuntimeError, format!("the program left with code {code}")),
+        Exit::Exited(code) => (
+            Verdict::RuntimeError,
+            format!("the program left with code {code}"),
+        ),
         Exit::Raised { kind, message } if kind == "AssertionError" && finished.in_test => {
             (Verdict::Wrong, format!("AssertionError: {message}"))
         }
         Exit::Raised { kind, message } => (Verdict::RuntimeError, format!("{kind}: {message}")),
         Exit::CompileError { message } => (Verdict::CompileError, message.clone()),
         Exit::OutOfInstructions => (Verdict::TimedOut, "out of instructions".to_owned()),
-        Exit::OutOfTime => (Verdict::TimedOut, "out of time by the wall: the host is too busy".to_owned()),
+        Exit::OutOfTime => (
+            Verdict::TimedOut,
+            "out of time by the wall: the host is too busy".to_owned(),
+        ),
         Exit::OutOfMemory => (Verdict::OutOfMemory, "out of memory".to_owned()),
         Exit::OutputLimit => (Verdict::OutputLimit, "too much output".to_owned()),
         Exit::StackOverflow => (Verdict::RuntimeError, "the stack overflowed".to_owned()),
-        Exit::Crashed { trap } => (Verdict::RuntimeError, format!("the interpreter crashed: {trap}")),
+        Exit::Crashed { trap } => (
+            Verdict::RuntimeError,
+            format!("the interpreter crashed: {trap}"),
+        ),
     };
     Checked { verdict, detail }
 }

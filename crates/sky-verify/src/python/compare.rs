@@ -10,10 +10,16 @@ const TOLERANCE: f64 = 1e-6;
 pub(super) fn same_output(found: &str, expected: &str) -> bool {
     let lines = |text: &str| {
         let text = text.trim();
-        text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        text.lines()
+            .map(|line| line.trim().to_owned())
+            .collect::<Vec<_>>()
     };
     let (found, expected) = (lines(found), lines(expected));
-    found.len() == expected.len() && found.iter().zip(&expected).all(|(found, expected)| same_line(found, expected))
+    found.len() == expected.len()
+        && found
+            .iter()
+            .zip(&expected)
+            .all(|(found, expected)| same_line(found, expected))
 }
 
 fn same_line(found: &str, expected: &str) -> bool {
@@ -38,8 +44,14 @@ fn same_word(found: &str, expected: &str) -> bool {
     // An integer is an integer: only a fraction may be off by a little.
     let fractional = |word: &str| word.contains(['.', 'e', 'E']);
     let number = |word: &str| {
-        let plain = word.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-        if plain { word.parse::<f64>().ok() } else { None }
+        let plain = word
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+        if plain {
+            word.parse::<f64>().ok()
+        } else {
+            None
+        }
     };
     match (number(found), number(expected)) {
         (Some(a), Some(b)) if fractional(found) || fractional(expected) => close(a, b),
@@ -60,9 +72,13 @@ pub(super) fn same_result(found: &Value, expected: &Value) -> bool {
 
 fn same_value(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
         }
         (a, b) if a == b => true,
         (a, b) => match (number(a), number(b)) {

@@ -30,10 +30,14 @@ struct Block {
 pub fn extract(reply: &str, entry_point: Option<&str>) -> Option<Extracted> {
     let text = solution(reply);
     let blocks = blocks(text);
-    let is_python = |block: &&Block| matches!(&*block.tag, "python" | "py" | "python3" | "python2" | "py3");
+    let is_python =
+        |block: &&Block| matches!(&*block.tag, "python" | "py" | "python3" | "python2" | "py3");
     let is_untagged = |block: &&Block| block.tag.is_empty();
     let defining = entry_point.and_then(|name| {
-        let mut found = blocks.iter().rev().filter(|block| is_python(block) || is_untagged(block));
+        let mut found = blocks
+            .iter()
+            .rev()
+            .filter(|block| is_python(block) || is_untagged(block));
         found.find(|block| defines(&block.code, name))
     });
     let chosen = defining
@@ -114,7 +118,10 @@ fn blocks(text: &str) -> Vec<Block> {
             }
             Some((block, mark, outer)) => {
                 let found = fence(inner);
-                if found.len() >= mark.len() && found.starts_with(*mark) && inner.trim_end().len() == found.len() {
+                if found.len() >= mark.len()
+                    && found.starts_with(*mark)
+                    && inner.trim_end().len() == found.len()
+                {
                     block.closed = true;
                     blocks.extend(open.take().map(|(block, ..)| block));
                     continue;
@@ -145,15 +152,20 @@ fn fence(line: &str) -> &str {
 /// Text that may be a program: from the first line that looks like one. Indentation is kept, for continuations.
 fn unfenced(text: &str) -> Option<String> {
     const STARTS: [&str; 16] = [
-        "import ", "from ", "def ", "class ", "print(", "for ", "while ", "if ", "@", "try:", "with ", "async ", "return ",
-        "#", "\"\"\"", "'''",
+        "import ", "from ", "def ", "class ", "print(", "for ", "while ", "if ", "@", "try:",
+        "with ", "async ", "return ", "#", "\"\"\"", "'''",
     ];
     let looks_like_code = |line: &str| {
         let line = line.trim_start();
-        STARTS.iter().any(|start| line.starts_with(start) && !line.ends_with(['.', '?', '!']))
+        STARTS
+            .iter()
+            .any(|start| line.starts_with(start) && !line.ends_with(['.', '?', '!']))
             || line.split_once('=').is_some_and(|(name, _)| {
                 let name = name.trim_end_matches(['+', '-', '*', '/', ' ']);
-                !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_.,[]() ".contains(c))
+                !name.is_empty()
+                    && name
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || "_.,[]() ".contains(c))
             })
     };
     // Text that starts indented continues something: all of it is meant.
@@ -210,8 +222,12 @@ mod tests {
 
     #[test]
     fn a_block_with_the_function_goes_first() {
-        let reply = "```python\ndef f(x):\n    return x\n```\nFor example\n```python\nprint(f(1))\n```";
-        assert_eq!(extract(reply, Some("f")).unwrap().code, "def f(x):\n    return x\n");
+        let reply =
+            "```python\ndef f(x):\n    return x\n```\nFor example\n```python\nprint(f(1))\n```";
+        assert_eq!(
+            extract(reply, Some("f")).unwrap().code,
+            "def f(x):\n    return x\n"
+        );
     }
 
     #[test]
@@ -223,14 +239,23 @@ mod tests {
 
     #[test]
     fn continuations_keep_their_indentation() {
-        for body in ["    for x in y:\n        return 1\n", "    x.sort()\n    return x\n"] {
+        for body in [
+            "    for x in y:\n        return 1\n",
+            "    x.sort()\n    return x\n",
+        ] {
             assert_eq!(code(body), body);
         }
     }
 
     #[test]
     fn definitions() {
-        for yes in ["def f(x):", "async def f():", "f = lambda: 1", "class f:", "def f (x):"] {
+        for yes in [
+            "def f(x):",
+            "async def f():",
+            "f = lambda: 1",
+            "class f:",
+            "def f (x):",
+        ] {
             assert!(defines(yes, "f"), "{yes}");
         }
         for no in ["def fg(x):", "  def f(x):", "f == 1", "print(f)", "f(1)"] {

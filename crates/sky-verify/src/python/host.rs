@@ -60,7 +60,7 @@ impl Host {
             control_out: Vec::new(),
             output_limit,
             fuel,
-            entropy: 0x5eed_0f5e_ed0f_5eed,
+            entropy: 0,
             heap,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -89,14 +89,10 @@ impl Host {
         true
     }
 
-    /// The next byte of a fixed sequence: a guest has no entropy.
-    pub(super) fn next_byte(&mut self) -> u8 {
-        // Knuth's MMIX multiplier; the top byte is the best mixed.
-        self.entropy = self
-            .entropy
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.entropy >> 56) as u8
+    /// The next eight bytes of a fixed sequence: a guest has no entropy.
+    pub(super) fn next_word(&mut self) -> u64 {
+        self.entropy = self.entropy.wrapping_add(1);
+        sky_types::derive_seed(0x5eed, "guest", self.entropy)
     }
 }
 

@@ -40,8 +40,12 @@ pub struct Sandbox {
 pub(super) enum Job<'a> {
     /// A program of its own that reads standard input.
     Script(&'a str),
-    /// A program, then a test that shares its names and must run to its end.
-    Test { program: &'a str, test: &'a str },
+    /// A program, then a test that shares its names and must run to its end: what it defines, then what it runs.
+    Test {
+        program: &'a str,
+        define: Option<&'a str>,
+        run: &'a str,
+    },
     /// A program, then a call of one of its functions.
     Call {
         program: &'a str,
@@ -275,11 +279,14 @@ impl<'a> Session<'a> {
         }
         match job {
             Job::Script(_) => {}
-            Job::Test { test, .. } => {
+            Job::Test { define, run, .. } => {
                 *in_test = true;
-                self.send(test.as_bytes().to_vec());
-                if let Some(exit) = self.guarded(functions.prepare_test)? {
-                    return Ok(exit);
+                let parts = define.map(|source| ("define", source));
+                for (kind, source) in parts.into_iter().chain([("run", *run)]) {
+                    self.send(format!("{kind}\n{source}").into_bytes());
+                    if let Some(exit) = self.guarded(functions.prepare_test)? {
+                        return Ok(exit);
+                    }
                 }
                 // Nothing after this counts: exit handlers and the like are not run.
                 *passed = true;

@@ -204,9 +204,10 @@ pub(super) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
             charge(&mut c, u64::from(len))?;
             Ok(with(&mut c, |call| {
                 call.bytes(pointer, len)?;
-                for at in pointer..pointer + len {
-                    let byte = call.host.next_byte();
-                    call.memory[at as usize] = byte;
+                let into = &mut call.memory[pointer as usize..][..len as usize];
+                for chunk in into.chunks_mut(8) {
+                    let word = call.host.next_word().to_le_bytes();
+                    chunk.copy_from_slice(&word[..chunk.len()]);
                 }
                 Ok(())
             }))

@@ -63,16 +63,18 @@ def prepare():
 
 
 def prepare_test():
-    """Reads the test, gives `(function,)`: it shares the program's names, but not its ideas of what the builtins are."""
-    code = compiled(receive().decode("utf-8", "surrogatepass"), "test.py")
+    """Reads `kind\nsource` of a test, gives `(function,)`: it shares the program's names, but not its ideas of what the
+    builtins are. What a test "define"s is bound to pristine builtins as it runs; for what it "run"s they are out of reach."""
+    kind, _, source = receive().decode("utf-8", "surrogatepass").partition("\n")
+    code = compiled(source, "test.py")
     if code is None:
         return None
     space = state["space"]
     space["__builtins__"] = PRISTINE
-    try:
-        return (types.FunctionType(code, space),)
-    finally:
+    function = types.FunctionType(code, space)
+    if kind == "run":
         space["__builtins__"] = builtins
+    return (function,)
 
 
 def plain(value, depth=0):

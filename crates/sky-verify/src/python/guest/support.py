@@ -1,6 +1,6 @@
 # Runs once, while the guest is baked. What is defined here stays reachable from programs, so nothing here is trusted.
 import sys, os, builtins, types, gc, importlib.machinery
-import _imp, _thread, threading, time
+import _sitebuiltins, _thread, threading
 
 ROOT = "/lib/python3.11"
 # What cannot work without a screen, a compiler, a database or a network, or is only there to test Python.
@@ -160,6 +160,12 @@ def install(failed):
     threading.Thread.join = thread_join
     threading.Thread.is_alive = thread_is_alive
     sys.modules["concurrent.futures.thread"].ThreadPoolExecutor.submit = submit
+    # An event loop wakes itself through a pair of sockets; with one thread nobody else could.
+    loop = sys.modules["asyncio.selector_events"].BaseSelectorEventLoop
+    loop._make_self_pipe = loop._close_self_pipe = loop._write_to_self = lambda self: None
+    # What `site` defines, which the guest starts without.
+    builtins.exit = _sitebuiltins.Quitter("exit", "")
+    builtins.quit = _sitebuiltins.Quitter("quit", "")
     sys.path[:] = []
     sys.path_hooks[:] = []
     sys.path_importer_cache.clear()
