@@ -14,7 +14,7 @@ pub enum DataError {
     File(#[from] FileError),
     /// A family has fewer different problems than were asked of it.
     #[error(
-        "family `{family}` has no {wanted} different {side} problems with max_operand = {max_operand} (found {found}): raise max_operand, ask for fewer, or add families"
+        "family `{family}` has no {wanted} different {side} problems with max_operand = {max_operand} (found {found}): raise max_operand, ask for fewer, add families, or set disjoint = \"prompts\""
     )]
     Exhausted {
         /// The family's name.

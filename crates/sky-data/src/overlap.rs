@@ -154,7 +154,7 @@ mod tests {
                 _ => (0..12).map(|_| *draw.pick(&vocabulary)).collect(),
             };
             let at = draw.below(text.len() as u64) as usize;
-            text[at] = draw.pick(&vocabulary);
+            text[at] = *draw.pick(&vocabulary);
             texts.push(text.join(" "));
         }
         for threshold in [0.3, 0.5, 0.8, 1.0] {

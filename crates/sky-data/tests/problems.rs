@@ -1,0 +1,275 @@
+//! What the generator promises, over seeds and families.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::Path,
+};
+
+use sky_data::{
+    DataError, Disjoint, Family, Places, ProblemFile, ProblemsConfig, gather, generate, normalise,
+};
+use sky_types::{Answer, Problem};
+
+fn math(problem: &Problem) -> &str {
+    match &problem.answer {
+        Answer::Math(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn every_family(train: usize, max_operand: u32) -> ProblemsConfig {
+    ProblemsConfig {
+        train,
+        heldout: train,
+        max_operand,
+        families: Family::ALL.to_vec(),
+        ..ProblemsConfig::default()
+    }
+}
+
+#[test]
+fn no_seed_s_training_set_meets_any_seed_s_held_out_set() {
+    for disjoint in [Disjoint::Facts, Disjoint::Prompts] {
+        let config = ProblemsConfig {
+            disjoint,
+            ..ProblemsConfig::default()
+        };
+        let sets: Vec<_> = (0..8)
+            .map(|seed| generate(&config, seed).unwrap())
+            .collect();
+        let wordings = |problems: &[Problem]| -> HashSet<String> {
+            problems.iter().map(|p| normalise(&p.prompt)).collect()
+        };
+        let facts = |problems: &[Problem]| -> HashSet<String> {
+            problems
+                .iter()
+                .map(|p| p.meta["fact"].to_string())
+                .collect()
+        };
+        let mut shared_facts = 0;
+        for (train, heldout) in &sets {
+            assert_eq!((train.len(), heldout.len()), (128, 192));
+            assert_eq!(wordings(train).len(), 128, "no wording twice");
+            assert_eq!(wordings(heldout).len(), 192);
+            for (_, other) in &sets {
+                assert!(wordings(train).is_disjoint(&wordings(other)));
+                shared_facts += facts(train).intersection(&facts(other)).count();
+            }
+        }
+        assert_eq!(shared_facts == 0, disjoint == Disjoint::Facts);
+        assert_ne!(sets[0].0, sets[1].0, "another seed, another set");
+    }
+}
+
+#[test]
+fn a_larger_set_begins_with_the_smaller_one() {
+    let ids = |train| -> BTreeMap<String, String> {
+        let config = ProblemsConfig {
+            train,
+            ..ProblemsConfig::default()
+        };
+        let (train, _) = generate(&config, 3).unwrap();
+        train.into_iter().map(|p| (p.id, p.prompt)).collect()
+    };
+    let (few, many) = (ids(60), ids(120));
+    assert!(few.iter().all(|(id, prompt)| many[id] == *prompt));
+}
+
+/// The numbers of a prompt, fractions as pairs.
+fn numbers(text: &str) -> Vec<i64> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .filter(|run| !run.is_empty())
+        .map(|run| run.parse().unwrap())
+        .collect()
+}
+
+/// Works every problem out again, from its prompt alone.
+#[test]
+fn every_answer_is_right_and_exact() {
+    let (train, heldout) = generate(&every_family(700, 12), 5).unwrap();
+    let mut checked: BTreeMap<&str, usize> = BTreeMap::new();
+    for problem in train.iter().chain(&heldout) {
+        let text = &problem.prompt;
+        let n = numbers(text);
+        let (num, den) = match problem.source.as_str() {
+            "sum" | "sum_story" => (n[0] + n[1], 1),
+            "difference" if text.starts_with("Subtract") => (n[1] - n[0], 1),
+            "difference" if text.contains("you take") => (n[1] - n[0], 1),
+            "difference" | "difference_story" => (n[0] - n[1], 1),
+            "compare_story" => ((n[0] - n[1]).abs(), 1),
+            "product" | "product_story" => (n[0] * n[1], 1),
+            "quotient_story" => (n[0].max(n[1]) / n[0].min(n[1]), 1),
+            "remainder" => (n[0] % n[1], 1),
+            "two_step_story" if text.contains("loose") => (n[0] * n[1] + n[2], 1),
+            "two_step_story" => (n[0] * n[1] - n[2], 1),
+            "linear_equation" => {
+                let after = text.split(['=', 'q']).nth(1).unwrap();
+                let c = if after.contains('-') { -n[2] } else { n[2] };
+                let left = text.split(['=', 'q']).next().unwrap();
+                (
+                    if left.contains('-') {
+                        c + n[1]
+                    } else {
+                        c - n[1]
+                    },
+                    n[0],
+                )
+            }
+            "fraction_sum" if text.contains('-') => (n[0] * n[3] - n[2] * n[1], n[1] * n[3]),
+            "fraction_sum" => (n[0] * n[3] + n[2] * n[1], n[1] * n[3]),
+            "fraction_of" if text.starts_with("What") => (n[0] * n[2], n[1]),
+            "fraction_of" => (n[1] * n[0], n[2]),
+            "average" => (n.iter().sum(), n.len() as i64),
+            other => panic!("{other}"),
+        };
+        let (a, b) = math(problem)
+            .split_once('/')
+            .unwrap_or((math(problem), "1"));
+        let (a, b): (i64, i64) = (a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(a * den, num * b, "{text} -> {}", math(problem));
+        assert!(
+            b > 0 && (2..=b).all(|d| a % d != 0 || b % d != 0),
+            "lowest terms"
+        );
+        *checked.entry(problem.source.as_str()).or_default() += 1;
+    }
+    assert_eq!(checked.len(), Family::ALL.len());
+    assert!(checked.values().all(|&count| count == 100), "{checked:?}");
+}
+
+#[test]
+fn the_default_families_stay_within_the_operand_bound_and_above_zero() {
+    for max_operand in [6, 9, 40] {
+        let config = ProblemsConfig {
+            train: 30,
+            heldout: 30,
+            max_operand,
+            ..ProblemsConfig::default()
+        };
+        let (train, heldout) = generate(&config, 1).unwrap();
+        for problem in train.iter().chain(&heldout) {
+            assert!(
+                numbers(&problem.prompt)
+                    .iter()
+                    .all(|&n| n <= i64::from(max_operand))
+            );
+            assert!(!math(problem).starts_with('-') && math(problem) != "0");
+        }
+    }
+}
+
+#[test]
+fn too_many_of_a_small_family_is_an_error_that_says_so() {
+    let config = ProblemsConfig {
+        families: vec![Family::Sum],
+        max_operand: 3,
+        train: 1000,
+        ..ProblemsConfig::default()
+    };
+    let error = generate(&config, 1).unwrap_err();
+    assert!(matches!(error, DataError::Exhausted { .. }));
+    assert!(error.to_string().contains("max_operand"), "{error}");
+}
+
+fn write(path: &Path, problems: &[Problem]) {
+    sky_files::write_jsonl(path, problems).unwrap();
+}
+
+#[test]
+fn files_are_filtered_drawn_and_kept_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let problem = |at: usize| {
+        let mut problem = Problem::new(
+            format!("f/{at}"),
+            if at % 2 == 0 { "even" } else { "odd" },
+            sky_types::Domain::Math,
+            format!("Puzzle number {at}"),
+            Answer::Math(at.to_string()),
+        );
+        problem.meta.insert("difficulty".into(), (at % 10).into());
+        problem.meta.insert("boxed".into(), (at % 3 == 0).into());
+        problem
+    };
+    let all: Vec<Problem> = (0..200).map(problem).collect();
+    write(&dir.path().join("all.jsonl"), &all);
+    let exam = Problem {
+        id: "exam".into(),
+        ..problem(6)
+    };
+    write(&dir.path().join("exam.jsonl"), &[exam]);
+    let config = ProblemsConfig {
+        train: 0,
+        heldout: 0,
+        files: vec![
+            ProblemFile {
+                path: "all.jsonl".into(),
+                source: Some("even".into()),
+                difficulty: Some([4.0, 8.0]),
+                boxed: true,
+                ..ProblemFile::default()
+            },
+            ProblemFile {
+                path: "exam.jsonl".into(),
+                heldout: true,
+                ..ProblemFile::default()
+            },
+        ],
+        ..ProblemsConfig::default()
+    };
+    let places = Places {
+        home: dir.path().into(),
+    };
+    let gathered = gather(&config, 1, &places).unwrap();
+    let expected: Vec<usize> = (0..200)
+        .filter(|at| at % 2 == 0 && at % 10 >= 4 && at % 10 <= 8 && at % 3 == 0 && *at != 6)
+        .collect();
+    let ids: Vec<String> = gathered.train.iter().map(|p| p.id.clone()).collect();
+    assert_eq!(
+        ids,
+        expected
+            .iter()
+            .map(|at| format!("f/{at}"))
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(gathered.heldout.len(), 1);
+    assert_eq!(
+        gathered.dropped["repeated"], 1,
+        "what is held out is not trained on"
+    );
+    assert_eq!(gathered.dropped["difficulty"], 40);
+
+    let mut some = config.clone();
+    some.files[0].take = Some(7);
+    let drawn = gather(&some, 1, &places).unwrap();
+    assert!(
+        drawn.train.len() >= 6
+            && drawn
+                .train
+                .iter()
+                .all(|p| ids.contains(&p.id) || p.id == "f/6")
+    );
+    assert_eq!(gather(&some, 1, &places).unwrap(), drawn);
+    some.files[0].take = Some(1000);
+    assert!(
+        gather(&some, 1, &places)
+            .unwrap_err()
+            .to_string()
+            .contains("1000 are to be taken")
+    );
+    some.files[0].path = "nowhere.jsonl".into();
+    some.files[0].get = "ask the library".into();
+    assert!(
+        gather(&some, 1, &places)
+            .unwrap_err()
+            .to_string()
+            .contains("ask the library")
+    );
+    fs::write(dir.path().join("exam.jsonl"), "{\"v\":2}\n").unwrap();
+    let error = gather(&config, 1, &places).unwrap_err().to_string();
+    assert!(
+        error.contains("exam.jsonl:1") && error.contains("version 2"),
+        "{error}"
+    );
+}

@@ -1,0 +1,200 @@
+//! Readers on the real files, where they are.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use sky_data::{
+    Places, ProblemsConfig, gather,
+    sources::{Format, Row, read},
+};
+use sky_types::{Answer, Problem};
+
+fn shared(file: &str) -> Option<PathBuf> {
+    let root = std::env::var("SKY_SHARED_DATA").unwrap_or_else(|_| {
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").to_owned()
+    });
+    let path = Path::new(&root).join(file);
+    if !path.exists() {
+        eprintln!("skipped: {} is not here", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// All problems of a file, and how many rows were left out.
+fn all(format: Format, path: &Path) -> (Vec<Problem>, usize) {
+    let mut skipped = 0;
+    let problems = read(format, path)
+        .unwrap()
+        .filter_map(|row| match row.unwrap() {
+            Row::Problem(problem) => Some(*problem),
+            Row::Skipped { .. } => {
+                skipped += 1;
+                None
+            }
+        })
+        .collect();
+    (problems, skipped)
+}
+
+fn answer(problem: &Problem) -> &str {
+    match &problem.answer {
+        Answer::Math(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn gsm8k() {
+    let Some(path) = shared("gsm8k/train.jsonl") else {
+        return;
+    };
+    let (problems, skipped) = all(Format::Gsm8k, &path);
+    assert_eq!((problems.len(), skipped), (7473, 0));
+    assert!(problems.iter().all(|p| answer(p).parse::<f64>().is_ok()));
+    let Some(path) = shared("gsm8k/test.jsonl") else {
+        return;
+    };
+    assert_eq!(answer(&all(Format::Gsm8k, &path).0[0]), "18");
+}
+
+#[test]
+fn math_and_its_like() {
+    for (file, format, count, first) in [
+        (
+            "math500/test.jsonl",
+            Format::Math,
+            500,
+            r"\left( 3, \frac{\pi}{2} \right)",
+        ),
+        ("math_train/train.jsonl", Format::Math, 7474, "0"),
+        ("aime24/test.jsonl", Format::Aime, 30, "204"),
+        ("aime24/aime25.jsonl", Format::Aime, 30, "70"),
+        ("aime_1983_2023/train.jsonl", Format::Aime, 975, "60"),
+        ("amc23/test.jsonl", Format::Math, 40, "27"),
+    ] {
+        let Some(path) = shared(file) else { continue };
+        let (problems, skipped) = all(format, &path);
+        assert_eq!(problems.len() + skipped, count, "{file}");
+        assert!(skipped <= count / 100, "{file}: {skipped} left out");
+        assert_eq!(answer(&problems[0]), first, "{file}");
+    }
+    // A data set without answers gives those of its solutions' boxes.
+    let Some(path) = shared("minerva_math/test.jsonl") else {
+        return;
+    };
+    let (problems, _) = all(Format::Math, &path);
+    assert!(problems.len() > 250, "{}", problems.len());
+}
+
+#[test]
+fn code() {
+    if let Some(path) = shared("mbpp/mbpp.jsonl") {
+        let (problems, skipped) = all(Format::Mbpp, &path);
+        assert_eq!((problems.len(), skipped), (974, 0));
+        let Answer::Program(program) = &problems[366].answer else {
+            panic!()
+        };
+        assert!(program.test.starts_with("class Node") || program.test.contains("root"));
+    }
+    if let Some(path) = shared("apps_sample/apps_train5.jsonl") {
+        let (problems, _) = all(Format::Apps, &path);
+        assert_eq!(problems.len(), 3);
+        for problem in &problems {
+            let Answer::Tests(tests) = &problem.answer else {
+                panic!()
+            };
+            assert_eq!(tests.inputs.len(), tests.outputs.len());
+            assert_eq!(tests.timeout_s, Some(4.0));
+        }
+    }
+    if let Some(path) = shared("humaneval/HumanEval.jsonl") {
+        let (problems, skipped) = all(Format::HumanEval, &path);
+        assert_eq!((problems.len(), skipped), (164, 0));
+        assert!(
+            problems
+                .iter()
+                .all(|p| p.prompt.contains("```python\n") && p.id.starts_with("humaneval/"))
+        );
+    }
+}
+
+#[test]
+fn human_eval_comes_from_the_set_up_packed() {
+    let home = PathBuf::from(std::env::var("SKY_HOME").unwrap_or_else(|_| ".sky".into()));
+    let places = Places { home };
+    let path = places.home.join(sky_data::HUMAN_EVAL);
+    if !path.exists() {
+        eprintln!("skipped: {} is not here", path.display());
+        return;
+    }
+    let config = ProblemsConfig {
+        human_eval: 4,
+        ..ProblemsConfig::default()
+    };
+    let train = gather(&config, 1, &places).unwrap().train;
+    assert_eq!(train.len(), 132);
+    let drawn = |seed| -> Vec<String> {
+        let train = gather(&config, seed, &places).unwrap().train;
+        train[128..].iter().map(|p| p.id.clone()).collect()
+    };
+    assert_eq!(
+        drawn(1),
+        train[128..]
+            .iter()
+            .map(|p| p.id.clone())
+            .collect::<Vec<_>>()
+    );
+    assert_ne!(drawn(1), drawn(2));
+}
+
+#[test]
+fn rows_without_what_they_need_are_skipped_or_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    let read_one = |format: Format, row: &str| {
+        std::fs::write(&path, row).unwrap();
+        read(format, &path).unwrap().next().unwrap()
+    };
+    for (format, row) in [
+        (Format::Apps, r#"{"question": "q", "input_output": ""}"#),
+        (
+            Format::Apps,
+            r#"{"question": "q", "input_output": "{\"inputs\": [], \"outputs\": []}"}"#,
+        ),
+        (
+            Format::Apps,
+            r#"{"question": "q", "input_output": "{\"inputs\": [1], \"outputs\": []}"}"#,
+        ),
+        (Format::Taco, r#"{"question": "q", "input_output": "{"}"#),
+        (Format::Math, r#"{"problem": "p", "solution": "no box"}"#),
+        (
+            Format::Mbpp,
+            r#"{"text": "t", "task_id": 1, "test_list": []}"#,
+        ),
+    ] {
+        assert!(
+            matches!(read_one(format, row), Ok(Row::Skipped { .. })),
+            "{row}"
+        );
+    }
+    for (format, row) in [
+        (Format::Gsm8k, r#"{"question": "q", "answer": "4"}"#),
+        (Format::Gsm8k, "[1]"),
+        (Format::HumanEval, r#"{"task_id": 1}"#),
+        (Format::Problems, r#"{"id": "x"}"#),
+        (Format::Problems, "not json"),
+    ] {
+        let error = read_one(format, row).unwrap_err().to_string();
+        assert!(error.contains("rows.jsonl:1"), "{error}");
+    }
+    let boxed = read_one(
+        Format::Numina,
+        r#"{"source": "amc_aime", "problem": "p", "solution": "so \\boxed{\\frac{1}{2}}"}"#,
+    );
+    let problem = boxed.unwrap().into_problem().unwrap();
+    assert_eq!(
+        (problem.source.as_str(), answer(&problem)),
+        ("amc_aime", r"\frac{1}{2}")
+    );
+}
