@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sky_cli::{Plan, Recipe, StageArgs, Work, layout, sky_home};
 use sky_data::{Places, ProblemsConfig, gather, generate};
@@ -93,25 +93,24 @@ fn plan(
             .map_or_else(|| "all".to_owned(), |take| take.to_string());
         parts.push(format!("{take} of {}", file.path.display()));
     }
+    let mut what = parts.join("; ");
+    let mut named: Vec<&PathBuf> = Vec::new();
     for (path, get) in needs.iter().filter(|(path, _)| !path.exists()) {
-        let how = if get.is_empty() {
-            "see `sky-data convert --help`"
-        } else {
-            get
-        };
-        parts.push(format!("NOT HERE YET: {}: {how}", short(path)));
+        if !named.contains(&path) {
+            named.push(path);
+            let how = if get.is_empty() {
+                "see `sky-data convert --help`"
+            } else {
+                get
+            };
+            // Under the column that the plan is printed in.
+            what += &format!("\n{:23}not here yet: {}: {how}", "", path.display());
+        }
     }
     Ok(Plan {
-        what: parts.join("; "),
+        what,
         seconds: config.files.is_empty().then_some(1.0),
     })
-}
-
-fn short(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// The part of a layout path inside its stage's folder.

@@ -86,7 +86,7 @@ fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> Plan {
     };
     Plan {
         what: format!(
-            "{count} problems x {} samples of {}, at most {} tokens each{not_here}",
+            "{count} problems x {} of {}, at most {} tokens each{not_here}",
             config.n, model.name, config.max_tokens
         ),
         seconds: problems.and_then(|n| teacher::seconds(model, n * u64::from(config.n), config)),

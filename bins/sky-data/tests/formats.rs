@@ -1,0 +1,100 @@
+//! `docs/formats.md` says what the code does: its examples read and write back, its defaults are the code's.
+#![allow(clippy::unwrap_used)]
+
+use std::{fmt::Debug, fs, path::Path};
+
+use serde::{Serialize, de::DeserializeOwned};
+use sky_cli::Recipe;
+use sky_data::{ProblemsConfig, SelectConfig, Selected};
+use sky_types::{Conversation, Problem, Prompt, Sample, VerdictRecord};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The blocks that the page labels so.
+fn blocks(label: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("docs/formats.md")).unwrap();
+    let opening = format!("```{label}\n");
+    let blocks: Vec<String> = text
+        .split(&opening)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    assert!(!blocks.is_empty(), "no {label} block");
+    blocks
+}
+
+fn writes_back<T: Serialize + DeserializeOwned>(label: &str, versioned: bool) {
+    for block in blocks(&format!("json {label}")) {
+        let line = block.trim_end();
+        let row: T = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), line);
+        let refused = |line: &str| serde_json::from_str::<T>(line).is_err();
+        assert!(
+            refused(&line.replacen('{', "{\"extra\":1,", 1)),
+            "an unknown field"
+        );
+        if versioned {
+            assert!(
+                refused(&line.replacen("\"v\":1", "\"v\":2", 1)),
+                "an unknown version"
+            );
+            assert!(
+                !refused(&line.replacen("\"v\":1,", "", 1)),
+                "no version is version 1"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_example_is_read_and_written_back() {
+    writes_back::<Problem>("problem", true);
+    writes_back::<Sample>("sample", true);
+    writes_back::<VerdictRecord>("verdict", true);
+    writes_back::<Selected>("selected", true);
+    writes_back::<Conversation>("conversation", false);
+}
+
+fn defaults<T: Default + PartialEq + Debug + Serialize + DeserializeOwned>(section: &str) {
+    let body = &blocks(&format!("toml {section}"))[0];
+    let recipe = Recipe::parse("docs.toml", &format!("v = 1\n[{section}]\n{body}")).unwrap();
+    assert_eq!(recipe.section::<T>(section).unwrap(), T::default());
+    let serde_json::Value::Object(keys) = serde_json::to_value(T::default()).unwrap() else {
+        panic!()
+    };
+    for key in keys.keys() {
+        assert!(
+            body.contains(&format!("{key} = ")),
+            "{section}.{key} is not in the page"
+        );
+    }
+}
+
+#[test]
+fn the_page_names_every_key_with_its_default() {
+    defaults::<ProblemsConfig>("problems");
+    defaults::<SelectConfig>("select");
+    defaults::<Prompt>("prompt");
+}
+
+#[test]
+fn every_recipe_s_sections_are_valid() {
+    for entry in fs::read_dir(root().join("recipes")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ext| ext == "toml") {
+            let recipe = Recipe::load(&path).unwrap();
+            recipe
+                .section::<ProblemsConfig>("problems")
+                .unwrap()
+                .check()
+                .unwrap();
+            recipe
+                .section::<SelectConfig>("select")
+                .unwrap()
+                .check()
+                .unwrap();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The program itself, against a server on this machine: killed again and again, it ends with the bytes of an undisturbed run.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use sky_cli::Recipe;
+use sky_sample::{RewriteConfig, SampleConfig};
+use sky_types::{Answer, Domain, Problem, Sample};
+
+fn docs_block(section: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
+    let text = fs::read_to_string(page).unwrap();
+    let opening = format!("```toml {section}\n");
+    let rest = text.split(&opening).nth(1).unwrap();
+    rest.split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_page_on_formats_gives_the_defaults() {
+    let parse = |section: &str| {
+        let text = format!("v = 1\n[{section}]\n{}", docs_block(section));
+        Recipe::parse("docs.toml", &text).unwrap()
+    };
+    assert_eq!(
+        parse("sample").section::<SampleConfig>("sample").unwrap(),
+        SampleConfig::default()
+    );
+    assert_eq!(
+        parse("rewrite")
+            .section::<RewriteConfig>("rewrite")
+            .unwrap(),
+        RewriteConfig::default()
+    );
+}
+
+/// A server whose reply depends on the request's seed and prompt alone, as an honest endpoint's does.
+struct Server {
+    http: Arc<tiny_http::Server>,
+    answered: Arc<AtomicUsize>,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let http = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
+        let url = format!("http://{}/v1", http.server_addr());
+        let answered = Arc::new(AtomicUsize::new(0));
+        for _ in 0..4 {
+            let (http, answered) = (http.clone(), answered.clone());
+            thread::spawn(move || {
+                while let Ok(mut request) = http.recv() {
+                    let body: Value = serde_json::from_reader(request.as_reader()).unwrap();
+                    thread::sleep(Duration::from_millis(8));
+                    let prompt = body["messages"].to_string();
+                    let text = format!(
+                        "Seed {}, {} bytes. The answer is \\boxed{{4}}.",
+                        body["seed"],
+                        prompt.len()
+                    );
+                    let reply = json!({
+                        "choices": [{ "message": { "content": text }, "finish_reason": "stop" }],
+                        "usage": { "prompt_tokens": prompt.len(), "completion_tokens": 9 },
+                    });
+                    answered.fetch_add(1, Ordering::SeqCst);
+                    let _ = request.respond(tiny_http::Response::from_string(reply.to_string()));
+                }
+            });
+        }
+        Self {
+            http,
+            answered,
+            url,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for _ in 0..4 {
+            self.http.unblock();
+        }
+    }
+}
+
+fn recipe(dir: &Path, url: &str) -> PathBuf {
+    let path = dir.join("recipe.toml");
+    let text = format!(
+        "v = 1\nseed = 3\n[teacher]\nendpoint = \"{url}\"\nname = \"m\"\nconcurrency = 4\n[sample]\nn = 5\ntemperature = 1.0\n"
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn start(stage: &str, recipe: &Path, run: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_sky-sample"))
+        .args([stage, "--recipe"])
+        .arg(recipe)
+        .arg("--run")
+        .arg(run)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn finish(stage: &str, recipe: &Path, run: &Path) -> String {
+    let output = start(stage, recipe, run).wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+fn problems(run: &Path) {
+    let rows = (0..40).map(|at| {
+        Problem::new(
+            format!("p-{at}"),
+            "demo",
+            Domain::Math,
+            format!("What is {at}?"),
+            Answer::Math("4".into()),
+        )
+    });
+    sky_files::write_jsonl(&run.join("problems/train.jsonl"), rows).unwrap();
+}
+
+#[test]
+fn killed_again_and_again_it_writes_the_same_bytes_and_asks_little_twice() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let recipe = recipe(dir.path(), &server.url);
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    for run in [&whole, &broken] {
+        problems(run);
+    }
+    finish("sample", &recipe, &whole);
+    assert_eq!(server.answered.swap(0, Ordering::SeqCst), 200);
+
+    let mut kills = 0;
+    for pause in [30, 120, 60, 200, 90] {
+        let mut child = start("sample", &recipe, &broken);
+        thread::sleep(Duration::from_millis(pause));
+        let ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += usize::from(!ended);
+    }
+    let line = finish("sample", &recipe, &broken);
+    assert!(
+        kills > 0 && line.contains("40 in, 200 out"),
+        "{kills} kills: {line}"
+    );
+    let file = |run: &Path| fs::read(run.join("samples/samples.jsonl")).unwrap();
+    assert_eq!(file(&broken), file(&whole));
+    // Each kill costs the replies under way and at most one answered but not yet journaled for each connection.
+    let answered = server.answered.load(Ordering::SeqCst);
+    assert!(
+        answered <= 200 + 8 * kills,
+        "{answered} replies for 200 samples, {kills} kills"
+    );
+
+    server.answered.store(0, Ordering::SeqCst);
+    assert!(finish("sample", &recipe, &broken).contains("done before"));
+    finish("rewrite", &recipe, &broken);
+    assert_eq!(server.answered.load(Ordering::SeqCst), 0);
+    let rewritten: Vec<Sample> = sky_files::read_jsonl(&broken.join("rewritten/samples.jsonl"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(rewritten.len(), 200);
+    assert!(rewritten.iter().all(|s| {
+        s.text
+            .ends_with("The answer is \\boxed{4}.\n\n<|end_of_solution|>")
+    }));
+
+    // A byte flipped in the output is found and the stage done anew.
+    let path = broken.join("samples/samples.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    finish("sample", &recipe, &broken);
+    assert_eq!(file(&broken), file(&whole));
+}
+
+#[test]
+fn mistakes_end_with_code_2_and_name_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.toml");
+    for (text, says) in [
+        ("[sample]\nn = 0\n", "r.toml:3: sample.n: must lie"),
+        ("[sample]\ntemprature = 1.0\n", "did you mean `temperature`"),
+        ("[teacher]\nname = \"m\"\n", "teacher.path: a teacher needs"),
+        (
+            "[teacher]\npath = \"a\"\nendpoint = \"b\"\nname = \"m\"\n",
+            "keep one",
+        ),
+        ("[rewrite]\nkind = \"modle\"\n", "did you mean `model`"),
+    ] {
+        fs::write(&path, format!("v = 1\n{text}")).unwrap();
+        let stage = if text.contains("rewrite") {
+            "rewrite"
+        } else {
+            "sample"
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sky-sample"));
+        let output = command
+            .args([stage, "--dry-run", "--run", "nowhere", "--recipe"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            error.contains(says) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_needs_no_model_and_no_server() {
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/sky-t1-32b.toml");
+    for (stage, says) in [("sample", "QwQ-32B-Preview"), ("rewrite", "gpt-4o-mini")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_sky-sample"))
+            .args([stage, "--dry-run", "--run", "nowhere", "--recipe", recipe])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && text.contains(says), "{text}");
+    }
+    assert!(!Path::new("nowhere").exists());
+}
