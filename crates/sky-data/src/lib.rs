@@ -5,7 +5,7 @@
 //! - [`sources`] turns rows of GSM8K, MATH, AIME, MBPP, APPS and their like into problems.
 //! - [`select()`] turns problems, samples and verdicts into training rows; [`card()`] describes them.
 //! - [`Contamination`], [`near_duplicates`] and [`normalise`] compare texts.
-//! - [`Tokenizer`], [`ChatTemplate`] and [`pack()`] turn rows into token batches (feature `tokenizer`).
+//! - `Tokenizer`, `ChatTemplate` and [`pack()`] turn rows into token batches (feature `tokenizer`).
 //!
 //! ```
 //! use sky_data::{ProblemsConfig, generate};

@@ -183,13 +183,15 @@ fn files_are_filtered_drawn_and_kept_apart() {
     let problem = |at: usize| {
         let mut problem = Problem::new(
             format!("f/{at}"),
-            if at % 2 == 0 { "even" } else { "odd" },
+            if at.is_multiple_of(2) { "even" } else { "odd" },
             sky_types::Domain::Math,
             format!("Puzzle number {at}"),
             Answer::Math(at.to_string()),
         );
         problem.meta.insert("difficulty".into(), (at % 10).into());
-        problem.meta.insert("boxed".into(), (at % 3 == 0).into());
+        problem
+            .meta
+            .insert("boxed".into(), at.is_multiple_of(3).into());
         problem
     };
     let all: Vec<Problem> = (0..200).map(problem).collect();

@@ -256,8 +256,6 @@ fn the_card_gives_the_counts() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
-    assert_eq!(
-        card(&Selection::default(), &facts).matches("| 0 |").count() > 3,
-        true
-    );
+    let empty = card(&Selection::default(), &facts);
+    assert!(empty.contains("| rows | 0 |") && empty.contains("by no model"));
 }

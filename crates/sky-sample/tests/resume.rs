@@ -66,7 +66,7 @@ impl Generate for Source {
             self.replies += 1;
             let prompt: usize = request.messages.iter().map(|m| m.content.len()).sum();
             let value = derive_seed(request.seed ^ neighbours, "text", prompt as u64);
-            let length = value % 7 == 0;
+            let length = value.is_multiple_of(7);
             sink(Reply {
                 key: request.key,
                 text: format!("Step {value}.\n\nThe answer is \\boxed{{{}}}.", value % 10),
