@@ -70,11 +70,12 @@ impl Eval {
         })
     }
 
-    fn source(&self, args: &StageArgs, which: Which) -> anyhow::Result<Source> {
+    fn source(&self, recipe: &Recipe, args: &StageArgs, which: Which) -> anyhow::Result<Source> {
         if let Which::After = which {
             return Ok(Source::Local(absolute(args.path(layout::MODEL))?));
         }
-        Ok(match (self.student.local_path()?, &self.student.endpoint) {
+        let local = self.student.located(recipe, "student")?;
+        Ok(match (local, &self.student.endpoint) {
             (Some(path), _) => Source::Local(absolute(path)?),
             (None, Some(url)) => Source::Server(url.clone()),
             (None, None) => bail!(Invalid("[student] names no model".into())),
@@ -100,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let source = if stage.dry_run {
         None
     } else {
-        Some(eval.source(stage, *which)?)
+        Some(eval.source(&recipe, stage, *which)?)
     };
     let mut inputs = vec![PathBuf::from(layout::HELDOUT_PROBLEMS)];
     if let Some(Source::Local(path)) = &source {

@@ -22,6 +22,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let identity = if args.dry_run {
         Value::Null
     } else {
+        model.located(&recipe, "teacher")?;
         teacher::identity(&model)?
     };
     let work = Work {

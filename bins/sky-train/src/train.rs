@@ -52,7 +52,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     let mut model = PathBuf::new();
     if !args.dry_run {
         model = student
-            .local_path()?
+            .located(&recipe, "student")?
             .context("the student has no path")?
             .canonicalize()?;
         inputs.extend(weights_of(&model)?);

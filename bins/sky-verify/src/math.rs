@@ -89,12 +89,18 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
 
 pub(crate) fn run(args: &MathArgs) -> anyhow::Result<()> {
     if args.out.exists() && !args.force {
-        return Err(Invalid(format!("{}: is there already; --force replaces it", args.out.display())).into());
+        return Err(Invalid(format!(
+            "{}: is there already; --force replaces it",
+            args.out.display()
+        ))
+        .into());
     }
     match (&args.pairs, &args.problems, &args.samples) {
         (Some(pairs), ..) => judge_pairs(args, pairs),
         (None, Some(problems), Some(samples)) => judge_samples(args, problems, samples),
-        _ => Err(Invalid("--pairs, or --problems with --samples, says what to judge".to_owned()).into()),
+        _ => Err(
+            Invalid("--pairs, or --problems with --samples, says what to judge".to_owned()).into(),
+        ),
     }
 }
 
@@ -187,7 +193,9 @@ fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<Judged>
         }
     };
     let mut all: Vec<(usize, Judged)> = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(batch.len())).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads.min(batch.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
         let mut all = work();
         for other in others {
             match other.join() {
@@ -202,7 +210,10 @@ fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<Judged>
 }
 
 fn judge(pair: &Pair, checker: &MathChecker) -> Judged {
-    let own = pair.opts.as_ref().filter(|o| o.float_rounding.is_some() || o.allow_set_relation_comp.is_some());
+    let own = pair
+        .opts
+        .as_ref()
+        .filter(|o| o.float_rounding.is_some() || o.allow_set_relation_comp.is_some());
     let start = Instant::now();
     let verdict = match own {
         None => checker.check(&pair.gold, &pair.pred),
@@ -256,7 +267,10 @@ fn judge_samples(args: &MathArgs, problems: &Path, samples: &Path) -> anyhow::Re
     })?;
     drop(progress);
     std::fs::remove_file(&journal).map_err(|source| FileError::io(&journal, "remove", source))?;
-    let parts: Vec<String> = mix.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    let parts: Vec<String> = mix
+        .iter()
+        .map(|(verdict, count)| format!("{count} {verdict}"))
+        .collect();
     println!("{total} samples: {}", parts.join(", "));
     Ok(())
 }
@@ -264,7 +278,10 @@ fn judge_samples(args: &MathArgs, problems: &Path, samples: &Path) -> anyhow::Re
 /// The journal of this very work: other inputs or conventions get another.
 fn journal(args: &MathArgs, problems: &Path, samples: &Path) -> anyhow::Result<PathBuf> {
     let (problems, samples) = (hash_file(problems)?, hash_file(samples)?);
-    let name = args.out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = args
+        .out
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let part = |hash: &str| hash.chars().take(12).collect::<String>();
     let file = format!(
         "{name}.{}-{}-{:?}.journal",

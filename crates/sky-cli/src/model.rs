@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, sky_home};
+use crate::{Invalid, Recipe, RecipeError, sky_home};
 
 /// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,5 +47,14 @@ impl ModelConfig {
                 tried[1].display()
             ))
         })
+    }
+
+    /// [`ModelConfig::local_path`] of a recipe's section, with an error that names the recipe's line.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::local_path`].
+    pub fn located(&self, recipe: &Recipe, section: &str) -> Result<Option<PathBuf>, RecipeError> {
+        self.local_path()
+            .map_err(|Invalid(reason)| recipe.complain(section, "path", &reason))
     }
 }

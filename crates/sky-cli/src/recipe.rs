@@ -77,6 +77,7 @@ impl Recipe {
         };
         let table = recipe.table()?;
         let mut version = None;
+        let mut version_at = 0;
         for (key, value) in &table {
             let name = key.get_ref().as_ref();
             let at = key.span().start;
@@ -84,6 +85,7 @@ impl Recipe {
             match (name, value.get_ref()) {
                 ("v", DeValue::Integer(number)) => {
                     version = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                    version_at = at;
                 }
                 ("seed", DeValue::Integer(_)) => {}
                 ("name" | "description", DeValue::String(_)) => {}
@@ -107,7 +109,7 @@ impl Recipe {
         if version != Some(VERSION) {
             let found = version.map_or("no version".to_owned(), |v| format!("version {v}"));
             return Err(recipe.error(
-                0,
+                version_at,
                 "v",
                 &format!("{found}; this build reads recipes that say `v = {VERSION}`"),
             ));
@@ -305,7 +307,7 @@ mod tests {
             error("v = 1\n[sampel]\n")
                 .contains("r.toml:2: sampel: unknown section; did you mean `sample`?")
         );
-        assert!(error("v = 2\n").contains("version 2"));
+        assert!(error("# first\nv = 2\n").starts_with("r.toml:2: v: version 2"));
         assert!(error("[sample]\n").contains("no version"));
         assert!(error("v = 1\nseed = -1\n").starts_with("r.toml:2: seed: "));
         assert!(error("v = 1\n[sample\n").starts_with("r.toml:2: not TOML"));

@@ -49,5 +49,6 @@ prints! {
     pickles_of_own_classes: "", "import pickle\nclass A:\n    pass\nprint(type(pickle.loads(pickle.dumps(A()))).__name__)" => "A\n";
     copies_and_enums: "", "import copy, enum\nclass C(enum.Enum):\n    A = 1\nprint(copy.deepcopy([C.A]))" => "[<C.A: 1>]\n";
     standard_error_is_apart: "", "import sys\nprint('x', file=sys.stderr)\nprint('y')" => "y\n";
+    sorted_containers: "", "from sortedcontainers import SortedList\ns = SortedList([3, 1, 2])\ns.add(0)\nprint(list(s), s.bisect(2))" => "[0, 1, 2, 3] 3\n";
     missing_numpy_can_be_done_without: "", "try:\n    import numpy\nexcept ImportError:\n    print('without')" => "without\n";
 }

@@ -118,7 +118,7 @@ impl Source {
         files
             .insert_sources(&paths.guest.join(LIBRARY), LIBRARY)
             .map_err(|(path, source)| SandboxError::Guest { path, source })?;
-        let extra = paths.guest.join("packages");
+        let extra = paths.guest.join("site");
         if extra.is_dir() {
             files
                 .insert_sources(&extra, LIBRARY)
