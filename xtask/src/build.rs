@@ -19,8 +19,6 @@ pub(crate) fn programs(place: &Place) -> Result<BTreeMap<String, PathBuf>> {
         .args([
             "build",
             "--workspace",
-            "--exclude",
-            "xtask",
             "--bins",
             "--message-format=json-render-diagnostics",
         ])

@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     stage.run(&recipe, work, |dir| {
         let source = match source {
             Some(source) => source,
-            None => eval.source(stage, *which)?,
+            None => eval.source(&recipe, stage, *which)?,
         };
         let problems = stage.path(layout::HELDOUT_PROBLEMS);
         let replies = ask(&eval, &source, &problems, dir)?;
