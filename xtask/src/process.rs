@@ -54,7 +54,8 @@ pub(crate) struct Ended {
 
 /// A command for `program` that dies with this process, even by kill -9: this very program sets that up and then becomes it.
 pub(crate) fn tied(program: &Path) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    // Not `current_exe`: building the workspace may have put a new xtask in the place of the one that runs.
+    let mut command = Command::new("/proc/self/exe");
     command
         .arg("tied")
         .arg(std::process::id().to_string())
