@@ -30,7 +30,12 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
                 path: path.clone(),
                 get: get.clone(),
             };
-            return Err(explain(&recipe, "problems", error));
+            let key = if config.files.is_empty() {
+                "human_eval"
+            } else {
+                "files"
+            };
+            return Err(recipe.complain("problems", key, &error.to_string()).into());
         }
     }
     let work = Work {

@@ -20,6 +20,29 @@ struct Entry {
     /// SHA-256 of the compiled code, which is its file's name too.
     code: String,
     layout: Layout,
+    /// SHA-256 of the two fields above.
+    check: String,
+}
+
+impl Entry {
+    fn new(code: String, layout: Layout) -> Self {
+        let mut entry = Self {
+            code,
+            layout,
+            check: String::new(),
+        };
+        entry.check = entry.expected_check();
+        entry
+    }
+
+    fn expected_check(&self) -> String {
+        // A layout is a few numbers; it always has a JSON form.
+        let layout = serde_json::to_vec(&self.layout).unwrap_or_default();
+        let mut hash = Sha256::new();
+        hash.update(&self.code);
+        hash.update(layout);
+        format!("{:x}", hash.finalize())
+    }
 }
 
 /// A folder that only its owner can write to.
@@ -77,11 +100,11 @@ impl Cache {
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
         }
+        if let Some(path) = self.remains(&record) {
+            eprintln!("{}: damaged; the guest is baked anew", path.display());
+        }
         let (code, layout) = source.bake(engine)?;
-        let entry = Entry {
-            code: format!("{:x}", Sha256::digest(&code)),
-            layout,
-        };
+        let entry = Entry::new(format!("{:x}", Sha256::digest(&code)), layout);
         sky_files::write_bytes(&self.code(&entry.code), &code)?;
         sky_files::write_json(&record, &entry)?;
         self.find(engine, &record)
@@ -91,6 +114,18 @@ impl Cache {
             })
     }
 
+    /// The file at fault, when there is a record that [`Cache::find`] cannot use.
+    fn remains(&self, record: &Path) -> Option<PathBuf> {
+        let bytes = std::fs::read(record).ok()?;
+        let entry = serde_json::from_slice(&bytes).ok();
+        Some(
+            match entry.filter(|entry: &Entry| entry.check == entry.expected_check()) {
+                Some(entry) => self.code(&entry.code),
+                None => record.to_owned(),
+            },
+        )
+    }
+
     fn code(&self, hash: &str) -> PathBuf {
         self.folder.join(format!("{hash}.cwasm"))
     }
@@ -98,6 +133,9 @@ impl Cache {
     /// A whole entry, or nothing: damage of any kind means that the guest is baked again.
     fn find(&self, engine: &Engine, record: &Path) -> Option<(Module, Layout)> {
         let entry: Entry = sky_files::read_json(record).ok()?;
+        if entry.check != entry.expected_check() {
+            return None;
+        }
         if entry.code.len() != 64 || !entry.code.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
