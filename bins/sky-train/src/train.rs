@@ -200,7 +200,7 @@ fn train(
     };
     let device = if cuda { Device::Cuda(0) } else { Device::Cpu };
     let newest = Checkpoint::newest(&dir.file(CHECKPOINTS), &mut |line| {
-        eprintln!("train: {line}")
+        eprintln!("train: {line}");
     })?;
     let mut trainer = match &newest {
         Some(checkpoint) => Trainer::resume(job, device, &Solo, checkpoint)?,

@@ -29,7 +29,7 @@ pub(super) fn expose(guest: &[u8]) -> Result<Vec<u8>, String> {
         };
         let mut exports = ExportSection::new();
         for export in reader.clone() {
-            let export = export.map_err(text)?;
+            let export = export.map_err(|error| error.to_string())?;
             let kind = match export.kind {
                 wasmparser::ExternalKind::Func => ExportKind::Func,
                 wasmparser::ExternalKind::Memory => ExportKind::Memory,
@@ -70,7 +70,7 @@ pub(super) fn bake(exposed: &[u8], memory: &[u8], stack_pointer: i32) -> Result<
             (SectionKind::Global, Payload::GlobalSection(reader)) => {
                 let mut globals = GlobalSection::new();
                 for (index, global) in reader.clone().into_iter().enumerate() {
-                    let global = global.map_err(text)?;
+                    let global = global.map_err(|error| error.to_string())?;
                     // The stack pointer is the only state outside memory that may change; another would be lost.
                     if global.ty.content_type != wasmparser::ValType::I32
                         || global.ty.mutable != (index == 0)
@@ -81,7 +81,7 @@ pub(super) fn bake(exposed: &[u8], memory: &[u8], stack_pointer: i32) -> Result<
                         .init_expr
                         .get_operators_reader()
                         .read()
-                        .map_err(text)?
+                        .map_err(|error| error.to_string())?
                     {
                         _ if index == 0 => stack_pointer,
                         Operator::I32Const { value } => value,
@@ -148,7 +148,7 @@ fn rewrite(
 ) -> Result<Vec<u8>, String> {
     let mut module = Module::new();
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(text)?;
+        let payload = payload.map_err(|error| error.to_string())?;
         let kind = match payload {
             Payload::MemorySection(_) => SectionKind::Memory,
             Payload::GlobalSection(_) => SectionKind::Global,
@@ -170,10 +170,6 @@ fn rewrite(
         }
     }
     Ok(module.finish())
-}
-
-fn text(error: wasmparser::BinaryReaderError) -> String {
-    error.to_string()
 }
 
 #[cfg(test)]
