@@ -30,7 +30,7 @@ fn server() -> String {
                     .split(|c: char| !c.is_ascii_digit())
                     .filter_map(|digits| digits.parse().ok())
                     .collect();
-                let sum = numbers[0] + numbers[1] + u64::from(numbers[0] % 4 == 0);
+                let sum = numbers[0] + numbers[1] + u64::from(numbers[0].is_multiple_of(4));
                 thread::sleep(Duration::from_millis(40));
                 let reply = json!({
                     "choices": [{"message": {"content": format!("That is \\boxed{{{sum}}}.")}, "finish_reason": "stop"}],
