@@ -61,17 +61,24 @@ fn apps_reference_solutions_pass() {
     let (Some(checker), Some(rows)) = (checker(), rows("apps_sample/apps_train5.jsonl")) else {
         return;
     };
-    let mut passed = 0;
+    let (mut passed, mut no_programs) = (0, 0);
     for row in rows {
         let problem = tests(row["input_output"].as_str().unwrap());
         for solution in row["solutions"].as_array().unwrap() {
             let found = verdict(&checker, &problem, solution.as_str().unwrap());
+            // Three of the 35 return at the top level, which works only inside the data set's own wrapper; CPython itself
+            // calls them a syntax error.
+            if found.1.contains("SyntaxError: 'return' outside function") {
+                assert_eq!(found.0, Verdict::CompileError);
+                no_programs += 1;
+                continue;
+            }
             assert_eq!(found.0, Verdict::Correct, "{found:?} {solution}");
             passed += 1;
         }
     }
-    assert!(passed > 0);
-    eprintln!("APPS: {passed} reference solutions");
+    assert!(passed > 0 && no_programs <= 3, "{passed}, {no_programs}");
+    eprintln!("APPS: {passed} reference solutions, {no_programs} that are no programs");
 }
 
 #[test]
