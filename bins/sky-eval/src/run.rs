@@ -2,7 +2,10 @@ use std::path::{Path, PathBuf, absolute};
 
 use anyhow::bail;
 use clap::ValueEnum;
-use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, sky_home};
+use sky_cli::{
+    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, VerdictProgress, Work, layout,
+    sky_home,
+};
 use sky_eval::{ByDomain, Checking, EvalConfig, Scoring};
 use sky_files::{Counts, StageDir, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
@@ -192,7 +195,7 @@ fn check(eval: &Eval, problems: &Path, replies: u64, dir: &StageDir) -> anyhow::
     if let Some(code) = &code {
         checker = checker.with(Domain::Code, code);
     }
-    let progress = Progress::new("checking", replies, "verdicts");
+    let mut progress = VerdictProgress::new("checking", replies);
     let checking = Checking {
         problems,
         samples: &dir.file("samples.jsonl"),
@@ -200,16 +203,8 @@ fn check(eval: &Eval, problems: &Path, replies: u64, dir: &StageDir) -> anyhow::
         verdicts: &dir.file("verdicts.jsonl"),
         threads: None,
     };
-    let (mut resumed, mut right) = (0, 0);
     checking.run(&checker, &mut |row, new| {
-        right += u64::from(row.verdict.is_correct());
-        if new {
-            progress.advance(1);
-        } else {
-            resumed += 1;
-            progress.skip(resumed);
-        }
-        progress.note(format!("{right} right"));
+        progress.verdict(row.verdict.is_correct(), new);
     })?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use sky_cli::{Invalid, Progress, sky_home};
+use sky_cli::{Invalid, VerdictProgress, sky_home};
 use sky_eval::Checking;
 use sky_files::hash_file;
 use sky_types::Sample;
@@ -54,8 +54,7 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
     };
     let journal = journal(args, &options)?;
     let checker = CodeChecker::new(Sandbox::open(&sky_home())?, options);
-    let progress = Progress::new("verify", total, "verdicts");
-    let (mut resumed, mut right) = (0, 0);
+    let mut progress = VerdictProgress::new("verify", total);
     let checking = Checking {
         problems: &args.problems,
         samples: &args.samples,
@@ -64,14 +63,7 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
         threads: args.threads,
     };
     let mix = checking.run(&checker, &mut |row, new| {
-        right += u64::from(row.verdict.is_correct());
-        if new {
-            progress.advance(1);
-        } else {
-            resumed += 1;
-            progress.skip(resumed);
-        }
-        progress.note(format!("{right} right"));
+        progress.verdict(row.verdict.is_correct(), new);
     })?;
     drop(progress);
     std::fs::remove_file(&journal)

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sky_cli::{Invalid, Progress};
+use sky_cli::{Invalid, VerdictProgress};
 use sky_eval::Checking;
 use sky_files::{FileError, hash_file, read_jsonl, write_atomic};
 use sky_types::Sample;
@@ -246,8 +246,7 @@ fn judge_samples(args: &MathArgs, problems: &Path, samples: &Path) -> anyhow::Re
     }
     let journal = journal(args, problems, samples)?;
     let checker = MathChecker::new(args.conventions.options());
-    let progress = Progress::new("verify", total, "verdicts");
-    let (mut resumed, mut right) = (0, 0);
+    let mut progress = VerdictProgress::new("verify", total);
     let checking = Checking {
         problems,
         samples,
@@ -256,14 +255,7 @@ fn judge_samples(args: &MathArgs, problems: &Path, samples: &Path) -> anyhow::Re
         threads: args.threads,
     };
     let mix = checking.run(&checker, &mut |row, new| {
-        right += u64::from(row.verdict.is_correct());
-        if new {
-            progress.advance(1);
-        } else {
-            resumed += 1;
-            progress.skip(resumed);
-        }
-        progress.note(format!("{right} right"));
+        progress.verdict(row.verdict.is_correct(), new);
     })?;
     drop(progress);
     std::fs::remove_file(&journal).map_err(|source| FileError::io(&journal, "remove", source))?;

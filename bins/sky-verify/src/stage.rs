@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use sky_cli::{Plan, Progress, StageArgs, Work, layout, sky_home};
+use sky_cli::{Plan, StageArgs, VerdictProgress, Work, layout, sky_home};
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
 use sky_types::{Domain, Sample};
@@ -62,8 +62,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             checker = checker.with(Domain::Code, code);
         }
 
-        let progress = Progress::new("verify", total, "verdicts");
-        let (mut resumed, mut right) = (0, 0);
+        let mut progress = VerdictProgress::new("verify", total);
         let checking = Checking {
             problems: &problems,
             samples: &samples,
@@ -72,14 +71,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             threads: *threads,
         };
         let mix = checking.run(&checker, &mut |row, new| {
-            right += u64::from(row.verdict.is_correct());
-            if new {
-                progress.advance(1);
-            } else {
-                resumed += 1;
-                progress.skip(resumed);
-            }
-            progress.note(format!("{right} right"));
+            progress.verdict(row.verdict.is_correct(), new);
         })?;
         let counts = mix.iter().fold(
             Counts::new(total, mix.total()),

@@ -28,6 +28,6 @@ mod stage;
 pub use exit::{Invalid, main};
 pub use home::sky_home;
 pub use model::ModelConfig;
-pub use progress::Progress;
+pub use progress::{Progress, VerdictProgress};
 pub use recipe::{Recipe, RecipeError, SECTIONS};
 pub use stage::{Plan, StageArgs, Work};

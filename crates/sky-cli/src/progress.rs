@@ -43,6 +43,37 @@ impl Progress {
     }
 }
 
+/// A bar over verdicts that also says how many are right.
+#[derive(Debug)]
+pub struct VerdictProgress {
+    bar: Progress,
+    resumed: u64,
+    right: u64,
+}
+
+impl VerdictProgress {
+    /// A bar over `total` verdicts.
+    pub fn new(label: &str, total: u64) -> Self {
+        Self {
+            bar: Progress::new(label, total, "verdicts"),
+            resumed: 0,
+            right: 0,
+        }
+    }
+
+    /// One verdict; `new` when this process reached it rather than found it in a journal.
+    pub fn verdict(&mut self, right: bool, new: bool) {
+        self.right += u64::from(right);
+        if new {
+            self.bar.advance(1);
+        } else {
+            self.resumed += 1;
+            self.bar.skip(self.resumed);
+        }
+        self.bar.note(format!("{} right", self.right));
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
