@@ -3,6 +3,7 @@
 mod code;
 mod exec;
 mod math;
+mod serve;
 mod stage;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ Examples:
       the same, with the whole outcome as JSON
   sky-verify code --problems problems.jsonl --samples samples.jsonl --out verdicts.jsonl
       judge replies to code problems
+  sky-verify serve --listen 127.0.0.1:8080
+      the sandbox over HTTP, for SandboxFusion's clients
   sky-verify verify --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       the pipeline's stage";
 
@@ -36,6 +39,8 @@ enum Command {
     Exec(exec::ExecArgs),
     /// Judge replies to code problems by running the programs in them.
     Code(code::CodeArgs),
+    /// Run programs that come over HTTP, in the shape SandboxFusion's clients speak.
+    Serve(serve::ServeArgs),
     /// Judge answers to mathematics by value.
     Math(math::MathArgs),
     /// Show how a response is read and compared with a gold answer.
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => stage::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Code(args) => code::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Math(args) => math::run(&args),
         Command::Explain(args) => math::explain(&args),
     })

@@ -28,7 +28,7 @@ mod version;
 pub use check::{Check, CheckError, Checked};
 pub use conversation::{Conversation, From, Message, Role, Turn};
 pub use generate::{Generate, GenerateError, Reply, Request, Sink};
-pub use problem::{Answer, Domain, Problem, Program, Tests};
+pub use problem::{Answer, Compare, Domain, Problem, Program, Tests};
 pub use prompt::Prompt;
 pub use sample::{FinishReason, Sample, SamplingParams};
 pub use seed::derive_seed;

@@ -75,7 +75,7 @@ pub enum Answer {
 }
 
 /// Input/output tests under the field names that APPS, TACO and LiveCodeBench use.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tests {
     /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
     pub inputs: Vec<Value>,
@@ -87,6 +87,43 @@ pub struct Tests {
     /// Time limit of one test in seconds on a native interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<f64>,
+    /// Further outputs that are as right as `outputs`: none at all, or one list a test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Vec<Value>>,
+    /// How standard output is compared.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub compare: Compare,
+    /// Most that a number with a fraction may be off, absolutely or relative to the expected one; 1e-6 unless given. With 0
+    /// it must have the same value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// A special judge, for problems with many right outputs: Python source that defines `accepts(input, expected, output)`. It
+    /// is asked instead of comparing, in an interpreter of its own, and accepts with `True`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<String>,
+}
+
+/// How standard output is compared with what is expected. Blanks at the end of the output never count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// Line by line, blanks around a line not counted: APPS, TACO, LiveCodeBench.
+    #[default]
+    Lines,
+    /// Character by character, numbers included.
+    Exact,
+    /// Word by word, however they are spread over lines: CodeContests.
+    Words,
+    /// As `words`, capitals or not: many a Codeforces problem takes "YES" and "yes".
+    WordsAnyCase,
+    /// As `lines`, in any order.
+    LinesAnyOrder,
+    /// As `words`, in any order.
+    WordsAnyOrder,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Assert-style tests: HumanEval's `check(candidate)`, MBPP's assertions.

@@ -5,7 +5,7 @@
 mod guest;
 
 use serde_json::Value;
-use sky_types::{Answer, Check, Domain, FinishReason, Problem, Tests, Verdict};
+use sky_types::{Answer, Check, Domain, FinishReason, Problem, Program, Tests, Verdict};
 use sky_verify::python::CodeChecker;
 
 fn rows(path: &str) -> Option<Vec<Value>> {
@@ -150,4 +150,170 @@ fn replies_without_a_whole_program_say_so() {
         check("For example, if x = 3 then so it is.", FinishReason::Stop),
         Verdict::Unparsed
     );
+}
+
+/// What HumanEval+ adds: more inputs, on which a candidate has to agree with the reference solution.
+fn human_eval_plus(row: &Value) -> Problem {
+    let inputs =
+        [&row["base_input"], &row["plus_input"]].map(|inputs| inputs.as_array().unwrap().clone());
+    let text = |key: &str| row[key].as_str().unwrap();
+    let test = format!(
+        "import copy, json\nREFERENCE = {}\nINPUTS = json.loads({})\ndef same(a, b):\n    \
+         if isinstance(a, float) or isinstance(b, float):\n        return a == b or abs(a - b) <= {} + 1e-6 * abs(b)\n    \
+         if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):\n        \
+         return len(a) == len(b) and all(map(same, a, b))\n    return a == b\n\
+         def check(candidate):\n    space = {{}}\n    exec(REFERENCE, space)\n    reference = space[{}]\n    \
+         for arguments in INPUTS:\n        expected = reference(*copy.deepcopy(arguments))\n        \
+         assert same(candidate(*copy.deepcopy(arguments)), expected), arguments\n",
+        Value::from(format!("{}{}", text("prompt"), text("canonical_solution"))),
+        Value::from(Value::from(inputs.concat()).to_string()),
+        row["atol"],
+        row["entry_point"],
+    );
+    let program = Program {
+        test,
+        entry_point: Some(text("entry_point").to_owned()),
+        prefix: Some(text("prompt").to_owned()),
+        timeout_s: Some(20.0),
+    };
+    Problem::new(
+        text("task_id"),
+        "humanevalplus",
+        Domain::Code,
+        "",
+        Answer::Program(program),
+    )
+}
+
+#[test]
+fn human_eval_plus_takes_its_reference_solutions_and_no_stubs() {
+    use rayon::prelude::*;
+    let (Some(checker), Some(rows)) = (checker(), rows("humanevalplus/HumanEvalPlus-Mini.jsonl"))
+    else {
+        return;
+    };
+    assert_eq!(rows.len(), 164);
+    let failures: Vec<String> = rows
+        .par_iter()
+        .flat_map_iter(|row| {
+            let problem = human_eval_plus(row);
+            let verdict = |reply: &str| checker.check(&problem, reply, FinishReason::Stop).unwrap();
+            let right = verdict(row["canonical_solution"].as_str().unwrap());
+            let stub = verdict("    return 'no such thing'\n");
+            let mut failures = Vec::new();
+            if !right.verdict.is_correct() {
+                failures.push(format!(
+                    "{}: {} {}",
+                    problem.id, right.verdict, right.detail
+                ));
+            }
+            if stub.verdict.is_correct() {
+                failures.push(format!("{}: takes a stub", problem.id));
+            }
+            failures
+        })
+        .collect();
+    assert_eq!(failures, Vec::<String>::new());
+}
+
+/// Completions that a model really wrote. Nobody recorded which are right, but running them twice must say the same, and
+/// whatever they do must be a verdict.
+#[test]
+fn a_models_own_completions_have_one_verdict_each() {
+    use rayon::prelude::*;
+    let home = guest::sky_home().join("datasets/humaneval/HumanEval.jsonl.gz");
+    let (Some(checker), Some(rows)) = (
+        checker(),
+        rows("humaneval_codegen16b_samples/samples.jsonl"),
+    ) else {
+        return;
+    };
+    let Ok(file) = std::fs::File::open(home) else {
+        eprintln!("SKIPPED: HumanEval is not set up");
+        return;
+    };
+    let mut tests = std::collections::HashMap::new();
+    let lines =
+        std::io::BufRead::lines(std::io::BufReader::new(flate2::read::GzDecoder::new(file)));
+    for line in lines {
+        let row: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        tests.insert(
+            row["task_id"].as_str().unwrap().to_owned(),
+            row["test"].as_str().unwrap().to_owned(),
+        );
+    }
+    let per_problem = 3;
+    let all = || -> Vec<(Verdict, String)> {
+        rows.par_iter()
+            .flat_map_iter(|row| {
+                let text = |key: &str| row[key].as_str().unwrap();
+                let program = Program {
+                    test: tests[text("task_id")].clone(),
+                    entry_point: Some(text("entry_point").to_owned()),
+                    prefix: Some(text("prompt").to_owned()),
+                    timeout_s: None,
+                };
+                let problem = Problem::new(
+                    text("task_id"),
+                    "humaneval",
+                    Domain::Code,
+                    "",
+                    Answer::Program(program),
+                );
+                let samples = row["samples"].as_array().unwrap().iter().take(per_problem);
+                samples
+                    .map(|sample| {
+                        let checked = checker
+                            .check(&problem, sample.as_str().unwrap(), FinishReason::Stop)
+                            .unwrap();
+                        (checked.verdict, checked.detail)
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let (first, second) = (all(), all());
+    assert_eq!(first, second);
+    let right = first
+        .iter()
+        .filter(|(verdict, _)| verdict.is_correct())
+        .count();
+    eprintln!("CodeGen-16B: {right} of {} completions pass", first.len());
+    assert!(right > 0 && right < first.len());
+}
+
+/// SandboxFusion's copies of MBPP, with the reference solutions that its own tests expect to pass.
+#[test]
+fn sandbox_fusions_mbpp_samples_pass() {
+    let (Some(checker), Some(rows)) = (
+        checker(),
+        rows("sandboxfusion_samples/code_eval_mbpp.jsonl"),
+    ) else {
+        return;
+    };
+    for row in rows {
+        let asserts = row["test_list"].as_array().unwrap().iter();
+        let asserts: Vec<_> = asserts.map(|line| line.as_str().unwrap()).collect();
+        let setup = row["labels"]["test_setup_code"]
+            .as_str()
+            .unwrap_or_default();
+        let answer = |test| {
+            Answer::Program(Program {
+                test,
+                entry_point: None,
+                prefix: None,
+                timeout_s: None,
+            })
+        };
+        let solution = row["canonical_solution"]
+            .as_str()
+            .unwrap()
+            .replace('\r', "");
+        let problem = |test| Problem::new("mbpp", "mbpp", Domain::Code, "", answer(test));
+        let right = problem(format!("{setup}\n{}", asserts.join("\n")));
+        let found = verdict(&checker, &right, &solution);
+        assert_eq!(found.0, Verdict::Correct, "{found:?} {}", row["id"]);
+        let never = problem(format!("{setup}\n{}\nassert False", asserts.join("\n")));
+        assert_eq!(verdict(&checker, &never, &solution).0, Verdict::Wrong);
+    }
 }

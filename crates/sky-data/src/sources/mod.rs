@@ -1,7 +1,9 @@
 //! Readers that turn rows of public data sets into problems.
 
 mod code;
+mod live_code_bench;
 mod math;
+mod pickle;
 
 use std::{
     fs::File,
@@ -37,13 +39,15 @@ pub enum Format {
     Apps,
     /// TACO: APPS' fields.
     Taco,
+    /// LiveCodeBench: `question_content`, `public_test_cases`, `private_test_cases`.
+    LiveCodeBench,
     /// HumanEval: `prompt`, `test`, `entry_point`.
     HumanEval,
 }
 
 impl Format {
     /// Every format with the name the command line knows it by.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("problems", Self::Problems),
         ("gsm8k", Self::Gsm8k),
         ("math", Self::Math),
@@ -52,6 +56,7 @@ impl Format {
         ("mbpp", Self::Mbpp),
         ("apps", Self::Apps),
         ("taco", Self::Taco),
+        ("livecodebench", Self::LiveCodeBench),
         ("humaneval", Self::HumanEval),
     ];
 
@@ -148,6 +153,7 @@ fn convert(format: Format, row: Map<String, Value>, number: usize) -> Converted 
         Format::Numina => math::numina(&row, number),
         Format::Mbpp => code::mbpp(&row),
         Format::Apps | Format::Taco => code::apps(&row, number, format.name()),
+        Format::LiveCodeBench => live_code_bench::live_code_bench(&row),
         Format::HumanEval => code::human_eval(&row),
     }
 }

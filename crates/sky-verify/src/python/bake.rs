@@ -200,7 +200,6 @@ impl Source {
         store
             .set_fuel(fuel)
             .map_err(SandboxError::engine("set fuel"))?;
-        store.set_epoch_deadline(u64::MAX / 4);
         let instance = linker
             .instantiate(&mut store, module)
             .map_err(SandboxError::engine("instantiate the guest"))?;

@@ -7,7 +7,7 @@ use sky_types::{
 };
 
 use super::SandboxError;
-use super::compare::{same_output, same_result};
+use super::compare::{TOLERANCE, same_output, same_result};
 use super::extract::{Extracted, defines, extract};
 use super::limits::{Exit, Limits};
 use super::sandbox::{Finished, Job, Sandbox};
@@ -88,16 +88,26 @@ impl CodeChecker {
     ) -> Result<Checked, CheckError> {
         let limits = self.limits(tests.timeout_s, self.options.test_seconds);
         let count = tests.inputs.len();
-        if count == 0 || count != tests.outputs.len() {
-            let reason = format!("{count} inputs and {} outputs", tests.outputs.len());
+        let lists = [tests.outputs.len(), tests.accepted.len()];
+        if count == 0 || count != lists[0] || ![0, count].contains(&lists[1]) {
+            let reason = format!(
+                "{count} inputs, {} outputs, {} lists of accepted ones",
+                lists[0], lists[1]
+            );
             return Err(unsupported(problem, reason));
         }
         let mut first_failure = None;
         let mut passed = 0;
-        for (index, (input, expected)) in tests.inputs.iter().zip(&tests.outputs).enumerate() {
+        for index in 0..count {
+            let test = Test {
+                problem,
+                tests,
+                index,
+                limits: &limits,
+            };
             let checked = match &tests.fn_name {
-                Some(name) => self.call(program, name, input, expected, &limits)?,
-                None => self.script(program, input, expected, &limits)?,
+                Some(name) => self.call(program, name, &test)?,
+                None => self.script(program, &test)?,
             };
             if checked.verdict.is_correct() {
                 passed += 1;
@@ -121,58 +131,48 @@ impl CodeChecker {
         })
     }
 
-    fn script(
-        &self,
-        program: &str,
-        input: &Value,
-        expected: &Value,
-        limits: &Limits,
-    ) -> Result<Checked, CheckError> {
-        let mut stdin = lines(input);
+    fn script(&self, program: &str, test: &Test<'_>) -> Result<Checked, CheckError> {
+        let mut stdin = lines(test.input());
         if !stdin.is_empty() && !stdin.ends_with('\n') {
             stdin.push('\n');
         }
-        let finished = self.run(&Job::Script(program), stdin.as_bytes(), limits)?;
+        let finished = self.run(&Job::Script(program), stdin.as_bytes(), test.limits)?;
         if finished.outcome.exit != Exit::Exited(0) {
             return Ok(failed(&finished));
         }
         let found = String::from_utf8_lossy(&finished.outcome.stdout);
-        let expected = lines(expected);
-        Ok(if same_output(&found, &expected) {
-            right(String::new())
-        } else {
-            wrong(format!(
-                "expected {}, printed {}",
-                short(&expected),
-                short(&found)
-            ))
-        })
+        if test.tests.judge.is_some() {
+            return self.ask_judge(test, &Value::from(found.as_ref()));
+        }
+        let (compare, tolerance) = (test.tests.compare, test.tolerance());
+        let same = |expected: &Value| same_output(&found, &lines(expected), compare, tolerance);
+        if test.expected().any(same) {
+            return Ok(right(String::new()));
+        }
+        Ok(wrong(format!(
+            "expected {}, printed {}",
+            short(&lines(test.output())),
+            short(&found)
+        )))
     }
 
-    fn call(
-        &self,
-        program: &str,
-        name: &str,
-        input: &Value,
-        expected: &Value,
-        limits: &Limits,
-    ) -> Result<Checked, CheckError> {
+    fn call(&self, program: &str, name: &str, test: &Test<'_>) -> Result<Checked, CheckError> {
+        // LiveCodeBench writes values as JSON inside a text, arguments one a line.
+        let value = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned()))
+        };
+        let input = test.input();
         let arguments: Vec<Value> = match input {
             Value::Array(arguments) => arguments.clone(),
-            // LiveCodeBench writes one argument a line, each as JSON.
             Value::String(text) => text
                 .lines()
                 .filter(|line| !line.trim().is_empty())
-                .map(|line| {
-                    serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned()))
-                })
+                .map(value)
                 .collect(),
             other => vec![other.clone()],
         };
-        let expected = match expected {
-            Value::String(text) if input.is_string() => {
-                serde_json::from_str(text).unwrap_or_else(|_| expected.clone())
-            }
+        let expected = |expected: &Value| match expected {
+            Value::String(text) if input.is_string() => value(text),
             other => other.clone(),
         };
         let job = Job::Call {
@@ -180,19 +180,54 @@ impl CodeChecker {
             name,
             arguments: &arguments,
         };
-        let finished = self.run(&job, b"", limits)?;
-        Ok(match (&finished.outcome.exit, &finished.returned) {
-            (Exit::Exited(0), Some(found)) if same_result(found, &expected) => right(String::new()),
-            (Exit::Exited(0), Some(found)) => wrong(format!(
-                "expected {}, returned {}",
-                short(&expected.to_string()),
-                short(&found.to_string())
-            )),
+        let finished = self.run(&job, b"", test.limits)?;
+        let found = match (&finished.outcome.exit, &finished.returned) {
+            (Exit::Exited(0), Some(found)) => found,
             (Exit::Exited(0), None) => {
-                wrong("the program ended before its function returned".to_owned())
+                return Ok(wrong(
+                    "the program ended before its function returned".to_owned(),
+                ));
             }
-            _ => failed(&finished),
-        })
+            _ => return Ok(failed(&finished)),
+        };
+        if test.tests.judge.is_some() {
+            return self.ask_judge(test, found);
+        }
+        let same = |other: &Value| same_result(found, &expected(other), test.tolerance());
+        if test.expected().any(same) {
+            return Ok(right(String::new()));
+        }
+        Ok(wrong(format!(
+            "expected {}, returned {}",
+            short(&expected(test.output()).to_string()),
+            short(&found.to_string())
+        )))
+    }
+
+    /// Asks the problem's own judge, in an interpreter that has never seen the program: to the judge its output is data.
+    fn ask_judge(&self, test: &Test<'_>, found: &Value) -> Result<Checked, CheckError> {
+        let judge = test.tests.judge.as_deref().unwrap_or_default();
+        let arguments = [test.input().clone(), test.output().clone(), found.clone()];
+        let job = Job::Call {
+            program: judge,
+            name: "accepts",
+            arguments: &arguments,
+        };
+        let finished = self.run(&job, b"", test.limits)?;
+        if finished.returned == Some(Value::Bool(true)) {
+            return Ok(right(String::new()));
+        }
+        if finished.returned.is_some() {
+            return Ok(wrong(format!(
+                "the judge does not accept {}",
+                short(&lines(found))
+            )));
+        }
+        let detail = failed(&finished).detail;
+        if matches!(finished.outcome.exit, Exit::CompileError { .. }) || !finished.in_test {
+            return Err(unsupported(test.problem, format!("its judge: {detail}")));
+        }
+        Ok(wrong(format!("the judge gave up: {detail}")))
     }
 
     fn program(
@@ -225,6 +260,35 @@ impl CodeChecker {
             return Err(unsupported(problem, failed(&finished).detail));
         }
         Ok(failed(&finished))
+    }
+}
+
+/// One test of a problem.
+struct Test<'a> {
+    problem: &'a Problem,
+    tests: &'a Tests,
+    index: usize,
+    limits: &'a Limits,
+}
+
+impl Test<'_> {
+    fn input(&self) -> &Value {
+        &self.tests.inputs[self.index]
+    }
+
+    /// What the problem gives as the output.
+    fn output(&self) -> &Value {
+        &self.tests.outputs[self.index]
+    }
+
+    /// Everything that is right.
+    fn expected(&self) -> impl Iterator<Item = &Value> {
+        let more = self.tests.accepted.get(self.index);
+        std::iter::once(self.output()).chain(more.into_iter().flatten())
+    }
+
+    fn tolerance(&self) -> f64 {
+        self.tests.tolerance.unwrap_or(TOLERANCE)
     }
 }
 

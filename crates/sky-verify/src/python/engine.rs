@@ -12,8 +12,10 @@ use super::limits::MAX_MEMORY;
 
 /// Native stack that compiled guest code may use: recursion in C 20,000 to 50,000 levels deep.
 pub(super) const NATIVE_STACK: usize = 512 << 20;
-/// Native stack of a thread that runs a guest: the guest's, and room for the host's calls below it.
+/// Native stack that a guest runs on: its own, and room for the host's calls below it.
 pub(super) const THREAD_STACK: usize = NATIVE_STACK + (16 << 20);
+/// Bytes of it that stay in memory from one guest to the next.
+const KEPT_STACK: usize = 256 << 10;
 /// The guest's own (shadow) stack in its memory, grown for the snapshot. It takes less of this than of the native stack,
 /// so that the native one ends the recursion, cleanly.
 pub(super) const SHADOW_STACK: usize = 256 << 20;
@@ -25,10 +27,10 @@ pub(super) fn engine(instances: u32) -> Result<Engine, SandboxError> {
     let mut config = Config::new();
     config
         .consume_fuel(true)
-        .epoch_interruption(true)
         .max_wasm_stack(NATIVE_STACK)
-        // Not used, but the engine insists that it be no smaller.
         .async_stack_size(THREAD_STACK)
+        // What deep recursion has touched goes back to the system.
+        .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .generate_address_map(false)
         // The same bits on any machine: without it a NaN's payload is the processor's choice.
@@ -37,6 +39,8 @@ pub(super) fn engine(instances: u32) -> Result<Engine, SandboxError> {
     pool.total_core_instances(instances)
         .total_memories(instances)
         .total_tables(instances)
+        .total_stacks(instances)
+        .async_stack_keep_resident(KEPT_STACK)
         .max_memory_size(MAX_LINEAR_MEMORY)
         .table_elements(20_000)
         .max_unused_warm_slots(instances);

@@ -1,5 +1,7 @@
 //! What one guest sees of the host: a standard input, two outputs, a control channel. Nothing else exists for it.
 
+use std::time::Instant;
+
 use wasmtime::ResourceLimiter;
 
 use super::files::Files;
@@ -22,6 +24,8 @@ pub(super) struct Host {
     /// Fuel when the guest started; the clock is told by how much of it is gone.
     pub(super) fuel: u64,
     pub(super) entropy: u64,
+    /// When the host has had enough, by the wall.
+    pub(super) deadline: Option<Instant>,
     pub(super) heap: Heap,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<String>,
@@ -61,6 +65,7 @@ impl Host {
             output_limit,
             fuel,
             entropy: 0,
+            deadline: None,
             heap,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -151,6 +156,8 @@ pub(super) enum Stop {
     Output,
     /// It used up its instructions in a call to the host.
     Fuel,
+    /// It used up its time by the wall.
+    Time,
     /// It stands where the snapshot is taken.
     Snapshot,
 }

@@ -7,7 +7,7 @@ use super::SandboxError;
 /// Guest instructions that do the work of one second of native CPython 3.11, as measured in `docs/sandbox.md`.
 ///
 /// Time limits given in seconds are translated with it, so that a verdict is the same on any machine, at any load.
-pub const INSTRUCTIONS_PER_SECOND: u64 = 32_000_000_000;
+pub const INSTRUCTIONS_PER_SECOND: u64 = 40_000_000_000;
 
 /// The most memory one program can be given, in bytes.
 pub const MAX_MEMORY: u64 = 1 << 30;
@@ -47,7 +47,7 @@ impl Limits {
             instructions: (seconds * INSTRUCTIONS_PER_SECOND as f64) as u64,
             memory: 256 << 20,
             output: 16 << 20,
-            // The guest needs about 5 s for a native second; more than ten times that for a machine with better things to do.
+            // The guest needs about 4 s for a native second; more than ten times that for a machine with better things to do.
             wall_s: 60.0 + seconds * 60.0,
         }
     }

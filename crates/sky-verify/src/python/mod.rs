@@ -19,7 +19,6 @@ mod limits;
 mod record;
 mod sandbox;
 mod wasi;
-mod watchdog;
 
 pub use bake::GuestPaths;
 pub use checker::{CodeChecker, CodeOptions};

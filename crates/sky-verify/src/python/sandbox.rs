@@ -1,6 +1,7 @@
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use wasmtime::{Engine, InstancePre, Store, Trap, TypedFunc};
@@ -11,7 +12,6 @@ use super::engine::{self, THREAD_STACK};
 use super::host::{Heap, Host, Stop, Stream};
 use super::limits::{Exit, Limits, Outcome};
 use super::record::{self, Record};
-use super::watchdog::Watchdog;
 use super::{SandboxError, wasi};
 
 /// A baked Python that any number of programs can be run in, each in a fresh copy of it that sees nothing but its input.
@@ -31,7 +31,6 @@ pub struct Sandbox {
     engine: Engine,
     guest: InstancePre<Host>,
     layout: Layout,
-    watchdog: Watchdog,
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -90,7 +89,6 @@ impl Sandbox {
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(SandboxError::engine("link the guest"))?;
         Ok(Self {
-            watchdog: Watchdog::start(&engine)?,
             engine,
             guest,
             layout,
@@ -121,10 +119,7 @@ impl Sandbox {
         limits.validate()?;
         let _turn = self.wait_turn();
         let started = Instant::now();
-        // A thread of its own for each run: its huge stack is given back to the system with it, whatever recursion did.
-        let mut finished = big_thread(|| {
-            Session::start(self, stdin, limits).map(|mut session| session.go(job, self))
-        })??;
+        let mut finished = Session::start(self, stdin, limits)?.go(job);
         finished.outcome.wall = started.elapsed();
         Ok(finished)
     }
@@ -174,6 +169,9 @@ fn big_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, SandboxErro
     })
 }
 
+/// Instructions between two looks at the clock: some tens of milliseconds.
+const SLICE: u64 = 200_000_000;
+
 /// One fresh guest.
 struct Session<'a> {
     store: Store<Host>,
@@ -181,6 +179,7 @@ struct Session<'a> {
     call: TypedFunc<(u32, u32, u32), u32>,
     layout: &'a Layout,
     fuel: u64,
+    deadline: Option<Instant>,
 }
 
 /// Why a phase did not give a value.
@@ -195,13 +194,14 @@ impl<'a> Session<'a> {
         let layout = &sandbox.layout;
         let heap = Heap::new((layout.memory + limits.memory) as usize);
         let fuel = limits.instructions.min(u64::MAX / 4);
-        let host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
+        let mut host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
+        let deadline = Instant::now().checked_add(limits.wall());
+        host.deadline = deadline;
         let mut store = Store::new(&sandbox.engine, host);
         store.limiter(|host| &mut host.heap);
         store
             .set_fuel(fuel)
             .map_err(SandboxError::engine("set fuel"))?;
-        sandbox.watchdog.arm(&mut store, limits.wall());
         let fail = SandboxError::engine("instantiate the guest");
         let instance = sandbox.guest.instantiate(&mut store).map_err(fail)?;
         let missing = |what: &str| SandboxError::Engine {
@@ -218,17 +218,21 @@ impl<'a> Session<'a> {
             .ok_or_else(|| missing("call slot"))?
             .typed(&store)
             .map_err(SandboxError::engine("find the driver"))?;
+        // From here on the guest stops after each slice of its instructions, for the host to look at the clock.
+        store
+            .fuel_async_yield_interval(Some(SLICE))
+            .map_err(SandboxError::engine("slice the fuel"))?;
         Ok(Self {
             store,
             memory,
             call,
             layout,
             fuel,
+            deadline,
         })
     }
 
-    fn go(&mut self, job: &Job<'_>, sandbox: &Sandbox) -> Finished {
-        let _busy = sandbox.watchdog.busy();
+    fn go(&mut self, job: &Job<'_>) -> Finished {
         let mut passed = false;
         let mut in_test = false;
         let mut returned = None;
@@ -364,7 +368,22 @@ impl<'a> Session<'a> {
 
     /// Calls a function of the driver with a tuple of arguments; gives the address of what it returns.
     fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
-        match self.call.call(&mut self.store, (function, arguments, 0)) {
+        let ended = {
+            let call = self
+                .call
+                .call_async(&mut self.store, (function, arguments, 0));
+            let mut call = std::pin::pin!(call);
+            let mut context = Context::from_waker(Waker::noop());
+            loop {
+                match call.as_mut().poll(&mut context) {
+                    Poll::Ready(ended) => break ended,
+                    Poll::Pending if self.deadline.is_none_or(|end| Instant::now() < end) => {}
+                    // Dropping the call unwinds the guest.
+                    Poll::Pending => return Err(Broken::Exit(Exit::OutOfTime)),
+                }
+            }
+        };
+        match ended {
             Ok(0) => Err(Broken::Null),
             Ok(value) => Ok(value),
             Err(error) => Err(Broken::Exit(exit_of(
@@ -382,6 +401,7 @@ fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
             Stop::Exit(code) => Exit::Exited(*code & 0xff),
             Stop::Output => Exit::OutputLimit,
             Stop::Fuel => Exit::OutOfInstructions,
+            Stop::Time => Exit::OutOfTime,
             Stop::Snapshot => Exit::Crashed {
                 trap: "it stopped for a snapshot".to_owned(),
             },
@@ -389,7 +409,6 @@ fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Exit::OutOfInstructions,
-        Some(Trap::Interrupt) => Exit::OutOfTime,
         Some(Trap::StackOverflow) => Exit::StackOverflow,
         // CPython aborts where it cannot report that there is no memory.
         Some(Trap::UnreachableCodeReached) if refused => Exit::OutOfMemory,

@@ -1,6 +1,8 @@
 //! A WASI (preview 1) that grants nothing. Every pointer a guest passes is checked; work done for it is charged to its
 //! instructions, so that no call is a way to spend the host's time for free.
 
+use std::time::Instant;
+
 use wasmtime::{Caller, Engine, Error, Extern, ExternType, Linker, Module, Result, Val};
 
 use super::files::{Entry, Open};
@@ -140,8 +142,16 @@ fn with(caller: &mut Caller<'_, Host>, call: impl FnOnce(&mut Call<'_>) -> Answe
     }
 }
 
-/// Takes instructions for work done in the guest's name.
+/// Takes instructions for work done in the guest's name, and looks at the clock: setting the fuel begins a new slice of it,
+/// so that a guest which does little else would never be seen between two slices.
 fn charge(caller: &mut Caller<'_, Host>, instructions: u64) -> Result<()> {
+    if caller
+        .data()
+        .deadline
+        .is_some_and(|end| Instant::now() >= end)
+    {
+        return Err(Error::new(Stop::Time));
+    }
     let left = caller.get_fuel()?;
     caller.set_fuel(left.saturating_sub(instructions))?;
     if left < instructions {
@@ -595,3 +605,6 @@ fn filestat(kind: u8, size: u64) -> [u8; 64] {
     stat[32..40].copy_from_slice(&size.to_le_bytes());
     stat
 }
+
+#[cfg(test)]
+mod hostile;

