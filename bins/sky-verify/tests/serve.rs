@@ -88,8 +88,8 @@ impl Drop for Server {
     }
 }
 
-/// A program that needs a good second or more.
-const LONG: &str = "x = 0\nfor i in range(20_000_000): x += i\nprint(x)";
+/// A program that needs a good part of a second.
+const LONG: &str = "x = 0\nfor i in range(5_000_000): x += i\nprint(x)";
 
 #[test]
 fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
@@ -121,7 +121,7 @@ fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
             "open('/etc/passwd')",
             "Finished",
             json!(1),
-            "FileNotFoundError",
+            "OSError",
         ),
     ] {
         let (http, ran) = server.post(&json!({"code": code, "run_timeout": 0.1}));
@@ -207,7 +207,7 @@ fn asked_to_stop_it_lets_programs_end() {
     );
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("199999990000000"), "{answer}");
+    assert!(answer.contains("12499997500000"), "{answer}");
     assert!(server.child.wait().unwrap().success());
     assert!(TcpStream::connect(&server.address).is_err());
 }

@@ -51,7 +51,7 @@ Example:
 /// How long a client may take over a request's head or body.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long what runs may take to end when the server is asked to.
-const FAREWELL: Duration = Duration::from_secs(30);
+const FAREWELL: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if !args.max_seconds.is_finite() || args.max_seconds <= 0.0 {
