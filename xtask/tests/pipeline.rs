@@ -134,9 +134,9 @@ fn a_damaged_result_is_named_and_computed_again() {
     }
     let dir = prepared(STAGES.len());
     for (index, (name, _, _, folder, files)) in STAGES.iter().enumerate() {
-        for (number, file) in files.iter().enumerate() {
+        for (number, file) in files.iter().chain(&["manifest.json"]).enumerate() {
             let path = dir.path().join(folder).join(file);
-            if number % 2 == 0 {
+            if number % 2 == 0 || *file == "manifest.json" {
                 flip(&path);
             } else {
                 let length = fs::metadata(&path).unwrap().len();
@@ -154,6 +154,45 @@ fn a_damaged_result_is_named_and_computed_again() {
             );
             assert_same_as_reference(index, dir.path());
         }
+    }
+}
+
+#[test]
+fn a_damaged_result_is_refused_by_the_stages_that_read_it() {
+    if home().is_none() {
+        return;
+    }
+    let dir = prepared(STAGES.len() - 1);
+    // A stage's result, and who reads it without visiting the stage itself.
+    for (file, made_by, read_by) in [
+        ("problems/heldout.jsonl", "problems", 1),
+        ("problems/train.jsonl", "problems", 2),
+        ("samples/samples.jsonl", "sample", 3),
+        ("rewritten/samples.jsonl", "rewrite", 4),
+        ("verdicts/verdicts.jsonl", "verify", 5),
+        ("selected/sharegpt.json", "select", 6),
+        ("train/model/config.json", "train", 7),
+        ("train/metrics.jsonl", "train", 8),
+        ("eval-after/samples.jsonl", "eval-after", 8),
+        ("eval-before/manifest.json", "eval-before", 8),
+    ] {
+        let path = dir.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        flip(&path);
+        let folder = STAGES[read_by].3;
+        let before = fs::read(dir.path().join(folder).join("manifest.json")).ok();
+        let output = stage(read_by, &smoke(), dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+        for part in [file, "damaged", made_by, "again"] {
+            assert!(said.contains(part), "{file}, no {part:?}: {said}");
+        }
+        assert_eq!(
+            fs::read(dir.path().join(folder).join("manifest.json")).ok(),
+            before,
+            "{file}: {folder} is touched"
+        );
+        fs::write(&path, whole).unwrap();
     }
 }
 

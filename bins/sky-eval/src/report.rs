@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sky_cli::{Plan, StageArgs, Work, layout};
 use sky_eval::report::{ReportConfig, RunFiles, RunInfo, write_report};
@@ -20,12 +20,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .check()
         .map_err(|(key, reason)| recipe.complain("report", key, &reason))?;
     let files = RunFiles::in_folder(&args.run);
-    let inputs: Vec<PathBuf> = layout::STAGES
-        .iter()
-        .filter(|(name, _)| *name != "report")
-        .map(|(_, folder)| PathBuf::from(folder).join("manifest.json"))
-        .filter(|manifest| args.run.join(manifest).exists())
-        .collect();
+    let inputs = inputs(&args.run);
     let work = Work {
         name: "report",
         inputs,
@@ -55,10 +50,34 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
+/// What the page is made from: each complete stage's manifest, and the files of it that are read.
+fn inputs(run: &Path) -> Vec<PathBuf> {
+    const EVAL: [&str; 3] = ["summary.json", "samples.jsonl", "verdicts.jsonl"];
+    let mut inputs = Vec::new();
+    for (name, folder) in layout::STAGES {
+        let manifest = Path::new(folder).join("manifest.json");
+        if name == "report" || !run.join(&manifest).exists() {
+            continue;
+        }
+        inputs.push(manifest);
+        inputs.extend(match name {
+            "problems" => [layout::TRAIN_PROBLEMS, layout::HELDOUT_PROBLEMS]
+                .map(PathBuf::from)
+                .to_vec(),
+            "eval-before" | "eval-after" => EVAL.map(|file| Path::new(folder).join(file)).to_vec(),
+            "verify" => [layout::REWRITTEN, layout::VERDICTS]
+                .map(PathBuf::from)
+                .to_vec(),
+            "select" => vec![layout::SELECTED.into()],
+            "train" => vec![layout::METRICS.into()],
+            _ => Vec::new(),
+        });
+    }
+    inputs
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
