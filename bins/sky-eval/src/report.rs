@@ -29,6 +29,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             "name": recipe.name,
             "description": recipe.description,
         }),
+        revision: 1,
         plan: Plan {
             what: "summary.json and report.html".into(),
             seconds: Some(1.0),

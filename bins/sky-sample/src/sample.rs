@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sky_cli::{ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
 use sky_files::{Counts, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
-use sky_types::{Problem, Prompt};
+use sky_types::Problem;
 
 use crate::{file_name, teacher};
 
@@ -16,19 +16,21 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     config
         .check()
         .map_err(|(key, reason)| recipe.complain("sample", key, reason))?;
-    let prompt: Prompt = recipe.section("prompt")?;
-    let model: ModelConfig = recipe.section("teacher")?;
-    teacher::check(&recipe, &model)?;
-    let identity = if args.dry_run {
+    let prompt = recipe.prompt()?;
+    let model = ModelConfig::read(&recipe, "teacher")?;
+    if !args.dry_run {
+        model.ready(&recipe, "teacher")?;
+    }
+    let identity = if args.looks_only() {
         Value::Null
     } else {
-        model.located(&recipe, "teacher")?;
         teacher::identity(&model)?
     };
     let work = Work {
         name: "sample",
         inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
         config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
+        revision: 1,
         plan: plan(&recipe, &config, &model),
     };
     args.run(&recipe, work, |dir| {

@@ -2,7 +2,9 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use sky_cli::{Plan, StageArgs, VerdictProgress, Work, layout, sky_home};
+use sky_cli::{
+    Plan, StageArgs, VerdictProgress, Work, check_cached, guest_identity, layout, sky_home,
+};
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
 use sky_types::{Domain, Sample};
@@ -29,12 +31,23 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let VerifyArgs { stage, threads } = args;
     let recipe = stage.load()?;
     let config: VerifyConfig = recipe.section("verify")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("verify", key, &reason))?;
+    // Where the problems cannot be read yet, opening the stage says why.
+    let code = ProblemIndex::open(&stage.path(layout::TRAIN_PROBLEMS))
+        .is_ok_and(|problems| problems.has(Domain::Code));
     let work = Work {
         name: "verify",
         inputs: [layout::TRAIN_PROBLEMS, layout::REWRITTEN]
             .map(PathBuf::from)
             .to_vec(),
-        config: serde_json::json!({ "verify": config }),
+        config: serde_json::json!({
+            "verify": config,
+            "verifier": sky_verify::REVISION,
+            "guest": if code { guest_identity() } else { None },
+        }),
+        revision: 1,
         plan: Plan {
             what: "every sample against its problem's answer; code in the sandbox".into(),
             seconds: None,
@@ -49,9 +62,11 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             total += 1;
         }
         let math = MathChecker::new(config.math.clone());
-        let code = ProblemIndex::open(&problems)?
-            .has(Domain::Code)
-            .then(|| Sandbox::open(&sky_home()))
+        let code = code
+            .then(|| {
+                check_cached(&sky_home().join("python-guest"))?;
+                anyhow::Ok(Sandbox::open(&sky_home())?)
+            })
             .transpose()?
             .map(|sandbox| CodeChecker::new(sandbox, config.code.clone()));
         let mut checker = ByDomain::new()
