@@ -1,8 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sky_cli::{ModelConfig, StageArgs, layout};
-use sky_eval::{EvalConfig, ProblemIndex};
+use sky_cli::ModelConfig;
 use sky_sample::{Endpoint, HttpGenerator};
 use sky_types::Generate;
 
@@ -64,15 +63,4 @@ fn local(path: &Path, _: &ModelConfig, name: &str) -> anyhow::Result<Box<dyn Gen
         "{name} at {}: this sky-eval was built without the feature `local`; build it with, or name an endpoint",
         path.display()
     )))
-}
-
-/// Expected wall time, where it can be told: a small model in process, on two cores.
-pub(crate) fn seconds(args: &StageArgs, model: &ModelConfig, config: &EvalConfig) -> Option<f64> {
-    /// Tokens a second of a 135M model in batches on two cores.
-    const TOKENS_PER_SECOND: f64 = 250.0;
-    let small = matches!(model.local_path(), Ok(Some(path)) if path.is_file());
-    let problems = ProblemIndex::open(&args.path(layout::HELDOUT_PROBLEMS)).ok()?;
-    let replies = problems.len() as f64 * f64::from(config.n);
-    // A reply takes about half of what it may.
-    small.then(|| replies * f64::from(config.max_tokens) / 2.0 / TOKENS_PER_SECOND)
 }

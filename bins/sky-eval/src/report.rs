@@ -39,6 +39,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         recipe: recipe.name.clone(),
         description: recipe.description.clone(),
         seed: recipe.seed,
+        command: command(recipe.path(), recipe.seed),
     };
     args.run(&recipe, work, |_| {
         let summary = write_report(&files, &info, &config)?;
@@ -49,6 +50,27 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             Counts::new(summary.stages.len() as u64, 2),
         ))
     })
+}
+
+/// The command that makes the run again: recipes of the checkout by their name, others by their path.
+fn command(recipe: &Path, seed: u64) -> String {
+    let name = recipe
+        .strip_prefix("recipes")
+        .ok()
+        .and_then(Path::to_str)
+        .and_then(|file| file.strip_suffix(".toml"))
+        .filter(|name| !name.is_empty() && !name.contains('/'));
+    let recipe = name.map_or_else(|| recipe.to_string_lossy(), Into::into);
+    format!("cargo xtask repro --recipe {} --seed {seed}", quoted(&recipe))
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// What the page is made from: each complete stage's manifest, and the files of it that are read.
@@ -80,6 +102,22 @@ fn inputs(run: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_to_repeat_a_run_can_be_pasted() {
+        for (path, recipe) in [
+            ("recipes/tiny-cpu.toml", "tiny-cpu"),
+            ("mine/tiny-cpu.toml", "mine/tiny-cpu.toml"),
+            ("recipes/old/a.toml", "recipes/old/a.toml"),
+            ("my runs/it's.toml", r"'my runs/it'\''s.toml'"),
+            ("$(reboot).toml", "'$(reboot).toml'"),
+        ] {
+            assert_eq!(
+                command(Path::new(path), 3),
+                format!("cargo xtask repro --recipe {recipe} --seed 3")
+            );
+        }
+    }
 
     #[test]
     fn the_report_reads_what_the_stages_write() {

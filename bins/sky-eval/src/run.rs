@@ -147,7 +147,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 },
                 eval.config.max_tokens
             ),
-            seconds: model::seconds(stage, &eval.student, &eval.config),
+            seconds: recipe.planned_problems(true).and_then(|n| {
+                let replies = n * u64::from(eval.config.n);
+                eval.student.seconds(replies, eval.config.max_tokens)
+            }),
         },
     };
     stage.run(&recipe, work, |dir| {

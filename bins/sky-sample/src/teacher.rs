@@ -3,7 +3,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use sky_cli::{ModelConfig, api_key, model_files};
 use sky_files::hash_file;
-use sky_sample::{Endpoint, HttpGenerator, RewriteConfig, SampleConfig};
+use sky_sample::{Endpoint, HttpGenerator, RewriteConfig};
 use sky_types::Generate;
 
 /// What a model's replies depend on: the content of its files and the batch, or the server and the name.
@@ -84,12 +84,4 @@ fn local(path: &Path, _model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>>
         path.display()
     ))
     .into())
-}
-
-/// Expected wall time, where it can be told: a small model in process, on two cores.
-pub(crate) fn seconds(model: &ModelConfig, samples: u64, config: &SampleConfig) -> Option<f64> {
-    /// Tokens a second of a 135M model in batches on two cores.
-    const TOKENS_PER_SECOND: f64 = 250.0;
-    let small = matches!(model.local_path(), Ok(Some(path)) if path.is_file());
-    small.then(|| samples as f64 * f64::from(config.max_tokens) / 2.0 / TOKENS_PER_SECOND)
 }

@@ -20,14 +20,14 @@ use sky_cli::{
 use sky_files::{Counts, StageDir, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order,
     Solo, TrainConfig, Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::{Device, Kind};
 
 use crate::{
-    plan::{Planned, words},
+    plan::{Planned, hardware_section, words},
     size::{data_size, shape},
 };
 
@@ -86,7 +86,7 @@ fn expected(
     shape: &ModelShape,
     args: &StageArgs,
 ) -> anyhow::Result<Plan> {
-    let options: HardwareConfig = recipe.section("hardware")?;
+    let options = hardware_section(recipe)?;
     // Data that cannot be read is not counted; whoever trains on it is told.
     let counted = data_size(recipe, Some(&args.run), config, &options).is_ok();
     let run = counted.then_some(&*args.run);

@@ -3,7 +3,7 @@
 use std::{num::NonZero, path::PathBuf};
 
 use sky_cli::{
-    Plan, StageArgs, VerdictProgress, Work, check_cached, guest_identity, layout, sky_home,
+    Plan, Recipe, StageArgs, VerdictProgress, Work, check_cached, guest_identity, layout, sky_home,
 };
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         revision: 1,
         plan: Plan {
             what: "every sample against its problem's answer; code in the sandbox".into(),
-            seconds: None,
+            seconds: expected(&recipe),
         },
     };
     stage.run(&recipe, work, |dir| {
@@ -94,4 +94,19 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         );
         Ok((vec![VERDICTS.into()], vec![JOURNAL.into()], counts))
     })
+}
+
+/// Expected wall time on two cores, when the recipe says how much there is to judge.
+fn expected(recipe: &Recipe) -> Option<f64> {
+    /// Samples a second, by value and in the sandbox, with room for slower machines.
+    const BY_VALUE: f64 = 2000.0;
+    const IN_SANDBOX: f64 = 20.0;
+    let number = |section: &str, key: &str| {
+        let value: serde_json::Value = recipe.section(section).ok()?;
+        value[key].as_u64()
+    };
+    let (problems, n) = (recipe.planned_problems(false)?, number("sample", "n").unwrap_or(1));
+    let code = number("problems", "human_eval").unwrap_or(0);
+    let value = problems.saturating_sub(code) * n;
+    Some(1.0 + value as f64 / BY_VALUE + (code * n) as f64 / IN_SANDBOX)
 }

@@ -22,6 +22,7 @@ mod exit;
 mod home;
 pub mod layout;
 mod model;
+mod planned;
 mod progress;
 mod recipe;
 mod stage;
