@@ -169,9 +169,7 @@ impl Plan<'_> {
         let (mut total, mut unknown) = (0.0, Vec::new());
         for stage in self.stages {
             let mut command = self.command(place, stage)?;
-            command
-                .args(["--dry-run", "--json"])
-                .stdout(Stdio::piped());
+            command.args(["--dry-run", "--json"]).stdout(Stdio::piped());
             let ended = process::watch(&mut command, stop)?;
             ended_well(stage, &ended)?;
             let Expected { what, seconds } = serde_json::from_str(&ended.said)

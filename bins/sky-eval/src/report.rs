@@ -61,7 +61,10 @@ fn command(recipe: &Path, seed: u64) -> String {
         .and_then(|file| file.strip_suffix(".toml"))
         .filter(|name| !name.is_empty() && !name.contains('/'));
     let recipe = name.map_or_else(|| recipe.to_string_lossy(), Into::into);
-    format!("cargo xtask repro --recipe {} --seed {seed}", quoted(&recipe))
+    format!(
+        "cargo xtask repro --recipe {} --seed {seed}",
+        quoted(&recipe)
+    )
 }
 
 /// A word as a shell takes it.

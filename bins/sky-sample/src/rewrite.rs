@@ -23,9 +23,8 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         check_endpoint(&config.endpoint)
             .map_err(|reason| recipe.complain("rewrite", "endpoint", &reason))?;
         if !args.dry_run {
-            api_key(&config.api_key_env).map_err(|Invalid(reason)| {
-                recipe.complain("rewrite", "api_key_env", &reason)
-            })?;
+            api_key(&config.api_key_env)
+                .map_err(|Invalid(reason)| recipe.complain("rewrite", "api_key_env", &reason))?;
         }
     }
     // What does not change the results (the pace, the key's name) does not make them stale.

@@ -71,7 +71,11 @@ impl Planned {
         })?;
         let gpu = hardware.gpu(&options.gpu).cloned().map_err(|_| {
             let nearest = nearest(&options.gpu, hardware.gpu.keys().map(String::as_str));
-            recipe.complain("hardware", "gpu", &format!("`{}` is not known{nearest}", options.gpu))
+            recipe.complain(
+                "hardware",
+                "gpu",
+                &format!("`{}` is not known{nearest}", options.gpu),
+            )
         })?;
         Ok(Self {
             shape,

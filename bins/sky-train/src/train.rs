@@ -14,14 +14,12 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
 };
-use sky_cli::{
-    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files,
-};
+use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files};
 use sky_files::{Counts, StageDir, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order,
-    Solo, TrainConfig, Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Solo, TrainConfig,
+    Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::{Device, Kind};

@@ -105,7 +105,10 @@ fn expected(recipe: &Recipe) -> Option<f64> {
         let value: serde_json::Value = recipe.section(section).ok()?;
         value[key].as_u64()
     };
-    let (problems, n) = (recipe.planned_problems(false)?, number("sample", "n").unwrap_or(1));
+    let (problems, n) = (
+        recipe.planned_problems(false)?,
+        number("sample", "n").unwrap_or(1),
+    );
     let code = number("problems", "human_eval").unwrap_or(0);
     let value = problems.saturating_sub(code) * n;
     Some(1.0 + value as f64 / BY_VALUE + (code * n) as f64 / IN_SANDBOX)

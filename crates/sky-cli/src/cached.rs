@@ -101,7 +101,12 @@ mod tests {
         );
         fs::write(home.join("receipts/models-tiny.json"), receipt).unwrap();
         let file = model.join("model.gguf");
-        for path in [&file, &model, &model.join("own.txt"), &home.join("models/other")] {
+        for path in [
+            &file,
+            &model,
+            &model.join("own.txt"),
+            &home.join("models/other"),
+        ] {
             check_in(home, path).unwrap();
         }
         fs::write(&file, "weightz").unwrap();

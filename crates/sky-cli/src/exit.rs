@@ -97,9 +97,15 @@ mod tests {
         let format = || anyhow::Error::from(FileError::format("a.jsonl", "no JSON"));
         assert_eq!(code(&format()), 2);
         let failed = format().context(RunFailed);
-        assert_eq!((code(&failed), one_line(&failed)), (1, "a.jsonl: no JSON".to_owned()));
+        assert_eq!(
+            (code(&failed), one_line(&failed)),
+            (1, "a.jsonl: no JSON".to_owned())
+        );
         assert_eq!(code(&failed.context("stage")), 1);
-        assert_eq!(code(&anyhow::Error::from(Invalid("n".into())).context(RunFailed)), 2);
+        assert_eq!(
+            code(&anyhow::Error::from(Invalid("n".into())).context(RunFailed)),
+            2
+        );
         assert_eq!(code(&anyhow::anyhow!("cannot")), 1);
     }
 
@@ -126,6 +132,9 @@ mod tests {
             );
         }
         let line = said(&["x", "--sead", "1"]);
-        assert!(line.contains("--seed") && line.lines().count() == 1, "{line}");
+        assert!(
+            line.contains("--seed") && line.lines().count() == 1,
+            "{line}"
+        );
     }
 }

@@ -37,9 +37,10 @@ impl ModelConfig {
         match (&model.path, &model.endpoint) {
             (None, None) => wrong("path", &format!("a {section} needs `path` or `endpoint`")),
             (Some(_), Some(_)) => wrong("endpoint", "`path` is given as well; keep one"),
-            _ if model.name.is_empty() => {
-                wrong("name", &format!("give the {section}'s name; samples record it"))
-            }
+            _ if model.name.is_empty() => wrong(
+                "name",
+                &format!("give the {section}'s name; samples record it"),
+            ),
             _ if model.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
             _ if model.batch == Some(0) => wrong("batch", "must be above 0"),
             (_, Some(url)) => match check_endpoint(url) {
@@ -173,11 +174,25 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_an_address() {
-        for right in ["http://localhost:8000/v1", "https://a.b/c/v1", "http://[::1]:80"] {
+        for right in [
+            "http://localhost:8000/v1",
+            "https://a.b/c/v1",
+            "http://[::1]:80",
+        ] {
             assert_eq!(check_endpoint(right), Ok(()));
         }
-        for wrong in ["foo", "", "http://", "https:///v1", "ftp://a/v1", "http://a b/v1"] {
-            assert!(check_endpoint(wrong).is_err_and(|e| e.contains("http://")), "{wrong}");
+        for wrong in [
+            "foo",
+            "",
+            "http://",
+            "https:///v1",
+            "ftp://a/v1",
+            "http://a b/v1",
+        ] {
+            assert!(
+                check_endpoint(wrong).is_err_and(|e| e.contains("http://")),
+                "{wrong}"
+            );
         }
     }
 }

@@ -43,11 +43,15 @@ mod tests {
     fn problems_are_counted_where_the_recipe_says_how_many() {
         let planned = |text: &str| {
             let recipe = Recipe::parse("r.toml", &format!("v = 1\n[problems]\n{text}")).unwrap();
-            (recipe.planned_problems(false), recipe.planned_problems(true))
+            (
+                recipe.planned_problems(false),
+                recipe.planned_problems(true),
+            )
         };
         let both = "train = 10\nheldout = 4\nhuman_eval = 2\n";
         assert_eq!(planned(both), (Some(12), Some(4)));
-        let files = format!("{both}files = [{{ path = 'a', take = 5 }}, {{ path = 'b', heldout = true }}]");
+        let files =
+            format!("{both}files = [{{ path = 'a', take = 5 }}, {{ path = 'b', heldout = true }}]");
         assert_eq!(planned(&files), (Some(17), None));
     }
 }

@@ -68,7 +68,10 @@ impl Recipe {
                 wrong(None, message)
             })?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(wrong(None, format!("is no recipe: larger than {MAX_BYTES} bytes")));
+            return Err(wrong(
+                None,
+                format!("is no recipe: larger than {MAX_BYTES} bytes"),
+            ));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -272,12 +275,7 @@ fn in_table(table: &DeTable<'_>, at: usize, above: &str, wholes: bool) -> Option
     })
 }
 
-fn in_value(
-    value: &Spanned<DeValue<'_>>,
-    at: usize,
-    path: String,
-    wholes: bool,
-) -> Option<String> {
+fn in_value(value: &Spanned<DeValue<'_>>, at: usize, path: String, wholes: bool) -> Option<String> {
     let (inner, whole) = match value.get_ref() {
         DeValue::Table(table) => (in_table(table, at, &path, wholes), wholes),
         DeValue::Array(items) => {
@@ -415,20 +413,50 @@ mod tests {
             recipe.section::<Deep>("verify").unwrap_err().to_string()
         };
         for (text, start) in [
-            ("[verify.math]\nunit = true", "r.toml:3: verify.math.unit: unknown key"),
-            ("[verify]\nmath.unit = true", "r.toml:3: verify.math.unit: unknown key"),
-            ("[verify]\nmath = { unit = true }", "r.toml:3: verify.math.unit: unknown key"),
-            ("[verify.math]\nunits = 3", "r.toml:3: verify.math.units: invalid type"),
-            ("verify.math.units = 3", "r.toml:2: verify.math.units: invalid type"),
+            (
+                "[verify.math]\nunit = true",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify]\nmath.unit = true",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify]\nmath = { unit = true }",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify.math]\nunits = 3",
+                "r.toml:3: verify.math.units: invalid type",
+            ),
+            (
+                "verify.math.units = 3",
+                "r.toml:2: verify.math.units: invalid type",
+            ),
             (
                 "[verify]\nrows = [\n  { user = \"a\" },\n  { usr = \"b\" },\n]",
                 "r.toml:5: verify.rows[1].usr: unknown key",
             ),
-            ("[verify]\nrows = [{ user = 1 }]", "r.toml:3: verify.rows[0].user: invalid type"),
-            ("[verify]\nrows = [{}]", "r.toml:3: verify.rows[0]: missing field"),
-            ("[[verify.rows]]\nuser = \"=\"\nab = 1", "r.toml:4: verify.rows[0].ab: unknown"),
-            ("[verify]\nrows = \"a = b\"", "r.toml:3: verify.rows: invalid type"),
-            ("[verify]\n\"un it\" = 1", "r.toml:3: verify.un it: unknown key"),
+            (
+                "[verify]\nrows = [{ user = 1 }]",
+                "r.toml:3: verify.rows[0].user: invalid type",
+            ),
+            (
+                "[verify]\nrows = [{}]",
+                "r.toml:3: verify.rows[0]: missing field",
+            ),
+            (
+                "[[verify.rows]]\nuser = \"=\"\nab = 1",
+                "r.toml:4: verify.rows[0].ab: unknown",
+            ),
+            (
+                "[verify]\nrows = \"a = b\"",
+                "r.toml:3: verify.rows: invalid type",
+            ),
+            (
+                "[verify]\n\"un it\" = 1",
+                "r.toml:3: verify.un it: unknown key",
+            ),
         ] {
             assert!(said(text).starts_with(start), "{text}: {}", said(text));
         }
@@ -449,6 +477,9 @@ mod tests {
         assert!(said(&path).ends_with("bin.toml:2: is no recipe: not UTF-8 text"));
         let folder = said(dir.path());
         let name = dir.path().display().to_string();
-        assert!(folder.starts_with(&format!("{name}: cannot read")), "{folder}");
+        assert!(
+            folder.starts_with(&format!("{name}: cannot read")),
+            "{folder}"
+        );
     }
 }

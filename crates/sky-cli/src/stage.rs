@@ -208,8 +208,17 @@ mod tests {
 
     #[test]
     fn inputs_of_one_name_stay_apart() {
-        let inputs = ["problems/train.jsonl", "/a/rows.jsonl", "/b/rows.jsonl", "/a/rows.jsonl"];
-        let inputs: Vec<PathBuf> = inputs.iter().chain(&["/run/train/model/x"]).map(PathBuf::from).collect();
+        let inputs = [
+            "problems/train.jsonl",
+            "/a/rows.jsonl",
+            "/b/rows.jsonl",
+            "/a/rows.jsonl",
+        ];
+        let inputs: Vec<PathBuf> = inputs
+            .iter()
+            .chain(&["/run/train/model/x"])
+            .map(PathBuf::from)
+            .collect();
         let named = named(Path::new("run"), Path::new("/run"), &inputs);
         let expected = [
             ("problems/train.jsonl", "run/problems/train.jsonl"),

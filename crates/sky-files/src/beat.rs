@@ -21,14 +21,21 @@ impl Beat {
     /// after a kill suffers.
     pub(crate) fn start(path: &Path) -> Self {
         let (stop, stopped) = channel();
-        let thread = OpenOptions::new().write(true).open(path).ok().and_then(|file| {
-            let beat = move || {
-                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                    touch(&file);
-                }
-            };
-            thread::Builder::new().name("sky-beat".into()).spawn(beat).ok()
-        });
+        let thread = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .ok()
+            .and_then(|file| {
+                let beat = move || {
+                    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+                        touch(&file);
+                    }
+                };
+                thread::Builder::new()
+                    .name("sky-beat".into())
+                    .spawn(beat)
+                    .ok()
+            });
         Self {
             stop: Some(stop),
             thread,

@@ -41,12 +41,14 @@ pub(crate) fn read_checked<T: DeserializeOwned>(path: &Path) -> Result<T> {
     match (fields, parsed) {
         (Some(_), Ok(value)) => Ok(value),
         // A file of the time before the check says which version it is of.
-        (found, Err(error)) if found.is_some() || is_older(&text, &error) => Err(FileError::format(
-            path,
-            format!(
-                "{error}: written by another version of Sky; use --force to replace it, or another run folder"
-            ),
-        )),
+        (found, Err(error)) if found.is_some() || is_older(&text, &error) => {
+            Err(FileError::format(
+                path,
+                format!(
+                    "{error}: written by another version of Sky; use --force to replace it, or another run folder"
+                ),
+            ))
+        }
         _ => Err(FileError::damaged(path, "its own hash is wrong")),
     }
 }

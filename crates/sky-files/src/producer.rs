@@ -1,6 +1,4 @@
-use std::{
-    path::{Component, Path, absolute},
-};
+use std::path::{Component, Path, absolute};
 
 use crate::{
     FileError, FileHash, Manifest, Result,
@@ -26,7 +24,8 @@ pub(crate) fn check(run: &Path, dir: &Path, input: &Path, found: &FileHash) -> R
     if folder == dir || name.as_os_str().is_empty() {
         return Ok(());
     }
-    let again = |stage: &str| format!("run stage `{stage}` again (`cargo xtask repro --from {stage}`)");
+    let again =
+        |stage: &str| format!("run stage `{stage}` again (`cargo xtask repro --from {stage}`)");
     let manifest = folder.join(MANIFEST);
     if !manifest.exists() {
         let begun = folder.join(BEGUN);
@@ -34,7 +33,10 @@ pub(crate) fn check(run: &Path, dir: &Path, input: &Path, found: &FileHash) -> R
             let stage = &begun.stage;
             return Err(FileError::damaged(
                 input,
-                format!("stage `{stage}` began to make it anew and has not finished; {}", again(stage)),
+                format!(
+                    "stage `{stage}` began to make it anew and has not finished; {}",
+                    again(stage)
+                ),
             ));
         }
         return Ok(());

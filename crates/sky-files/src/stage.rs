@@ -258,7 +258,9 @@ fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
 /// Most memory this process has held at once, in bytes, where the system tells (Linux: `VmHWM`).
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -395,7 +397,8 @@ mod tests {
             panic!("already done")
         };
         write_bytes(&dir.file("deep/out.txt"), b"result").unwrap();
-        dir.finish(&["deep/out.txt"], &[], Counts::new(1, 1)).unwrap();
+        dir.finish(&["deep/out.txt"], &[], Counts::new(1, 1))
+            .unwrap();
         StageSpec {
             name: "second".into(),
             dir: root.join("run/two"),
@@ -422,13 +425,23 @@ mod tests {
 
         let manifest = root.join("run/one/manifest.json");
         let text = fs::read_to_string(&manifest).unwrap();
-        fs::write(&manifest, text.replace("\"count_out\": 1", "\"count_out\": 2")).unwrap();
+        fs::write(
+            &manifest,
+            text.replace("\"count_out\": 1", "\"count_out\": 2"),
+        )
+        .unwrap();
         let error = open().unwrap_err().to_string();
-        assert!(error.contains("one/manifest.json") && error.contains("damaged"), "{error}");
+        assert!(
+            error.contains("one/manifest.json") && error.contains("damaged"),
+            "{error}"
+        );
 
         // Begun anew: what lies there may be half of it.
         fs::remove_file(&manifest).unwrap();
-        assert!(open().is_ok(), "a file that no stage claims is the user's own");
+        assert!(
+            open().is_ok(),
+            "a file that no stage claims is the user's own"
+        );
         fs::remove_dir_all(root.join("run/one")).unwrap();
         let again = chain(root);
         fs::remove_file(&manifest).unwrap();
@@ -477,14 +490,27 @@ mod tests {
         // A killed process: its file says when it began, the lock when it last lived.
         for _ in 0..2 {
             drop(open());
-            let lock = File::options().write(true).open(root.join("demo/.lock")).unwrap();
-            let began = root.join("demo/begun.json").metadata().unwrap().modified().unwrap();
-            lock.set_modified(began + std::time::Duration::from_secs(100)).unwrap();
+            let lock = File::options()
+                .write(true)
+                .open(root.join("demo/.lock"))
+                .unwrap();
+            let began = root
+                .join("demo/begun.json")
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap();
+            lock.set_modified(began + std::time::Duration::from_secs(100))
+                .unwrap();
         }
         let stage = open();
         write_bytes(&stage.file("out.txt"), b"result").unwrap();
         let manifest = stage.finish(&["out.txt"], &[], Counts::new(1, 1)).unwrap();
-        assert!((200.0..230.0).contains(&manifest.seconds), "{}", manifest.seconds);
+        assert!(
+            (200.0..230.0).contains(&manifest.seconds),
+            "{}",
+            manifest.seconds
+        );
         assert!(manifest.peak_memory.is_none_or(|bytes| bytes > 500_000));
     }
 

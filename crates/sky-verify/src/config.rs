@@ -53,7 +53,10 @@ impl VerifyConfig {
             ("code.program_seconds", code.program_seconds),
         ] {
             if !(0.001..=3600.0).contains(&seconds) {
-                return Err((key, format!("is {seconds}; must be from 0.001 to 3600 seconds")));
+                return Err((
+                    key,
+                    format!("is {seconds}; must be from 0.001 to 3600 seconds"),
+                ));
             }
         }
         for (key, bytes, least) in [
@@ -61,7 +64,10 @@ impl VerifyConfig {
             ("code.output", code.output, 1),
         ] {
             if !(least..=MAX_MEMORY).contains(&bytes) {
-                return Err((key, format!("is {bytes}; must be from {least} to {MAX_MEMORY} bytes")));
+                return Err((
+                    key,
+                    format!("is {bytes}; must be from {least} to {MAX_MEMORY} bytes"),
+                ));
             }
         }
         Ok(())
