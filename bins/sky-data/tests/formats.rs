@@ -26,6 +26,12 @@ fn writes_back<T: Serialize + DeserializeOwned>(label: &str, versioned: bool) {
             refused(&line.replacen('{', "{\"extra\":1,", 1)),
             "an unknown field"
         );
+        for inner in ["{\"tests\":{", "{\"program\":{"] {
+            if line.contains(inner) {
+                let extra = line.replacen(inner, &format!("{inner}\"extra\":1,"), 1);
+                assert!(refused(&extra), "an unknown field of the answer");
+            }
+        }
         if versioned {
             assert!(
                 refused(&line.replacen("\"v\":1", "\"v\":2", 1)),

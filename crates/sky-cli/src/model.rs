@@ -169,8 +169,24 @@ pub fn model_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_is_made_of_all_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path();
+        assert!(model_files(folder).is_err() && model_files(&folder.join("none")).is_err());
+        // The chat template shapes what a model is trained on and asked.
+        let names = ["chat_template.jinja", "config.json", "model.safetensors"];
+        for name in names.iter().chain(&[".lock"]) {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let whole = names.map(|name| folder.join(name));
+        assert_eq!(model_files(folder).unwrap(), whole);
+        assert_eq!(model_files(&whole[1]).unwrap(), [whole[1].clone()]);
+    }
 
     #[test]
     fn an_endpoint_is_an_address() {

@@ -75,7 +75,8 @@ pub enum Answer {
 }
 
 /// Input/output tests under the field names that APPS, TACO and LiveCodeBench use.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tests {
     /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
     pub inputs: Vec<Value>,
@@ -91,6 +92,7 @@ pub struct Tests {
 
 /// Assert-style tests: HumanEval's `check(candidate)`, MBPP's assertions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Program {
     /// Python source that raises when the candidate is wrong.
     pub test: String,
