@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{
-    Moments, STAGES, assert_same_as_reference, finish, flip, home, prepared, reference, root,
+    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, prepared, reference, root,
     smoke, stage,
 };
 
@@ -206,7 +206,7 @@ fn verdicts_on_code_depend_on_the_guest_and_no_others_do() {
     for part in ["libtorch", "models", "datasets", "python-guest"] {
         symlink(home.join(part), own.join(part)).unwrap();
     }
-    common::copy(&home.join("receipts"), &own.join("receipts"));
+    copy(&home.join("receipts"), &own.join("receipts"));
     let run = |index: usize| {
         let output = stage(index, &smoke(), dir.path())
             .env("SKY_HOME", &own)
@@ -497,7 +497,7 @@ fn repro_takes_a_seed_a_beginning_and_force() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(seed(), 9);
     let problems = |run: &Path| fs::read(run.join("problems/train.jsonl")).unwrap();
-    assert_ne!(problems(run), problems(common::reference().dir.path()));
+    assert_ne!(problems(run), problems(reference().dir.path()));
 }
 
 #[test]
@@ -506,9 +506,9 @@ fn a_damaged_model_in_the_cache_is_refused() {
     let dir = prepared(2);
     let own = dir.path().join("home");
     let model = "models/smollm2-135m-instruct";
-    common::copy(&home.join(model), &own.join(model));
-    common::copy(&home.join("receipts"), &own.join("receipts"));
-    common::flip(&own.join(model).join("model.gguf"));
+    copy(&home.join(model), &own.join(model));
+    copy(&home.join("receipts"), &own.join("receipts"));
+    flip(&own.join(model).join("model.gguf"));
     for index in [1, 2, 6] {
         let output = stage(index, &smoke(), dir.path())
             .env("SKY_HOME", &own)

@@ -130,10 +130,10 @@ fn a_row_may_say_more_of_its_tests_than_is_read() {
     assert_eq!((problems.len(), skipped), (1, 0));
     // Our own file is another matter.
     let line = serde_json::to_string(&problems[0]).unwrap();
-    assert!(serde_json::from_str::<sky_types::Problem>(&line).is_ok());
+    assert!(serde_json::from_str::<Problem>(&line).is_ok());
     let extra = line.replace("\"inputs\":", "\"memory_limit\":1,\"inputs\":");
     assert_ne!(extra, line);
-    assert!(serde_json::from_str::<sky_types::Problem>(&extra).is_err());
+    assert!(serde_json::from_str::<Problem>(&extra).is_err());
 }
 
 #[test]
