@@ -1,10 +1,10 @@
-//! Child processes: ended when this one ends, watched for memory.
+//! Child processes: ended when this one ends.
 
 use std::{
-    fs,
+    io::Read,
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, ExitStatus},
+    process::{Command, ExitStatus},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 
-/// How often a child's memory is read.
+/// How often a child is looked after.
 const WATCH: Duration = Duration::from_millis(50);
 /// How long a child may take to end by itself after Ctrl-C; the trainer saves its state first.
 const GRACE: Duration = Duration::from_secs(60);
@@ -48,8 +48,8 @@ impl Stop {
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) seconds: f64,
-    /// Peak resident memory in bytes, where the system tells.
-    pub(crate) peak: Option<u64>,
+    /// What it wrote to standard output, when that was piped.
+    pub(crate) said: String,
 }
 
 /// A command for `program` that dies with this process, even by kill -9: this very program sets that up and then becomes it.
@@ -83,10 +83,16 @@ pub(crate) fn watch(command: &mut Command, stop: &Stop) -> Result<Ended> {
     let mut child = command
         .spawn()
         .with_context(|| format!("{:?} does not start", command.get_program()))?;
-    let mut peak = None;
+    let reader = child.stdout.take().map(|mut stdout| {
+        thread::spawn(move || {
+            let mut said = Vec::new();
+            // What was read before an error is all there is to have.
+            let _ = stdout.read_to_end(&mut said);
+            String::from_utf8_lossy(&said).into_owned()
+        })
+    });
     let mut told: Option<Instant> = None;
     loop {
-        peak = peak.max(peak_memory(&child));
         if let Some(status) = child.try_wait()? {
             if stop.raised() {
                 bail!("stopped; the same command continues");
@@ -94,7 +100,7 @@ pub(crate) fn watch(command: &mut Command, stop: &Stop) -> Result<Ended> {
             return Ok(Ended {
                 status,
                 seconds: started.elapsed().as_secs_f64(),
-                peak,
+                said: reader.map_or_else(String::new, |r| r.join().unwrap_or_default()),
             });
         }
         match told {
@@ -110,13 +116,4 @@ pub(crate) fn watch(command: &mut Command, stop: &Stop) -> Result<Ended> {
         }
         thread::sleep(WATCH);
     }
-}
-
-fn peak_memory(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -38,9 +38,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STAGE")]
     from: Option<String>,
     /// Replaces the recipe's seed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     seed: Option<u64>,
-    /// Check the recipe and print what would run, with sizes and expected times; write nothing.
+    /// Check the recipe and print what would run, with sizes and expected times; fetch and write nothing but the programs.
     #[arg(long)]
     dry_run: bool,
     /// Replace results that were made with other inputs or settings.
@@ -64,7 +64,19 @@ struct Row {
     seconds: f64,
     peak: Option<u64>,
     counts: Option<(u64, u64)>,
-    before: bool,
+    remark: &'static str,
+}
+
+/// A stage's line of a dry run.
+#[derive(serde::Deserialize)]
+struct Expected {
+    what: String,
+    seconds: Option<f64>,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
@@ -88,8 +100,10 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         .run
         .clone()
         .unwrap_or_else(|| default_run(place, &recipe, options.seed));
-    if !(options.dry_run && setup::can_build(place)) {
+    if !options.dry_run {
         setup::run(place)?;
+    } else if !setup::can_build(place) {
+        return Err(Exit::failed(setup::would_fetch(place)?));
     }
     let plan = Plan {
         stages: &STAGES[first..=last],
@@ -100,10 +114,10 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         programs: build::programs(place)?,
     };
     let stop = Stop::listen()?;
-    plan.dry(place, &stop, options.dry_run)?;
     if options.dry_run {
-        return Ok(());
+        return plan.show(place, &stop);
     }
+    plan.check(place, &stop)?;
     let started = Instant::now();
     println!("{} in {}", plan.recipe.display(), place.short(&plan.run));
     let rows = plan
@@ -139,16 +153,39 @@ impl Plan<'_> {
         Ok(command)
     }
 
-    /// Every stage's dry run: a mistake in the recipe ends everything before anything has begun.
-    fn dry(&self, place: &Place, stop: &Stop, show: bool) -> Result<()> {
+    /// Every stage's own check: a mistake in the recipe, or a file or key that it names and that is not here, ends everything
+    /// before anything has begun.
+    fn check(&self, place: &Place, stop: &Stop) -> Result<()> {
         for stage in self.stages {
             let mut command = self.command(place, stage)?;
-            command.arg("--dry-run");
-            if !show {
-                command.stdout(Stdio::null());
-            }
+            command.arg("--check");
             ended_well(stage, &process::watch(&mut command, stop)?)?;
         }
+        Ok(())
+    }
+
+    /// What each stage would do, and the time of all.
+    fn show(&self, place: &Place, stop: &Stop) -> Result<()> {
+        let (mut total, mut unknown) = (0.0, Vec::new());
+        for stage in self.stages {
+            let mut command = self.command(place, stage)?;
+            command.args(["--dry-run", "--json"]).stdout(Stdio::piped());
+            let ended = process::watch(&mut command, stop)?;
+            ended_well(stage, &ended)?;
+            let Expected { what, seconds } = serde_json::from_str(&ended.said)
+                .with_context(|| format!("{}: its dry run is not understood", stage.program))?;
+            match seconds {
+                Some(seconds) => total += seconds,
+                None => unknown.push(stage.name),
+            }
+            let time = seconds.map_or_else(|| "-".to_owned(), duration);
+            println!("{:<12} {time:>13}  {what}", stage.name);
+        }
+        let more = match unknown.as_slice() {
+            [] => String::new(),
+            names => format!("and the time of {}, which is not known", names.join(", ")),
+        };
+        println!("{:<12} {:>13}  {more}", "together", duration(total));
         Ok(())
     }
 
@@ -165,15 +202,10 @@ impl Plan<'_> {
         let ended = process::watch(&mut command, stop)?;
         ended_well(stage, &ended)?;
         if written(&manifest).is_none() {
-            let message = format!(
+            return Err(Exit::failed(format!(
                 "stage `{}` stopped before it was done; the same command continues",
                 stage.name
-            );
-            return Err(Exit {
-                code: 1,
-                message: Some(message),
-            }
-            .into());
+            )));
         }
         let before = earlier.is_some() && earlier == written(&manifest);
         let manifest: Option<Value> = fs::read(&manifest)
@@ -184,19 +216,19 @@ impl Plan<'_> {
                 .as_ref()
                 .and_then(|manifest| manifest["counts"][key].as_u64())
         };
-        let seconds = manifest
-            .as_ref()
-            .and_then(|manifest| manifest["seconds"].as_f64());
+        let field = |key: &str| manifest.as_ref().map_or(&Value::Null, |found| &found[key]);
+        let resumed = field("resumed") == &Value::Bool(true);
+        let all = field("seconds").as_f64().filter(|_| before || resumed);
         Ok(Row {
             name: stage.name,
-            seconds: if before {
-                seconds.unwrap_or(ended.seconds)
-            } else {
-                ended.seconds
-            },
-            peak: ended.peak.filter(|_| !before),
+            seconds: all.unwrap_or(ended.seconds),
+            peak: field("peak_memory").as_u64(),
             counts: number("count_in").zip(number("count_out")),
-            before,
+            remark: match (before, resumed) {
+                (true, _) => "  done before",
+                (false, true) => "  continued",
+                (false, false) => "",
+            },
         })
     }
 }
@@ -210,14 +242,10 @@ fn ended_well(stage: &Stage, ended: &Ended) -> Result<()> {
             message: None,
         }
         .into()),
-        _ => Err(Exit {
-            code: 1,
-            message: Some(format!(
-                "stage `{}` failed ({}); the same command continues where it stopped",
-                stage.name, ended.status
-            )),
-        }
-        .into()),
+        _ => Err(Exit::failed(format!(
+            "stage `{}` failed ({}); once what it says is mended, the same command continues where it stopped",
+            stage.name, ended.status
+        ))),
     }
 }
 
@@ -293,15 +321,15 @@ fn print_table(rows: &[Row], seconds: f64) {
             number.map_or_else(|| "-".to_owned(), |number| number.to_string())
         };
         let peak = row.peak.map_or_else(|| "-".to_owned(), size);
-        let remark = if row.before { "  done before" } else { "" };
         let (count_in, count_out) = (
             number(row.counts.map(|c| c.0)),
             number(row.counts.map(|c| c.1)),
         );
         println!(
-            "{:<12} {:>12} {count_in:>9} {count_out:>9} {peak:>12}{remark}",
+            "{:<12} {:>12} {count_in:>9} {count_out:>9} {peak:>12}{}",
             row.name,
-            duration(row.seconds)
+            duration(row.seconds),
+            row.remark
         );
     }
     println!("{:<12} {:>12}", "this run", duration(seconds));

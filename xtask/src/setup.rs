@@ -123,6 +123,30 @@ pub(crate) fn can_build(place: &Place) -> bool {
         && place.home.join("libtorch/torch/build-version").exists()
 }
 
+/// What set-up would fetch, for a dry run that finds it has not been run.
+pub(crate) fn would_fetch(place: &Place) -> Result<String> {
+    let list = Artifacts::pinned()?;
+    let missing = list.artifact.iter().filter(|artifact| {
+        let receipt = format!("receipts/{}.json", artifact.name());
+        !place.home.join(receipt).exists()
+    });
+    let (mut bytes, mut names) = (0, Vec::new());
+    for artifact in missing {
+        bytes += artifact.download();
+        names.push(format!(
+            "{} ({})",
+            artifact.folder,
+            size(artifact.download())
+        ));
+    }
+    Ok(format!(
+        "a dry run fetches nothing, and the programs cannot be built yet: `cargo xtask setup` would fetch {} into {}: {}",
+        size(bytes),
+        place.short(&place.home),
+        names.join(", ")
+    ))
+}
+
 fn supported(list: &Artifacts) -> Result<()> {
     let here = format!("{}-{}", env::consts::OS, env::consts::ARCH);
     ensure!(

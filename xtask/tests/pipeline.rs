@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{
-    Moments, STAGES, assert_same_as_reference, finish, flip, home, prepared, reference, root,
+    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, prepared, reference, root,
     smoke, stage,
 };
 
@@ -133,10 +133,11 @@ fn a_damaged_result_is_named_and_computed_again() {
         return;
     }
     let dir = prepared(STAGES.len());
-    for (index, (name, _, _, folder, files)) in STAGES.iter().enumerate() {
-        for (number, file) in files.iter().enumerate() {
+    // The report is made anew each time, whatever lies there.
+    for (index, (name, _, _, folder, files)) in STAGES[..STAGES.len() - 1].iter().enumerate() {
+        for (number, file) in files.iter().chain(&["manifest.json"]).enumerate() {
             let path = dir.path().join(folder).join(file);
-            if number % 2 == 0 {
+            if number % 2 == 0 || *file == "manifest.json" {
                 flip(&path);
             } else {
                 let length = fs::metadata(&path).unwrap().len();
@@ -153,6 +154,88 @@ fn a_damaged_result_is_named_and_computed_again() {
                 "{name}: {said}"
             );
             assert_same_as_reference(index, dir.path());
+        }
+    }
+}
+
+#[test]
+fn a_damaged_result_is_refused_by_the_stages_that_read_it() {
+    if home().is_none() {
+        return;
+    }
+    let dir = prepared(STAGES.len() - 1);
+    // A stage's result, and who reads it without visiting the stage itself.
+    for (file, made_by, read_by) in [
+        ("problems/heldout.jsonl", "problems", 1),
+        ("problems/train.jsonl", "problems", 2),
+        ("samples/samples.jsonl", "sample", 3),
+        ("rewritten/samples.jsonl", "rewrite", 4),
+        ("verdicts/verdicts.jsonl", "verify", 5),
+        ("selected/sharegpt.json", "select", 6),
+        ("train/model/config.json", "train", 7),
+        ("train/metrics.jsonl", "train", 8),
+        ("eval-after/samples.jsonl", "eval-after", 8),
+        ("eval-before/manifest.json", "eval-before", 8),
+    ] {
+        let path = dir.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        flip(&path);
+        let folder = STAGES[read_by].3;
+        let before = fs::read(dir.path().join(folder).join("manifest.json")).ok();
+        let output = stage(read_by, &smoke(), dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{file}: {said}");
+        for part in [file, "damaged", made_by, "again"] {
+            assert!(said.contains(part), "{file}, no {part:?}: {said}");
+        }
+        assert_eq!(
+            fs::read(dir.path().join(folder).join("manifest.json")).ok(),
+            before,
+            "{file}: {folder} is touched"
+        );
+        fs::write(&path, whole).unwrap();
+    }
+}
+
+#[test]
+fn verdicts_on_code_depend_on_the_guest_and_no_others_do() {
+    let Some(home) = home() else { return };
+    let dir = prepared(5);
+    let own = dir.path().join("home");
+    fs::create_dir(&own).unwrap();
+    for part in ["libtorch", "models", "datasets", "python-guest"] {
+        symlink(home.join(part), own.join(part)).unwrap();
+    }
+    copy(&home.join("receipts"), &own.join("receipts"));
+    let run = |index: usize| {
+        let output = stage(index, &smoke(), dir.path())
+            .env("SKY_HOME", &own)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    let (code, said) = run(4);
+    assert!(code == Some(0) && said.contains("done before"), "{said}");
+    let receipt = own.join("receipts/python-guest.json");
+    let text = fs::read_to_string(&receipt).unwrap();
+    fs::write(&receipt, text + "\n").unwrap();
+    let (code, said) = run(4);
+    assert!(
+        code == Some(2) && said.contains("settings (guest:"),
+        "{said}"
+    );
+    // No code is held out.
+    let (code, said) = run(1);
+    assert!(code == Some(0) && said.contains("done before"), "{said}");
+    for folder in ["verdicts", "eval-before"] {
+        let text = fs::read_to_string(dir.path().join(folder).join("manifest.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for key in ["revision", "verifier"] {
+            assert!(manifest["config"][key].is_u64(), "{folder}: {key}");
         }
     }
 }
@@ -303,4 +386,139 @@ fn the_published_recipe_is_valid() {
         0,
         "a dry run writes nothing"
     );
+}
+
+/// `cargo xtask repro` of a recipe into a run folder.
+fn repro(recipe: &Path, run: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["repro", "--recipe"])
+        .arg(recipe)
+        .arg("--run")
+        .arg(run)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().unwrap();
+    (code, text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_run_does_not_begin_without_what_its_recipe_names() {
+    if home().is_none() {
+        return;
+    }
+    let good = fs::read_to_string(smoke()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, run) = (dir.path().join("mistaken.toml"), dir.path().join("run"));
+    let teacher = "[teacher]\npath = \"models/smollm2-135m-instruct/model.gguf\"";
+    for (old, new, key) in [
+        (teacher, "[teacher]\npath = \"no/such\"", "teacher.path"),
+        (
+            teacher,
+            "[teacher]\nendpoint = \"http://127.0.0.1:9/v1\"\napi_key_env = \"SKY_NO_SUCH_KEY\"",
+            "teacher.api_key_env",
+        ),
+        (
+            "kind = \"rules\"",
+            "kind = \"model\"\napi_key_env = \"SKY_NO_SUCH_KEY\"",
+            "rewrite.api_key_env",
+        ),
+    ] {
+        assert_eq!(good.matches(old).count(), 1);
+        fs::write(&recipe, good.replacen(old, new, 1)).unwrap();
+        let (code, _, said) = repro(&recipe, &run, &[]);
+        let errors: Vec<&str> = said.lines().filter(|l| l.starts_with("error:")).collect();
+        assert!(
+            code == 2 && errors.len() == 1 && errors[0].contains(key),
+            "{key}: {code} {said}"
+        );
+        assert!(!run.exists(), "{key}: nothing has run");
+        // Looking at it is another matter: what is merely not here yet does not stop a plan.
+        let (code, plan, said) = repro(&recipe, &run, &["--dry-run"]);
+        assert_eq!(code, 0, "{key}: {said}");
+        assert!(plan.contains("together"), "{plan}");
+    }
+}
+
+#[test]
+fn a_dry_run_gives_each_stage_a_time_and_the_sum() {
+    if home().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let (code, plan, said) = repro(&smoke(), &run, &["--dry-run"]);
+    assert_eq!(code, 0, "{said}");
+    let lines: Vec<&str> = plan.lines().collect();
+    let names = STAGES.iter().map(|stage| stage.0).chain(["together"]);
+    assert_eq!(lines.len(), STAGES.len() + 1, "{plan}");
+    for (line, name) in lines.iter().zip(names) {
+        let time = line.strip_prefix(name).unwrap().trim_start();
+        assert!(time.starts_with(|c: char| c.is_ascii_digit()), "{line}");
+    }
+    assert!(!run.exists(), "a dry run writes nothing");
+}
+
+#[test]
+fn repro_takes_a_seed_a_beginning_and_force() {
+    if home().is_none() {
+        return;
+    }
+    let dir = prepared(3);
+    let run = dir.path();
+    let seed = || {
+        let text = fs::read_to_string(run.join("problems/manifest.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["config"]["seed"].clone()
+    };
+    // From the middle, with what the run folder holds of the stages before.
+    let (code, table, said) = repro(&smoke(), run, &["--from", "rewrite", "--until", "verify"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        !table.contains("\nsample ") && !table.contains("\nproblems "),
+        "{table}"
+    );
+    assert_same_as_reference(3, run);
+    assert_same_as_reference(4, run);
+    let (code, _, said) = repro(&smoke(), run, &["--from", "train", "--until", "train"]);
+    assert!(code == 1 && said.contains("sharegpt.json"), "{code} {said}");
+
+    // Another seed is another run, and replaces this one's problems when told to.
+    assert_eq!(seed(), 7);
+    let problems = ["--until", "problems", "--seed", "9"];
+    let (code, _, said) = repro(&smoke(), run, &problems);
+    assert!(
+        code == 2 && said.contains("seed: 7, now 9"),
+        "{code} {said}"
+    );
+    assert_eq!(seed(), 7);
+    let (code, _, said) = repro(&smoke(), run, &[&problems[..], &["--force"]].concat());
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(seed(), 9);
+    let problems = |run: &Path| fs::read(run.join("problems/train.jsonl")).unwrap();
+    assert_ne!(problems(run), problems(reference().dir.path()));
+}
+
+#[test]
+fn a_damaged_model_in_the_cache_is_refused() {
+    let Some(home) = home() else { return };
+    let dir = prepared(2);
+    let own = dir.path().join("home");
+    let model = "models/smollm2-135m-instruct";
+    copy(&home.join(model), &own.join(model));
+    copy(&home.join("receipts"), &own.join("receipts"));
+    flip(&own.join(model).join("model.gguf"));
+    for index in [1, 2, 6] {
+        let output = stage(index, &smoke(), dir.path())
+            .env("SKY_HOME", &own)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("model.gguf") && said.contains("cargo xtask setup"),
+            "{said}"
+        );
+    }
 }

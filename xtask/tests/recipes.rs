@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 use common::{STAGES, smoke, stage};
 
 /// A stage, what to replace in the smoke recipe by what, and what the line must contain.
-const MISTAKES: [(&str, &str, &str, &[&str]); 20] = [
+const MISTAKES: &[(&str, &str, &str, &[&str])] = &[
     (
         "problems",
         "[problems]",
@@ -117,6 +117,135 @@ const MISTAKES: [(&str, &str, &str, &[&str]); 20] = [
             "did you mean `samples_per_stage`?",
         ],
     ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\ntest_seconds = -1.0\n[select]",
+        &["verify.code.test_seconds", "0.001 to 3600"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\ntest_seconds = nan\n[select]",
+        &["verify.code.test_seconds", "0.001 to 3600"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\nprogram_seconds = 1e300\n[select]",
+        &["verify.code.program_seconds", "0.001 to 3600"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\nmemory = 0\n[select]",
+        &["verify.code.memory", "bytes"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\nmemory = 9_000_000_000_000\n[select]",
+        &["verify.code.memory", "bytes"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.code]\noutput = 0\n[select]",
+        &["verify.code.output", "bytes"],
+    ),
+    (
+        "eval-before",
+        "[select]",
+        "[verify]\ncode = { memory = 0 }\n[select]",
+        &["verify.code.memory"],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.math]\nunits_optionl = true\n[select]",
+        &[
+            "verify.math.units_optionl",
+            "did you mean `units_optional`?",
+        ],
+    ),
+    (
+        "verify",
+        "[select]",
+        "[verify.math]\nbudget = 0\n[select]",
+        &["verify.math.budget"],
+    ),
+    (
+        "sample",
+        "{ user = 'What is 3",
+        "{ usr = 'What is 3",
+        &["sample.examples[0].usr", "did you mean `user`?"],
+    ),
+    (
+        "problems",
+        "seed = 7",
+        "seed = 7\nseed = 8",
+        &["seed: duplicate key"],
+    ),
+    (
+        "sample",
+        "math = '{problem} Return",
+        "math = 'Return",
+        &["prompt.math", "{problem}"],
+    ),
+    (
+        "select",
+        "math = '{problem} Return",
+        "math = 'Return",
+        &["prompt.math", "{problem}"],
+    ),
+    (
+        "eval-before",
+        "math = '{problem} Return",
+        "math = 'Return",
+        &["prompt.math", "{problem}"],
+    ),
+    (
+        "sample",
+        "[teacher]\npath = \"models/smollm2-135m-instruct/model.gguf\"",
+        "[teacher]\nendpoint = \"foo\"",
+        &["teacher.endpoint", "http://localhost"],
+    ),
+    (
+        "rewrite",
+        "kind = \"rules\"",
+        "kind = \"model\"\nendpoint = \"foo\"",
+        &["rewrite.endpoint", "http://localhost"],
+    ),
+    (
+        "train",
+        "[eval]",
+        "[hardware]\ngpus = 0\n[eval]",
+        &["hardware.gpus", "1 to 1024"],
+    ),
+    (
+        "train",
+        "[eval]",
+        "[hardware]\nhost_memory = \"-5G\"\n[eval]",
+        &["hardware.host_memory", "-5G"],
+    ),
+    (
+        "train",
+        "[eval]",
+        "[hardware]\ntokens_per_row = -3.0\n[eval]",
+        &["hardware.tokens_per_row", "at least 1"],
+    ),
+    (
+        "train",
+        "[eval]",
+        "[hardware]\ndollars_per_gpu_hour = -5.0\n[eval]",
+        &["hardware.dollars_per_gpu_hour", "0 or more"],
+    ),
+    (
+        "train",
+        "[eval]",
+        "[hardware]\ngpu = \"h100-80\"\n[eval]",
+        &["hardware.gpu", "did you mean `h100-80g`?"],
+    ),
 ];
 
 #[test]
@@ -124,7 +253,7 @@ fn every_mistake_is_one_line_with_file_line_key_and_the_nearest_name() {
     let dir = tempfile::tempdir().unwrap();
     let good = fs::read_to_string(smoke()).unwrap();
     let mut wrong = Vec::new();
-    for (name, old, new, expected) in MISTAKES {
+    for &(name, old, new, expected) in MISTAKES {
         let index = STAGES.iter().position(|stage| stage.0 == name).unwrap();
         assert_eq!(
             good.matches(old).count(),
@@ -191,6 +320,8 @@ fn repro_names_the_nearest_stage_and_recipe() {
         (["--from", "evalafter"], "did you mean `eval-after`?"),
         (["--recipe", "tiny-cpo"], "did you mean `tiny-cpu`?"),
         (["--recipe", "no/such.toml"], "no/such.toml"),
+        (["--seed", "-1"], "0 to 18446744073709551615"),
+        (["--sead", "1"], "--seed"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .arg("repro")
@@ -204,4 +335,19 @@ fn repro_names_the_nearest_stage_and_recipe() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_wrong_seed_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = stage(0, &smoke(), dir.path())
+        .args(["--seed", "-1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.lines().count() == 1 && said.contains("0 to 18446744073709551615"),
+        "{said}"
+    );
 }

@@ -283,6 +283,38 @@ fn missing_tools_and_networks_are_named_with_a_remedy() {
 }
 
 #[test]
+fn a_disk_too_small_is_named_before_anything_is_fetched() {
+    let scene = Scene::new();
+    let list = fs::read_to_string(scene.at("artifacts.toml")).unwrap();
+    let large = list.replace("unpacked = 3000000", "unpacked = 4000000000000000000");
+    assert_ne!(large, list);
+    fs::write(scene.at("artifacts.toml"), large).unwrap();
+    let line = failure(&mut scene.command(&["setup"]));
+    assert!(
+        line.contains("disk full") && line.contains("free some space"),
+        "{line}"
+    );
+    assert!(!scene.demo("").exists() && !scene.at("home/downloads").exists());
+}
+
+#[test]
+fn a_dry_run_without_set_up_says_what_it_would_fetch_and_fetches_nothing() {
+    let scene = Scene::new();
+    fs::create_dir(scene.at("checkout/recipes")).unwrap();
+    fs::write(scene.at("checkout/recipes/tiny-cpu.toml"), "v = 1\n").unwrap();
+    let line = failure(&mut scene.command(&["repro", "--dry-run"]));
+    for part in [
+        "fetches nothing",
+        "cargo xtask setup",
+        "2.0 MB",
+        "things/demo",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!scene.at("home").exists() && !scene.at("checkout/.sky").exists());
+}
+
+#[test]
 fn a_folder_in_the_place_of_the_link_is_not_replaced() {
     let scene = Scene::new();
     fs::create_dir(scene.at("checkout/.sky")).unwrap();

@@ -43,7 +43,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    sky_cli::main(|| match Args::parse().command {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Problems(args) => problems::run(&args),
         Command::Select(args) => select::run(&args),
         Command::Convert(args) => convert::run(&args),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use sky_cli::{Plan, Recipe, StageArgs, Work, layout, sky_home};
+use sky_cli::{Plan, Recipe, StageArgs, Work, check_cached, layout, sky_home};
 use sky_data::{Places, ProblemsConfig, gather, generate};
 use sky_files::{Counts, write_jsonl};
 
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .map_err(|error| explain(&recipe, "problems", error))?;
     let places = Places { home: sky_home() };
     let needs = places.needs(&config);
-    let plan = if args.dry_run {
+    let plan = if args.looks_only() {
         plan(&recipe, &config, &needs)?
     } else {
         Plan::default()
@@ -37,11 +37,15 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             };
             return Err(recipe.complain("problems", key, &error.to_string()).into());
         }
+        for (path, _) in &needs {
+            check_cached(path)?;
+        }
     }
     let work = Work {
         name: "problems",
         inputs,
         config: serde_json::json!({ "problems": config }),
+        revision: 1,
         plan,
     };
     args.run(&recipe, work, |dir| {

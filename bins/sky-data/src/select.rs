@@ -4,7 +4,6 @@ use serde::de::DeserializeOwned;
 use sky_cli::{Plan, StageArgs, Work, layout};
 use sky_data::{CardFacts, SelectConfig, SelectInput, card, select, write_sharegpt};
 use sky_files::{Counts, hash_file, read_jsonl, write_bytes, write_jsonl};
-use sky_types::Prompt;
 
 use crate::{explain, problems::file_name};
 
@@ -14,7 +13,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     config
         .check()
         .map_err(|error| explain(&recipe, "select", error))?;
-    let prompt: Prompt = recipe.section("prompt")?;
+    let prompt = recipe.prompt()?;
     let work = Work {
         name: "select",
         inputs: [
@@ -26,6 +25,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .map(PathBuf::from)
         .to_vec(),
         config: serde_json::json!({ "select": config, "prompt": prompt, "name": recipe.name }),
+        revision: 1,
         plan: Plan {
             what: format!(
                 "right samples, at most {} a problem, into ShareGPT rows with a card",

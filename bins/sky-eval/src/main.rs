@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     // First of all: libtorch remembers its first answer about CUDA.
     #[cfg(feature = "local")]
     sky_torch::load_cuda();
-    sky_cli::main(|| match Args::parse().command {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(args),
     })

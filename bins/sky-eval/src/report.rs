@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sky_cli::{Plan, StageArgs, Work, layout};
 use sky_eval::report::{ReportConfig, RunFiles, RunInfo, write_report};
@@ -20,12 +20,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .check()
         .map_err(|(key, reason)| recipe.complain("report", key, &reason))?;
     let files = RunFiles::in_folder(&args.run);
-    let inputs: Vec<PathBuf> = layout::STAGES
-        .iter()
-        .filter(|(name, _)| *name != "report")
-        .map(|(_, folder)| PathBuf::from(folder).join("manifest.json"))
-        .filter(|manifest| args.run.join(manifest).exists())
-        .collect();
+    let inputs = inputs(&args.run);
     let work = Work {
         name: "report",
         inputs,
@@ -34,6 +29,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             "name": recipe.name,
             "description": recipe.description,
         }),
+        revision: 1,
         plan: Plan {
             what: "summary.json and report.html".into(),
             seconds: Some(1.0),
@@ -43,6 +39,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         recipe: recipe.name.clone(),
         description: recipe.description.clone(),
         seed: recipe.seed,
+        command: command(recipe.path(), recipe.seed),
     };
     args.run(&recipe, work, |_| {
         let summary = write_report(&files, &info, &config)?;
@@ -55,11 +52,75 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
+/// The command that makes the run again: recipes of the checkout by their name, others by their path.
+fn command(recipe: &Path, seed: u64) -> String {
+    let name = recipe
+        .strip_prefix("recipes")
+        .ok()
+        .and_then(Path::to_str)
+        .and_then(|file| file.strip_suffix(".toml"))
+        .filter(|name| !name.is_empty() && !name.contains('/'));
+    let recipe = name.map_or_else(|| recipe.to_string_lossy(), Into::into);
+    format!(
+        "cargo xtask repro --recipe {} --seed {seed}",
+        quoted(&recipe)
+    )
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What the page is made from: each complete stage's manifest, and the files of it that are read.
+fn inputs(run: &Path) -> Vec<PathBuf> {
+    const EVAL: [&str; 3] = ["summary.json", "samples.jsonl", "verdicts.jsonl"];
+    let mut inputs = Vec::new();
+    for (name, folder) in layout::STAGES {
+        let manifest = Path::new(folder).join("manifest.json");
+        if name == "report" || !run.join(&manifest).exists() {
+            continue;
+        }
+        inputs.push(manifest);
+        inputs.extend(match name {
+            "problems" => [layout::TRAIN_PROBLEMS, layout::HELDOUT_PROBLEMS]
+                .map(PathBuf::from)
+                .to_vec(),
+            "eval-before" | "eval-after" => EVAL.map(|file| Path::new(folder).join(file)).to_vec(),
+            "verify" => [layout::REWRITTEN, layout::VERDICTS]
+                .map(PathBuf::from)
+                .to_vec(),
+            "select" => vec![layout::SELECTED.into()],
+            "train" => vec![layout::METRICS.into()],
+            _ => Vec::new(),
+        });
+    }
+    inputs
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+
+    #[test]
+    fn the_command_to_repeat_a_run_can_be_pasted() {
+        for (path, recipe) in [
+            ("recipes/tiny-cpu.toml", "tiny-cpu"),
+            ("mine/tiny-cpu.toml", "mine/tiny-cpu.toml"),
+            ("recipes/old/a.toml", "recipes/old/a.toml"),
+            ("my runs/it's.toml", r"'my runs/it'\''s.toml'"),
+            ("$(reboot).toml", "'$(reboot).toml'"),
+        ] {
+            assert_eq!(
+                command(Path::new(path), 3),
+                format!("cargo xtask repro --recipe {recipe} --seed 3")
+            );
+        }
+    }
 
     #[test]
     fn the_report_reads_what_the_stages_write() {

@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::bail;
 use clap::ValueEnum;
 use sky_cli::{
-    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, VerdictProgress, Work, layout,
-    sky_home,
+    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, VerdictProgress, Work, check_cached,
+    guest_identity, layout, model_files, sky_home,
 };
-use sky_eval::{ByDomain, Checking, EvalConfig, Scoring};
+use sky_eval::{ByDomain, Checking, EvalConfig, ProblemIndex, Scoring};
 use sky_files::{Counts, StageDir, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
 use sky_types::{Domain, Problem, Prompt};
@@ -54,19 +54,22 @@ struct Eval {
 
 impl Eval {
     fn read(recipe: &Recipe, which: Which) -> anyhow::Result<Self> {
-        let student: ModelConfig = recipe.section("student")?;
-        model::check(recipe, &student)?;
+        let student = ModelConfig::read(recipe, "student")?;
         let config: EvalConfig = recipe.section("eval")?;
         config
             .check()
             .map_err(|(key, reason)| recipe.complain("eval", key, &reason))?;
+        let verify: VerifyConfig = recipe.section("verify")?;
+        verify
+            .check()
+            .map_err(|(key, reason)| recipe.complain("verify", key, &reason))?;
         let name = match which {
             Which::Before => student.name.clone(),
             Which::After => format!("{}, fine-tuned", student.name),
         };
         Ok(Self {
-            prompt: recipe.section("prompt")?,
-            verify: recipe.section("verify")?,
+            prompt: recipe.prompt()?,
+            verify,
             student,
             config,
             name,
@@ -77,7 +80,7 @@ impl Eval {
         if let Which::After = which {
             return Ok(Source::Local(absolute(args.path(layout::MODEL))?));
         }
-        let local = self.student.located(recipe, "student")?;
+        let local = self.student.ready(recipe, "student")?;
         Ok(match (local, &self.student.endpoint) {
             (Some(path), _) => Source::Local(absolute(path)?),
             (None, Some(url)) => Source::Server(url.clone()),
@@ -101,14 +104,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let recipe = stage.load()?;
     let eval = Eval::read(&recipe, *which)?;
     // A dry run may come before the model and the problems are there.
-    let source = if stage.dry_run {
+    let source = if stage.looks_only() {
+        if stage.check && matches!(which, Which::Before) {
+            eval.student.ready(&recipe, "student")?;
+        }
         None
     } else {
         Some(eval.source(&recipe, stage, *which)?)
     };
+    // Where the problems cannot be read yet, opening the stage says why.
+    let code = ProblemIndex::open(&stage.path(layout::HELDOUT_PROBLEMS))
+        .is_ok_and(|problems| problems.has(Domain::Code));
     let mut inputs = vec![PathBuf::from(layout::HELDOUT_PROBLEMS)];
     if let Some(Source::Local(path)) = &source {
-        inputs.extend(model::files(path)?);
+        inputs.extend(model_files(path)?);
     }
     let work = Work {
         name: match which {
@@ -123,7 +132,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "prompt": eval.prompt,
             "eval": eval.config,
             "verify": eval.verify,
+            "verifier": sky_verify::REVISION,
+            "guest": if code { guest_identity() } else { None },
         }),
+        revision: 1,
         plan: Plan {
             what: format!(
                 "{} on the held-out problems, {} of at most {} tokens each",
@@ -135,7 +147,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 },
                 eval.config.max_tokens
             ),
-            seconds: model::seconds(stage, &eval.student, &eval.config),
+            seconds: recipe.planned_problems(true).and_then(|n| {
+                let replies = n * u64::from(eval.config.n);
+                eval.student.seconds(replies, eval.config.max_tokens)
+            }),
         },
     };
     stage.run(&recipe, work, |dir| {
@@ -145,7 +160,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         };
         let problems = stage.path(layout::HELDOUT_PROBLEMS);
         let replies = ask(&eval, &source, &problems, dir)?;
-        check(&eval, &problems, replies, dir)?;
+        check(&eval, &problems, code, replies, dir)?;
         score(&eval, &problems, dir)
     })
 }
@@ -181,11 +196,19 @@ fn ask(eval: &Eval, source: &Source, problems: &Path, dir: &StageDir) -> anyhow:
     Ok(total)
 }
 
-fn check(eval: &Eval, problems: &Path, replies: u64, dir: &StageDir) -> anyhow::Result<()> {
+fn check(
+    eval: &Eval,
+    problems: &Path,
+    code: bool,
+    replies: u64,
+    dir: &StageDir,
+) -> anyhow::Result<()> {
     let math = MathChecker::new(eval.verify.math.clone());
-    let code = sky_eval::ProblemIndex::open(problems)?
-        .has(Domain::Code)
-        .then(|| Sandbox::open(&sky_home()))
+    let code = code
+        .then(|| {
+            check_cached(&sky_home().join("python-guest"))?;
+            anyhow::Ok(Sandbox::open(&sky_home())?)
+        })
         .transpose()?
         .map(|sandbox| CodeChecker::new(sandbox, eval.verify.code.clone()));
     let mut checker = ByDomain::new()

@@ -44,7 +44,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    sky_cli::main(|| match Args::parse().command {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Sample(args) => sample::run(&args),
         Command::Rewrite(args) => rewrite::run(&args),
     })

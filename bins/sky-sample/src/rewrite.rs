@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use sky_cli::{Plan, Progress, StageArgs, Work, layout};
+use sky_cli::{Invalid, Plan, Progress, StageArgs, Work, api_key, check_endpoint, layout};
 use sky_files::{Counts, StageDir, read_jsonl, write_jsonl};
 use sky_sample::{
     Event, HttpGenerator, RewriteConfig, RewriteCounts, RewriteKind, Rewriting, rewrite_by_rules,
@@ -19,6 +19,14 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     config
         .check()
         .map_err(|(key, reason)| recipe.complain("rewrite", key, reason))?;
+    if config.kind == RewriteKind::Model {
+        check_endpoint(&config.endpoint)
+            .map_err(|reason| recipe.complain("rewrite", "endpoint", &reason))?;
+        if !args.dry_run {
+            api_key(&config.api_key_env)
+                .map_err(|Invalid(reason)| recipe.complain("rewrite", "api_key_env", &reason))?;
+        }
+    }
     // What does not change the results (the pace, the key's name) does not make them stale.
     let (settings, what) = match config.kind {
         RewriteKind::Rules => (
@@ -40,6 +48,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         name: "rewrite",
         inputs: vec![PathBuf::from(layout::SAMPLES)],
         config: json!({ "rewrite": settings }),
+        revision: 1,
         plan: Plan {
             what,
             seconds: (config.kind == RewriteKind::Rules).then_some(1.0),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sky_cli::{ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
 use sky_files::{Counts, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
-use sky_types::{Problem, Prompt};
+use sky_types::Problem;
 
 use crate::{file_name, teacher};
 
@@ -16,19 +16,21 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     config
         .check()
         .map_err(|(key, reason)| recipe.complain("sample", key, reason))?;
-    let prompt: Prompt = recipe.section("prompt")?;
-    let model: ModelConfig = recipe.section("teacher")?;
-    teacher::check(&recipe, &model)?;
-    let identity = if args.dry_run {
+    let prompt = recipe.prompt()?;
+    let model = ModelConfig::read(&recipe, "teacher")?;
+    if !args.dry_run {
+        model.ready(&recipe, "teacher")?;
+    }
+    let identity = if args.looks_only() {
         Value::Null
     } else {
-        model.located(&recipe, "teacher")?;
         teacher::identity(&model)?
     };
     let work = Work {
         name: "sample",
         inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
         config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
+        revision: 1,
         plan: plan(&recipe, &config, &model),
     };
     args.run(&recipe, work, |dir| {
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
 }
 
 fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> Plan {
-    let problems = planned_problems(recipe);
+    let problems = recipe.planned_problems(false);
     let count = problems.map_or_else(|| "the".to_owned(), |n| n.to_string());
     let not_here = match model.local_path() {
         Err(error) => format!("; NOT HERE YET: {error}"),
@@ -90,18 +92,6 @@ fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> Plan {
             "{count} problems x {} of {}, at most {} tokens each{not_here}",
             config.n, model.name, config.max_tokens
         ),
-        seconds: problems.and_then(|n| teacher::seconds(model, n * u64::from(config.n), config)),
+        seconds: problems.and_then(|n| model.seconds(n * u64::from(config.n), config.max_tokens)),
     }
-}
-
-/// How many problems the recipe asks for, when it says so itself.
-fn planned_problems(recipe: &Recipe) -> Option<u64> {
-    let section: Value = recipe.section("problems").ok()?;
-    let mut total = section["train"].as_u64()? + section["human_eval"].as_u64().unwrap_or(0);
-    for file in section["files"].as_array().into_iter().flatten() {
-        if file["heldout"] != json!(true) {
-            total += file["take"].as_u64()?;
-        }
-    }
-    Some(total)
 }

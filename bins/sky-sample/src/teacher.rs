@@ -1,25 +1,10 @@
-use std::{env, fs, path::Path};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use sky_cli::{Invalid, ModelConfig, Recipe};
-use sky_files::{FileError, hash_file};
-use sky_sample::{Endpoint, HttpGenerator, RewriteConfig, SampleConfig};
+use sky_cli::{ModelConfig, api_key, model_files};
+use sky_files::hash_file;
+use sky_sample::{Endpoint, HttpGenerator, RewriteConfig};
 use sky_types::Generate;
-
-/// Checks what a recipe says of the teacher, without looking for the model's files.
-pub(crate) fn check(recipe: &Recipe, model: &ModelConfig) -> anyhow::Result<()> {
-    let complain = |key: &str, reason: &str| Err(recipe.complain("teacher", key, reason).into());
-    match (&model.path, &model.endpoint) {
-        (None, None) => complain("path", "a teacher needs `path` or `endpoint`"),
-        (Some(_), Some(_)) => complain("endpoint", "`path` is given as well; keep one"),
-        _ if model.name.is_empty() => {
-            complain("name", "give the teacher's name; samples record it")
-        }
-        _ if model.concurrency == Some(0) => complain("concurrency", "must be above 0"),
-        _ if model.batch == Some(0) => complain("batch", "must be above 0"),
-        _ => Ok(()),
-    }
-}
 
 /// What a model's replies depend on: the content of its files and the batch, or the server and the name.
 pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
@@ -33,25 +18,16 @@ pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
     })
 }
 
-/// The hash of a model's file, or of each weight, configuration and tokenizer file of its folder.
-fn content(path: &Path) -> Result<Value, FileError> {
+/// The hash of a model's file, or of each file of its folder.
+fn content(path: &Path) -> anyhow::Result<Value> {
     let hash = |path: &Path| hash_file(path).map(|hash| json!(hash.sha256));
     if path.is_file() {
-        return hash(path);
+        return Ok(hash(path)?);
     }
-    let fail = |source| FileError::io(path, "list", source);
     let mut files = Map::new();
-    for entry in fs::read_dir(path).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        let matters = path.extension().is_some_and(|ext| {
-            ["safetensors", "json", "gguf", "jinja"]
-                .iter()
-                .any(|e| ext == *e)
-        });
-        if matters && path.is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            files.insert(name.into_owned(), hash(&path)?);
-        }
+    for file in model_files(path)? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        files.insert(name.into_owned(), hash(&file)?);
     }
     Ok(Value::Object(files))
 }
@@ -62,7 +38,7 @@ pub(crate) fn open(model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
         return local(&path, model);
     }
     let mut endpoint = Endpoint::new(model.endpoint.as_deref().unwrap_or_default(), &model.name);
-    endpoint.api_key = key(model.api_key_env.as_deref().unwrap_or_default())?;
+    endpoint.api_key = model.api_key()?;
     endpoint.concurrency = model.concurrency.unwrap_or(endpoint.concurrency);
     Ok(Box::new(HttpGenerator::new(endpoint)))
 }
@@ -70,21 +46,10 @@ pub(crate) fn open(model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
 /// The server that rewrites.
 pub(crate) fn rewriter(config: &RewriteConfig) -> anyhow::Result<Endpoint> {
     let mut endpoint = Endpoint::new(&config.endpoint, &config.name);
-    endpoint.api_key = key(&config.api_key_env)?;
+    endpoint.api_key = api_key(&config.api_key_env)?;
     endpoint.concurrency = config.concurrency;
     endpoint.requests_per_second = config.requests_per_second;
     Ok(endpoint)
-}
-
-fn key(variable: &str) -> Result<String, Invalid> {
-    if variable.is_empty() {
-        return Ok(String::new());
-    }
-    env::var(variable).map_err(|_| {
-        Invalid(format!(
-            "the environment variable {variable}, which the recipe names for the server's key, is not set"
-        ))
-    })
 }
 
 #[cfg(feature = "local")]
@@ -114,17 +79,9 @@ fn arithmetic(model: &ModelConfig) -> Value {
 
 #[cfg(not(feature = "local"))]
 fn local(path: &Path, _model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
-    Err(Invalid(format!(
+    Err(sky_cli::Invalid(format!(
         "{}: this program was built without models in process; build it with `cargo build -p sky-sample-cli`, or name an endpoint",
         path.display()
     ))
     .into())
-}
-
-/// Expected wall time, where it can be told: a small model in process, on two cores.
-pub(crate) fn seconds(model: &ModelConfig, samples: u64, config: &SampleConfig) -> Option<f64> {
-    /// Tokens a second of a 135M model in batches on two cores.
-    const TOKENS_PER_SECOND: f64 = 250.0;
-    let small = matches!(model.local_path(), Ok(Some(path)) if path.is_file());
-    small.then(|| samples as f64 * f64::from(config.max_tokens) / 2.0 / TOKENS_PER_SECOND)
 }

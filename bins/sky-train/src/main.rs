@@ -41,7 +41,7 @@ enum Command {
 fn main() -> ExitCode {
     // First of all: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();
-    sky_cli::main(|| match Args::parse().command {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Train(args) => train::run(&args, cuda),
         Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use sky_cli::{Invalid, ModelConfig, Recipe};
+use sky_cli::{Invalid, ModelConfig, Recipe, nearest};
 use sky_train::{
     Checkpointing, Gpu, Hardware, HardwareConfig, ModelShape, Offload, Plan, PlanInput, Setting,
     SettingPlan, TrainConfig, parse_bytes,
@@ -69,10 +69,14 @@ impl Planned {
                     .into(),
             )
         })?;
-        let gpu = hardware
-            .gpu(&options.gpu)
-            .map_err(|error| recipe.complain("hardware", "gpu", &error.to_string()))?
-            .clone();
+        let gpu = hardware.gpu(&options.gpu).cloned().map_err(|_| {
+            let nearest = nearest(&options.gpu, hardware.gpu.keys().map(String::as_str));
+            recipe.complain(
+                "hardware",
+                "gpu",
+                &format!("`{}` is not known{nearest}", options.gpu),
+            )
+        })?;
         Ok(Self {
             shape,
             config,
@@ -105,6 +109,15 @@ impl Planned {
     }
 }
 
+/// The recipe's `[hardware]`, checked.
+pub(crate) fn hardware_section(recipe: &Recipe) -> anyhow::Result<HardwareConfig> {
+    let options: HardwareConfig = recipe.section("hardware")?;
+    options
+        .check()
+        .map_err(|(key, reason)| recipe.complain("hardware", key, &reason))?;
+    Ok(options)
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let config: TrainConfig = recipe.section("train")?;
@@ -112,13 +125,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .check()
         .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
     let student: ModelConfig = recipe.section("student")?;
-    let mut options: HardwareConfig = recipe.section("hardware")?;
+    let mut options = hardware_section(&recipe)?;
     options.gpus = args.gpus.unwrap_or(options.gpus);
     options.gpu = args.gpu.clone().unwrap_or(options.gpu);
     options.host_memory = args.host_memory.clone().unwrap_or(options.host_memory);
     options.dollars_per_gpu_hour = args.price.or(options.dollars_per_gpu_hour);
     options.rows = args.rows.or(options.rows);
     options.tokens_per_row = args.tokens_per_row.or(options.tokens_per_row);
+    // The recipe's own values are right by now.
+    options.check().map_err(|(key, reason)| {
+        let option = match key {
+            "dollars_per_gpu_hour" => "price".to_owned(),
+            key => key.replace('_', "-"),
+        };
+        Invalid(format!("--{option}: {reason}"))
+    })?;
     let hardware = match &args.hardware {
         Some(path) => {
             let text = sky_files::read_text(path)?;
@@ -127,6 +148,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => Hardware::builtin().context("the built-in hardware.toml is broken")?,
     };
+    if let Some(gpu) = args.gpu.as_deref().filter(|gpu| hardware.gpu(gpu).is_err()) {
+        let nearest = nearest(gpu, hardware.gpu.keys().map(String::as_str));
+        return Err(Invalid(format!("--gpu: `{gpu}` is not known{nearest}")).into());
+    }
     let shape = shape(&recipe, &student)?;
     let planned = Planned::new(
         &recipe,

@@ -14,18 +14,18 @@ use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
 };
-use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
+use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files};
 use sky_files::{Counts, StageDir, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
-    Solo, TrainConfig, Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Solo, TrainConfig,
+    Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::{Device, Kind};
 
 use crate::{
-    plan::{Planned, words},
+    plan::{Planned, hardware_section, words},
     size::{data_size, shape},
 };
 
@@ -55,12 +55,13 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
             .located(&recipe, "student")?
             .context("the student has no path")?
             .canonicalize()?;
-        inputs.extend(weights_of(&model)?);
+        inputs.extend(model_files(&model)?);
     }
     let work = Work {
         name: "train",
         inputs,
         config: serde_json::json!({ "train": essence(&config)? }),
+        revision: 1,
         plan: expected(&recipe, &config, &shape, args)?,
     };
     let done = args.run(&recipe, work, |dir| {
@@ -83,8 +84,11 @@ fn expected(
     shape: &ModelShape,
     args: &StageArgs,
 ) -> anyhow::Result<Plan> {
-    let options: HardwareConfig = recipe.section("hardware")?;
-    let size = data_size(recipe, Some(&args.run), config, &options)?;
+    let options = hardware_section(recipe)?;
+    // Data that cannot be read is not counted; whoever trains on it is told.
+    let counted = data_size(recipe, Some(&args.run), config, &options).is_ok();
+    let run = counted.then_some(&*args.run);
+    let size = data_size(recipe, run, config, &options)?;
     let params = shape.params() as f64 / 1e9;
     let Some(size) = size else {
         return Ok(Plan {
@@ -109,7 +113,7 @@ fn expected(
             config.clone(),
             hardware,
             options.clone(),
-            Some(&args.run),
+            run,
         )?;
         let plan = planned.plan()?;
         what += &format!(
@@ -157,23 +161,6 @@ fn essence(config: &TrainConfig) -> anyhow::Result<Value> {
         }
     }
     Ok(value)
-}
-
-/// The files that a model's weights are made of.
-fn weights_of(model: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !model.is_dir() {
-        return Ok(vec![model.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(model)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".safetensors") || name == "config.json" || name == "tokenizer.json" {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn train(

@@ -48,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    sky_cli::main(|| match Args::parse().command {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Verify(args) => stage::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::Code(args) => code::run(&args),

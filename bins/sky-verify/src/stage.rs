@@ -2,7 +2,9 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use sky_cli::{Plan, StageArgs, VerdictProgress, Work, layout, sky_home};
+use sky_cli::{
+    Plan, Recipe, StageArgs, VerdictProgress, Work, check_cached, guest_identity, layout, sky_home,
+};
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
 use sky_types::{Domain, Sample};
@@ -29,15 +31,26 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let VerifyArgs { stage, threads } = args;
     let recipe = stage.load()?;
     let config: VerifyConfig = recipe.section("verify")?;
+    config
+        .check()
+        .map_err(|(key, reason)| recipe.complain("verify", key, &reason))?;
+    // Where the problems cannot be read yet, opening the stage says why.
+    let code = ProblemIndex::open(&stage.path(layout::TRAIN_PROBLEMS))
+        .is_ok_and(|problems| problems.has(Domain::Code));
     let work = Work {
         name: "verify",
         inputs: [layout::TRAIN_PROBLEMS, layout::REWRITTEN]
             .map(PathBuf::from)
             .to_vec(),
-        config: serde_json::json!({ "verify": config }),
+        config: serde_json::json!({
+            "verify": config,
+            "verifier": sky_verify::REVISION,
+            "guest": if code { guest_identity() } else { None },
+        }),
+        revision: 1,
         plan: Plan {
             what: "every sample against its problem's answer; code in the sandbox".into(),
-            seconds: None,
+            seconds: expected(&recipe),
         },
     };
     stage.run(&recipe, work, |dir| {
@@ -49,9 +62,11 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             total += 1;
         }
         let math = MathChecker::new(config.math.clone());
-        let code = ProblemIndex::open(&problems)?
-            .has(Domain::Code)
-            .then(|| Sandbox::open(&sky_home()))
+        let code = code
+            .then(|| {
+                check_cached(&sky_home().join("python-guest"))?;
+                anyhow::Ok(Sandbox::open(&sky_home())?)
+            })
             .transpose()?
             .map(|sandbox| CodeChecker::new(sandbox, config.code.clone()));
         let mut checker = ByDomain::new()
@@ -79,4 +94,22 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         );
         Ok((vec![VERDICTS.into()], vec![JOURNAL.into()], counts))
     })
+}
+
+/// Expected wall time on two cores, when the recipe says how much there is to judge.
+fn expected(recipe: &Recipe) -> Option<f64> {
+    /// Samples a second, by value and in the sandbox, with room for slower machines.
+    const BY_VALUE: f64 = 2000.0;
+    const IN_SANDBOX: f64 = 20.0;
+    let number = |section: &str, key: &str| {
+        let value: serde_json::Value = recipe.section(section).ok()?;
+        value[key].as_u64()
+    };
+    let (problems, n) = (
+        recipe.planned_problems(false)?,
+        number("sample", "n").unwrap_or(1),
+    );
+    let code = number("problems", "human_eval").unwrap_or(0);
+    let value = problems.saturating_sub(code) * n;
+    Some(1.0 + value as f64 / BY_VALUE + (code * n) as f64 / IN_SANDBOX)
 }

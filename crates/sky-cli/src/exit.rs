@@ -1,5 +1,6 @@
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
+use clap::{Parser, error::ErrorKind};
 use sky_files::FileError;
 
 use crate::RecipeError;
@@ -9,18 +10,58 @@ use crate::RecipeError;
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-/// Runs a program: 0 when it went well, 2 for what the user typed or wrote, 1 for a failed run. The error is one line.
+/// Marks what went wrong in the run folder or while a stage was at work: exit code 1, whichever file it is about. Says
+/// nothing of its own.
+#[derive(Debug)]
+pub(crate) struct RunFailed;
+
+impl fmt::Display for RunFailed {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// The command line as `T`; what is wrong with it is one line and exit code 2.
+pub fn parse<T: Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        _ => {
+            eprintln!("{}", short(&error.render().to_string()));
+            std::process::exit(2)
+        }
+    })
+}
+
+/// A complaint of clap's in one line: without the usage and the pointer to `--help`.
+fn short(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let lines: Vec<&str> = lines
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join(" ")
+}
+
+/// Runs a program: 0 when it went well; 2 for what the user typed or wrote, and for the files that names; 1 for a failed run
+/// and for anything about the run folder. The error is one line.
 pub fn main(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let Err(error) = run() else {
         return ExitCode::SUCCESS;
     };
     eprintln!("error: {}", one_line(&error));
+    ExitCode::from(code(&error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let run = error.is::<RunFailed>();
     let users = error.chain().any(|cause| {
         cause.is::<Invalid>()
             || cause.is::<RecipeError>()
-            || cause.downcast_ref::<FileError>().is_some_and(is_users)
+            || !run && cause.downcast_ref::<FileError>().is_some_and(is_users)
     });
-    ExitCode::from(if users { 2 } else { 1 })
+    if users { 2 } else { 1 }
 }
 
 fn is_users(error: &FileError) -> bool {
@@ -44,4 +85,56 @@ fn one_line(error: &anyhow::Error) -> String {
         line.push_str(&cause);
     }
     line.replace('\n', " ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_for_what_was_written_one_for_the_run() {
+        let format = || anyhow::Error::from(FileError::format("a.jsonl", "no JSON"));
+        assert_eq!(code(&format()), 2);
+        let failed = format().context(RunFailed);
+        assert_eq!(
+            (code(&failed), one_line(&failed)),
+            (1, "a.jsonl: no JSON".to_owned())
+        );
+        assert_eq!(code(&failed.context("stage")), 1);
+        assert_eq!(
+            code(&anyhow::Error::from(Invalid("n".into())).context(RunFailed)),
+            2
+        );
+        assert_eq!(code(&anyhow::anyhow!("cannot")), 1);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_one_line() {
+        let command = clap::Command::new("x").arg(
+            clap::Arg::new("seed")
+                .long("seed")
+                .allow_negative_numbers(true)
+                .value_parser(crate::stage::seed),
+        );
+        let said = |arguments: &[&str]| {
+            let error = command.clone().try_get_matches_from(arguments).unwrap_err();
+            short(&error.render().to_string())
+        };
+        for wrong in ["-1", "1e3", "18446744073709551616"] {
+            let line = said(&["x", "--seed", wrong]);
+            assert!(
+                line.starts_with("error: ")
+                    && line.contains(wrong)
+                    && line.contains("0 to 18446744073709551615")
+                    && line.lines().count() == 1,
+                "{line}"
+            );
+        }
+        let line = said(&["x", "--sead", "1"]);
+        assert!(
+            line.contains("--seed") && line.lines().count() == 1,
+            "{line}"
+        );
+    }
 }

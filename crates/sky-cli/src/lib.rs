@@ -17,17 +17,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod cached;
 mod exit;
 mod home;
 pub mod layout;
 mod model;
+mod planned;
 mod progress;
 mod recipe;
 mod stage;
 
-pub use exit::{Invalid, main};
+pub use cached::{check_cached, guest_identity};
+pub use exit::{Invalid, main, parse};
 pub use home::sky_home;
-pub use model::ModelConfig;
+pub use model::{ModelConfig, api_key, check_endpoint, model_files};
 pub use progress::{Progress, VerdictProgress};
-pub use recipe::{Recipe, RecipeError, SECTIONS};
+pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
 pub use stage::{Plan, StageArgs, Work};

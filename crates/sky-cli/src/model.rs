@@ -1,8 +1,12 @@
-use std::path::PathBuf;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::{Invalid, Recipe, RecipeError, sky_home};
+use crate::{Invalid, Recipe, RecipeError, check_cached, sky_home};
 
 /// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,30 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// Reads `[teacher]` or `[student]` and checks what can be told without looking for files or keys.
+    ///
+    /// # Errors
+    /// As [`Recipe::section`], and when a value makes no sense.
+    pub fn read(recipe: &Recipe, section: &str) -> Result<Self, RecipeError> {
+        let model: Self = recipe.section(section)?;
+        let wrong = |key: &str, reason: &str| Err(recipe.complain(section, key, reason));
+        match (&model.path, &model.endpoint) {
+            (None, None) => wrong("path", &format!("a {section} needs `path` or `endpoint`")),
+            (Some(_), Some(_)) => wrong("endpoint", "`path` is given as well; keep one"),
+            _ if model.name.is_empty() => wrong(
+                "name",
+                &format!("give the {section}'s name; samples record it"),
+            ),
+            _ if model.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
+            _ if model.batch == Some(0) => wrong("batch", "must be above 0"),
+            (_, Some(url)) => match check_endpoint(url) {
+                Ok(()) => Ok(model),
+                Err(reason) => wrong("endpoint", &reason),
+            },
+            _ => Ok(model),
+        }
+    }
+
     /// The model's folder or file on disk, when it runs in this process.
     ///
     /// # Errors
@@ -49,12 +77,138 @@ impl ModelConfig {
         })
     }
 
-    /// [`ModelConfig::local_path`] of a recipe's section, with an error that names the recipe's line.
+    /// [`ModelConfig::local_path`] of a recipe's section, its files compared with what set-up fetched.
     ///
     /// # Errors
-    /// As [`ModelConfig::local_path`].
-    pub fn located(&self, recipe: &Recipe, section: &str) -> Result<Option<PathBuf>, RecipeError> {
-        self.local_path()
-            .map_err(|Invalid(reason)| recipe.complain(section, "path", &reason))
+    /// As [`ModelConfig::local_path`], naming the recipe's line, and as [`check_cached`].
+    pub fn located(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
+        let path = self
+            .local_path()
+            .map_err(|Invalid(reason)| recipe.complain(section, "path", &reason))?;
+        if let Some(path) = &path {
+            check_cached(path)?;
+        }
+        Ok(path)
+    }
+
+    /// [`ModelConfig::located`], and the server's key is there: what a run needs before it begins.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::located`], and when the variable for the key is not set.
+    pub fn ready(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
+        let path = self.located(recipe, section)?;
+        if path.is_none() {
+            self.api_key()
+                .map_err(|Invalid(reason)| recipe.complain(section, "api_key_env", &reason))?;
+        }
+        Ok(path)
+    }
+
+    /// The server's key; empty when the recipe names no variable for one.
+    ///
+    /// # Errors
+    /// When the variable is not set.
+    pub fn api_key(&self) -> Result<String, Invalid> {
+        api_key(self.api_key_env.as_deref().unwrap_or_default())
+    }
+}
+
+/// A server's key out of the environment; empty for a variable without a name.
+///
+/// # Errors
+/// When the variable is not set, or not text.
+pub fn api_key(variable: &str) -> Result<String, Invalid> {
+    if variable.is_empty() {
+        return Ok(String::new());
+    }
+    env::var(variable).map_err(|_| {
+        Invalid(format!(
+            "the environment variable {variable}, which the recipe names for the server's key, is not set"
+        ))
+    })
+}
+
+/// Whether this can be a server's base URL: `http` or `https`, and a host.
+///
+/// # Errors
+/// What a right one looks like.
+pub fn check_endpoint(url: &str) -> Result<(), String> {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split('/').next());
+    if host.is_some_and(|host| !host.is_empty()) && !url.contains(char::is_whitespace) {
+        return Ok(());
+    }
+    Err(format!(
+        "`{url}` is no server's address; write it like http://localhost:8000/v1"
+    ))
+}
+
+/// The files that make up a model on disk, in a fixed order: weights, configuration, tokenizer, chat template. A result
+/// depends on all of them.
+///
+/// # Errors
+/// When the folder cannot be read or holds no files.
+pub fn model_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unread = || format!("{}: cannot read the model's folder", path.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).with_context(unread)? {
+        let file = entry.with_context(unread)?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if file.is_file() && !name.starts_with('.') {
+            files.push(file);
+        }
+    }
+    anyhow::ensure!(!files.is_empty(), "{}: holds no model", path.display());
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_made_of_all_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path();
+        assert!(model_files(folder).is_err() && model_files(&folder.join("none")).is_err());
+        // The chat template shapes what a model is trained on and asked.
+        let names = ["chat_template.jinja", "config.json", "model.safetensors"];
+        for name in names.iter().chain(&[".lock"]) {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        let whole = names.map(|name| folder.join(name));
+        assert_eq!(model_files(folder).unwrap(), whole);
+        assert_eq!(model_files(&whole[1]).unwrap(), [whole[1].clone()]);
+    }
+
+    #[test]
+    fn an_endpoint_is_an_address() {
+        for right in [
+            "http://localhost:8000/v1",
+            "https://a.b/c/v1",
+            "http://[::1]:80",
+        ] {
+            assert_eq!(check_endpoint(right), Ok(()));
+        }
+        for wrong in [
+            "foo",
+            "",
+            "http://",
+            "https:///v1",
+            "ftp://a/v1",
+            "http://a b/v1",
+        ] {
+            assert!(
+                check_endpoint(wrong).is_err_and(|e| e.contains("http://")),
+                "{wrong}"
+            );
+        }
     }
 }

@@ -1,9 +1,11 @@
 use std::{
-    fs,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
+use sky_types::Prompt;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -23,12 +25,16 @@ const VERSION: i64 = 1;
 
 /// What is wrong with a recipe, in one line: file, line, key, cause, and the nearest valid name.
 #[derive(Debug, thiserror::Error)]
-#[error("{}:{line}: {message}", path.display())]
+#[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct RecipeError {
     path: PathBuf,
-    line: usize,
+    /// Nothing when the file as a whole is at fault.
+    line: Option<usize>,
     message: String,
 }
+
+/// Far more than a recipe takes, and little enough to read what is none.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// A recipe as written. Each program asks for the sections it owns; see `docs/formats.md` for all of them.
 #[derive(Clone, Debug)]
@@ -49,10 +55,28 @@ impl Recipe {
     /// # Errors
     /// When the file cannot be read, is not TOML, or has an unknown section or version.
     pub fn load(path: &Path) -> Result<Self, RecipeError> {
-        let text = fs::read_to_string(path).map_err(|error| RecipeError {
+        let wrong = |line, message: String| RecipeError {
             path: path.into(),
-            line: 0,
-            message: format!("cannot read the recipe: {error}; recipes lie in `recipes/`"),
+            line,
+            message,
+        };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| {
+                let message = format!("cannot read the recipe: {error}; recipes lie in `recipes/`");
+                wrong(None, message)
+            })?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(wrong(
+                None,
+                format!("is no recipe: larger than {MAX_BYTES} bytes"),
+            ));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+            wrong(Some(line), "is no recipe: not UTF-8 text".to_owned())
         })?;
         Self::parse(path, &text)
     }
@@ -156,18 +180,35 @@ impl Recipe {
         }
     }
 
-    /// A complaint about the value of `section.key`, for what only its owner can check.
+    /// `[prompt]`, with each of its templates checked.
+    ///
+    /// # Errors
+    /// As [`Recipe::section`], and when a template does not hold the problem once.
+    pub fn prompt(&self) -> Result<Prompt, RecipeError> {
+        let prompt: Prompt = self.section("prompt")?;
+        match prompt.check() {
+            Ok(()) => Ok(prompt),
+            Err((key, reason)) => Err(self.complain("prompt", key, reason)),
+        }
+    }
+
+    /// A complaint about the value of `section.key`, for what only its owner can check; a key inside a table of the section
+    /// has dots.
     pub fn complain(&self, section: &str, key: &str, reason: &str) -> RecipeError {
-        let place = self.table().ok().and_then(|table| {
-            let section = table.get(section)?;
-            let key = section
-                .get_ref()
-                .as_table()?
-                .keys()
-                .find(|found| found.get_ref().as_ref() == key);
-            Some(key.map_or(section.span().start, |key| key.span().start))
-        });
-        self.error(place.unwrap_or(0), &format!("{section}.{key}"), reason)
+        let path = format!("{section}.{key}");
+        let mut place = 0;
+        if let Ok(table) = self.table() {
+            let mut table = Some(&table);
+            for part in path.split('.') {
+                let Some((key, value)) = table.and_then(|table| table.get_key_value(part)) else {
+                    break;
+                };
+                // A table that dotted keys or `[a.b]` imply has no place of its own; the last one known will do.
+                place = key.span().start.max(place);
+                table = value.get_ref().as_table();
+            }
+        }
+        self.error(place, &path, reason)
     }
 
     fn key<T: DeserializeOwned>(
@@ -175,46 +216,27 @@ impl Recipe {
         table: &DeTable<'_>,
         name: &str,
     ) -> Result<Option<T>, RecipeError> {
-        let Some(value) = table.get(name) else {
+        let Some((key, value)) = table.get_key_value(name) else {
             return Ok(None);
         };
-        let start = value.span().start;
         let parsed = T::deserialize(value.clone().into_deserializer());
         parsed.map(Some).map_err(|error| {
-            let at = error.span().map_or(start, |span| span.start);
-            let key = self.key_at(at);
-            let key = if key.is_empty() || key == name {
-                name.to_owned()
-            } else {
-                format!("{name}.{key}")
-            };
-            self.error(at, &key, &with_suggestion(error.message()))
+            let at = error.span().map_or(key.span().start, |span| span.start);
+            let path = path_at(table, at).unwrap_or_else(|| name.to_owned());
+            self.error(at, &path, &with_suggestion(error.message()))
         })
-    }
-
-    /// The key written on the line that holds this byte.
-    fn key_at(&self, at: usize) -> String {
-        let start = self.text.get(..at).map_or(0, |before| {
-            before.rfind('\n').map_or(0, |newline| newline + 1)
-        });
-        let line = self
-            .text
-            .get(start..)
-            .and_then(|rest| rest.lines().next())
-            .unwrap_or("");
-        line.split_once('=')
-            .map_or("", |(key, _)| key)
-            .trim()
-            .trim_matches('"')
-            .to_owned()
     }
 
     fn table(&self) -> Result<DeTable<'_>, RecipeError> {
         DeTable::parse(&self.text)
             .map(Spanned::into_inner)
             .map_err(|error| {
-                let at = error.span().map_or(0, |span| span.start);
-                self.error(at, "not TOML", error.message())
+                let span = error.span().unwrap_or_default();
+                let key = match self.text.get(span.clone()) {
+                    Some(key) if error.message() == "duplicate key" => key,
+                    _ => "not TOML",
+                };
+                self.error(span.start, key, error.message())
             })
     }
 
@@ -227,10 +249,42 @@ impl Recipe {
             .count();
         RecipeError {
             path: self.path.clone(),
-            line,
+            line: Some(line),
             message: format!("{key}: {}", message.replace('\n', " ")),
         }
     }
+}
+
+/// The dotted path of the key or the value that holds this byte: `verify.math.budget`, `sample.examples[1].user`.
+fn path_at(table: &DeTable<'_>, at: usize) -> Option<String> {
+    // Tables last: what a header's table spans need not end where the next one begins.
+    in_table(table, at, "", false).or_else(|| in_table(table, at, "", true))
+}
+
+fn in_table(table: &DeTable<'_>, at: usize, above: &str, wholes: bool) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let name = key.get_ref();
+        let path = match above {
+            "" => name.to_string(),
+            above => format!("{above}.{name}"),
+        };
+        if key.span().contains(&at) {
+            return Some(path);
+        }
+        in_value(value, at, path, wholes)
+    })
+}
+
+fn in_value(value: &Spanned<DeValue<'_>>, at: usize, path: String, wholes: bool) -> Option<String> {
+    let (inner, whole) = match value.get_ref() {
+        DeValue::Table(table) => (in_table(table, at, &path, wholes), wholes),
+        DeValue::Array(items) => {
+            let item = |(i, item)| in_value(item, at, format!("{path}[{i}]"), wholes);
+            (items.iter().enumerate().find_map(item), wholes)
+        }
+        _ => (None, true),
+    };
+    inner.or_else(|| (whole && value.span().contains(&at)).then_some(path))
 }
 
 /// Adds the nearest valid name to serde's "unknown field" message.
@@ -248,7 +302,8 @@ fn with_suggestion(message: &str) -> String {
     format!("{kind} `{unknown}`{}", nearest(unknown, quoted))
 }
 
-fn nearest<'a>(name: &str, valid: impl Iterator<Item = &'a str>) -> String {
+/// "; did you mean ...?" for the valid name nearest to one that is not, or all valid names.
+pub fn nearest<'a>(name: &str, valid: impl Iterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.collect();
     let best = valid
         .iter()
@@ -329,5 +384,102 @@ mod tests {
             .complain("sample", "temperature", "must be at most 2")
             .to_string();
         assert_eq!(complaint, "r.toml:4: sample.temperature: must be at most 2");
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Deep {
+        math: Math,
+        rows: Vec<Row>,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Math {
+        units: bool,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Row {
+        #[allow(dead_code)]
+        user: String,
+    }
+
+    #[test]
+    fn a_mistake_deep_inside_is_named_by_its_whole_path() {
+        let said = |text: &str| {
+            let recipe = Recipe::parse("r.toml", &format!("v = 1\n{text}")).unwrap();
+            recipe.section::<Deep>("verify").unwrap_err().to_string()
+        };
+        for (text, start) in [
+            (
+                "[verify.math]\nunit = true",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify]\nmath.unit = true",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify]\nmath = { unit = true }",
+                "r.toml:3: verify.math.unit: unknown key",
+            ),
+            (
+                "[verify.math]\nunits = 3",
+                "r.toml:3: verify.math.units: invalid type",
+            ),
+            (
+                "verify.math.units = 3",
+                "r.toml:2: verify.math.units: invalid type",
+            ),
+            (
+                "[verify]\nrows = [\n  { user = \"a\" },\n  { usr = \"b\" },\n]",
+                "r.toml:5: verify.rows[1].usr: unknown key",
+            ),
+            (
+                "[verify]\nrows = [{ user = 1 }]",
+                "r.toml:3: verify.rows[0].user: invalid type",
+            ),
+            (
+                "[verify]\nrows = [{}]",
+                "r.toml:3: verify.rows[0]: missing field",
+            ),
+            (
+                "[[verify.rows]]\nuser = \"=\"\nab = 1",
+                "r.toml:4: verify.rows[0].ab: unknown",
+            ),
+            (
+                "[verify]\nrows = \"a = b\"",
+                "r.toml:3: verify.rows: invalid type",
+            ),
+            (
+                "[verify]\n\"un it\" = 1",
+                "r.toml:3: verify.un it: unknown key",
+            ),
+        ] {
+            assert!(said(text).starts_with(start), "{text}: {}", said(text));
+        }
+        let twice = error("v = 1\n[sample]\nn = 1\nn = 2\n");
+        assert!(twice.starts_with("r.toml:4: n: duplicate key"), "{twice}");
+
+        let deep = Recipe::parse("r.toml", "v = 1\n[verify.math]\nunits = true\n").unwrap();
+        let complaint = deep.complain("verify", "math.units", "no").to_string();
+        assert_eq!(complaint, "r.toml:3: verify.math.units: no");
+    }
+
+    #[test]
+    fn a_file_that_is_no_recipe_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bin.toml");
+        std::fs::write(&path, b"v = 1\n\xff\xfe").unwrap();
+        let said = |path: &Path| Recipe::load(path).unwrap_err().to_string();
+        assert!(said(&path).ends_with("bin.toml:2: is no recipe: not UTF-8 text"));
+        let folder = said(dir.path());
+        let name = dir.path().display().to_string();
+        assert!(
+            folder.starts_with(&format!("{name}: cannot read")),
+            "{folder}"
+        );
     }
 }

@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
-use sky_files::{Counts, Manifest, Stage, StageDir, StageSpec};
+use sky_files::{Counts, FileError, Manifest, Stage, StageDir, StageSpec};
 
-use crate::{Recipe, layout};
+use crate::{Recipe, exit::RunFailed, layout};
 
 /// The arguments that every pipeline stage takes.
 #[derive(Args, Clone, Debug)]
@@ -16,11 +17,17 @@ pub struct StageArgs {
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
     /// Replaces the recipe's seed.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
     pub seed: Option<u64>,
     /// Check the recipe and print what would run, with sizes and the expected time; write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// With --dry-run: one line of JSON.
+    #[arg(long, requires = "dry_run", hide = true)]
+    pub json: bool,
+    /// Check the recipe, and that the files and keys it names are here; write nothing, print nothing.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
     /// Replace results that were made with other inputs or settings.
     #[arg(long)]
     pub force: bool,
@@ -42,10 +49,18 @@ pub struct Work<'a> {
     pub name: &'a str,
     /// Files it reads, relative to the run folder or absolute.
     pub inputs: Vec<PathBuf>,
+    /// Raised with every change of the stage's code that gives other results from the same inputs and settings.
+    pub revision: u32,
     /// Settings its results depend on. The seed is added.
     pub config: Value,
     /// For `--dry-run`.
     pub plan: Plan,
+}
+
+/// A seed as it is typed.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 impl StageArgs {
@@ -57,6 +72,11 @@ impl StageArgs {
         let mut recipe = Recipe::load(&self.recipe)?;
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         Ok(recipe)
+    }
+
+    /// Whether nothing is to be computed: the files that earlier stages write need not be there.
+    pub fn looks_only(&self) -> bool {
+        self.dry_run || self.check
     }
 
     /// A path inside the run folder; see [`layout`].
@@ -77,6 +97,15 @@ impl StageArgs {
         run: impl FnOnce(&StageDir) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)>,
     ) -> anyhow::Result<()> {
         let name = work.name;
+        if self.check {
+            return Ok(());
+        }
+        if self.json {
+            let Plan { what, seconds } = work.plan;
+            let line = serde_json::json!({ "stage": name, "seconds": seconds, "what": what });
+            println!("{line}");
+            return Ok(());
+        }
         if self.dry_run {
             let time = work.plan.seconds.map_or_else(|| "-".to_owned(), duration);
             println!("{name:<12} {time:>8}  {}", work.plan.what);
@@ -88,38 +117,61 @@ impl StageArgs {
             .map_or(name, |(_, folder)| folder);
         let mut config = work.config;
         config["seed"] = recipe.seed.into();
+        config["revision"] = work.revision.into();
+        let root = std::path::absolute(&self.run)?;
         let spec = StageSpec {
             name: name.to_owned(),
             dir: self.run.join(folder),
-            inputs: work
-                .inputs
-                .iter()
-                .map(|path| (input_name(path), self.run.join(path)))
-                .collect(),
+            inputs: named(&self.run, &root, &work.inputs),
             config,
         };
-        match Stage::open(spec, self.force)? {
+        match Stage::open(spec, self.force).map_err(|error| self.blame(&root, error))? {
             Stage::Done(manifest) => say(&manifest, "done before"),
             Stage::Todo(dir) => {
-                let (outputs, scratch, counts) = run(&dir)?;
+                let (outputs, scratch, counts) = run(&dir).context(RunFailed)?;
                 let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
                 let scratch: Vec<&str> = scratch.iter().map(String::as_str).collect();
-                say(&dir.finish(&outputs, &scratch, counts)?, "");
+                let manifest = dir.finish(&outputs, &scratch, counts).context(RunFailed)?;
+                say(&manifest, "");
             }
         }
         Ok(())
     }
+
+    /// What is wrong inside the run folder is no mistake of the user's; results that the recipe would replace are.
+    fn blame(&self, root: &Path, error: FileError) -> anyhow::Error {
+        let inside = error.path().starts_with(&self.run) || error.path().starts_with(root);
+        if inside && !matches!(error, FileError::Stale { .. }) {
+            return anyhow::Error::new(error).context(RunFailed);
+        }
+        error.into()
+    }
 }
 
-/// Inputs inside the run folder go by their path there; others by their file name, so that a run can be moved.
-fn input_name(path: &Path) -> String {
-    if path.is_relative() {
-        return path.to_string_lossy().into_owned();
+/// Inputs with the names the manifest gives them: inside the run folder their path there, others their file name, so that a
+/// run can be moved. Different files of one name are numbered in their order.
+fn named(run: &Path, root: &Path, inputs: &[PathBuf]) -> Vec<(String, PathBuf)> {
+    let mut all: Vec<(String, PathBuf)> = Vec::new();
+    for path in inputs {
+        let file = run.join(path);
+        if all.iter().any(|(_, known)| *known == file) {
+            continue;
+        }
+        let whole = root.join(path);
+        let plain = match whole.strip_prefix(root) {
+            Ok(inside) => inside.to_string_lossy(),
+            Err(_) => whole.file_name().unwrap_or_default().to_string_lossy(),
+        };
+        let taken = |name: &str| all.iter().any(|(known, _)| known == name);
+        let mut name = plain.to_string();
+        let mut number = 2;
+        while taken(&name) {
+            name = format!("{plain} ({number})");
+            number += 1;
+        }
+        all.push((name, file));
     }
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    all
 }
 
 fn say(manifest: &Manifest, remark: &str) {
@@ -147,5 +199,34 @@ fn duration(seconds: f64) -> String {
         0..60 => format!("{seconds:.1} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_of_one_name_stay_apart() {
+        let inputs = [
+            "problems/train.jsonl",
+            "/a/rows.jsonl",
+            "/b/rows.jsonl",
+            "/a/rows.jsonl",
+        ];
+        let inputs: Vec<PathBuf> = inputs
+            .iter()
+            .chain(&["/run/train/model/x"])
+            .map(PathBuf::from)
+            .collect();
+        let named = named(Path::new("run"), Path::new("/run"), &inputs);
+        let expected = [
+            ("problems/train.jsonl", "run/problems/train.jsonl"),
+            ("rows.jsonl", "/a/rows.jsonl"),
+            ("rows.jsonl (2)", "/b/rows.jsonl"),
+            ("train/model/x", "/run/train/model/x"),
+        ];
+        let expected = expected.map(|(name, path)| (name.to_owned(), PathBuf::from(path)));
+        assert_eq!(named, expected);
     }
 }

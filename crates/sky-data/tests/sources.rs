@@ -120,6 +120,23 @@ fn code() {
 }
 
 #[test]
+fn a_row_may_say_more_of_its_tests_than_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    let tests = r#"{"inputs": ["1"], "outputs": ["2"], "memory_limit": 256}"#;
+    let row = serde_json::json!({ "question": "Add one.", "input_output": tests });
+    std::fs::write(&path, row.to_string()).unwrap();
+    let (problems, skipped) = all(Format::Apps, &path);
+    assert_eq!((problems.len(), skipped), (1, 0));
+    // Our own file is another matter.
+    let line = serde_json::to_string(&problems[0]).unwrap();
+    assert!(serde_json::from_str::<Problem>(&line).is_ok());
+    let extra = line.replace("\"inputs\":", "\"memory_limit\":1,\"inputs\":");
+    assert_ne!(extra, line);
+    assert!(serde_json::from_str::<Problem>(&extra).is_err());
+}
+
+#[test]
 fn human_eval_comes_from_the_set_up_packed() {
     let home = PathBuf::from(std::env::var("SKY_HOME").unwrap_or_else(|_| ".sky".into()));
     let places = Places { home };

@@ -195,6 +195,8 @@ fn scores_are_what_the_verdicts_say() {
     );
 
     let results: serde_json::Value = read_json(&folder.path("results.json")).unwrap();
+    assert_eq!(results["v"], 1);
+    assert_eq!(results.as_object().unwrap().len(), 2, "`v` and `results`");
     let entry = &results["results"][3];
     assert_eq!(entry["id"], "p3");
     assert_eq!(entry["responses"][2]["correctness"], true);

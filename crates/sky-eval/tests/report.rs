@@ -35,6 +35,7 @@ fn a_whole_run_is_on_the_page() {
         "256 samples".into(),
         "Published, not this run".into(),
         "Not priced".into(),
+        "cargo xtask repro --recipe".into(),
     ] {
         assert!(html.contains(&shown), "{shown}");
     }

@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// What goes wrong with a file; every variant names it.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,14 @@ pub enum FileError {
         line: Option<u64>,
         /// What is wrong with it.
         message: String,
+    },
+    /// A file is not what was written.
+    #[error("{}: damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How it shows, and what to do.
+        what: String,
     },
     /// Another process holds the folder or the journal.
     #[error("{}: another process is working on it; wait for it to end, or use another folder", path.display())]
@@ -59,6 +70,25 @@ impl FileError {
             path: path.into(),
             line: None,
             message: message.into(),
+        }
+    }
+
+    /// A file that is not what was written.
+    pub fn damaged(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            what: what.into(),
+        }
+    }
+
+    /// The file or folder it is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Format { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::Locked { path }
+            | Self::Stale { path, .. } => path,
         }
     }
 }

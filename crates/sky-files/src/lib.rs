@@ -19,11 +19,14 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
+mod beat;
+mod checked;
 mod error;
 mod hash;
 mod journal;
 mod jsonl;
 mod manifest;
+mod producer;
 mod stage;
 
 pub use atomic::{write_atomic, write_bytes, write_json};

@@ -1,10 +1,13 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sky_types::Version;
 
-use crate::FileHash;
+use crate::{
+    FileHash, Result,
+    checked::{read_checked, write_checked},
+};
 
 /// What went into a stage and what came out, in its own unit (problems, samples, rows, steps).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,8 +44,8 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format version, 1.
-    pub v: Version<1>,
+    /// Format version, 2.
+    pub v: Version<2>,
     /// The stage's name.
     pub stage: String,
     /// Version of the program that wrote it.
@@ -55,8 +58,30 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, FileHash>,
     /// How much went in and came out.
     pub counts: Counts,
-    /// Wall time of the process that finished the stage.
+    /// Wall time of the processes that worked on the stage, together; to the second for those that were killed.
     pub seconds: f64,
-    /// Whether an earlier process had begun it; `seconds` then leaves that one's time out.
+    /// Most memory of the process that finished it, in bytes, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// Whether an earlier process had begun it.
     pub resumed: bool,
+}
+
+impl Manifest {
+    /// Reads a manifest and checks its own hash.
+    ///
+    /// # Errors
+    /// [`FileError::Damaged`](crate::FileError::Damaged) when a byte has changed, and when it cannot be read or is of
+    /// another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        read_checked(path)
+    }
+
+    /// Writes it, with its own hash on the first line.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_checked(path, self)
+    }
 }

@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sky_types::Version;
 
-use crate::{Counts, FileError, FileHash, Manifest, Result, hash_file, read_json, write_json};
+use crate::{
+    Counts, FileError, FileHash, Manifest, Result,
+    beat::{self, Beat},
+    checked::{read_checked, write_checked},
+    hash_file, producer,
+};
 
 /// What a stage is made from.
 #[derive(Clone, Debug)]
@@ -40,21 +45,26 @@ pub struct StageDir {
     begun: Begun,
     resumed: bool,
     started: Instant,
+    _beat: Beat,
     _lock: File,
 }
 
-/// `begun.json`: what a stage in progress is being made from.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// `begun.json`: what a stage in progress is being made from. Its time of change is when this process began.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Begun {
-    v: Version<1>,
-    stage: String,
+pub(crate) struct Begun {
+    v: Version<2>,
+    pub(crate) stage: String,
     config: Value,
     inputs: BTreeMap<String, FileHash>,
+    /// Seconds that earlier processes worked on it.
+    seconds: f64,
 }
 
-const MANIFEST: &str = "manifest.json";
-const BEGUN: &str = "begun.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
+pub(crate) const BEGUN: &str = "begun.json";
+/// Locked by the process at work, which brings its time of change forward.
+const LOCK: &str = ".lock";
 
 impl Stage {
     /// Opens a stage's folder: done, to be continued, or to be begun.
@@ -63,20 +73,24 @@ impl Stage {
     /// `force`, whatever the folder holds is removed first.
     ///
     /// # Errors
-    /// When an input is missing, another process works on the folder, or it holds results from other inputs or settings.
+    /// When an input is missing or is not what the stage that made it wrote, another process works on the folder, or it
+    /// holds results from other inputs or settings.
     pub fn open(spec: StageSpec, force: bool) -> Result<Self> {
-        let inputs = spec
-            .inputs
-            .iter()
-            .map(|(name, path)| Ok((name.clone(), hash_file(path)?)))
-            .collect::<Result<BTreeMap<_, _>>>()?;
-        let begun = Begun {
+        let dir = spec.dir;
+        let run = dir.parent().unwrap_or(Path::new("")).to_path_buf();
+        let mut inputs = BTreeMap::new();
+        for (name, path) in spec.inputs {
+            let found = hash_file(&path)?;
+            producer::check(&run, &dir, &path, &found)?;
+            inputs.insert(name, found);
+        }
+        let mut begun = Begun {
             v: Version,
             stage: spec.name,
             config: spec.config,
             inputs,
+            seconds: 0.0,
         };
-        let dir = spec.dir;
         fs::create_dir_all(&dir)
             .map_err(|source| FileError::io(&dir, "make the folder", source))?;
         let lock = lock_folder(&dir)?;
@@ -95,13 +109,17 @@ impl Stage {
             }
         } else if let Some(found) = read_if_there::<Begun>(&dir.join(BEGUN))? {
             begun.same(&found.stage, &found.config, &found.inputs, &dir)?;
+            let last = beat::seconds_between(&dir.join(BEGUN), &dir.join(LOCK));
+            begun.seconds = found.seconds.max(0.0) + last;
             resumed = true;
         } else {
             // Nothing here says what it was made from, so nothing here can be continued.
             clear(&dir)?;
         }
-        write_json(&dir.join(BEGUN), &begun)?;
+        write_checked(&dir.join(BEGUN), &begun)?;
+        beat::touch(&lock);
         Ok(Self::Todo(StageDir {
+            _beat: Beat::start(&dir.join(LOCK)),
             dir,
             begun,
             resumed,
@@ -144,10 +162,11 @@ impl StageDir {
             inputs: self.begun.inputs,
             outputs,
             counts,
-            seconds: self.started.elapsed().as_secs_f64(),
+            seconds: self.begun.seconds + self.started.elapsed().as_secs_f64(),
+            peak_memory: peak_memory(),
             resumed: self.resumed,
         };
-        write_json(&self.dir.join(MANIFEST), &manifest)?;
+        manifest.write(&self.dir.join(MANIFEST))?;
         for name in scratch.iter().copied().chain([BEGUN]) {
             // A leftover is harmless: the manifest decides.
             let _ = fs::remove_file(self.dir.join(name));
@@ -157,6 +176,10 @@ impl StageDir {
 }
 
 impl Begun {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        read_checked(path)
+    }
+
     fn same(
         &self,
         stage: &str,
@@ -223,20 +246,27 @@ fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
     if !path.exists() {
         return Ok(None);
     }
-    match read_json(path) {
-        Ok(value) => Ok(Some(value)),
-        Err(FileError::Format { message, .. }) if message.contains("format version") => {
-            Err(FileError::format(path, message))
-        }
-        Err(error) => {
+    match read_checked(path) {
+        Err(error @ FileError::Damaged { .. }) => {
             eprintln!("{error}; the stage is computed anew");
             Ok(None)
         }
+        value => value.map(Some),
     }
 }
 
+/// Most memory this process has held at once, in bytes, where the system tells (Linux: `VmHWM`).
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 fn lock_folder(dir: &Path) -> Result<File> {
-    let path = dir.join(".lock");
+    let path = dir.join(LOCK);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -255,7 +285,7 @@ fn clear(dir: &Path) -> Result<()> {
     let fail = |source| FileError::io(dir, "clear the folder", source);
     for entry in fs::read_dir(dir).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        if entry.file_name() == ".lock" {
+        if entry.file_name() == LOCK {
             continue;
         }
         let path = entry.path();
@@ -353,5 +383,149 @@ mod tests {
             Stage::Todo(_)
         ));
         assert!(!root.join("demo/out.txt").exists());
+    }
+
+    /// A run folder with a finished stage `first` and the inputs of a stage `second` that reads its file.
+    fn chain(root: &Path) -> StageSpec {
+        let first = StageSpec {
+            name: "first".into(),
+            dir: root.join("run/one"),
+            inputs: Vec::new(),
+            config: json!({}),
+        };
+        let Stage::Todo(dir) = Stage::open(first, false).unwrap() else {
+            panic!("already done")
+        };
+        write_bytes(&dir.file("deep/out.txt"), b"result").unwrap();
+        dir.finish(&["deep/out.txt"], &[], Counts::new(1, 1))
+            .unwrap();
+        StageSpec {
+            name: "second".into(),
+            dir: root.join("run/two"),
+            inputs: vec![("data".into(), root.join("run/one/deep/out.txt"))],
+            config: json!({}),
+        }
+    }
+
+    #[test]
+    fn an_input_that_its_stage_did_not_write_so_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let second = chain(root);
+        let open = || Stage::open(second.clone(), false);
+        assert!(matches!(open().unwrap(), Stage::Todo(_)));
+
+        fs::write(root.join("run/one/deep/out.txt"), "resulT").unwrap();
+        let error = open().unwrap_err().to_string();
+        for part in ["one/deep/out.txt", "damaged", "run stage `first` again"] {
+            assert!(error.contains(part), "{error}");
+        }
+        fs::write(root.join("run/one/deep/out.txt"), "result").unwrap();
+        assert!(open().is_ok());
+
+        let manifest = root.join("run/one/manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(
+            &manifest,
+            text.replace("\"count_out\": 1", "\"count_out\": 2"),
+        )
+        .unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(
+            error.contains("one/manifest.json") && error.contains("damaged"),
+            "{error}"
+        );
+
+        // Begun anew: what lies there may be half of it.
+        fs::remove_file(&manifest).unwrap();
+        assert!(
+            open().is_ok(),
+            "a file that no stage claims is the user's own"
+        );
+        fs::remove_dir_all(root.join("run/one")).unwrap();
+        let again = chain(root);
+        fs::remove_file(&manifest).unwrap();
+        let mut first = again.clone();
+        (first.name, first.dir, first.inputs) = ("first".into(), root.join("run/one"), Vec::new());
+        drop(Stage::open(first, false).unwrap());
+        fs::create_dir_all(root.join("run/one/deep")).unwrap();
+        fs::write(root.join("run/one/deep/out.txt"), "half").unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("has not finished"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_manifest_or_begun_file_is_named_and_the_stage_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(root.join("in.txt"), "input").unwrap();
+        complete(root, json!({"n": 4}));
+        let manifest = root.join("demo/manifest.json");
+        // Still a manifest, of other settings: without its check it would be called stale.
+        let text = fs::read_to_string(&manifest).unwrap();
+        fs::write(&manifest, text.replace("\"n\": 4", "\"n\": 5")).unwrap();
+        let Stage::Todo(begun) = Stage::open(spec(root, json!({"n": 4})), false).unwrap() else {
+            panic!("a damaged manifest is believed")
+        };
+        assert!(!begun.resumed());
+        drop(begun);
+        let path = root.join("demo/begun.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"n\": 4", "\"n\": 5")).unwrap();
+        let Stage::Todo(begun) = Stage::open(spec(root, json!({"n": 4})), false).unwrap() else {
+            panic!()
+        };
+        assert!(!begun.resumed(), "a damaged begun.json is believed");
+    }
+
+    #[test]
+    fn seconds_add_up_over_killed_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(root.join("in.txt"), "input").unwrap();
+        let open = || match Stage::open(spec(root, json!({})), false).unwrap() {
+            Stage::Todo(dir) => dir,
+            Stage::Done(_) => panic!("done"),
+        };
+        // A killed process: its file says when it began, the lock when it last lived.
+        for _ in 0..2 {
+            drop(open());
+            let lock = File::options()
+                .write(true)
+                .open(root.join("demo/.lock"))
+                .unwrap();
+            let began = root
+                .join("demo/begun.json")
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap();
+            lock.set_modified(began + std::time::Duration::from_secs(100))
+                .unwrap();
+        }
+        let stage = open();
+        write_bytes(&stage.file("out.txt"), b"result").unwrap();
+        let manifest = stage.finish(&["out.txt"], &[], Counts::new(1, 1)).unwrap();
+        assert!(
+            (200.0..230.0).contains(&manifest.seconds),
+            "{}",
+            manifest.seconds
+        );
+        assert!(manifest.peak_memory.is_none_or(|bytes| bytes > 500_000));
+    }
+
+    #[test]
+    fn a_process_at_work_says_so_each_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(root.join("in.txt"), "input").unwrap();
+        let stage = Stage::open(spec(root, json!({})), false).unwrap();
+        let (begun, lock) = (root.join("demo/begun.json"), root.join("demo/.lock"));
+        let started = Instant::now();
+        while beat::seconds_between(&begun, &lock) < 0.9 {
+            assert!(started.elapsed().as_secs() < 60, "no beat");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        drop(stage);
     }
 }

@@ -16,6 +16,9 @@ pub struct SampleConfig {
     pub max_tokens: u32,
     /// The same for code problems; `max_tokens` when unset.
     pub code_max_tokens: Option<u32>,
+    /// The teacher's system prompt, when it is another than `[prompt]` gives the student.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Worked examples, put before a problem as earlier turns. Code problems go without.
     pub examples: Vec<Example>,
 }
@@ -39,6 +42,7 @@ impl Default for SampleConfig {
             top_p: params.top_p,
             max_tokens: params.max_tokens,
             code_max_tokens: None,
+            system: None,
             examples: Vec::new(),
         }
     }

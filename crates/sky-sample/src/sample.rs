@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     path::Path,
 };
@@ -72,11 +73,16 @@ impl Sampling<'_> {
     /// sample's index alone, so that adding problems changes no other sample's.
     pub fn request(&self, at: usize) -> Request {
         let (problem, index) = self.place(at);
+        let prompt = match &self.config.system {
+            None => Cow::Borrowed(self.prompt),
+            Some(system) => Cow::Owned(Prompt {
+                system: system.clone(),
+                ..self.prompt.clone()
+            }),
+        };
         Request {
             key: at as u64,
-            messages: self
-                .prompt
-                .messages(&self.config.example_messages(problem.domain), problem),
+            messages: prompt.messages(&self.config.example_messages(problem.domain), problem),
             params: self.config.params(problem.domain),
             seed: derive_seed(
                 self.seed,

@@ -269,6 +269,35 @@ fn code_goes_without_worked_examples_and_with_its_own_limit() {
 }
 
 #[test]
+fn the_teacher_may_have_a_system_prompt_of_its_own() {
+    let problems = problems(5);
+    let prompt = Prompt {
+        system: "For the student.".into(),
+        ..Prompt::default()
+    };
+    let first = |config: &SampleConfig| {
+        let sampling = Sampling {
+            problems: &problems,
+            prompt: &prompt,
+            config,
+            seed: 1,
+        };
+        sampling.request(0).messages[0].content.clone()
+    };
+    assert_eq!(first(&config()), "For the student.");
+    let mut own = config();
+    own.system = Some("For the teacher.".into());
+    assert_eq!(first(&own), "For the teacher.");
+    own.system = Some(String::new());
+    assert_eq!(first(&own), "What is 1 + 1?", "empty is none");
+    let unset = serde_json::to_value(config()).unwrap();
+    assert!(
+        unset.get("system").is_none(),
+        "earlier runs stay as they are"
+    );
+}
+
+#[test]
 fn two_problems_with_one_id_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut twice = problems(2);

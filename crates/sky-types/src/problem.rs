@@ -76,6 +76,7 @@ pub enum Answer {
 
 /// Input/output tests under the field names that APPS, TACO and LiveCodeBench use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tests {
     /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
     pub inputs: Vec<Value>,
@@ -128,6 +129,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Assert-style tests: HumanEval's `check(candidate)`, MBPP's assertions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Program {
     /// Python source that raises when the candidate is wrong.
     pub test: String,

@@ -30,6 +30,26 @@ impl Default for Prompt {
 }
 
 impl Prompt {
+    /// Checks what the type cannot: the template at fault and what is wrong with it.
+    ///
+    /// # Errors
+    /// When a template does not hold `{problem}` exactly once.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let templates = [
+            ("math", &self.math),
+            ("choice", &self.choice),
+            ("code", &self.code),
+        ];
+        for (key, template) in templates {
+            match template.matches("{problem}").count() {
+                1 => {}
+                0 => return Err((key, "lacks `{problem}`, where the problem's text goes")),
+                _ => return Err((key, "holds `{problem}` more than once")),
+            }
+        }
+        Ok(())
+    }
+
     /// The user's message for a problem.
     pub fn user(&self, problem: &Problem) -> String {
         let template = match problem.domain {
@@ -48,5 +68,22 @@ impl Prompt {
             .chain(examples.iter().cloned())
             .chain([Message::user(self.user(problem))])
             .collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_holds_the_problem_once() {
+        let with = |math: &str| Prompt {
+            math: math.into(),
+            ..Prompt::default()
+        };
+        Prompt::default().check().unwrap();
+        assert_eq!(with("Think.").check().unwrap_err().0, "math");
+        assert_eq!(with("{problem} {problem}").check().unwrap_err().0, "math");
     }
 }

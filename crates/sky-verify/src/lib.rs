@@ -21,4 +21,4 @@ pub mod math;
 #[cfg(feature = "python")]
 pub mod python;
 
-pub use config::VerifyConfig;
+pub use config::{REVISION, VerifyConfig};

@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Problem, Program, Tests};
 
@@ -62,6 +63,15 @@ pub(super) fn mbpp(row: &Map<String, Value>) -> Converted {
     Ok(Problem::new(id, "mbpp", Domain::Code, prompt, answer))
 }
 
+/// `input_output` of a row: what is read of it, whatever else a data set puts there.
+#[derive(Deserialize)]
+struct InputOutput {
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
+    fn_name: Option<String>,
+    timeout_s: Option<f64>,
+}
+
 /// APPS and TACO: inputs and outputs, often as JSON inside a string; some rows have none.
 pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
     let question = text(row, "question")?;
@@ -75,8 +85,19 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
     let Some(tests) = tests else {
         return Err(Refusal::Skip("no tests".into()));
     };
-    let mut tests: Tests = serde_json::from_value(tests)
+    let InputOutput {
+        inputs,
+        outputs,
+        fn_name,
+        timeout_s,
+    } = serde_json::from_value(tests)
         .map_err(|error| Refusal::Skip(format!("`input_output`: {error}")))?;
+    let mut tests = Tests {
+        inputs,
+        outputs,
+        fn_name,
+        ..Tests::default()
+    };
     if tests.inputs.is_empty() || tests.inputs.len() != tests.outputs.len() {
         return Err(Refusal::Skip(format!(
             "{} inputs and {} outputs",
@@ -84,7 +105,7 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
             tests.outputs.len()
         )));
     }
-    tests.timeout_s = tests.timeout_s.or(Some(TEST_SECONDS));
+    tests.timeout_s = timeout_s.or(Some(TEST_SECONDS));
     let starter = row
         .get("starter_code")
         .and_then(Value::as_str)

@@ -65,4 +65,6 @@ pub struct RunInfo {
     pub description: String,
     /// The seed everything random started from.
     pub seed: u64,
+    /// The command that makes the run again, as a shell takes it.
+    pub command: String,
 }

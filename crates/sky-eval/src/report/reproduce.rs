@@ -11,10 +11,9 @@ pub(super) fn section(data: &RunData) -> String {
     let mut html = format!(
         "<section id=\"reproduce\"><h2>Reproduce it</h2>\n<p class=\"lede\">The same recipe and seed give the same problems, \
          samples, verdicts and training data, byte for byte.</p>\n\
-         <pre class=\"command\"><code>cargo xtask repro --recipe {} --seed {}</code></pre>\n<dl class=\"facts\">\n\
+         <pre class=\"command\"><code>{}</code></pre>\n<dl class=\"facts\">\n\
          <div><dt>Recipe</dt><dd>{}</dd></div><div><dt>Seed</dt><dd>{}</dd></div><div><dt>Sky</dt><dd>{}</dd></div>\n",
-        Esc(&info.recipe),
-        info.seed,
+        Esc(&info.command),
         Esc(&info.recipe),
         info.seed,
         Esc(env!("CARGO_PKG_VERSION")),

@@ -68,7 +68,7 @@ impl RunData {
         let mut stages = Vec::new();
         for (name, folder) in &files.stages {
             let path = folder.join("manifest.json");
-            let manifest = path.exists().then(|| read_json(&path)).transpose()?;
+            let manifest = path.exists().then(|| Manifest::read(&path)).transpose()?;
             stages.push((name.clone(), manifest));
         }
         let done = |stage: &str| {

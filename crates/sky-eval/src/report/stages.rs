@@ -71,7 +71,7 @@ pub(super) fn section(data: &RunData, config: &ReportConfig) -> String {
         html.push_str("Not priced: the recipe's <code>[report] dollars_per_hour</code> is 0. ");
     }
     if resumed {
-        html.push_str("* Continued after an interruption; the time before it is not counted. ");
+        html.push_str("* Continued after an interruption; the time before it is counted in. ");
     }
     html.push_str(
         "The published run took 19 hours on 8 H100, about $456 at $3 a GPU hour (the project brief).</p></section>\n",

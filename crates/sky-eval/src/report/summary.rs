@@ -44,7 +44,7 @@ pub struct Score {
 pub struct StageLine {
     /// The stage's name.
     pub name: String,
-    /// Wall time of the process that finished it.
+    /// Wall time of the processes that worked on it, together.
     pub seconds: f64,
     /// Items it read.
     pub count_in: u64,

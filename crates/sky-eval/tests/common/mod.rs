@@ -154,6 +154,7 @@ impl Run<'_> {
             recipe: "fixture".into(),
             description: format!("A small run for tests. {HOSTILE}"),
             seed: 7,
+            command: format!("cargo xtask repro --recipe '{HOSTILE}' --seed 7"),
         }
     }
 

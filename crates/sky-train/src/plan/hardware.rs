@@ -141,6 +141,36 @@ impl Default for HardwareConfig {
     }
 }
 
+impl HardwareConfig {
+    /// Checks what the types cannot say. The error is the key and the reason.
+    ///
+    /// # Errors
+    /// When a value makes no sense.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        let number = |value: Option<f64>, least: f64| {
+            value.is_none_or(|value| value.is_finite() && value >= least && value <= 1e9)
+        };
+        if !(1..=1024).contains(&self.gpus) {
+            return Err(("gpus", format!("is {}; must be from 1 to 1024", self.gpus)));
+        }
+        match parse_bytes(&self.host_memory) {
+            Ok(1..) => {}
+            Ok(0) => return Err(("host_memory", "must be above 0".to_owned())),
+            Err(error) => return Err(("host_memory", error.to_string())),
+        }
+        if !number(self.dollars_per_gpu_hour, 0.0) {
+            return Err(("dollars_per_gpu_hour", "must be 0 or more".to_owned()));
+        }
+        if self.rows == Some(0) {
+            return Err(("rows", "must be at least 1".to_owned()));
+        }
+        if !number(self.tokens_per_row, 1.0) {
+            return Err(("tokens_per_row", "must be at least 1".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// Bytes of `80G`, `1.5T`, `512M` (decimal) or `80GiB` (binary).
 ///
 /// # Errors

@@ -1,0 +1,56 @@
+//! `docs/formats.md` as the tests of several programs read it.
+#![allow(dead_code)]
+
+use std::{fmt::Debug, fs};
+
+use serde_json::Value;
+use sky_cli::Recipe;
+
+/// The blocks that the page labels so.
+pub(crate) fn blocks(label: &str) -> Vec<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
+    let text = fs::read_to_string(page).unwrap();
+    let opening = format!("```{label}\n");
+    let blocks: Vec<String> = text
+        .split(&opening)
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    assert!(!blocks.is_empty(), "no {label} block");
+    blocks
+}
+
+/// A section's block gives every key, and the values are the defaults.
+pub(crate) fn defaults<T>(section: &str)
+where
+    T: Default + PartialEq + Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let body = &blocks(&format!("toml {section}"))[0];
+    let recipe = Recipe::parse("docs.toml", &format!("v = 1\n[{section}]\n{body}")).unwrap();
+    assert_eq!(recipe.section::<T>(section).unwrap(), T::default());
+    has_keys(&serde_json::to_value(T::default()).unwrap(), "", body);
+    // A key that is left out while unset shows in the message about an unknown one.
+    let wrong = Recipe::parse("docs.toml", &format!("v = 1\n[{section}]\nzzzzzzzz = 1\n")).unwrap();
+    let names = wrong.section::<T>(section).unwrap_err().to_string();
+    let (_, names) = names.split_once("valid names: ").unwrap();
+    for name in names.split(", ") {
+        let (key, table) = (format!("{name} = "), format!("{name}."));
+        assert!(
+            body.contains(&key) || body.contains(&table),
+            "{section}.{name}"
+        );
+    }
+}
+
+fn has_keys(value: &Value, above: &str, body: &str) {
+    for (key, value) in value.as_object().unwrap() {
+        let path = format!("{above}{key}");
+        match value {
+            Value::Object(inner) if !inner.is_empty() => has_keys(value, &format!("{path}."), body),
+            _ => assert!(
+                body.contains(&format!("{path} = ")),
+                "{path} is not in the page"
+            ),
+        }
+    }
+}
