@@ -115,6 +115,7 @@ ends_with! {
     endless_recursion_without_a_limit_ends: "import sys\nsys.setrecursionlimit(2**31 - 1)\ndef f(): f()\nf()" => Exit::OutOfMemory | Exit::OutOfInstructions | Exit::StackOverflow,
     endless_recursion_in_c_ends: "import sys\nsys.setrecursionlimit(2**31 - 1)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())" => Exit::StackOverflow | Exit::OutOfInstructions | Exit::OutOfMemory,
     deep_source_is_no_crash: "eval('(' * 100000 + ')' * 100000)" => Exit::Raised { .. } | Exit::OutOfMemory,
+    endless_recursion_through_large_frames_ends_before_the_heap: "import sys\nsys.setrecursionlimit(2**31 - 1)\ndef f(x): return sorted([x], key=f)\nf(0)" => Exit::StackOverflow,
     deep_source_of_operators_is_no_crash: "eval('-' * 100000 + '1')" => Exit::Raised { .. } | Exit::OutOfMemory | Exit::StackOverflow,
     a_deep_pattern_is_no_crash: "import re\nre.compile('(' * 50000 + ')' * 50000)" => Exit::Raised { .. } | Exit::OutOfInstructions,
     deep_json_is_no_crash: "import json\njson.loads('[' * 10**6)" => Exit::Raised { .. } | Exit::StackOverflow,

@@ -12,14 +12,14 @@ use super::engine::{MAX_LINEAR_MEMORY, SHADOW_STACK, compatibility};
 use super::files::Files;
 use super::host::{Heap, Host, Stop};
 use super::image::{self, STACK_POINTER, WASM_PAGE};
-use super::wasi;
+use super::{stack_check, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
 const SUPPORT: &str = include_str!("guest/support.py");
 const DRIVER: &str = include_str!("guest/driver.py");
 
 /// Changes when the meaning of a snapshot does; part of the cache key.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// The module inside the guest's folder.
 const MODULE: &str = "python3.11.wasm";
 /// Its standard library, as the guest sees it too.
@@ -170,6 +170,8 @@ impl Source {
         })?;
         drop(module);
         let baked = image::bake(&exposed, &memory, stack_pointer).map_err(unsuitable)?;
+        let stack_end = stack_pointer.saturating_sub(SHADOW_STACK as i32);
+        let baked = stack_check::with_floor(&baked, stack_end).map_err(unsuitable)?;
         let code = engine
             .precompile_module(&baked)
             .map_err(SandboxError::engine("compile the snapshot"))?;

@@ -16,8 +16,8 @@ pub(super) const NATIVE_STACK: usize = 512 << 20;
 pub(super) const THREAD_STACK: usize = NATIVE_STACK + (16 << 20);
 /// Bytes of it that stay in memory from one guest to the next.
 const KEPT_STACK: usize = 256 << 10;
-/// The guest's own (shadow) stack in its memory, grown for the snapshot. It takes less of this than of the native stack,
-/// so that the native one ends the recursion, cleanly.
+/// The guest's own (shadow) stack in its memory, grown for the snapshot. Most recursion takes less of this than of the native
+/// stack; what runs into its end is stopped there (`stack_check.rs`).
 pub(super) const SHADOW_STACK: usize = 256 << 20;
 /// The most a guest's memory may come to: its heap, its stack, the baked interpreter.
 pub(super) const MAX_LINEAR_MEMORY: usize = MAX_MEMORY as usize + SHADOW_STACK + (256 << 20);

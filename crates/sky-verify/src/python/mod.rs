@@ -18,6 +18,7 @@ mod image;
 mod limits;
 mod record;
 mod sandbox;
+mod stack_check;
 mod wasi;
 
 pub use bake::GuestPaths;

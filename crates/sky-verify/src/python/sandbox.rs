@@ -176,6 +176,7 @@ const SLICE: u64 = 200_000_000;
 struct Session<'a> {
     store: Store<Host>,
     memory: wasmtime::Memory,
+    stack_pointer: wasmtime::Global,
     call: TypedFunc<(u32, u32, u32), u32>,
     layout: &'a Layout,
     fuel: u64,
@@ -211,6 +212,9 @@ impl<'a> Session<'a> {
         let memory = instance
             .get_memory(&mut store, "memory")
             .ok_or_else(|| missing("memory"))?;
+        let stack_pointer = instance
+            .get_global(&mut store, super::image::STACK_POINTER)
+            .ok_or_else(|| missing("stack pointer"))?;
         let call = instance
             .get_table(&mut store, super::image::TABLE)
             .and_then(|table| table.get(&mut store, u64::from(layout.call)))
@@ -225,6 +229,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             store,
             memory,
+            stack_pointer,
             call,
             layout,
             fuel,
@@ -386,10 +391,15 @@ impl<'a> Session<'a> {
         match ended {
             Ok(0) => Err(Broken::Null),
             Ok(value) => Ok(value),
-            Err(error) => Err(Broken::Exit(exit_of(
-                &error,
-                self.store.data().heap.refused,
-            ))),
+            Err(error) => {
+                // What stands in front of the end of the guest's stack leaves this mark.
+                let full = self.stack_pointer.get(&mut self.store).i32() == Some(0);
+                if full {
+                    return Err(Broken::Exit(Exit::StackOverflow));
+                }
+                let refused = self.store.data().heap.refused;
+                Err(Broken::Exit(exit_of(&error, refused)))
+            }
         }
     }
 }
