@@ -66,6 +66,14 @@ impl Place {
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.root).env("SKY_HOME", &self.home);
+        // What cargo tells this program about itself. Build scripts of some crates watch these names, so that passing them on
+        // would build those crates and everything above them anew, each time this and plain `cargo build` take turns.
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&*name);
+            }
+        }
         cargo
     }
 

@@ -3,11 +3,11 @@
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use sky_cli::{Invalid, VerdictProgress, sky_home};
+use sky_cli::{Invalid, VerdictProgress};
 use sky_eval::Checking;
 use sky_files::hash_file;
 use sky_types::Sample;
-use sky_verify::python::{CodeChecker, CodeOptions, Sandbox};
+use sky_verify::python::{CodeChecker, CodeOptions};
 
 #[derive(clap::Args)]
 pub(crate) struct CodeArgs {
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
         ..CodeOptions::default()
     };
     let journal = journal(args, &options)?;
-    let checker = CodeChecker::new(Sandbox::open(&sky_home())?, options);
+    let checker = CodeChecker::new(crate::sandbox()?, options);
     let mut progress = VerdictProgress::new("verify", total);
     let checking = Checking {
         problems: &args.problems,

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-use sky_cli::{Invalid, sky_home};
-use sky_verify::python::{Exit, Limits, MAX_MEMORY, Outcome, Sandbox};
+use sky_cli::Invalid;
+use sky_verify::python::{Exit, Limits, MAX_MEMORY, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct ExecArgs {
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
         memory: args.memory << 20,
         ..Limits::seconds(args.seconds)
     };
-    let sandbox = Sandbox::open(&sky_home())?;
+    let sandbox = crate::sandbox()?;
     let mut outcome = sandbox.run(&program, &stdin, &limits)?;
     let mut walls = vec![outcome.wall];
     for _ in 1..args.repeat {

@@ -9,6 +9,8 @@ mod stage;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sky_cli::{check_cached, sky_home};
+use sky_verify::python::Sandbox;
 
 /// Is this reply right? Code is run in a sandbox, mathematics compared by value.
 #[derive(Parser)]
@@ -56,4 +58,10 @@ fn main() -> ExitCode {
         Command::Math(args) => math::run(&args),
         Command::Explain(args) => math::explain(&args),
     })
+}
+
+/// The sandbox of the guest that set-up fetched, which has to be as it came.
+fn sandbox() -> anyhow::Result<Sandbox> {
+    check_cached(&sky_home().join("python-guest"))?;
+    Ok(Sandbox::open(&sky_home())?)
 }

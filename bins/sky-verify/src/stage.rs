@@ -2,17 +2,11 @@
 
 use std::{num::NonZero, path::PathBuf};
 
-use sky_cli::{
-    Plan, Recipe, StageArgs, VerdictProgress, Work, check_cached, guest_identity, layout, sky_home,
-};
+use sky_cli::{Plan, Recipe, StageArgs, VerdictProgress, Work, guest_identity, layout};
 use sky_eval::{ByDomain, Checking, ProblemIndex};
 use sky_files::Counts;
 use sky_types::{Domain, Sample};
-use sky_verify::{
-    VerifyConfig,
-    math::MathChecker,
-    python::{CodeChecker, Sandbox},
-};
+use sky_verify::{VerifyConfig, math::MathChecker, python::CodeChecker};
 
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
@@ -63,10 +57,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         }
         let math = MathChecker::new(config.math.clone());
         let code = code
-            .then(|| {
-                check_cached(&sky_home().join("python-guest"))?;
-                anyhow::Ok(Sandbox::open(&sky_home())?)
-            })
+            .then(crate::sandbox)
             .transpose()?
             .map(|sandbox| CodeChecker::new(sandbox, config.code.clone()));
         let mut checker = ByDomain::new()

@@ -2,7 +2,7 @@ use std::path::{Component, Path, absolute};
 
 use crate::{
     FileError, FileHash, Manifest, Result,
-    stage::{BEGUN, MANIFEST},
+    stage::{BEGUN, Begun, MANIFEST},
 };
 
 /// Whether an input is still what another stage of the run wrote: the hash just found against that stage's manifest. Files
@@ -29,7 +29,7 @@ pub(crate) fn check(run: &Path, dir: &Path, input: &Path, found: &FileHash) -> R
     let manifest = folder.join(MANIFEST);
     if !manifest.exists() {
         let begun = folder.join(BEGUN);
-        if let Ok(begun) = super::stage::Begun::read(&begun) {
+        if let Ok(begun) = Begun::read(&begun) {
             let stage = &begun.stage;
             return Err(FileError::damaged(
                 input,
@@ -43,7 +43,7 @@ pub(crate) fn check(run: &Path, dir: &Path, input: &Path, found: &FileHash) -> R
     }
     let manifest = match Manifest::read(&manifest) {
         Err(FileError::Damaged { path, what }) => {
-            // The manifest's own name is in what is damaged; the stages go by the names of their folders or nearly so.
+            // Which stage it is stands in what cannot be believed.
             let folder = folder.file_name().unwrap_or_default().to_string_lossy();
             return Err(FileError::Damaged {
                 path,

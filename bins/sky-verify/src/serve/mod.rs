@@ -8,8 +8,8 @@ use std::{net::SocketAddr, num::NonZero, pin::pin, sync::Arc, time::Duration};
 use anyhow::Context;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, rt::TokioTimer, server::graceful::GracefulShutdown};
-use sky_cli::{Invalid, sky_home};
-use sky_verify::python::{Limits, MAX_MEMORY, Sandbox};
+use sky_cli::Invalid;
+use sky_verify::python::{Limits, MAX_MEMORY};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .saturating_add(args.queue.get())
         .min(Semaphore::MAX_PERMITS);
     let service = Arc::new(Service {
-        sandbox: Sandbox::open(&sky_home())?,
+        sandbox: crate::sandbox()?,
         most: Limits {
             memory: args.memory << 20,
             ..Limits::default()
