@@ -18,7 +18,7 @@ pub struct MathChecker {
 }
 
 /// Steps that every call has, and steps for each byte of its texts; `Options::budget` bounds the sum.
-const BASE_STEPS: u64 = 100_000;
+const BASE_STEPS: u64 = 1_000_000;
 const STEPS_PER_BYTE: u64 = 60;
 
 /// A side of a comparison: its text, and its tree when it has one.
@@ -273,5 +273,7 @@ fn is_decimal_comma(text: &str) -> bool {
         return false;
     };
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    digits(whole) && digits(fraction) && fraction.len() != 3
+    // `1 234,5` and `1'234,5` too.
+    let whole = whole.replace([' ', '\''], "").replace("\\", "");
+    digits(&whole) && digits(fraction) && fraction.len() != 3
 }

@@ -57,9 +57,10 @@ pub(super) struct Point {
     pub(super) index: u64,
     /// Signs of names here.
     pub(super) signs: Signs,
-    /// Names are whole numbers, for factorials and remainders.
-    pub(super) whole: bool,
 }
+
+/// Steps that a bit of an elementary function takes.
+const SERIES: u64 = 12;
 
 pub(super) struct Eval<'a> {
     pub(super) point: Point,
@@ -67,6 +68,8 @@ pub(super) struct Eval<'a> {
     pub(super) budget: &'a Budget,
     /// Values of names bound by sums.
     pub(super) bound: Vec<(String, Ball)>,
+    /// The whole numbers that names stand for at this point, when they do.
+    pub(super) wholes: exact::Names,
     /// A root or a logarithm of a negative number was taken on the way.
     pub(super) left_reals: bool,
 }
@@ -78,8 +81,35 @@ impl<'a> Eval<'a> {
             prec,
             budget,
             bound: Vec::new(),
+            wholes: Vec::new(),
             left_reals: false,
         }
+    }
+
+    /// At a point where these names are whole numbers: small ones in turn at every other point, where they are few.
+    pub(super) fn at_whole_point(
+        names: &[String],
+        index: u64,
+        prec: usize,
+        budget: &'a Budget,
+    ) -> Self {
+        let point = Point {
+            index,
+            signs: Signs::Positive,
+        };
+        let mut eval = Self::new(point, prec, budget);
+        let n = i64::try_from(index / 2).unwrap_or(0);
+        for (k, name) in names.iter().enumerate() {
+            let value = match (index % 2, names.len(), k) {
+                (0, 1, _) => n + 1,
+                (0, 2, 0) => n % 5 + 1,
+                (0, 2, _) => n / 5 + 1,
+                _ => i64::try_from(hash(name, index) % 199).unwrap_or(0) + 2,
+            };
+            eval.bound.push((name.clone(), Ball::from_int(value)));
+            eval.wholes.push((name.clone(), RBig::from(value)));
+        }
+        eval
     }
 }
 
@@ -106,17 +136,20 @@ impl Eval<'_> {
             return value.clone();
         }
         let h = hash(name, self.point.index);
-        if self.point.whole {
-            return Ball::from_int(i64::try_from(h % 23).unwrap_or(0) + 2);
-        }
-        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence.
+        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence. Then below a half, where an arc
+        // sine has a value, and below 64, where the root of x - 5 has one.
+        let bits = match self.point.index / 3 % 3 {
+            0 => 17,
+            1 => 20,
+            _ => 13,
+        };
         let magnitude = i64::try_from(h % (1 << 18)).unwrap_or(0) * 2 + 1;
         let negative = match self.point.signs {
             Signs::Positive => false,
             Signs::Negative => true,
             Signs::Mixed => h >> 63 == 1,
         };
-        Ball::dyadic(if negative { -magnitude } else { magnitude }, 17)
+        Ball::dyadic(if negative { -magnitude } else { magnitude }, bits)
     }
 
     /// A generic cubic polynomial of the values, its coefficients from the name.
@@ -138,13 +171,19 @@ impl Eval<'_> {
         total
     }
 
+    /// Pays for so many operations on numbers of this precision.
     fn pay(&self, times: u64) -> Result<(), Spent> {
         let words = self.prec as u64 / 64 + 1;
-        self.budget.take(times * words)
+        self.budget.take(times * (words * 2 + 8))
+    }
+
+    /// Pays for so many series: one term takes a handful of bits, and a few operations.
+    fn pay_series(&self, times: u64) -> Result<(), Spent> {
+        self.budget.take(times * SERIES * self.prec as u64)
     }
 
     pub(super) fn value(&mut self, expr: &Expr) -> Result<Complex, Stop> {
-        self.pay(2)?;
+        self.pay(1)?;
         let p = self.prec;
         let value = match &expr.kind {
             Kind::Num { value, .. } => {
@@ -152,7 +191,10 @@ impl Eval<'_> {
                 Ball::from_rational(value, p).into()
             }
             Kind::Const(Const::Pi) => Ball::pi(p).into(),
-            Kind::Const(Const::E) => Ball::from_int(1).exp(p).ok_or(Stop::Undecided)?.into(),
+            Kind::Const(Const::E) => {
+                self.pay_series(1)?;
+                Ball::from_int(1).exp(p).ok_or(Stop::Undecided)?.into()
+            }
             Kind::Const(Const::I) => Complex::new(Ball::zero(), Ball::from_int(1)),
             Kind::Const(_) => return Err(Stop::Undefined),
             Kind::Sym(name) => self.name(name).into(),
@@ -210,6 +252,7 @@ impl Eval<'_> {
                     .iter()
                     .map(|a| self.value(a))
                     .collect::<Result<Vec<_>, _>>()?;
+                self.pay(6 * values.len() as u64)?;
                 self.generic(name, &values)
             }
             Kind::Big {
@@ -246,11 +289,11 @@ impl Eval<'_> {
         }
         let exponent = self.value(b)?;
         if matches!(a.kind, Kind::Const(Const::E)) {
-            self.pay(60)?;
+            self.pay_series(1)?;
             return exponent.exp(self.prec).ok_or(Stop::Undecided);
         }
         let base = self.value(a)?;
-        self.pay(150)?;
+        self.pay_series(2)?;
         if base.is_exact_zero() {
             return if exponent.re.is_positive() {
                 Ok(base)
@@ -298,13 +341,18 @@ impl Eval<'_> {
                 Err(Stop::Undefined)
             };
         }
-        self.pay(150)?;
         let half = RBig::ONE / RBig::from(2);
         let even_root = exponent.denominator().clone() % 2_u8 == 0;
         self.left_reals |= even_root && base.re.is_negative() && base.im.is_none();
         if *exponent == half {
+            if base.im.is_some() {
+                self.pay_series(4)?;
+            } else {
+                self.pay(8)?;
+            }
             return base.sqrt(p).ok_or(Stop::Undecided);
         }
+        self.pay_series(if base.im.is_some() { 4 } else { 2 })?;
         let power: Complex = Ball::from_rational(exponent, p).into();
         let odd_root = exponent.denominator().clone() % 2_u8 == 1;
         if base.im.is_none() && base.re.is_negative() && odd_root {
@@ -345,12 +393,27 @@ impl Eval<'_> {
                 }
             }
         }
+        // The whole part of a root of a square number: exactly, or the ball lies across it.
+        if matches!(func, Func::Floor | Func::Ceil) && self.bound.len() == self.wholes.len() {
+            let whole = Kind::Call(func, args.to_vec()).at(0..0);
+            let known = exact::rational(&whole, &mut self.wholes.clone(), self.budget);
+            if let Ok(value) = known {
+                return Ok(Ball::from_rational(&value, self.prec).into());
+            }
+        }
         let p = self.prec;
         let values = args
             .iter()
             .map(|a| self.value(a))
             .collect::<Result<Vec<_>, _>>()?;
-        self.pay(120)?;
+        let complex = values.iter().any(|v| v.im.is_some());
+        self.pay_series(match func {
+            Func::Abs | Func::Floor | Func::Ceil | Func::Re | Func::Im | Func::Sign | Func::Max | Func::Min => 0,
+            _ if complex => 4,
+            Func::Log | Func::Sinh | Func::Cosh | Func::Tanh => 2,
+            _ => 1,
+        })?;
+        self.pay(8)?;
         let undecided = Stop::Undecided;
         match (func, values.as_slice()) {
             (Func::Sin, [x]) => Ok(x.sin_cos(p).ok_or(undecided)?.0),

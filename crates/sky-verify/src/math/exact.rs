@@ -37,7 +37,7 @@ pub(super) type Names = Vec<(String, RBig)>;
 
 /// The exact value of `expr`, names taken from `names`.
 pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact {
-    budget.take(2)?;
+    budget.take(12)?;
     match &expr.kind {
         Kind::Num { value, .. } => Ok(value.clone()),
         Kind::Sym(name) => names
@@ -250,7 +250,7 @@ fn charge(a: &RBig, b: &RBig, budget: &Budget) -> Exact<()> {
     let reduce = words(a.numerator().bit_len()).min(words(b.denominator().bit_len()))
         + words(b.numerator().bit_len()).min(words(a.denominator().bit_len()));
     let all = words(bits_a) + words(bits_b);
-    budget.take(all * 2 + if reduce > 4 { reduce * all / 2 } else { 0 })?;
+    budget.take(16 + all * 2 + if reduce > 4 { reduce * all / 2 } else { 0 })?;
     Ok(())
 }
 

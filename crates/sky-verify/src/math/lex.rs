@@ -3,7 +3,7 @@
 use super::{
     budget::{Budget, Spent},
     clean::letters,
-    names,
+    names, units,
 };
 
 /// How a comma between digits reads.
@@ -65,17 +65,20 @@ pub(super) fn lex<'a>(
         depth: 0,
         commas,
         paired: unescaped_dollars(text).is_multiple_of(2),
+        budget,
         out: Vec::with_capacity(text.len() / 2 + 2),
     };
     while lexer.at < text.len() {
-        budget.take(4)?;
+        // Names of commands and words are looked up.
+        let named = lexer.rest().starts_with(|c: char| c == '\\' || c.is_ascii_alphabetic());
+        budget.take(if named { 100 } else { 10 })?;
         lexer.step();
     }
     lexer.push(Tok::End, text.len());
     Ok(lexer.out)
 }
 
-struct Lexer<'a> {
+struct Lexer<'a, 'b> {
     text: &'a str,
     at: usize,
     space: bool,
@@ -84,10 +87,11 @@ struct Lexer<'a> {
     commas: Commas,
     /// Dollar signs come in pairs: they delimit formulas, and none is money.
     paired: bool,
+    budget: &'b Budget,
     out: Vec<Token<'a>>,
 }
 
-impl<'a> Lexer<'a> {
+impl<'a> Lexer<'a, '_> {
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -101,6 +105,17 @@ impl<'a> Lexer<'a> {
         });
         self.space = false;
         self.at = end;
+    }
+
+    /// The end of the group that opens at `open`. Looking for it is paid for; a spent budget ends the next step.
+    fn group(&self, open: usize) -> Option<usize> {
+        if self.text.as_bytes().get(open) != Some(&b'{') {
+            return None;
+        }
+        let end = group_end(self.text, open);
+        let seen = end.unwrap_or(self.text.len()) - open;
+        let _ = self.budget.take(seen as u64 / 2);
+        end
     }
 
     fn skip(&mut self, bytes: usize) {
@@ -178,14 +193,14 @@ impl<'a> Lexer<'a> {
             return;
         }
         if matches!(name, "hspace" | "vspace" | "tag" | "label") {
-            let group = group_end(self.text, end).unwrap_or(end);
+            let group = self.group(end).unwrap_or(end);
             self.at = group;
             self.space = true;
             return;
         }
         if names::is_text(name) {
             let open = end + (self.text[end..].len() - self.text[end..].trim_start().len());
-            if let Some(close) = group_end(self.text, open) {
+            if let Some(close) = self.group(open) {
                 let content = &self.text[open + 1..close - 1];
                 let money = matches!(content.trim(), "\\$" | "$");
                 self.push(
@@ -203,13 +218,17 @@ impl<'a> Lexer<'a> {
         }
         if names::is_alphabet(name) {
             // `\mathrm{lcm}` is a word, `\mathbf{105}` is its content.
-            if let Some(close) = group_end(self.text, end) {
+            if let Some(close) = self.group(end) {
                 let content = self.text[end + 1..close - 1].trim();
                 let wordy = content
                     .bytes()
                     .all(|b| b.is_ascii_alphabetic() || b == b' ' || b == b'~' || b == b'-')
                     && content.len() >= 2;
-                if wordy {
+                let after_number = matches!(
+                    self.out.last().map(|t| &t.tok),
+                    Some(Tok::Num(_) | Tok::Ch(')' | '}'))
+                );
+                if wordy || after_number && units::is_unit_text(content) {
                     self.push(Tok::Text(content), close);
                     return;
                 }
@@ -261,6 +280,9 @@ impl<'a> Lexer<'a> {
                         | "degree"
                         | "NaN"
                         | "nan"
+                        | "Matrix"
+                        | "FiniteSet"
+                        | "Rational"
                 )
                 || (w.len() >= 4 && names::is_symbol(w))
                 || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi")
@@ -268,6 +290,16 @@ impl<'a> Lexer<'a> {
         let before = self.text[..self.at].bytes().next_back();
         if known(run) && before != Some(b'\\') {
             self.push(Tok::Word(run), self.at + run.len());
+            return;
+        }
+        // `sinx` in plain text.
+        if let Some(name) = run.strip_suffix('x').filter(|n| {
+            names::function(n).is_some() && !matches!(*n, "re" | "im" | "Re" | "Im")
+        })
+            && before != Some(b'\\')
+        {
+            self.push(Tok::Word(name), self.at + name.len());
+            self.push(Tok::Letter('x', "x"), self.at + 1);
             return;
         }
         for (i, letter) in run.char_indices() {
@@ -458,6 +490,9 @@ fn ellipsis(text: &str) -> Option<usize> {
         .map(str::len)
 }
 
+/// Groups of digits in a number at most, so that a long list is not read again from each of its numbers.
+const MAX_GROUPS: usize = 64;
+
 /// Digits in groups: `1,000`, `1{,}000`, `1\,000`, `1 000`, and India's `12,34,567`.
 fn grouped(text: &str, first: usize, commas: Commas, top: bool) -> Option<(String, usize)> {
     if first == 0 || first > 3 {
@@ -468,7 +503,12 @@ fn grouped(text: &str, first: usize, commas: Commas, top: bool) -> Option<(Strin
         .into_iter()
         .find(|s| text[first..].starts_with(s))?;
     let explicit = separator.len() > 1;
-    if !explicit && (commas != Commas::Auto || !top) {
+    let parts = match commas {
+        Commas::Auto => false,
+        Commas::Parting => true,
+        Commas::Decimal => separator == ",",
+    };
+    if !explicit && (parts || !top) {
         return None;
     }
     let mut whole = text[..first].to_owned();
@@ -479,6 +519,9 @@ fn grouped(text: &str, first: usize, commas: Commas, top: bool) -> Option<(Strin
         let run = digit_run(bytes, from);
         if run == 0 {
             break;
+        }
+        if run > 3 || run == 1 || runs.len() == MAX_GROUPS {
+            return None;
         }
         runs.push(run);
         whole.push_str(&text[from..from + run]);
@@ -506,7 +549,7 @@ fn dotted(text: &str, first: usize, top: bool) -> Option<(String, Option<String>
     let mut whole = text[..first].to_owned();
     let mut at = first;
     let mut groups = 0;
-    while bytes.get(at) == Some(&b'.') && digit_run(bytes, at + 1) == 3 {
+    while groups < MAX_GROUPS && bytes.get(at) == Some(&b'.') && digit_run(bytes, at + 1) == 3 {
         whole.push_str(&text[at + 1..at + 4]);
         at += 4;
         groups += 1;

@@ -50,7 +50,8 @@ pub(super) struct Compare<'a> {
 impl Compare<'_> {
     /// Whether `b` says what `a` says.
     pub(super) fn same(&self, a: &Expr, b: &Expr) -> Judged {
-        if self.budget.take(16).is_err() {
+        // Every look at the trees below goes over all of both a few times.
+        if self.budget.take(40 + 4 * (a.size() + b.size()) as u64).is_err() {
             return Judged::no("the work budget is spent");
         }
         if let Some(judged) = self.assignments(a, b) {
@@ -76,7 +77,7 @@ impl Compare<'_> {
         if let Some(judged) = self.relations(a, b) {
             return judged;
         }
-        if let Some((x, y)) = matrix::calculated(a, b) {
+        if let Some((x, y)) = matrix::calculated(a, b, self.budget) {
             return self.same(&x, &y);
         }
         if let Some(judged) = self.collections(a, b) {

@@ -77,8 +77,12 @@ impl Compare<'_> {
             return Some(Judged::yes("the same interval"));
         }
         let (var_a, var_b) = (variable(a)?, variable(b)?);
+        // The name in a set-builder is bound there.
+        let builder = |e: &Expr| matches!(e.kind, Kind::Builder { .. });
         if let (Some(x), Some(y)) = (&var_a, &var_b)
             && x != y
+            && !builder(a)
+            && !builder(b)
         {
             return Some(Judged::no("relations of different names"));
         }

@@ -161,7 +161,7 @@ impl Compare<'_> {
 
     fn difference(&self, a: &Expr, b: &Expr) -> String {
         // Only where saying so costs little.
-        if self.budget.used() > 20_000 {
+        if self.budget.used() > 200_000 {
             return "different values".to_owned();
         }
         match (

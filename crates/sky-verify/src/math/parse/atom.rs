@@ -7,6 +7,18 @@ use crate::math::{
     names,
 };
 
+/// Whether words in front of a value only introduce it.
+fn leads(text: &str) -> bool {
+    let words = text.to_ascii_lowercase();
+    let words = words.trim_end_matches(['.', ':', '=']).trim_end();
+    matches!(
+        words,
+        "about" | "approximately" | "approx" | "around" | "roughly" | "exactly" | "rs" | "usd" | "us" | "inr" | "eur"
+    ) || words.ends_with(" is")
+        || words.ends_with(" are")
+        || text.ends_with([':', '='])
+}
+
 impl<'a> Parser<'a> {
     pub(super) fn atom(&mut self) -> Parsed {
         self.nested(Self::atom_here)
@@ -55,6 +67,20 @@ impl<'a> Parser<'a> {
                 return Ok(
                     Kind::Root(Box::new(Kind::int(3).at(span.clone())), Box::new(value)).at(span),
                 );
+            }
+            // `Matrix([[1, 2], [3, 4]])` and the like: the brackets say what it is.
+            "Matrix" | "FiniteSet" | "Rational" if self.is('(') => {
+                let args = self.call_arguments()?;
+                let span = self.since(start);
+                return match (word, <[Expr; 2]>::try_from(args)) {
+                    ("Rational", Ok([above, below])) => {
+                        Ok(Kind::Div(Box::new(above), Box::new(below)).at(span))
+                    }
+                    ("FiniteSet", Ok(two)) => Ok(Kind::Set(two.into()).at(span)),
+                    ("FiniteSet", Err(items)) => Ok(Kind::Set(items).at(span)),
+                    ("Matrix", Err(mut one)) if one.len() == 1 => Ok(one.remove(0)),
+                    _ => self.fail("arguments that are not understood"),
+                };
             }
             "NaN" | "nan" => return Ok(Kind::Text("NaN".to_owned()).at(self.since(start))),
             _ => {}
@@ -164,11 +190,23 @@ impl<'a> Parser<'a> {
         if let Some(c) = symbol {
             return Ok(self.letter(c).at(self.since(start)));
         }
+        if let Some(n) = names::number_words(trimmed) {
+            return Ok(Kind::int(n).at(self.since(start)));
+        }
+        // `\text{approximately } 5`, `\text{Rs. } 500`: what stands before a value and is none of it.
+        if leads(trimmed) && self.starts_factor() {
+            return self.factor();
+        }
         let numeric = trimmed.starts_with(|c: char| {
             c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '(' | '\\' | '$')
         }) && trimmed.len() < 200
             && trimmed.bytes().any(|b| b.is_ascii_digit());
-        if numeric && let Some(inner) = self.reparse(trimmed) {
+        // `\textbf{x + 1}`: signs and no words.
+        let signs = trimmed.contains(['=', '+', '^', '\\', '<', '>'])
+            && !trimmed
+                .split(|c: char| !c.is_alphabetic())
+                .any(|word| word.len() > 2 && !names::is_command(word));
+        if (numeric || signs && trimmed.len() < 200) && let Some(inner) = self.reparse(trimmed) {
             return Ok(Expr {
                 span: self.since(start),
                 ..inner

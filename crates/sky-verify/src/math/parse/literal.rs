@@ -19,8 +19,10 @@ impl Parser<'_> {
     /// The literal `digits`, which was just taken.
     pub(super) fn literal(&mut self, digits: &Digits, start: usize) -> Parsed {
         let mut digits = digits.clone();
+        self.dotted(&mut digits);
         // `0.1\overline{6}`.
         if digits.fraction.is_some()
+            && digits.repeating.is_none()
             && !self.token().space
             && matches!(self.peek(), Tok::Cmd("overline" | "bar" | "dot"))
             && let (Tok::Ch('{'), Tok::Num(group), Tok::Ch('}')) =
@@ -63,6 +65,40 @@ impl Parser<'_> {
             value / RBig::from(ten)
         };
         Ok(Kind::Num { value, decimals }.at(self.since(start)))
+    }
+
+    /// `0.\dot{1}4285\dot{7}`: dots over the first and the last of the digits that repeat; `0.1\overline6`: over one alone.
+    fn dotted(&mut self, digits: &mut Digits) {
+        let bare = |tok: &Tok<'_>| match tok {
+            Tok::Num(d) if d.fraction.is_none() && d.exponent == 0 => Some(d.whole.clone()),
+            _ => None,
+        };
+        if digits.fraction.is_none() || digits.repeating.is_some() || self.token().space {
+            return;
+        }
+        if matches!(self.peek(), Tok::Cmd("overline" | "bar"))
+            && let Some(one) = bare(self.ahead(1)).filter(|d| d.len() == 1)
+        {
+            digits.repeating = Some(one);
+            self.at += 2;
+            return;
+        }
+        let dot = |p: &Self, n: usize| {
+            let open = matches!(p.ahead(n), Tok::Cmd("dot")) && *p.ahead(n + 1) == Tok::Ch('{');
+            let close = *p.ahead(n + 3) == Tok::Ch('}');
+            bare(p.ahead(n + 2)).filter(|d| open && close && d.len() == 1)
+        };
+        let Some(first) = dot(self, 0) else {
+            return;
+        };
+        let (between, len) = match bare(self.ahead(4)) {
+            Some(between) => (between, 5),
+            None => (String::new(), 4),
+        };
+        if let Some(last) = dot(self, len) {
+            digits.repeating = Some(first + &between + &last);
+            self.at += len + 4;
+        }
     }
 
     /// `204_5`, `1A3_{16}`, `4210_{\text{five}}`.

@@ -7,7 +7,7 @@ mod operator;
 
 use super::{
     budget::{Budget, Spent},
-    expr::{Expr, Func, Kind, Rel, SetOp, Span},
+    expr::{Const, Expr, Func, Kind, Rel, SetOp, Span},
     lex::{Commas, Tok, Token, lex},
 };
 
@@ -170,7 +170,7 @@ impl<'a> Parser<'a> {
         if self.depth >= MAX_DEPTH {
             return self.fail("nested too deeply");
         }
-        if self.budget.take(8).is_err() {
+        if self.budget.take(20).is_err() {
             return self.fail("the work budget is spent");
         }
         self.depth += 1;
@@ -212,12 +212,8 @@ impl<'a> Parser<'a> {
             items.push(self.relation()?);
         }
         let span = self.since(start);
-        let inequalities = items.len() > 1 && items.iter().all(is_inequality);
-        if inequalities && partings.iter().all(|&p| p == Parting::Or) {
-            return Ok(Kind::Sets(SetOp::Union, items).at(span));
-        }
-        if inequalities && partings.iter().all(|&p| p == Parting::And) {
-            return Ok(Kind::Sets(SetOp::Intersection, items).at(span));
+        if let Some(op) = conditions(&items, &partings) {
+            return Ok(Kind::Sets(op, items).at(span));
         }
         Ok(match items.len() {
             1 => items.remove(0),
@@ -507,6 +503,15 @@ impl<'a> Parser<'a> {
                     let left = quotient(above, below, self.since(start));
                     return Ok(Kind::Div(Box::new(left), Box::new(low)).at(self.since(start)));
                 }
+                // `2.5 x 10^3`.
+                Tok::Letter('x', "x")
+                    if matches!(above.last().map(|e| &e.kind), Some(Kind::Num { .. }))
+                        && matches!(self.ahead(1), Tok::Num(ten) if ten.whole == "10" && ten.fraction.is_none())
+                        && matches!(self.ahead(2), Tok::Ch('^')) =>
+                {
+                    self.at += 1;
+                    above.push(self.factor()?);
+                }
                 _ if self.starts_factor() => {
                     if let Some(unit) = self.unit_behind(!below.is_empty()) {
                         let value = quotient(above, below, self.since(start));
@@ -565,8 +570,40 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn is_inequality(expr: &Expr) -> bool {
-    matches!(&expr.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, _)| matches!(rel, Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge)))
+/// Conditions on one name: `x < 1 or x > 3` is a union, `x > 1 and x < 3` an intersection, and so is `x > 1, x \ne 2`.
+fn conditions(items: &[Expr], partings: &[Parting]) -> Option<SetOp> {
+    let all = items.len() > 1 && items.iter().all(is_condition);
+    let same_name = |e: &Expr| {
+        let (Kind::Relation(first, _), Kind::Relation(other, _)) = (&items[0].kind, &e.kind) else {
+            return false;
+        };
+        let simple = |e: &Expr| matches!(e.kind, Kind::Sym(_));
+        !simple(first) || !simple(other) || first == other
+    };
+    if !all || !items.iter().all(same_name) {
+        return None;
+    }
+    let excludes = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if matches!(rest.as_slice(), [(Rel::Ne, _)]));
+    if partings.iter().all(|&p| p == Parting::Or) {
+        Some(SetOp::Union)
+    } else if partings.iter().all(|&p| p == Parting::And)
+        || items.iter().any(excludes) && !partings.contains(&Parting::Or)
+    {
+        Some(SetOp::Intersection)
+    } else {
+        None
+    }
+}
+
+fn is_condition(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, side)| match rel {
+        Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge | Rel::Ne => true,
+        Rel::In => matches!(
+            side.kind,
+            Kind::Interval { .. } | Kind::Tuple(_) | Kind::Sets(..) | Kind::Const(Const::Reals)
+        ),
+        _ => false,
+    }))
 }
 
 /// The product of `above` over the product of `below`.

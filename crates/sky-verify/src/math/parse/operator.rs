@@ -163,7 +163,9 @@ impl<'a> Parser<'a> {
         }
         // Behind a number, a closing bracket or a root; everything up to the end has to be words.
         let rest = &self.text[self.start()..];
-        let worded = rest.bytes().all(|b| {
+        // Words for a unit are few.
+        let worded = rest.len() <= 200
+            && rest.bytes().all(|b| {
             b.is_ascii_alphabetic()
                 || b.is_ascii_digit()
                 || matches!(b, b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'')
@@ -306,6 +308,10 @@ impl<'a> Parser<'a> {
                     self.at += 4;
                     base = Kind::Degree(Box::new(base)).at(self.since(start));
                 }
+                // `5^{th}`, `5^{\text{th}}`.
+                (Tok::Ch('^'), Tok::Ch('{')) if self.ordinal() => {
+                    self.at += if matches!(self.ahead(2), Tok::Text(_)) { 4 } else { 5 };
+                }
                 (Tok::Ch('\''), _)
                 | (Tok::Ch('^'), Tok::Cmd("prime"))
                 | (Tok::Ch('^'), Tok::Ch('{'))
@@ -369,6 +375,16 @@ impl<'a> Parser<'a> {
                 },
                 _ => return Ok(base),
             }
+        }
+    }
+
+    /// Whether `^{th}` comes, behind a number or a name.
+    fn ordinal(&self) -> bool {
+        let suffix = |s: &str| matches!(s, "th" | "st" | "nd" | "rd");
+        match (self.ahead(2), self.ahead(3), self.ahead(4)) {
+            (Tok::Text(text), Tok::Ch('}'), _) => suffix(text.trim()),
+            (Tok::Letter(_, run), Tok::Letter(..), Tok::Ch('}')) => suffix(run),
+            _ => false,
         }
     }
 
