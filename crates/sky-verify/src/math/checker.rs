@@ -5,6 +5,7 @@ use super::{
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
+    names,
     options::Options,
     parse::{self, ParseError, Reading, Tree},
     units,
@@ -30,7 +31,13 @@ struct Side {
 impl Side {
     fn read(text: &str, reading: Reading, budget: &Budget) -> Self {
         let text = clean(text).into_owned();
-        let tree = parse::parse(&text, reading, budget);
+        let tree = match names::number_words(&text) {
+            Some(n) => Ok(Tree {
+                expr: Kind::int(n).at(0..text.len()),
+                loose_division: false,
+            }),
+            None => parse::parse(&text, reading, budget),
+        };
         Self { text, tree }
     }
 
@@ -148,7 +155,7 @@ impl MathChecker {
         if first.equal || budget.is_spent() {
             return first;
         }
-        for (reading_a, reading_b) in readings(&a, &b) {
+        for (reading_a, reading_b) in readings(&a, &b, self.options.decimal_log) {
             let other_a = Side::read(gold, reading_a, budget);
             let other_b = Side::read(answer, reading_b, budget);
             if let (Some(x), Some(y)) = (other_a.expr(), other_b.expr()) {
@@ -217,7 +224,7 @@ impl MathChecker {
 }
 
 /// Other readings worth a try, when the first came out unequal.
-fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
+fn readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, Reading)> {
     let mut out = Vec::new();
     let plain = Reading::default();
     let loose = |side: &Side| side.tree.as_ref().is_ok_and(|t| t.loose_division);
@@ -239,6 +246,13 @@ fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
         commas: Commas::Parting,
         ..plain
     };
+    if decimal_log && (a.text.contains("log") || b.text.contains("log")) {
+        let reading = Reading {
+            decimal_log,
+            ..plain
+        };
+        out.push((reading, reading));
+    }
     for (one, other, first) in [(a, b, true), (b, a, false)] {
         let pair = |reading| {
             if first {

@@ -136,12 +136,12 @@ impl Eval<'_> {
             return value.clone();
         }
         let h = hash(name, self.point.index);
-        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence. Then below a half, where an arc
-        // sine has a value, and below 64, where the root of x - 5 has one.
+        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence. Then far out, up to 2^13, where
+        // the root of x - 5 has a value, and below a half, where an arc sine has one.
         let bits = match self.point.index / 3 % 3 {
             0 => 17,
-            1 => 20,
-            _ => 13,
+            1 => 17 - i64::try_from(mix(h) % 12).unwrap_or(0),
+            _ => 20,
         };
         let magnitude = i64::try_from(h % (1 << 18)).unwrap_or(0) * 2 + 1;
         let negative = match self.point.signs {
@@ -301,11 +301,11 @@ impl Eval<'_> {
                 Err(Stop::Undefined)
             };
         }
-        self.left_reals |= base.re.is_negative() && base.im.is_none();
         // A whole exponent at this point keeps a negative base real.
         if let Some(n) = whole(&exponent) {
             return base.powi(n, self.prec).ok_or(Stop::Undecided);
         }
+        self.left_reals |= base.re.is_negative() && base.im.is_none();
         let p = self.prec;
         base.ln(p)
             .map(|ln| ln.mul(&exponent, p))

@@ -21,9 +21,15 @@ const AGREE: i64 = 240;
 /// Points at which two expressions have to agree, and points tried.
 const POINTS: usize = 3;
 const TRIES: u64 = 18;
+/// The same where a value has kinks: `|x - 1|` is `1 - x` on one side of it.
+const KINKED_POINTS: usize = 12;
+const KINKED_TRIES: u64 = 36;
 /// The same for names that stand for whole numbers: a remainder or a whole part takes few values.
 const WHOLE_POINTS: usize = 32;
 const WHOLE_TRIES: u64 = 48;
+
+/// Why nothing was found where one side or the other is never defined.
+const NOWHERE: &str = "no point at which both have a value";
 
 /// What a comparison found, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,23 +102,31 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     if !defined(a) && !has_big(a) || !defined(b) && !has_big(b) {
         return Found::Unknown("an infinity inside an expression");
     }
-    let whole = (a.has_names() || b.has_names()) && (discrete(a) || discrete(b));
+    // `(-1)^n` has a value for whole n only.
+    let names = a.has_names() || b.has_names();
+    let whole = names && [a, b].iter().any(|e| discrete(e) || alternates(e));
     let found = match at_points(a, b, whole, budget, FIRST) {
         // Nothing tells them apart at once: a proof, if there is one, costs less than the second look.
         Found::EqualAtPoints if normal::equal(a, b, budget) => Found::EqualInNormalForm,
+        Found::Unknown(why) if why == NOWHERE => return Found::Unknown(NOWHERE),
         Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, whole, budget, SECOND),
         found => found,
     };
-    // `(-1)^n` has a value for whole n only; `\lceil n/2 \rceil` is spoken of for those.
-    let retry = match found {
-        Found::Unknown(_) => alternates(a) || alternates(b),
-        Found::Different => (steps(a) || steps(b)) && counts(a) && counts(b),
-        _ => false,
-    };
-    if !whole && retry && at_points(a, b, true, budget, SECOND).is_equal() {
-        return Found::EqualAtPoints;
+    if whole || !names || !(steps(a) || steps(b)) {
+        return found;
     }
-    found
+    match found {
+        // Whole parts that agree between the whole numbers may differ there.
+        Found::EqualAtPoints | Found::EqualInNormalForm => {
+            match at_points(a, b, true, budget, SECOND) {
+                Found::Different => Found::Different,
+                _ => found,
+            }
+        }
+        // `\lceil n/2 \rceil` is spoken of for whole n.
+        Found::Different if counts(a) && counts(b) => at_points(a, b, true, budget, SECOND),
+        found => found,
+    }
 }
 
 /// Functions of whole numbers, which take names for such.
@@ -133,7 +147,7 @@ fn discrete(e: &Expr) -> bool {
     })
 }
 
-/// A negative number to a power with a name, or a sine or cosine of a name.
+/// A negative number to a power with a name.
 fn alternates(e: &Expr) -> bool {
     e.any(&|k| match k {
         Kind::Pow(base, exponent) => matches!(base.kind, Kind::Neg(_)) && exponent.has_names(),
@@ -143,6 +157,19 @@ fn alternates(e: &Expr) -> bool {
 
 fn steps(e: &Expr) -> bool {
     e.any(&|k| matches!(k, Kind::Call(Func::Floor | Func::Ceil, _)))
+}
+
+/// Functions that are one expression here and another there.
+fn kinked(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Call(func, args) => {
+            matches!(func, Func::Abs | Func::Max | Func::Min | Func::Sign)
+                && args.iter().any(Expr::has_names)
+        }
+        Kind::Root(_, inner) => inner.has_names(),
+        Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
+        _ => false,
+    })
 }
 
 /// Whether every name is one of those that stand for whole numbers by custom.
@@ -185,6 +212,7 @@ fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> F
     let names = a.has_names() || b.has_names();
     let (needed, tries) = match (names, whole) {
         (false, _) => (1, 1),
+        (true, false) if kinked(a) || kinked(b) => (KINKED_POINTS, KINKED_TRIES),
         (true, false) => (POINTS, TRIES),
         (true, true) => (WHOLE_POINTS, WHOLE_TRIES),
     };
@@ -194,7 +222,7 @@ fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> F
         names_of(b, &mut all);
     }
     let (mut agreed, mut complex, mut elsewhere) = (0, 0, 0);
-    let mut reason = "no point at which both have a value";
+    let mut reason = NOWHERE;
     for index in 0..tries {
         let mut eval = if whole {
             Eval::at_whole_point(&all, index, prec, budget)
@@ -223,8 +251,12 @@ fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> F
             }
         }
     }
+    // The domain left few points, but some.
+    if !whole && agreed >= POINTS.min(needed) {
+        return Found::EqualAtPoints;
+    }
     // Nowhere real, and the same complex value everywhere.
-    if !whole && agreed == 0 && elsewhere == 0 && complex >= needed {
+    if !whole && agreed == 0 && elsewhere == 0 && complex >= POINTS {
         return Found::EqualAtPoints;
     }
     Found::Unknown(reason)

@@ -287,6 +287,11 @@ impl<'a> Lexer<'a, '_> {
                 || (w.len() >= 4 && names::is_symbol(w))
                 || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi")
         };
+        let behind = &self.text[self.at + run.len()..];
+        if run == "US" && (behind.starts_with("\\$") || behind.starts_with('$')) {
+            self.skip(run.len());
+            return;
+        }
         let before = self.text[..self.at].bytes().next_back();
         if known(run) && before != Some(b'\\') {
             self.push(Tok::Word(run), self.at + run.len());

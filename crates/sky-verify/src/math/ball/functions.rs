@@ -238,6 +238,8 @@ fn pi_bits(wp: usize) -> IBig {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use dashu_ratio::RBig;
+
     use super::*;
 
     fn close(ball: &Ball, value: f64) {

@@ -32,6 +32,9 @@ impl<'a> Parser<'a> {
                 self.literal(&digits, start)
             }
             Tok::Letter(c, _) => {
+                if let Some(based) = self.hexadecimal(start) {
+                    return Ok(based);
+                }
                 self.at += 1;
                 Ok(self.letter(c).at(self.since(start)))
             }
@@ -410,7 +413,9 @@ impl<'a> Parser<'a> {
         };
         // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
         let mut args = self.function_arguments()?;
-        if name == "lg" {
+        let decimal = name == "log" && self.reading.decimal_log && base.is_none() && args.len() == 1;
+        let func = if decimal { Func::Log } else { func };
+        if name == "lg" || decimal {
             let ten = Kind::int(10).at(self.since(start));
             args.insert(0, ten);
         }
@@ -448,6 +453,14 @@ impl<'a> Parser<'a> {
         // A text such as `\operatorname{lcm}` may be followed by an empty group.
         if self.is('(') {
             return self.call_arguments();
+        }
+        // `\max\{a, b\}`.
+        if matches!(self.peek(), Tok::Cmd("{" | "lbrace")) {
+            let inner = self.atom()?;
+            return Ok(match inner.kind {
+                Kind::Set(items) => items,
+                kind => vec![kind.at(inner.span)],
+            });
         }
         if self.is('{') {
             let inner = self.nested(Self::brace_group)?;

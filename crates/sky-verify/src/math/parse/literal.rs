@@ -101,6 +101,29 @@ impl Parser<'_> {
         }
     }
 
+    /// `FF_{16}`: a numeral that begins with a letter.
+    pub(super) fn hexadecimal(&mut self, start: usize) -> Option<Expr> {
+        if !matches!(self.peek(), Tok::Letter('A'..='F', run) if run.len() >= 2)
+            && !matches!((self.peek(), self.ahead(1)), (Tok::Letter('A'..='F', _), Tok::Num(_)))
+        {
+            return None;
+        }
+        let none = Digits {
+            whole: String::new(),
+            fraction: None,
+            repeating: None,
+            exponent: 0,
+        };
+        let at = self.at;
+        let based = self.based(&none, start);
+        let sixteen = matches!(&based, Some(e) if matches!(e.kind, Kind::Based { base: 16, .. }));
+        if !sixteen {
+            self.at = at;
+            return None;
+        }
+        based
+    }
+
     /// `204_5`, `1A3_{16}`, `4210_{\text{five}}`.
     fn based(&mut self, digits: &Digits, start: usize) -> Option<Expr> {
         if digits.fraction.is_some() || digits.exponent != 0 {

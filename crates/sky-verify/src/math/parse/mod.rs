@@ -24,6 +24,8 @@ pub(super) struct Reading {
     pub(super) commas: Commas,
     /// `1/2x` is `1/(2x)`; otherwise `(1/2)x`.
     pub(super) tight: bool,
+    /// `\log` without a base is decimal; otherwise natural.
+    pub(super) decimal_log: bool,
 }
 
 /// Why a text has no tree.
@@ -280,7 +282,7 @@ impl<'a> Parser<'a> {
             if self.budget.take(4).is_err() {
                 return self.fail("the work budget is spent");
             }
-            let side = self.union()?;
+            let side = self.ratio()?;
             rest.push((rel, side));
         }
         if rest.is_empty() {
@@ -525,11 +527,12 @@ impl<'a> Parser<'a> {
                     }
                     let mixed = self.mixed_ahead(above.last(), &below);
                     let factor = self.factor()?;
-                    if mixed && matches!(factor.kind, Kind::Div(..)) {
+                    if mixed && let Some((part, sign)) = fraction_of(&factor) {
                         let whole = above.pop();
                         let span = self.since(start);
-                        let parts = whole.into_iter().chain([factor]).collect();
-                        above.push(Kind::Add(parts).at(span));
+                        let parts = whole.into_iter().chain([part]).collect();
+                        let mixed = Kind::Add(parts).at(span.clone());
+                        above.push(sign.map_or(mixed.clone(), |sign| sign(Box::new(mixed)).at(span)));
                     } else if divided {
                         self.loose_division = true;
                         if self.reading.tight {
@@ -604,6 +607,16 @@ fn is_condition(expr: &Expr) -> bool {
         ),
         _ => false,
     }))
+}
+
+/// The fraction of a mixed number, and the sign behind it that is the sign of the whole number too: `12\frac12\%`.
+fn fraction_of(factor: &Expr) -> Option<(Expr, Option<fn(Box<Expr>) -> Kind>)> {
+    let (inner, sign): (_, Option<fn(Box<Expr>) -> Kind>) = match &factor.kind {
+        Kind::Percent(inner) => (&**inner, Some(Kind::Percent)),
+        Kind::Degree(inner) => (&**inner, Some(Kind::Degree)),
+        _ => (factor, None),
+    };
+    matches!(inner.kind, Kind::Div(..)).then(|| (inner.clone(), sign))
 }
 
 /// The product of `above` over the product of `below`.

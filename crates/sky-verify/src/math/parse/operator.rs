@@ -156,7 +156,9 @@ impl<'a> Parser<'a> {
         let Tok::Letter(_, run) = *self.peek() else {
             return None;
         };
-        let plain = units::is_plain_unit(run);
+        let plain = units::is_plain_unit(run)
+            || matches!(run, "th" | "st" | "nd" | "rd")
+            || self.token().space && self.rate_ahead();
         let worded = self.token().space && units::is_wordlike(run);
         if run.is_empty() || self.depth > 3 || below || !(plain || worded) {
             return None;
@@ -180,6 +182,16 @@ impl<'a> Parser<'a> {
         }
         self.at = self.tokens.len() - 1;
         Some(rest.trim().to_owned())
+    }
+
+    /// Whether `m/s^2` comes and nothing behind it.
+    fn rate_ahead(&self) -> bool {
+        let rest = &self.text[self.start()..];
+        let rate = rest.split_once('/').is_some_and(|(above, below)| {
+            let word = |t: &str| t.starts_with(|c: char| c.is_ascii_alphabetic());
+            word(above) && word(below) && !rest.contains(['-', ' ', '.'])
+        });
+        rest.len() <= 40 && rate && units::is_unit_text(rest)
     }
 
     /// `\text{...}` behind a value: a unit, a percent or degree word, or something to ignore.
@@ -369,7 +381,7 @@ impl<'a> Parser<'a> {
                     Kind::Sym(name) if !self.token().space && self.applies(name) => {
                         let name = name.clone();
                         let args = self.call_arguments()?;
-                        base = Kind::Apply(name, args).at(self.since(start));
+                        base = applied(name, args).at(self.since(start));
                     }
                     _ => return Ok(base),
                 },
@@ -518,6 +530,17 @@ pub(super) fn money(tok: &Tok<'_>) -> &'static str {
         Tok::Cmd("cent") => "cents",
         _ => "dollars",
     }
+}
+
+/// A function at its arguments; `\Gamma(x)` is `(x-1)!`.
+fn applied(name: String, mut args: Vec<Expr>) -> Kind {
+    if name != "Gamma" || args.len() != 1 {
+        return Kind::Apply(name, args);
+    }
+    let x = args.remove(0);
+    let at = x.span.clone();
+    let less = Kind::Add(vec![x, Kind::Neg(Box::new(Kind::int(1).at(at.clone()))).at(at.clone())]);
+    Kind::Call(Func::Factorial, vec![less.at(at)])
 }
 
 /// Letters that nearly always name a function when brackets follow, and those that do before a lone name: `C(h)`, but `p(1-p)`.
