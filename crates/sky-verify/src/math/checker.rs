@@ -261,10 +261,15 @@ fn readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, Reading)> {
                 (plain, reading)
             }
         };
-        let number = other
-            .expr()
-            .is_some_and(|e| matches!(e.kind, Kind::Num { .. } | Kind::Neg(_) | Kind::Div(..)));
-        if number && is_decimal_comma(&one.text) {
+        // Only for a decimal: `3,0` is no way to write 3, nor `1,2` one for 6/5.
+        let decimal_point = other.expr().is_some_and(|e| {
+            let number = match &e.kind {
+                Kind::Neg(inner) => &inner.kind,
+                kind => kind,
+            };
+            matches!(number, Kind::Num { decimals: Some(1..), .. })
+        });
+        if decimal_point && is_decimal_comma(&one.text) {
             out.push(pair(decimal));
         }
         let collection = other.expr().is_some_and(|e| matches!(&e.kind, Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) if items.len() > 1));

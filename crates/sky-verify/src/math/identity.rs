@@ -307,6 +307,9 @@ fn close(gap: &Complex, value: &Complex) -> bool {
 
 /// How far `value` is from the decimal `gold`: whether it rounds to it.
 pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budget) -> bool {
+    if value.has_names() {
+        return false;
+    }
     let Ok(places) = usize::try_from(decimals.unsigned_abs()) else {
         return false;
     };

@@ -49,28 +49,6 @@ impl Compare<'_> {
             {
                 Some(self.ordered(x, y))
             }
-            (
-                Kind::List(x),
-                Kind::Interval {
-                    lo,
-                    hi,
-                    lo_open: false,
-                    hi_open: false,
-                },
-            ) if self.options.bare_list => {
-                Some(self.unordered(x, &[(**lo).clone(), (**hi).clone()]))
-            }
-            (
-                Kind::Interval {
-                    lo,
-                    hi,
-                    lo_open: false,
-                    hi_open: false,
-                },
-                Kind::List(y),
-            ) if self.options.bare_list => {
-                Some(self.unordered(&[(**lo).clone(), (**hi).clone()], y))
-            }
             (Kind::Matrix(x), Kind::Matrix(y)) => Some(self.matrices(x, y)),
             (Kind::Matrix(rows), Kind::Tuple(items)) => Some(self.ordered(&vector(rows)?, items)),
             (Kind::Tuple(items), Kind::Matrix(rows)) => Some(self.ordered(items, &vector(rows)?)),
