@@ -19,8 +19,8 @@ pub struct MathChecker {
 }
 
 /// Steps that every call has, and steps for each byte of its texts; `Options::budget` bounds the sum.
-const BASE_STEPS: u64 = 1_000_000;
-const STEPS_PER_BYTE: u64 = 60;
+const BASE_STEPS: u64 = 800_000;
+const STEPS_PER_BYTE: u64 = 40;
 
 /// A side of a comparison: its text, and its tree when it has one.
 struct Side {

@@ -131,7 +131,7 @@ struct Tight<'a>(&'a Expr);
 impl Display for Tight<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let whole = match &self.0.kind {
-            Kind::Num { decimals, .. } => decimals.is_none_or(|d| d >= 0),
+            Kind::Num { decimals, .. } => decimals.is_none_or(|d| d > 0),
             Kind::Const(_)
             | Kind::Sym(_)
             | Kind::Root(..)
@@ -195,17 +195,13 @@ fn number(value: &RBig, decimals: Option<i64>, f: &mut Formatter<'_>) -> fmt::Re
         value.clone() / scale
     };
     let digits = format!("{:0>1}", scaled.trunc());
-    if decimals >= 0 {
+    if decimals > 0 {
         let places = usize::try_from(decimals).unwrap_or(0);
         let digits = format!("{digits:0>width$}", width = places + 1);
         let (whole, fraction) = digits.split_at(digits.len() - places);
-        // A point without decimals would not come back.
-        return if fraction.is_empty() {
-            write!(f, "{whole}")
-        } else {
-            write!(f, "{whole}.{fraction}")
-        };
+        return write!(f, "{whole}.{fraction}");
     }
+    // A point without decimals would not come back.
     let digits = format!("{digits:0>2}");
     let (whole, last) = digits.split_at(digits.len() - 1);
     write!(f, "{whole}.{last}e{}", 1 - decimals)
@@ -404,7 +400,7 @@ mod tests {
         });
         let frames = vec![
             "@", "@", "@", r"\{@, #\}", "(@, #)", "(@, #, 1)", "[@, #)", r"(@, #] \cup [5, \infty)",
-            "x = @", "x > @", r"@ \le x < #", r"@ \pm #", r"\pm (@)", "@, #", r"\begin{pmatrix} @ & # \\ 1 & 2 \end{pmatrix}",
+            "x = @", "x > @", r"@ \le x < #", r"@ \pm (#)", r"\pm (@)", "@, #", r"\begin{pmatrix} @ & # \\ 1 & 2 \end{pmatrix}",
             r"\{x \mid x > @\}", r"(@) \text{ cm}", r"x \in [@, #]", r"\{@\}", r"@ \ne #", "y = @ = #",
             r"\mathbb{R} \setminus \{@\}", r"\text{no solution}", "1011_2", r"@ \text{ or } #",
         ];

@@ -36,6 +36,11 @@ impl Parser<'_> {
         if let Some(based) = self.based(&digits, start) {
             return Ok(based);
         }
+        let length = digits.whole.len() + digits.fraction.as_ref().map_or(0, String::len);
+        let power = digits.exponent.unsigned_abs().min(MAX_EXPONENT.unsigned_abs());
+        if self.budget.take(20 + 2 * (length as u64 + power)).is_err() {
+            return self.fail("the work budget is spent");
+        }
         let Some((value, decimals)) = value(&digits) else {
             return self.fail("a number too long");
         };

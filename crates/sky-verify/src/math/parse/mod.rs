@@ -484,8 +484,10 @@ impl<'a> Parser<'a> {
                 Tok::Cmd("bmod" | "mod") | Tok::Word("mod") => {
                     self.at += 1;
                     let modulus = self.signed_factor()?;
-                    let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start)));
+                    let left = quotient(above, std::mem::take(&mut below), self.since(start));
+                    let rest = Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start));
+                    above = vec![rest];
+                    divided = false;
                 }
                 Tok::Cmd("pmod") => {
                     self.at += 1;

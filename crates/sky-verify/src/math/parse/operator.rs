@@ -378,7 +378,9 @@ impl<'a> Parser<'a> {
                 },
                 // `f(x)`: after a letter that commonly names a function.
                 (Tok::Ch('('), _) => match &base.kind {
-                    Kind::Sym(name) if !self.token().space && self.applies(name) => {
+                    Kind::Sym(name)
+                        if !self.token().space && !self.behind_bracket() && self.applies(name) =>
+                    {
                         let name = name.clone();
                         let args = self.call_arguments()?;
                         base = applied(name, args).at(self.since(start));
@@ -557,6 +559,11 @@ fn base_letter(name: &str) -> &str {
 }
 
 impl Parser<'_> {
+    /// `(y)(x)` is a product.
+    fn behind_bracket(&self) -> bool {
+        self.at.checked_sub(1).is_some_and(|i| self.tokens[i].tok == Tok::Ch(')'))
+    }
+
     fn applies(&self, name: &str) -> bool {
         let letter = base_letter(name);
         FUNCTION_LETTERS.contains(&letter)
