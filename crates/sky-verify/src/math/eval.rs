@@ -104,7 +104,11 @@ impl<'a> Eval<'a> {
                 (0, 1, _) => n + 1,
                 (0, 2, 0) => n % 5 + 1,
                 (0, 2, _) => n / 5 + 1,
-                _ => i64::try_from(hash(name, index) % 199).unwrap_or(0) + 2,
+                // A remainder shows itself by numbers beyond it, a factorial by any.
+                _ => {
+                    let range = if index % 4 == 1 { 59 } else { 499 };
+                    i64::try_from(hash(name, index) % range).unwrap_or(0) + 2
+                }
             };
             eval.bound.push((name.clone(), Ball::from_int(value)));
             eval.wholes.push((name.clone(), RBig::from(value)));

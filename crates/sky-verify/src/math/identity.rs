@@ -105,14 +105,17 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     // `(-1)^n` has a value for whole n only.
     let names = a.has_names() || b.has_names();
     let whole = names && [a, b].iter().any(|e| discrete(e) || alternates(e));
-    let found = match at_points(a, b, whole, budget, FIRST) {
+    if whole {
+        return at_points(a, b, true, budget, SECOND);
+    }
+    let found = match at_points(a, b, false, budget, FIRST) {
         // Nothing tells them apart at once: a proof, if there is one, costs less than the second look.
         Found::EqualAtPoints if normal::equal(a, b, budget) => Found::EqualInNormalForm,
         Found::Unknown(why) if why == NOWHERE => return Found::Unknown(NOWHERE),
-        Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, whole, budget, SECOND),
+        Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, false, budget, SECOND),
         found => found,
     };
-    if whole || !names || !(steps(a) || steps(b)) {
+    if !names || !(steps(a) || steps(b)) {
         return found;
     }
     match found {
@@ -252,7 +255,8 @@ fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> F
         }
     }
     // The domain left few points, but some.
-    if !whole && agreed >= POINTS.min(needed) {
+    let some = if whole { WHOLE_POINTS / 4 } else { POINTS };
+    if agreed >= some.min(needed) {
         return Found::EqualAtPoints;
     }
     // Nowhere real, and the same complex value everywhere.
@@ -274,6 +278,19 @@ enum Meeting {
 /// One look, at this precision. What the first look cannot tell apart agrees for now.
 fn at_point(a: &Expr, b: &Expr, eval: &mut Eval<'_>) -> Result<Meeting, Stop> {
     let prec = eval.prec;
+    // Whole numbers often have exact values to compare.
+    if !eval.wholes.is_empty() {
+        let exact = |e: &Expr| exact::rational(e, &mut eval.wholes.clone(), eval.budget);
+        match (exact(a), exact(b)) {
+            (Ok(x), Ok(y)) if x == y => return Ok(Meeting::Agree),
+            (Ok(_), Ok(_)) => return Ok(Meeting::Apart),
+            (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
+                return Err(Stop::Undefined);
+            }
+            (Err(NoValue::Spent), _) | (_, Err(NoValue::Spent)) => return Err(Stop::Spent),
+            _ => {}
+        }
+    }
     let x = eval.value(a)?;
     let y = eval.value(b)?;
     let names = a.has_names() || b.has_names();

@@ -175,6 +175,8 @@ pub(super) fn is_layout(name: &str) -> bool {
             | "mathrel"
             | "mathord"
             | "ensuremath"
+            | "checkmark"
+            | "blacksquare"
     )
 }
 

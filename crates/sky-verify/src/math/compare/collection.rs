@@ -17,8 +17,13 @@ impl Compare<'_> {
             return Some(judged);
         }
         let plain = |e: &Expr| match &e.kind {
-            Kind::List(items) => drop_conditions(items)
-                .map(|items| Kind::List(items.into_iter().map(value).collect()).at(e.span.clone())),
+            Kind::List(items) => drop_conditions(items).map(|items| {
+                let mut items: Vec<Expr> = items.into_iter().map(value).collect();
+                match items.len() {
+                    1 => items.remove(0),
+                    _ => Kind::List(items).at(e.span.clone()),
+                }
+            }),
             _ => None,
         };
         if let (Kind::List(_), _) | (_, Kind::List(_)) = (&a.kind, &b.kind) {

@@ -11,7 +11,7 @@ pub(super) use words::{as_words, choice_letter};
 
 use super::{
     budget::Budget,
-    expr::{Const, Expr, Kind, Rel},
+    expr::{Const, Expr, Kind, Rel, SetOp},
     options::Options,
 };
 
@@ -121,6 +121,11 @@ fn expand(expr: &Expr) -> Expr {
             kind.at(expr.span.clone())
         }
         _ if !expr.any(&|k| matches!(k, Kind::PlusMinus(..))) => expr.clone(),
+        // `x \ne \pm 1` excludes both.
+        Kind::Relation(_, rest) if rest.iter().any(|(rel, _)| *rel == Rel::Ne) => {
+            let both = vec![signed(expr, true), signed(expr, false)];
+            Kind::Sets(SetOp::Intersection, both).at(expr.span.clone())
+        }
         _ => Kind::List(vec![signed(expr, true), signed(expr, false)]).at(expr.span.clone()),
     }
 }

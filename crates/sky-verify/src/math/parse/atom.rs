@@ -233,6 +233,7 @@ impl<'a> Parser<'a> {
             tokens,
             at: 0,
             depth: self.depth + 1,
+            top: self.depth + 1,
             bars: false,
             integrals: 0,
             bound: self.bound.clone(),

@@ -63,6 +63,7 @@ pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tre
         tokens,
         at: 0,
         depth: 0,
+        top: 0,
         bars: false,
         integrals: 0,
         bound: Vec::new(),
@@ -86,6 +87,8 @@ struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
     depth: u32,
+    /// The depth at which this text begins: that of a text inside `\text{}`.
+    top: u32,
     /// Inside `|...|` or a set-builder, where a bar ends the expression.
     bars: bool,
     /// Integrals open, in which `d x` ends the body.

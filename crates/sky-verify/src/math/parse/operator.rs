@@ -160,7 +160,7 @@ impl<'a> Parser<'a> {
             || matches!(run, "th" | "st" | "nd" | "rd")
             || self.token().space && self.rate_ahead();
         let worded = self.token().space && units::is_wordlike(run);
-        if run.is_empty() || self.depth > 3 || below || !(plain || worded) {
+        if run.is_empty() || self.depth > self.top + 3 || below || !(plain || worded) {
             return None;
         }
         // Behind a number, a closing bracket or a root; everything up to the end has to be words.
@@ -349,6 +349,16 @@ impl<'a> Parser<'a> {
                 (Tok::Ch('^'), _) => {
                     self.at += 1;
                     let exponent = self.script()?;
+                    // `f^{-1}(x)` is the inverse function.
+                    let inverse = matches!(&exponent.kind, Kind::Neg(one) if one.kind == Kind::int(1));
+                    if let Kind::Sym(name) = &base.kind
+                        && inverse
+                        && FUNCTION_LETTERS.contains(&name.as_str())
+                        && self.is('(')
+                    {
+                        base = Kind::Sym(format!("{name}_inverse")).at(self.since(start));
+                        continue;
+                    }
                     base = Kind::Pow(Box::new(base), Box::new(exponent)).at(self.since(start));
                 }
                 (Tok::Ch('*'), Tok::Ch('*')) => {
@@ -534,8 +544,11 @@ pub(super) fn money(tok: &Tok<'_>) -> &'static str {
     }
 }
 
-/// A function at its arguments; `\Gamma(x)` is `(x-1)!`.
+/// A function at its arguments; `\Gamma(x)` is `(x-1)!`, `C(n, k)` a binomial coefficient.
 fn applied(name: String, mut args: Vec<Expr>) -> Kind {
+    if name == "C" && args.len() == 2 {
+        return Kind::Call(Func::Binomial, args);
+    }
     if name != "Gamma" || args.len() != 1 {
         return Kind::Apply(name, args);
     }
