@@ -215,7 +215,8 @@ fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> F
     let names = a.has_names() || b.has_names();
     let (needed, tries) = match (names, whole) {
         (false, _) => (1, 1),
-        (true, false) if kinked(a) || kinked(b) => (KINKED_POINTS, KINKED_TRIES),
+        // The first look is there to find a difference; the second one checks what it could not.
+        (true, false) if prec == FIRST && (kinked(a) || kinked(b)) => (KINKED_POINTS, KINKED_TRIES),
         (true, false) => (POINTS, TRIES),
         (true, true) => (WHOLE_POINTS, WHOLE_TRIES),
     };
