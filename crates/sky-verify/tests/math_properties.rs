@@ -92,9 +92,9 @@ fn rich() -> impl Strategy<Value = Rich> {
     ];
     leaf.prop_recursive(3, 12, 2, |inner| {
         let binary = (inner.clone(), inner.clone(), 0..4).prop_map(|(a, b, which)| {
+            let some = |v: f64| if v.abs() < 1e-9 { f64::NAN } else { v };
+            let (a, b) = (Rich { value: some(a.value), ..a }, Rich { value: some(b.value), ..b });
             let (aw, bw, ar, br) = (&a.written, &b.written, &a.rewritten, &b.rewritten);
-            // A difference that is nothing has no sign to take a root of.
-            let which = if (a.value - b.value).abs() < 1e-9 { 0 } else { which };
             match which {
                 0 => Rich {
                     written: format!("\\left({aw} + {bw}\\right)"),
@@ -119,7 +119,9 @@ fn rich() -> impl Strategy<Value = Rich> {
             }
         });
         let unary = (inner, 0..8).prop_map(|(a, which)| {
-            let (w, r, v) = (&a.written, &a.rewritten, a.value);
+            // What is nothing has no inverse, nor a sign to take the root of its square: such a tree is left out.
+            let (w, r) = (&a.written, &a.rewritten);
+            let v = if a.value.abs() < 1e-9 { f64::NAN } else { a.value };
             let (written, rewritten, value) = match which {
                 0 => (format!("\\sqrt{{\\left({w}\\right)^2+1}}"), format!("(1+({r})*({r}))^{{1/2}}"), v.hypot(1.0)),
                 1 => (format!("\\sin\\left({w}\\right)"), format!("\\cos(\\frac{{\\pi}}{{2}} - ({r}))"), v.sin()),
