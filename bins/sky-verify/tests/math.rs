@@ -26,7 +26,15 @@ fn rows(path: &Path) -> Vec<Value> {
 #[test]
 fn verdicts_in_the_order_of_the_input_at_any_thread_count() {
     let folder = tempfile::tempdir().unwrap();
-    let ids = [json!(7), json!("seven"), json!(null), json!([7, "b"]), json!({"n": 7}), json!(7.5), json!(true)];
+    let ids = [
+        json!(7),
+        json!("seven"),
+        json!(null),
+        json!([7, "b"]),
+        json!({"n": 7}),
+        json!(7.5),
+        json!(true),
+    ];
     // More than one batch.
     let pairs = (0..10_000_usize).map(|n| {
         let pred = match n % 3 {
@@ -40,7 +48,18 @@ fn verdicts_in_the_order_of_the_input_at_any_thread_count() {
     let mut before: Option<Vec<Value>> = None;
     for threads in ["1", "2", "5"] {
         let out = format!("out{threads}.jsonl");
-        let done = sky_verify(folder.path(), &["math", "--pairs", "pairs.jsonl", "--out", &out, "--threads", threads]);
+        let done = sky_verify(
+            folder.path(),
+            &[
+                "math",
+                "--pairs",
+                "pairs.jsonl",
+                "--out",
+                &out,
+                "--threads",
+                threads,
+            ],
+        );
         assert!(done.status.success(), "{done:?}");
         let mut said = rows(&folder.path().join(&out));
         assert_eq!(said.len(), 10_000);
@@ -72,14 +91,24 @@ fn mistakes_name_the_file_and_the_line() {
         ("type", r#"{"id": 2, "gold": 1, "pred": "1"}"#),
     ] {
         let file = format!("{name}.jsonl");
-        fs::write(folder.path().join(&file), format!("{good}\n\n{bad}\n{good}\n")).unwrap();
-        let done = sky_verify(folder.path(), &["math", "--pairs", &file, "--out", "out.jsonl"]);
+        fs::write(
+            folder.path().join(&file),
+            format!("{good}\n\n{bad}\n{good}\n"),
+        )
+        .unwrap();
+        let done = sky_verify(
+            folder.path(),
+            &["math", "--pairs", &file, "--out", "out.jsonl"],
+        );
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert_eq!(done.status.code(), Some(2), "{said}");
         assert!(said.contains(&file) && said.contains('3'), "{said}");
         assert!(!folder.path().join("out.jsonl").exists());
     }
-    let done = sky_verify(folder.path(), &["math", "--pairs", "none.jsonl", "--out", "out.jsonl"]);
+    let done = sky_verify(
+        folder.path(),
+        &["math", "--pairs", "none.jsonl", "--out", "out.jsonl"],
+    );
     assert_eq!(done.status.code(), Some(2), "{done:?}");
     assert!(String::from_utf8_lossy(&done.stderr).contains("none.jsonl"));
 }
@@ -87,12 +116,19 @@ fn mistakes_name_the_file_and_the_line() {
 #[test]
 fn nothing_is_overwritten_unless_told() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("pairs.jsonl"), "{\"id\": 1, \"gold\": \"1\", \"pred\": \"1\"}\n").unwrap();
+    fs::write(
+        folder.path().join("pairs.jsonl"),
+        "{\"id\": 1, \"gold\": \"1\", \"pred\": \"1\"}\n",
+    )
+    .unwrap();
     fs::write(folder.path().join("out.jsonl"), "mine").unwrap();
     let args = ["math", "--pairs", "pairs.jsonl", "--out", "out.jsonl"];
     let done = sky_verify(folder.path(), &args);
     assert_eq!(done.status.code(), Some(2), "{done:?}");
-    assert_eq!(fs::read_to_string(folder.path().join("out.jsonl")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("out.jsonl")).unwrap(),
+        "mine"
+    );
     let done = sky_verify(folder.path(), &[&args[..], &["--force"]].concat());
     assert!(done.status.success(), "{done:?}");
     assert_eq!(rows(&folder.path().join("out.jsonl")).len(), 1);
@@ -104,14 +140,22 @@ fn nothing_is_overwritten_unless_told() {
 fn a_large_file_streams() {
     let folder = tempfile::tempdir().unwrap();
     let filler = "We add and subtract. ".repeat(15_000);
-    let pairs = (0..1000).map(|n| json!({"id": n, "gold": "5", "pred": format!("{filler} \\boxed{{5}}")}));
+    let pairs =
+        (0..1000).map(|n| json!({"id": n, "gold": "5", "pred": format!("{filler} \\boxed{{5}}")}));
     write_jsonl(&folder.path().join("pairs.jsonl"), pairs).unwrap();
-    let size = fs::metadata(folder.path().join("pairs.jsonl")).unwrap().len();
+    let size = fs::metadata(folder.path().join("pairs.jsonl"))
+        .unwrap()
+        .len();
     assert!(size > 300_000_000, "{size}");
     // Address space in KiB: the program and its threads take most of it.
     let program = env!("CARGO_BIN_EXE_sky-verify");
     let done = Command::new("sh")
-        .args(["-c", &format!("ulimit -v 300000; '{program}' math --pairs pairs.jsonl --out out.jsonl --threads 1")])
+        .args([
+            "-c",
+            &format!(
+                "ulimit -v 300000; '{program}' math --pairs pairs.jsonl --out out.jsonl --threads 1"
+            ),
+        ])
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -124,7 +168,13 @@ fn a_large_file_streams() {
 fn samples_of_the_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let problem = |id: &str, answer: &str| {
-        Problem::new(id.to_owned(), "made", Domain::Math, "What?".to_owned(), Answer::Math(answer.to_owned()))
+        Problem::new(
+            id.to_owned(),
+            "made",
+            Domain::Math,
+            "What?".to_owned(),
+            Answer::Math(answer.to_owned()),
+        )
     };
     write_jsonl(
         &folder.path().join("problems.jsonl"),
@@ -152,15 +202,30 @@ fn samples_of_the_pipeline() {
     write_jsonl(&folder.path().join("samples.jsonl"), samples).unwrap();
     let done = sky_verify(
         folder.path(),
-        &["math", "--problems", "problems.jsonl", "--samples", "samples.jsonl", "--out", "verdicts.jsonl"],
+        &[
+            "math",
+            "--problems",
+            "problems.jsonl",
+            "--samples",
+            "samples.jsonl",
+            "--out",
+            "verdicts.jsonl",
+        ],
     );
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     let said: Vec<String> = rows(&folder.path().join("verdicts.jsonl"))
         .iter()
         .map(|row| row["verdict"].to_string())
         .collect();
     assert_eq!(said.len(), 4);
-    assert!(said[0].contains("correct") && !said[1].contains("correct"), "{said:?}");
+    assert!(
+        said[0].contains("correct") && !said[1].contains("correct"),
+        "{said:?}"
+    );
     assert!(said[2].contains("truncated"), "{said:?}");
 }
 

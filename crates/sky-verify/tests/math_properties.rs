@@ -85,7 +85,11 @@ fn rich() -> impl Strategy<Value = Rich> {
         value,
     };
     let leaf = prop_oneof![
-        (1..9_i32).prop_map(move |n| make(&n.to_string(), &format!("\\frac{{{}}}{{3}}", 3 * n), f64::from(n))),
+        (1..9_i32).prop_map(move |n| make(
+            &n.to_string(),
+            &format!("\\frac{{{}}}{{3}}", 3 * n),
+            f64::from(n)
+        )),
         Just(make("x", "x", 0.7)),
         Just(make("y", "y", 1.9)),
         Just(make("\\pi", "\\frac{2\\pi}{2}", std::f64::consts::PI)),
@@ -93,7 +97,16 @@ fn rich() -> impl Strategy<Value = Rich> {
     leaf.prop_recursive(3, 12, 2, |inner| {
         let binary = (inner.clone(), inner.clone(), 0..4).prop_map(|(a, b, which)| {
             let some = |v: f64| if v.abs() < 1e-9 { f64::NAN } else { v };
-            let (a, b) = (Rich { value: some(a.value), ..a }, Rich { value: some(b.value), ..b });
+            let (a, b) = (
+                Rich {
+                    value: some(a.value),
+                    ..a
+                },
+                Rich {
+                    value: some(b.value),
+                    ..b
+                },
+            );
             let (aw, bw, ar, br) = (&a.written, &b.written, &a.rewritten, &b.rewritten);
             match which {
                 0 => Rich {
@@ -121,18 +134,58 @@ fn rich() -> impl Strategy<Value = Rich> {
         let unary = (inner, 0..8).prop_map(|(a, which)| {
             // What is nothing has no inverse, nor a sign to take the root of its square: such a tree is left out.
             let (w, r) = (&a.written, &a.rewritten);
-            let v = if a.value.abs() < 1e-9 { f64::NAN } else { a.value };
-            let (written, rewritten, value) = match which {
-                0 => (format!("\\sqrt{{\\left({w}\\right)^2+1}}"), format!("(1+({r})*({r}))^{{1/2}}"), v.hypot(1.0)),
-                1 => (format!("\\sin\\left({w}\\right)"), format!("\\cos(\\frac{{\\pi}}{{2}} - ({r}))"), v.sin()),
-                2 => (format!("\\cos^2\\left({w}\\right)"), format!("(1 - \\sin({r})\\sin({r}))"), v.cos().powi(2)),
-                3 => (format!("\\left({w}\\right)^3"), format!("(({r})({r})^2)"), v.powi(3)),
-                4 => (format!("\\left|{w}\\right|"), format!("\\sqrt{{({r})^2}}"), v.abs()),
-                5 => (format!("\\arctan\\left({w}\\right)"), format!("-\\arctan(-({r}))"), v.atan()),
-                6 => (format!("\\ln\\left(2+\\left({w}\\right)^2\\right)"), format!("(-\\ln\\frac{{1}}{{({r})^2+2}})"), (2.0 + v * v).ln()),
-                _ => (format!("e^{{-\\left({w}\\right)^2}}"), format!("\\frac{{1}}{{\\exp(({r})^2)}}"), (-v * v).exp()),
+            let v = if a.value.abs() < 1e-9 {
+                f64::NAN
+            } else {
+                a.value
             };
-            Rich { written, rewritten, value }
+            let (written, rewritten, value) = match which {
+                0 => (
+                    format!("\\sqrt{{\\left({w}\\right)^2+1}}"),
+                    format!("(1+({r})*({r}))^{{1/2}}"),
+                    v.hypot(1.0),
+                ),
+                1 => (
+                    format!("\\sin\\left({w}\\right)"),
+                    format!("\\cos(\\frac{{\\pi}}{{2}} - ({r}))"),
+                    v.sin(),
+                ),
+                2 => (
+                    format!("\\cos^2\\left({w}\\right)"),
+                    format!("(1 - \\sin({r})\\sin({r}))"),
+                    v.cos().powi(2),
+                ),
+                3 => (
+                    format!("\\left({w}\\right)^3"),
+                    format!("(({r})({r})^2)"),
+                    v.powi(3),
+                ),
+                4 => (
+                    format!("\\left|{w}\\right|"),
+                    format!("\\sqrt{{({r})^2}}"),
+                    v.abs(),
+                ),
+                5 => (
+                    format!("\\arctan\\left({w}\\right)"),
+                    format!("-\\arctan(-({r}))"),
+                    v.atan(),
+                ),
+                6 => (
+                    format!("\\ln\\left(2+\\left({w}\\right)^2\\right)"),
+                    format!("(-\\ln\\frac{{1}}{{({r})^2+2}})"),
+                    (2.0 + v * v).ln(),
+                ),
+                _ => (
+                    format!("e^{{-\\left({w}\\right)^2}}"),
+                    format!("\\frac{{1}}{{\\exp(({r})^2)}}"),
+                    (-v * v).exp(),
+                ),
+            };
+            Rich {
+                written,
+                rewritten,
+                value,
+            }
         });
         prop_oneof![binary, unary]
     })

@@ -267,7 +267,13 @@ fn readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, Reading)> {
                 Kind::Neg(inner) => &inner.kind,
                 kind => kind,
             };
-            matches!(number, Kind::Num { decimals: Some(1..), .. })
+            matches!(
+                number,
+                Kind::Num {
+                    decimals: Some(1..),
+                    ..
+                }
+            )
         });
         if decimal_point && is_decimal_comma(&one.text) {
             out.push(pair(decimal));

@@ -412,7 +412,14 @@ impl Eval<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let complex = values.iter().any(|v| v.im.is_some());
         self.pay_series(match func {
-            Func::Abs | Func::Floor | Func::Ceil | Func::Re | Func::Im | Func::Sign | Func::Max | Func::Min => 0,
+            Func::Abs
+            | Func::Floor
+            | Func::Ceil
+            | Func::Re
+            | Func::Im
+            | Func::Sign
+            | Func::Max
+            | Func::Min => 0,
             _ if complex => 4,
             Func::Log | Func::Sinh | Func::Cosh | Func::Tanh => 2,
             _ => 1,

@@ -70,7 +70,9 @@ pub(super) fn lex<'a>(
     };
     while lexer.at < text.len() {
         // Names of commands and words are looked up.
-        let named = lexer.rest().starts_with(|c: char| c == '\\' || c.is_ascii_alphabetic());
+        let named = lexer
+            .rest()
+            .starts_with(|c: char| c == '\\' || c.is_ascii_alphabetic());
         budget.take(if named { 100 } else { 10 })?;
         lexer.step();
     }
@@ -298,9 +300,9 @@ impl<'a> Lexer<'a, '_> {
             return;
         }
         // `sinx` in plain text.
-        if let Some(name) = run.strip_suffix('x').filter(|n| {
-            names::function(n).is_some() && !matches!(*n, "re" | "im" | "Re" | "Im")
-        })
+        if let Some(name) = run
+            .strip_suffix('x')
+            .filter(|n| names::function(n).is_some() && !matches!(*n, "re" | "im" | "Re" | "Im"))
             && before != Some(b'\\')
         {
             self.push(Tok::Word(name), self.at + name.len());

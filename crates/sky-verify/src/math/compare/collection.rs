@@ -135,7 +135,10 @@ impl Compare<'_> {
             // The place it would have in the same order comes first.
             let mut order = (0..n).map(|k| (k + i) % n);
             let Some(k) = order.find(|&k| !taken[k] && self.same(x, &b[k]).equal) else {
-                return Judged::no(format!("item {} of {n} has no counterpart of its own", i + 1));
+                return Judged::no(format!(
+                    "item {} of {n} has no counterpart of its own",
+                    i + 1
+                ));
             };
             taken[k] = true;
         }
@@ -171,14 +174,17 @@ impl Compare<'_> {
     /// `\frac{\pi}{4} + k\pi, k \in \mathbb{Z}` and `\{2k \mid k \in \mathbb{Z}\}`: the name of a parameter says nothing.
     fn parametric(&self, a: &Expr, b: &Expr) -> Option<Judged> {
         let (x, y) = (parameter(a)?, parameter(b)?);
-        let builders = matches!(a.kind, Kind::Builder { .. }) && matches!(b.kind, Kind::Builder { .. });
+        let builders =
+            matches!(a.kind, Kind::Builder { .. }) && matches!(b.kind, Kind::Builder { .. });
         if x == y && !builders {
             return None;
         }
         let renamed = map(b, &|e| match &e.kind {
             Kind::Sym(name) if *name == y => Some(Kind::Sym(x.clone()).at(e.span.clone())),
             // Not to be mixed up with one that is there already.
-            Kind::Sym(name) if *name == x && x != y => Some(Kind::Sym(name.clone() + "'").at(e.span.clone())),
+            Kind::Sym(name) if *name == x && x != y => {
+                Some(Kind::Sym(name.clone() + "'").at(e.span.clone()))
+            }
             _ => None,
         });
         if let (

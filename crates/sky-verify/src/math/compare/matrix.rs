@@ -122,11 +122,7 @@ fn mul(items: Vec<Expr>) -> Expr {
 }
 
 /// Pays for copying these entries so many times.
-fn pay<'a>(
-    entries: impl Iterator<Item = &'a Expr>,
-    times: usize,
-    budget: &Budget,
-) -> Option<()> {
+fn pay<'a>(entries: impl Iterator<Item = &'a Expr>, times: usize, budget: &Budget) -> Option<()> {
     let nodes: usize = entries.map(Expr::size).sum();
     budget.take(nodes.saturating_mul(times) as u64 * 16).ok()
 }

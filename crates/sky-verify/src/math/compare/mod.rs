@@ -51,7 +51,11 @@ impl Compare<'_> {
     /// Whether `b` says what `a` says.
     pub(super) fn same(&self, a: &Expr, b: &Expr) -> Judged {
         // Every look at the trees below goes over all of both a few times.
-        if self.budget.take(40 + 4 * (a.size() + b.size()) as u64).is_err() {
+        if self
+            .budget
+            .take(40 + 4 * (a.size() + b.size()) as u64)
+            .is_err()
+        {
             return Judged::no("the work budget is spent");
         }
         if let Some(judged) = self.assignments(a, b) {

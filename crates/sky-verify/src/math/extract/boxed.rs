@@ -42,7 +42,11 @@ pub(super) fn is_open(text: &str) -> bool {
     let Some(at) = text.rfind("\\boxed").or_else(|| text.rfind("\\fbox")) else {
         return false;
     };
-    let name = if text[at..].starts_with("\\boxed") { 6 } else { 5 };
+    let name = if text[at..].starts_with("\\boxed") {
+        6
+    } else {
+        5
+    };
     text[at + name..].trim_start().starts_with('{') && outermost(text).is_empty()
 }
 

@@ -29,7 +29,13 @@ const PHRASES: [&str; 22] = [
 ];
 /// Words that end what is announced and begin a reason.
 const REASONS: [&str; 7] = [
-    " because ", " since ", ", since ", ", because ", ", which ", ", as ", " as desired",
+    " because ",
+    " since ",
+    ", since ",
+    ", because ",
+    ", which ",
+    ", as ",
+    " as desired",
 ];
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;

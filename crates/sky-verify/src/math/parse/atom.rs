@@ -13,7 +13,17 @@ fn leads(text: &str) -> bool {
     let words = words.trim_end_matches(['.', ':', '=']).trim_end();
     matches!(
         words,
-        "about" | "approximately" | "approx" | "around" | "roughly" | "exactly" | "rs" | "usd" | "us" | "inr" | "eur"
+        "about"
+            | "approximately"
+            | "approx"
+            | "around"
+            | "roughly"
+            | "exactly"
+            | "rs"
+            | "usd"
+            | "us"
+            | "inr"
+            | "eur"
     ) || words.ends_with(" is")
         || words.ends_with(" are")
         || text.ends_with([':', '='])
@@ -209,7 +219,9 @@ impl<'a> Parser<'a> {
             && !trimmed
                 .split(|c: char| !c.is_alphabetic())
                 .any(|word| word.len() > 2 && !names::is_command(word));
-        if (numeric || signs && trimmed.len() < 200) && let Some(inner) = self.reparse(trimmed) {
+        if (numeric || signs && trimmed.len() < 200)
+            && let Some(inner) = self.reparse(trimmed)
+        {
             return Ok(Expr {
                 span: self.since(start),
                 ..inner
@@ -414,7 +426,8 @@ impl<'a> Parser<'a> {
         };
         // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
         let mut args = self.function_arguments()?;
-        let decimal = name == "log" && self.reading.decimal_log && base.is_none() && args.len() == 1;
+        let decimal =
+            name == "log" && self.reading.decimal_log && base.is_none() && args.len() == 1;
         let func = if decimal { Func::Log } else { func };
         if name == "lg" || decimal {
             let ten = Kind::int(10).at(self.since(start));

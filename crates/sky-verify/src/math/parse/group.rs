@@ -92,7 +92,9 @@ impl<'a> Parser<'a> {
             _ => one,
         };
         let row = |item: &Expr| {
-            if !self.text[item.span.start..].starts_with('[') || !self.text[..item.span.end].ends_with(']') {
+            if !self.text[item.span.start..].starts_with('[')
+                || !self.text[..item.span.end].ends_with(']')
+            {
                 return None;
             }
             Some(match &item.kind {
@@ -102,7 +104,9 @@ impl<'a> Parser<'a> {
             })
         };
         let rows: Vec<Vec<Expr>> = items.iter().map(row).collect::<Option<_>>()?;
-        rows.windows(2).all(|pair| pair[0].len() == pair[1].len()).then_some(rows)
+        rows.windows(2)
+            .all(|pair| pair[0].len() == pair[1].len())
+            .then_some(rows)
     }
 
     /// `|x|`.
@@ -272,7 +276,12 @@ impl<'a> Parser<'a> {
         let relates = |tok: Option<&Tok<'_>>| {
             matches!(
                 tok,
-                Some(Tok::Ch('=' | '<' | '>') | Tok::Cmd("le" | "leq" | "ge" | "geq" | "lt" | "gt" | "ne" | "neq" | "approx"))
+                Some(
+                    Tok::Ch('=' | '<' | '>')
+                        | Tok::Cmd(
+                            "le" | "leq" | "ge" | "geq" | "lt" | "gt" | "ne" | "neq" | "approx"
+                        )
+                )
             )
         };
         let mut open = true;
@@ -280,9 +289,8 @@ impl<'a> Parser<'a> {
         for (i, token) in tail.into_iter().enumerate() {
             open &= token.tok != Tok::Cmd("end");
             let before = self.tokens.last().map(|t| &t.tok);
-            let joins = open
-                && token.tok == Tok::Ch('&')
-                && (relates(next.get(i)) || relates(before));
+            let joins =
+                open && token.tok == Tok::Ch('&') && (relates(next.get(i)) || relates(before));
             if !joins {
                 self.tokens.push(token);
             }

@@ -37,7 +37,10 @@ impl Parser<'_> {
             return Ok(based);
         }
         let length = digits.whole.len() + digits.fraction.as_ref().map_or(0, String::len);
-        let power = digits.exponent.unsigned_abs().min(MAX_EXPONENT.unsigned_abs());
+        let power = digits
+            .exponent
+            .unsigned_abs()
+            .min(MAX_EXPONENT.unsigned_abs());
         if self.budget.take(20 + 2 * (length as u64 + power)).is_err() {
             return self.fail("the work budget is spent");
         }
@@ -109,7 +112,10 @@ impl Parser<'_> {
     /// `FF_{16}`: a numeral that begins with a letter.
     pub(super) fn hexadecimal(&mut self, start: usize) -> Option<Expr> {
         if !matches!(self.peek(), Tok::Letter('A'..='F', run) if run.len() >= 2)
-            && !matches!((self.peek(), self.ahead(1)), (Tok::Letter('A'..='F', _), Tok::Num(_)))
+            && !matches!(
+                (self.peek(), self.ahead(1)),
+                (Tok::Letter('A'..='F', _), Tok::Num(_))
+            )
         {
             return None;
         }

@@ -537,7 +537,9 @@ impl<'a> Parser<'a> {
                         let span = self.since(start);
                         let parts = whole.into_iter().chain([part]).collect();
                         let mixed = Kind::Add(parts).at(span.clone());
-                        above.push(sign.map_or(mixed.clone(), |sign| sign(Box::new(mixed)).at(span)));
+                        above.push(
+                            sign.map_or(mixed.clone(), |sign| sign(Box::new(mixed)).at(span)),
+                        );
                     } else if divided {
                         self.loose_division = true;
                         if self.reading.tight {

@@ -168,10 +168,10 @@ impl<'a> Parser<'a> {
         // Words for a unit are few.
         let worded = rest.len() <= 200
             && rest.bytes().all(|b| {
-            b.is_ascii_alphabetic()
-                || b.is_ascii_digit()
-                || matches!(b, b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'')
-        });
+                b.is_ascii_alphabetic()
+                    || b.is_ascii_digit()
+                    || matches!(b, b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'')
+            });
         let before = self.at.checked_sub(1).map(|i| &self.tokens[i].tok);
         let valued = matches!(
             before,
@@ -322,7 +322,11 @@ impl<'a> Parser<'a> {
                 }
                 // `5^{th}`, `5^{\text{th}}`.
                 (Tok::Ch('^'), Tok::Ch('{')) if self.ordinal() => {
-                    self.at += if matches!(self.ahead(2), Tok::Text(_)) { 4 } else { 5 };
+                    self.at += if matches!(self.ahead(2), Tok::Text(_)) {
+                        4
+                    } else {
+                        5
+                    };
                 }
                 (Tok::Ch('\''), _)
                 | (Tok::Ch('^'), Tok::Cmd("prime"))
@@ -350,7 +354,8 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     let exponent = self.script()?;
                     // `f^{-1}(x)` is the inverse function.
-                    let inverse = matches!(&exponent.kind, Kind::Neg(one) if one.kind == Kind::int(1));
+                    let inverse =
+                        matches!(&exponent.kind, Kind::Neg(one) if one.kind == Kind::int(1));
                     if let Kind::Sym(name) = &base.kind
                         && inverse
                         && FUNCTION_LETTERS.contains(&name.as_str())
@@ -554,7 +559,10 @@ fn applied(name: String, mut args: Vec<Expr>) -> Kind {
     }
     let x = args.remove(0);
     let at = x.span.clone();
-    let less = Kind::Add(vec![x, Kind::Neg(Box::new(Kind::int(1).at(at.clone()))).at(at.clone())]);
+    let less = Kind::Add(vec![
+        x,
+        Kind::Neg(Box::new(Kind::int(1).at(at.clone()))).at(at.clone()),
+    ]);
     Kind::Call(Func::Factorial, vec![less.at(at)])
 }
 
@@ -574,7 +582,9 @@ fn base_letter(name: &str) -> &str {
 impl Parser<'_> {
     /// `(y)(x)` is a product.
     fn behind_bracket(&self) -> bool {
-        self.at.checked_sub(1).is_some_and(|i| self.tokens[i].tok == Tok::Ch(')'))
+        self.at
+            .checked_sub(1)
+            .is_some_and(|i| self.tokens[i].tok == Tok::Ch(')'))
     }
 
     fn applies(&self, name: &str) -> bool {
