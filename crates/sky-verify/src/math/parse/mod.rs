@@ -406,14 +406,16 @@ impl<'a> Parser<'a> {
                     }
                     let mixed = self.mixed_ahead(above.last(), &below);
                     let factor = self.factor()?;
-                    if mixed && let Some((part, sign)) = fraction_of(&factor) {
+                    if mixed && let Some(part) = fraction_of(&factor) {
                         let whole = above.pop();
                         let span = self.since(start);
                         let parts = whole.into_iter().chain([part]).collect();
-                        let mixed = Kind::Add(parts).at(span.clone());
-                        above.push(
-                            sign.map_or(mixed.clone(), |sign| sign(Box::new(mixed)).at(span)),
-                        );
+                        let mixed = Box::new(Kind::Add(parts).at(span.clone()));
+                        above.push(match factor.kind {
+                            Kind::Percent(_) => Kind::Percent(mixed).at(span),
+                            Kind::Degree(_) => Kind::Degree(mixed).at(span),
+                            _ => *mixed,
+                        });
                     } else if divided {
                         self.loose_division = true;
                         if self.reading.tight {
@@ -454,14 +456,14 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// The fraction of a mixed number, and the sign behind it that is the sign of the whole number too: `12\frac12\%`.
-fn fraction_of(factor: &Expr) -> Option<(Expr, Option<fn(Box<Expr>) -> Kind>)> {
-    let (inner, sign): (_, Option<fn(Box<Expr>) -> Kind>) = match &factor.kind {
-        Kind::Percent(inner) => (&**inner, Some(Kind::Percent)),
-        Kind::Degree(inner) => (&**inner, Some(Kind::Degree)),
-        _ => (factor, None),
+/// The fraction of a mixed number without a percent or degree sign behind it: in `12\frac12\%` that is the sign of the whole
+/// number too.
+fn fraction_of(factor: &Expr) -> Option<Expr> {
+    let inner = match &factor.kind {
+        Kind::Percent(inner) | Kind::Degree(inner) => inner,
+        _ => factor,
     };
-    matches!(inner.kind, Kind::Div(..)).then(|| (inner.clone(), sign))
+    matches!(inner.kind, Kind::Div(..)).then(|| inner.clone())
 }
 
 /// The product of `above` over the product of `below`.
