@@ -78,20 +78,19 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
         !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)) || matches!(k, Kind::Text(_)))
     };
     let exact = |e: &Expr| exact::rational(e, &mut Vec::new(), budget);
-    if !a.has_names() && !b.has_names() {
-        match (exact(a), exact(b)) {
-            (Ok(x), Ok(y)) => {
-                return if x == y {
-                    Found::EqualExactly
-                } else {
-                    Found::Different
-                };
-            }
-            (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
-                return Found::Unknown("a value is undefined");
-            }
-            _ => {}
+    // Also with names that sums bind.
+    match (exact(a), exact(b)) {
+        (Ok(x), Ok(y)) => {
+            return if x == y {
+                Found::EqualExactly
+            } else {
+                Found::Different
+            };
         }
+        (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
+            return Found::Unknown("a value is undefined");
+        }
+        _ => {}
     }
     if a == b {
         return Found::EqualAsWritten;
