@@ -4,7 +4,8 @@
 
 FILE has one JSON object a line: `id`, `gold`, `pred`, `expected`, perhaps `mode` and `opts` (how a peer's own test calls
 its grader). Without --pairs it is `answer_pairs/pairs.jsonl` in the shared data folder (SKY_SHARED_DATA). One JSON line a
-grader is printed, then a table. Both run on one thread here; with --threads ours is run once more on as many.
+grader is printed, then a table. Both run on one thread here. Then the throughput of ours on one thread and on --threads,
+over the same pairs many times over, so that starting the program counts for little.
 """
 
 import argparse
@@ -90,7 +91,23 @@ def sky(program, path, pairs, threads):
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     said = {row["id"]: row["verdict"] == "correct" for row in rows}
     micros = [row["micros"] for row in rows]
-    return summary(f"sky-verify, {threads} thread{'s' * (threads > 1)}", pairs, said, micros, seconds)
+    return summary("sky-verify", pairs, said, micros, seconds)
+
+
+def scaling(program, pairs, threads, times=100):
+    """Pairs a second on one thread and on so many, by the clock on the wall, the program's start included."""
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        many, out = pathlib.Path(folder) / "many.jsonl", pathlib.Path(folder) / "out.jsonl"
+        with many.open("w") as file:
+            for _ in range(times):
+                file.writelines(json.dumps(pair) + "\n" for pair in pairs)
+        for n in sorted({1, 2, threads} & set(range(1, threads + 1))):
+            command = [*program, "math", "--pairs", str(many), "--out", str(out), "--threads", str(n), "--force"]
+            begin = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            rates[n] = times * len(pairs) / (time.perf_counter() - begin)
+    return rates
 
 
 def main():
@@ -114,8 +131,7 @@ def main():
             file.write(json.dumps(pair) + "\n")
         file.flush()
         results = [sky(program, file.name, pairs, 1)]
-        if args.threads > 1:
-            results.append(sky(program, file.name, pairs, args.threads))
+        rates = scaling(program, pairs, args.threads)
     results.append(math_verify(pairs))
     for result in results:
         print(json.dumps(result))
@@ -125,7 +141,12 @@ def main():
             f"{r['grader']:24}{r['agreement']:>10.2%}{r['false_accepts']:>15}"
             f"{r['mean_us']:>9.1f} us{r['p99_us']:>9.1f} us{r['max_us']:>9.1f} us"
         )
-    print(f"\non the mean {results[-1]['mean_us'] / results[0]['mean_us']:.0f} times as fast on one thread")
+    ours, theirs = results
+    print("\ntimes as fast on one thread: " + ", ".join(
+        f"{theirs[k] / ours[k]:.0f} on the {name}" for k, name in (("mean_us", "mean"), ("median_us", "median"), ("p99_us", "p99"))
+    ))
+    for threads, rate in rates.items():
+        print(f"{threads} thread{'s' * (threads > 1)}: {rate:.0f} pairs a second, {rate / rates[1]:.2f} of one thread")
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ use sky_files::{FileError, hash_file, read_jsonl, write_atomic};
 use sky_types::Sample;
 use sky_verify::math::{MathChecker, Options, Outcome, Rule};
 
-/// Pairs read, judged on all threads and written before the next are read.
+/// Pairs read, judged on all threads and written before the next are read: so many, or so many bytes of text.
 const BATCH: usize = 4096;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// On which conventions to judge; each is described in `docs/math-equality.md`.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
@@ -145,7 +146,7 @@ fn judge_pairs(args: &MathArgs, path: &Path) -> anyhow::Result<()> {
     let start = Instant::now();
     let written = write_atomic(&args.out, |out| {
         loop {
-            let batch: Vec<Pair> = match rows.by_ref().take(BATCH).collect() {
+            let batch = match next_batch(&mut rows) {
                 Ok(batch) => batch,
                 Err(error) => {
                     let message = error.to_string();
@@ -176,6 +177,21 @@ fn judge_pairs(args: &MathArgs, path: &Path) -> anyhow::Result<()> {
         total as f64 / seconds.max(1e-9)
     );
     Ok(())
+}
+
+/// The next pairs, few enough to hold at once however long they are; none at the end.
+fn next_batch(
+    rows: &mut impl Iterator<Item = Result<Pair, FileError>>,
+) -> Result<Vec<Pair>, FileError> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
+        let Some(pair) = rows.next().transpose()? else {
+            break;
+        };
+        bytes += pair.gold.len() + pair.pred.len();
+        batch.push(pair);
+    }
+    Ok(batch)
 }
 
 /// Judges a batch, results in its order.

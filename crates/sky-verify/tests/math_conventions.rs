@@ -87,7 +87,7 @@ fn equality_of_the_table_is_symmetric() {
 #[test]
 fn conventions_are_switches() {
     let base = Options::default();
-    let cases: [(&str, &str, Options); 8] = [
+    let cases: [(&str, &str, Options); 10] = [
         (
             "5",
             "x = 5",
@@ -141,6 +141,22 @@ fn conventions_are_switches() {
             r"\sqrt{2}",
             Options {
                 decimal_gold_digits: None,
+                ..base.clone()
+            },
+        ),
+        (
+            r"\log 100",
+            "2",
+            Options {
+                decimal_log: false,
+                ..base.clone()
+            },
+        ),
+        (
+            "(0, 9)",
+            r"]0, 9[",
+            Options {
+                point_or_interval: false,
                 ..base.clone()
             },
         ),

@@ -247,7 +247,7 @@ fn run(inputs: u64, seed: u64) -> Duration {
         let took = on_core() - start;
         if took > slowest {
             slowest = took;
-            if took > Duration::from_millis(100) {
+            if took > Duration::from_millis(5) {
                 println!(
                     "slow: {took:?} {} steps: gold {gold:?} response {text:?}",
                     verdict.steps

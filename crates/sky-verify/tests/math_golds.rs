@@ -1,4 +1,4 @@
-//! Gold answers of public problem sets: each has a parse and equals itself in other dress, and no other gold of its set.
+//! Gold answers of public problem sets: each equals itself in other dress, and all but two have a parse.
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ fn golds(file: &str, field: &str) -> Option<Vec<String>> {
 #[test]
 fn golds_equal_themselves_and_have_a_parse() {
     let checker = MathChecker::new(Options::default());
-    let (mut total, mut unparsed) = (0, 0);
+    let (mut total, mut unparsed, mut unlike) = (0, 0, 0);
     for (file, field) in [
         ("math500/test.jsonl", "answer"),
         ("math_train/train.jsonl", "answer"),
@@ -45,6 +45,10 @@ fn golds_equal_themselves_and_have_a_parse() {
         ("minerva_math/test.jsonl", "solution"),
     ] {
         for gold in golds(file, field).unwrap_or_default() {
+            // Some rows of the training set have none.
+            if gold.trim().is_empty() {
+                continue;
+            }
             total += 1;
             let bare = gold.trim().trim_matches('$');
             let answer = if gold.contains("boxed") {
@@ -59,6 +63,7 @@ fn golds_equal_themselves_and_have_a_parse() {
             for response in [&answer, &dressed] {
                 let verdict = checker.check(&gold, response);
                 if !verdict.is_correct() {
+                    unlike += 1;
                     println!(
                         "NOT ITSELF {file}: {gold:?} as {:?}: {}",
                         verdict.extracted, verdict.reason
@@ -76,4 +81,6 @@ fn golds_equal_themselves_and_have_a_parse() {
         }
     }
     println!("{total} golds, {} without a parse", unparsed / 2);
+    assert_eq!(unlike, 0, "answers that are not themselves");
+    assert!(unparsed <= 4, "{unparsed}");
 }

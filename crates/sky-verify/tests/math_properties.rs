@@ -70,8 +70,129 @@ fn tree() -> impl Strategy<Value = Tree> {
     })
 }
 
+/// An expression with functions, and its value at `x = 0.7, y = 1.9` by the hardware.
+#[derive(Clone, Debug)]
+struct Rich {
+    written: String,
+    rewritten: String,
+    value: f64,
+}
+
+fn rich() -> impl Strategy<Value = Rich> {
+    let make = |written: &str, rewritten: &str, value| Rich {
+        written: written.to_owned(),
+        rewritten: rewritten.to_owned(),
+        value,
+    };
+    let leaf = prop_oneof![
+        (1..9_i32).prop_map(move |n| make(
+            &n.to_string(),
+            &format!("\\frac{{{}}}{{3}}", 3 * n),
+            f64::from(n)
+        )),
+        Just(make("x", "x", 0.7)),
+        Just(make("y", "y", 1.9)),
+        Just(make("\\pi", "\\frac{2\\pi}{2}", std::f64::consts::PI)),
+    ];
+    leaf.prop_recursive(3, 12, 2, |inner| {
+        let binary = (inner.clone(), inner.clone(), 0..4).prop_map(|(a, b, which)| {
+            let some = |v: f64| if v.abs() < 1e-9 { f64::NAN } else { v };
+            let (a, b) = (
+                Rich {
+                    value: some(a.value),
+                    ..a
+                },
+                Rich {
+                    value: some(b.value),
+                    ..b
+                },
+            );
+            let (aw, bw, ar, br) = (&a.written, &b.written, &a.rewritten, &b.rewritten);
+            match which {
+                0 => Rich {
+                    written: format!("\\left({aw} + {bw}\\right)"),
+                    rewritten: format!("({br}+{ar})"),
+                    value: a.value + b.value,
+                },
+                1 => Rich {
+                    written: format!("{{{aw}}} \\cdot {{{bw}}}"),
+                    rewritten: format!("({br})({ar})"),
+                    value: a.value * b.value,
+                },
+                2 => Rich {
+                    written: format!("\\frac{{{aw}}}{{{bw}}}"),
+                    rewritten: format!("({ar})({br})^{{-1}}"),
+                    value: a.value / b.value,
+                },
+                _ => Rich {
+                    written: format!("\\left({aw} - {bw}\\right)"),
+                    rewritten: format!("(-({br}) + {ar})"),
+                    value: a.value - b.value,
+                },
+            }
+        });
+        let unary = (inner, 0..8).prop_map(|(a, which)| {
+            // What is nothing has no inverse, nor a sign to take the root of its square: such a tree is left out.
+            let (w, r) = (&a.written, &a.rewritten);
+            let v = if a.value.abs() < 1e-9 {
+                f64::NAN
+            } else {
+                a.value
+            };
+            let (written, rewritten, value) = match which {
+                0 => (
+                    format!("\\sqrt{{\\left({w}\\right)^2+1}}"),
+                    format!("(1+({r})*({r}))^{{1/2}}"),
+                    v.hypot(1.0),
+                ),
+                1 => (
+                    format!("\\sin\\left({w}\\right)"),
+                    format!("\\cos(\\frac{{\\pi}}{{2}} - ({r}))"),
+                    v.sin(),
+                ),
+                2 => (
+                    format!("\\cos^2\\left({w}\\right)"),
+                    format!("(1 - \\sin({r})\\sin({r}))"),
+                    v.cos().powi(2),
+                ),
+                3 => (
+                    format!("\\left({w}\\right)^3"),
+                    format!("(({r})({r})^2)"),
+                    v.powi(3),
+                ),
+                4 => (
+                    format!("\\left|{w}\\right|"),
+                    format!("\\sqrt{{({r})^2}}"),
+                    v.abs(),
+                ),
+                5 => (
+                    format!("\\arctan\\left({w}\\right)"),
+                    format!("-\\arctan(-({r}))"),
+                    v.atan(),
+                ),
+                6 => (
+                    format!("\\ln\\left(2+\\left({w}\\right)^2\\right)"),
+                    format!("(-\\ln\\frac{{1}}{{({r})^2+2}})"),
+                    (2.0 + v * v).ln(),
+                ),
+                _ => (
+                    format!("e^{{-\\left({w}\\right)^2}}"),
+                    format!("\\frac{{1}}{{\\exp(({r})^2)}}"),
+                    (-v * v).exp(),
+                ),
+            };
+            Rich {
+                written,
+                rewritten,
+                value,
+            }
+        });
+        prop_oneof![binary, unary]
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_rewritten_expression_is_equal(t in tree()) {
@@ -90,6 +211,23 @@ proptest! {
     fn equality_is_symmetric(a in tree(), b in tree()) {
         let checker = MathChecker::new(Options::default());
         prop_assert_eq!(checker.equal(&a.latex(), &b.latex()), checker.equal(&b.latex(), &a.latex()));
+    }
+
+    #[test]
+    fn functions_rewritten_are_equal(t in rich()) {
+        prop_assume!(t.value.is_finite() && t.value.abs() < 1e9);
+        let checker = MathChecker::new(Options::default());
+        prop_assert!(checker.equal(&t.written, &t.rewritten), "{} and {}", t.written, t.rewritten);
+    }
+
+    /// What the hardware tells apart at one point is never called equal.
+    #[test]
+    fn different_values_are_not_equal(a in rich(), b in rich()) {
+        prop_assume!(a.value.is_finite() && b.value.is_finite());
+        prop_assume!((a.value - b.value).abs() > 1e-6 * (1.0 + a.value.abs()));
+        let checker = MathChecker::new(Options::default());
+        prop_assert!(!checker.equal(&a.written, &b.rewritten), "{} and {}", a.written, b.rewritten);
+        prop_assert!(!checker.equal(&b.rewritten, &a.written), "{} and {}", b.rewritten, a.written);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
+    names,
     options::Options,
     parse::{self, ParseError, Reading, Tree},
     units,
@@ -18,8 +19,8 @@ pub struct MathChecker {
 }
 
 /// Steps that every call has, and steps for each byte of its texts; `Options::budget` bounds the sum.
-const BASE_STEPS: u64 = 100_000;
-const STEPS_PER_BYTE: u64 = 60;
+const BASE_STEPS: u64 = 800_000;
+const STEPS_PER_BYTE: u64 = 40;
 
 /// A side of a comparison: its text, and its tree when it has one.
 struct Side {
@@ -30,7 +31,13 @@ struct Side {
 impl Side {
     fn read(text: &str, reading: Reading, budget: &Budget) -> Self {
         let text = clean(text).into_owned();
-        let tree = parse::parse(&text, reading, budget);
+        let tree = match names::number_words(&text) {
+            Some(n) => Ok(Tree {
+                expr: Kind::int(n).at(0..text.len()),
+                loose_division: false,
+            }),
+            None => parse::parse(&text, reading, budget),
+        };
         Self { text, tree }
     }
 
@@ -148,7 +155,7 @@ impl MathChecker {
         if first.equal || budget.is_spent() {
             return first;
         }
-        for (reading_a, reading_b) in readings(&a, &b) {
+        for (reading_a, reading_b) in readings(&a, &b, self.options.decimal_log) {
             let other_a = Side::read(gold, reading_a, budget);
             let other_b = Side::read(answer, reading_b, budget);
             if let (Some(x), Some(y)) = (other_a.expr(), other_b.expr()) {
@@ -217,7 +224,7 @@ impl MathChecker {
 }
 
 /// Other readings worth a try, when the first came out unequal.
-fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
+fn readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, Reading)> {
     let mut out = Vec::new();
     let plain = Reading::default();
     let loose = |side: &Side| side.tree.as_ref().is_ok_and(|t| t.loose_division);
@@ -239,6 +246,13 @@ fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
         commas: Commas::Parting,
         ..plain
     };
+    if decimal_log && (a.text.contains("log") || b.text.contains("log")) {
+        let reading = Reading {
+            decimal_log,
+            ..plain
+        };
+        out.push((reading, reading));
+    }
     for (one, other, first) in [(a, b, true), (b, a, false)] {
         let pair = |reading| {
             if first {
@@ -247,10 +261,21 @@ fn readings(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
                 (plain, reading)
             }
         };
-        let number = other
-            .expr()
-            .is_some_and(|e| matches!(e.kind, Kind::Num { .. } | Kind::Neg(_) | Kind::Div(..)));
-        if number && is_decimal_comma(&one.text) {
+        // Only for a decimal: `3,0` is no way to write 3, nor `1,2` one for 6/5.
+        let decimal_point = other.expr().is_some_and(|e| {
+            let number = match &e.kind {
+                Kind::Neg(inner) => &inner.kind,
+                kind => kind,
+            };
+            matches!(
+                number,
+                Kind::Num {
+                    decimals: Some(1..),
+                    ..
+                }
+            )
+        });
+        if decimal_point && is_decimal_comma(&one.text) {
             out.push(pair(decimal));
         }
         let collection = other.expr().is_some_and(|e| matches!(&e.kind, Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) if items.len() > 1));
@@ -273,5 +298,7 @@ fn is_decimal_comma(text: &str) -> bool {
         return false;
     };
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    digits(whole) && digits(fraction) && fraction.len() != 3
+    // `1 234,5` and `1'234,5` too.
+    let whole = whole.replace([' ', '\''], "").replace("\\", "");
+    digits(&whole) && digits(fraction) && fraction.len() != 3
 }

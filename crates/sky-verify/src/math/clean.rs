@@ -93,8 +93,20 @@ fn push_unicode(out: &mut String, c: char) {
         '²' => return push_script(out, '^', 2),
         '³' => return push_script(out, '^', 3),
         '₀'..='₉' => return push_script(out, '_', code - 0x2080),
-        '⁻' => "^{-}",
-        'ⁿ' => "^{n}",
+        '⁻' => return push_mark(out, '^', '-'),
+        '⁺' => return push_mark(out, '^', '+'),
+        '₋' => return push_mark(out, '_', '-'),
+        '₊' => return push_mark(out, '_', '+'),
+        'ⁿ' => return push_mark(out, '^', 'n'),
+        'ˣ' => return push_mark(out, '^', 'x'),
+        'ᵗ' => return push_mark(out, '^', 't'),
+        'ᵏ' => return push_mark(out, '^', 'k'),
+        'ᵐ' => return push_mark(out, '^', 'm'),
+        'ʸ' => return push_mark(out, '^', 'y'),
+        'ⁱ' => return push_mark(out, '^', 'i'),
+        'ₙ' => return push_mark(out, '_', 'n'),
+        'ₖ' => return push_mark(out, '_', 'k'),
+        'ᵢ' => return push_mark(out, '_', 'i'),
         '½' => r"\frac{1}{2}",
         '⅓' => r"\frac{1}{3}",
         '⅔' => r"\frac{2}{3}",
@@ -158,7 +170,16 @@ fn push_unicode(out: &mut String, c: char) {
         '″' => "''",
         '“' | '”' => "\"",
         '…' | '⋯' => r"\ldots ",
-        '、' => ",",
+        '、' | '٬' => ",",
+        '٫' => ".",
+        '∧' => r"\land ",
+        '∨' => r"\lor ",
+        '⋃' => r"\cup ",
+        '⋂' => r"\cap ",
+        '∼' => r"\sim ",
+        'ℓ' => r"\ell ",
+        '⇔' => r"\iff ",
+        '⊥' => r"\perp ",
         '€' => r"\euro ",
         '£' => r"\pounds ",
         '¥' => r"\yen ",
@@ -190,15 +211,21 @@ fn push_digit(out: &mut String, digit: u32) {
     out.extend(char::from_digit(digit, 10));
 }
 
-/// Appends a raised or lowered digit, joining a group of the same kind that ends here: `x¹²` is `x^{12}`.
 fn push_script(out: &mut String, mark: char, digit: u32) {
+    if let Some(digit) = char::from_digit(digit, 10) {
+        push_mark(out, mark, digit);
+    }
+}
+
+/// Appends a raised or lowered sign, joining a group of the same kind that ends here: `x¹²` is `x^{12}`.
+fn push_mark(out: &mut String, mark: char, sign: char) {
     let open = out
         .rfind(mark)
         .filter(|&at| out[at + 1..].starts_with('{') && out.ends_with('}'))
         .filter(|&at| {
             out[at + 2..out.len() - 1]
                 .bytes()
-                .all(|b| b.is_ascii_digit() || b == b'-')
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'+')
         });
     if open.is_some() {
         out.pop();
@@ -206,7 +233,7 @@ fn push_script(out: &mut String, mark: char, digit: u32) {
         out.push(mark);
         out.push('{');
     }
-    push_digit(out, digit);
+    out.push(sign);
     out.push('}');
 }
 

@@ -37,7 +37,7 @@ pub(super) type Names = Vec<(String, RBig)>;
 
 /// The exact value of `expr`, names taken from `names`.
 pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact {
-    budget.take(2)?;
+    budget.take(12)?;
     match &expr.kind {
         Kind::Num { value, .. } => Ok(value.clone()),
         Kind::Sym(name) => names
@@ -53,7 +53,7 @@ pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact
             let mut total = RBig::ZERO;
             for item in items {
                 let value = rational(item, names, budget)?;
-                charge(&total, &value, budget)?;
+                charge(&total, &value, false, budget)?;
                 total += value;
             }
             Ok(total)
@@ -62,7 +62,7 @@ pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact
             let mut total = RBig::ONE;
             for item in items {
                 let value = rational(item, names, budget)?;
-                charge(&total, &value, budget)?;
+                charge(&total, &value, false, budget)?;
                 total *= value;
             }
             Ok(total)
@@ -73,7 +73,7 @@ pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact
                 return Err(NoValue::Undefined);
             }
             let above = rational(a, names, budget)?;
-            charge(&above, &below, budget)?;
+            charge(&above, &below, true, budget)?;
             Ok(above / below)
         }
         Kind::Pow(a, b) => {
@@ -118,7 +118,7 @@ pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact
                 let value = rational(body, names, budget);
                 names.pop();
                 let value = value?;
-                charge(&total, &value, budget)?;
+                charge(&total, &value, false, budget)?;
                 if *op == BigOp::Sum {
                     total += value;
                 } else {
@@ -149,7 +149,7 @@ fn call(func: Func, args: &[Expr], names: &mut Names, budget: &Budget) -> Exact 
             }
         }
         let value = rational(value, names, budget)?;
-        charge(&value, &modulus, budget)?;
+        charge(&value, &modulus, true, budget)?;
         let quotient = (value.clone() / modulus.clone()).floor();
         return Ok(value - RBig::from(quotient) * modulus);
     }
@@ -181,7 +181,9 @@ fn call(func: Func, args: &[Expr], names: &mut Names, budget: &Budget) -> Exact 
             let mut total: Option<UBig> = None;
             for value in all {
                 let value = integer(value).ok_or(NoValue::Undefined)?.unsigned_abs();
-                budget.take((value.bit_len() as u64 / 64 + 1) * 64)?;
+                let words = |n: &UBig| n.bit_len() as u64 / 64 + 1;
+                let short = total.as_ref().map_or(1, |t| words(t).min(words(&value)));
+                budget.take(words(&value) * (short / 4 + 8))?;
                 total = Some(match total {
                     None => value,
                     Some(t) if t.is_zero() && value.is_zero() => t,
@@ -239,18 +241,30 @@ pub(super) fn bits(value: &RBig) -> usize {
     value.numerator().bit_len() + value.denominator().bit_len()
 }
 
-/// Pays for an operation on two numbers, and refuses those that grow too large.
-fn charge(a: &RBig, b: &RBig, budget: &Budget) -> Exact<()> {
+/// Pays for an operation on two numbers (a quotient when `divides`), and refuses those that grow too large.
+fn charge(a: &RBig, b: &RBig, divides: bool, budget: &Budget) -> Exact<()> {
     let words = |n: usize| n as u64 / 64 + 1;
     let (bits_a, bits_b) = (bits(a), bits(b));
     if bits_a + bits_b > MAX_BITS {
         return Err(NoValue::Unknown);
     }
-    // Multiplication is nearly linear at these sizes; reduction to lowest terms is quadratic in the smaller of the two.
-    let reduce = words(a.numerator().bit_len()).min(words(b.denominator().bit_len()))
-        + words(b.numerator().bit_len()).min(words(a.denominator().bit_len()));
+    // A product takes some n^1.5 for two numbers of n words; a common divisor is quadratic in the smaller of the two.
+    let (above, below) = (
+        |x: &RBig| words(x.numerator().bit_len()),
+        |x: &RBig| words(x.denominator().bit_len()),
+    );
+    let reduce = if divides {
+        above(a).min(above(b)) + below(a).min(below(b))
+    } else {
+        above(a).min(below(b)) + above(b).min(below(a)) + below(a).min(below(b))
+    };
     let all = words(bits_a) + words(bits_b);
-    budget.take(all * 2 + if reduce > 4 { reduce * all / 2 } else { 0 })?;
+    let (short, long) = (
+        words(bits_a).min(words(bits_b)),
+        words(bits_a).max(words(bits_b)),
+    );
+    let product = if short < 4 { 0 } else { long * short.isqrt() };
+    budget.take(16 + all * 2 + product + if reduce > 6 { reduce * all / 2 } else { 0 })?;
     Ok(())
 }
 
@@ -295,7 +309,8 @@ fn power(base: &RBig, exponent: &RBig, budget: &Budget) -> Exact {
         .checked_mul(size)
         .filter(|&b| b <= MAX_BITS)
         .ok_or(NoValue::Unknown)?;
-    budget.take(result as u64 / 16 + 4)?;
+    let words = result as u64 / 64;
+    budget.take(words * words.isqrt() / 2 + words * 4 + 4)?;
     let value = RBig::from_parts(base.numerator().pow(size), base.denominator().pow(size));
     Ok(if exponent.is_negative() {
         RBig::ONE / value
@@ -381,7 +396,7 @@ fn binomial(n: &RBig, k: i64, budget: &Budget) -> Exact {
     let mut total = RBig::ONE;
     for i in 0..k {
         let factor = (n.clone() - RBig::from(i)) / RBig::from(i + 1);
-        charge(&total, &factor, budget)?;
+        charge(&total, &factor, false, budget)?;
         total *= factor;
     }
     Ok(total)

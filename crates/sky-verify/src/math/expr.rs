@@ -246,6 +246,13 @@ impl Expr {
         }
     }
 
+    /// Nodes of the tree.
+    pub(crate) fn size(&self) -> usize {
+        let mut total = 1;
+        self.children(&mut |child| total += child.size());
+        total
+    }
+
     /// Whether `test` holds for this node or any below it.
     pub(crate) fn any(&self, test: &dyn Fn(&Kind) -> bool) -> bool {
         if test(&self.kind) {

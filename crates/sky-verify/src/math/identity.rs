@@ -3,6 +3,7 @@
 use dashu_ratio::RBig;
 
 use super::{
+    ball::Ball,
     budget::Budget,
     complex::Complex,
     eval::{Eval, Point, Signs, Stop},
@@ -19,7 +20,16 @@ const SECOND: usize = 400;
 const AGREE: i64 = 240;
 /// Points at which two expressions have to agree, and points tried.
 const POINTS: usize = 3;
-const TRIES: u64 = 12;
+const TRIES: u64 = 18;
+/// The same where a value has kinks: `|x - 1|` is `1 - x` on one side of it.
+const KINKED_POINTS: usize = 12;
+const KINKED_TRIES: u64 = 36;
+/// The same for names that stand for whole numbers: a remainder or a whole part takes few values.
+const WHOLE_POINTS: usize = 32;
+const WHOLE_TRIES: u64 = 48;
+
+/// Why nothing was found where one side or the other is never defined.
+const NOWHERE: &str = "no point at which both have a value";
 
 /// What a comparison found, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,20 +78,19 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
         !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)) || matches!(k, Kind::Text(_)))
     };
     let exact = |e: &Expr| exact::rational(e, &mut Vec::new(), budget);
-    if !a.has_names() && !b.has_names() {
-        match (exact(a), exact(b)) {
-            (Ok(x), Ok(y)) => {
-                return if x == y {
-                    Found::EqualExactly
-                } else {
-                    Found::Different
-                };
-            }
-            (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
-                return Found::Unknown("a value is undefined");
-            }
-            _ => {}
+    // Also with names that sums bind.
+    match (exact(a), exact(b)) {
+        (Ok(x), Ok(y)) => {
+            return if x == y {
+                Found::EqualExactly
+            } else {
+                Found::Different
+            };
         }
+        (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
+            return Found::Unknown("a value is undefined");
+        }
+        _ => {}
     }
     if a == b {
         return Found::EqualAsWritten;
@@ -92,12 +101,99 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     if !defined(a) && !has_big(a) || !defined(b) && !has_big(b) {
         return Found::Unknown("an infinity inside an expression");
     }
-    match at_points(a, b, budget, FIRST) {
+    // `(-1)^n` has a value for whole n only.
+    let names = a.has_names() || b.has_names();
+    let whole = names && [a, b].iter().any(|e| discrete(e) || alternates(e));
+    if whole {
+        return at_points(a, b, true, budget, SECOND);
+    }
+    let found = match at_points(a, b, false, budget, FIRST) {
         // Nothing tells them apart at once: a proof, if there is one, costs less than the second look.
         Found::EqualAtPoints if normal::equal(a, b, budget) => Found::EqualInNormalForm,
-        Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, budget, SECOND),
+        Found::Unknown(why) if why == NOWHERE => return Found::Unknown(NOWHERE),
+        Found::EqualAtPoints | Found::Unknown(_) => at_points(a, b, false, budget, SECOND),
+        found => found,
+    };
+    if !names || !(steps(a) || steps(b)) {
+        return found;
+    }
+    match found {
+        // Whole parts that agree between the whole numbers may differ there.
+        Found::EqualAtPoints | Found::EqualInNormalForm => {
+            match at_points(a, b, true, budget, SECOND) {
+                Found::Different => Found::Different,
+                _ => found,
+            }
+        }
+        // `\lceil n/2 \rceil` is spoken of for whole n.
+        Found::Different if counts(a) && counts(b) => at_points(a, b, true, budget, SECOND),
         found => found,
     }
+}
+
+/// Functions of whole numbers, which take names for such.
+fn discrete(e: &Expr) -> bool {
+    e.any(&|k| {
+        matches!(
+            k,
+            Kind::Call(
+                Func::Factorial
+                    | Func::DoubleFactorial
+                    | Func::Binomial
+                    | Func::Mod
+                    | Func::Gcd
+                    | Func::Lcm,
+                _
+            )
+        )
+    })
+}
+
+/// A negative number to a power with a name.
+fn alternates(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Pow(base, exponent) => matches!(base.kind, Kind::Neg(_)) && exponent.has_names(),
+        _ => false,
+    })
+}
+
+fn steps(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Call(Func::Floor | Func::Ceil, _)))
+}
+
+/// Functions that are one expression here and another there.
+fn kinked(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Call(func, args) => {
+            matches!(func, Func::Abs | Func::Max | Func::Min | Func::Sign)
+                && args.iter().any(Expr::has_names)
+        }
+        Kind::Root(_, inner) => inner.has_names(),
+        Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
+        _ => false,
+    })
+}
+
+/// Whether every name is one of those that stand for whole numbers by custom.
+fn counts(e: &Expr) -> bool {
+    !e.any(&|k| match k {
+        Kind::Sym(name) => !matches!(
+            name.as_str(),
+            "i" | "j" | "k" | "l" | "m" | "n" | "K" | "M" | "N"
+        ),
+        Kind::Apply(..) | Kind::Big { .. } => true,
+        _ => false,
+    })
+}
+
+/// The names in a tree, sorted.
+fn names_of(e: &Expr, names: &mut Vec<String>) {
+    if let Kind::Sym(name) = &e.kind
+        && let Err(at) = names.binary_search(name)
+    {
+        names.insert(at, name.clone());
+    }
+    e.children(&mut |child| names_of(child, names));
 }
 
 fn has_big(e: &Expr) -> bool {
@@ -114,36 +210,30 @@ pub(super) fn infinity(e: &Expr) -> Option<bool> {
     }
 }
 
-fn at_points(a: &Expr, b: &Expr, budget: &Budget, prec: usize) -> Found {
+fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> Found {
     let names = a.has_names() || b.has_names();
-    let discrete = |e: &Expr| {
-        e.any(&|k| {
-            matches!(
-                k,
-                Kind::Call(
-                    Func::Factorial
-                        | Func::DoubleFactorial
-                        | Func::Binomial
-                        | Func::Mod
-                        | Func::Gcd
-                        | Func::Lcm,
-                    _
-                )
-            )
-        })
+    let (needed, tries) = match (names, whole) {
+        (false, _) => (1, 1),
+        // The first look is there to find a difference; the second one checks what it could not.
+        (true, false) if prec == FIRST && (kinked(a) || kinked(b)) => (KINKED_POINTS, KINKED_TRIES),
+        (true, false) => (POINTS, TRIES),
+        (true, true) => (WHOLE_POINTS, WHOLE_TRIES),
     };
-    let whole = names && (discrete(a) || discrete(b));
-    let needed = if names { POINTS } else { 1 };
-    let tries = if names { TRIES } else { 1 };
-    let mut agreed = 0;
-    let mut reason = "no point at which both have a value";
+    let mut all = Vec::new();
+    if whole {
+        names_of(a, &mut all);
+        names_of(b, &mut all);
+    }
+    let (mut agreed, mut complex, mut elsewhere) = (0, 0, 0);
+    let mut reason = NOWHERE;
     for index in 0..tries {
-        let point = Point {
-            index,
-            signs: Signs::at(index),
-            whole,
+        let mut eval = if whole {
+            Eval::at_whole_point(&all, index, prec, budget)
+        } else {
+            let signs = Signs::at(index);
+            Eval::new(Point { index, signs }, prec, budget)
         };
-        match at_point(a, b, point, budget, prec) {
+        match at_point(a, b, &mut eval) {
             Ok(Meeting::Agree) => {
                 agreed += 1;
                 if agreed >= needed {
@@ -151,11 +241,27 @@ fn at_points(a: &Expr, b: &Expr, budget: &Budget, prec: usize) -> Found {
                 }
             }
             Ok(Meeting::Apart) => return Found::Different,
-            Ok(Meeting::Elsewhere) => {}
+            Ok(Meeting::AgreeElsewhere) => complex += 1,
+            Ok(Meeting::Elsewhere) => elsewhere += 1,
             Err(Stop::Spent) => return Found::Unknown("the work budget is spent"),
             Err(Stop::Undefined) => reason = "a value is undefined",
-            Err(Stop::Undecided) => reason = "a value is too large or too close to a cut to tell",
+            Err(Stop::Undecided) => {
+                reason = "a value is too large or too close to a cut to tell";
+                // Where a step may lie is where two of them differ.
+                if whole && (steps(a) || steps(b)) {
+                    return Found::Unknown(reason);
+                }
+            }
         }
+    }
+    // The domain left few points, but some.
+    let some = if whole { WHOLE_POINTS / 4 } else { POINTS };
+    if agreed >= some.min(needed) {
+        return Found::EqualAtPoints;
+    }
+    // Nowhere real, and the same complex value everywhere.
+    if !whole && agreed == 0 && elsewhere == 0 && complex >= POINTS {
+        return Found::EqualAtPoints;
     }
     Found::Unknown(reason)
 }
@@ -163,38 +269,48 @@ fn at_points(a: &Expr, b: &Expr, budget: &Budget, prec: usize) -> Found {
 enum Meeting {
     Agree,
     Apart,
-    /// One is real and the other is not: outside the domain of one of them.
+    /// A root or a logarithm of a negative number on the way: outside the domain, with the same complex value.
+    AgreeElsewhere,
+    /// Outside the domain of one of them.
     Elsewhere,
 }
 
 /// One look, at this precision. What the first look cannot tell apart agrees for now.
-fn at_point(
-    a: &Expr,
-    b: &Expr,
-    point: Point,
-    budget: &Budget,
-    prec: usize,
-) -> Result<Meeting, Stop> {
-    let mut eval = Eval::new(point, prec, budget);
+fn at_point(a: &Expr, b: &Expr, eval: &mut Eval<'_>) -> Result<Meeting, Stop> {
+    let prec = eval.prec;
+    // Whole numbers often have exact values to compare.
+    if !eval.wholes.is_empty() {
+        let exact = |e: &Expr| exact::rational(e, &mut eval.wholes.clone(), eval.budget);
+        match (exact(a), exact(b)) {
+            (Ok(x), Ok(y)) if x == y => return Ok(Meeting::Agree),
+            (Ok(_), Ok(_)) => return Ok(Meeting::Apart),
+            (Err(NoValue::Undefined), _) | (_, Err(NoValue::Undefined)) => {
+                return Err(Stop::Undefined);
+            }
+            (Err(NoValue::Spent), _) | (_, Err(NoValue::Spent)) => return Err(Stop::Spent),
+            _ => {}
+        }
+    }
     let x = eval.value(a)?;
     let y = eval.value(b)?;
     let names = a.has_names() || b.has_names();
-    // A root of a negative number on the way: outside the domain, unless complex numbers are spoken of.
-    if names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b) {
-        return Ok(Meeting::Elsewhere);
-    }
+    let outside = names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b);
     let gap = x.sub(&y, prec);
-    if !gap.may_be_zero() {
-        return Ok(if names && x.may_be_real() != y.may_be_real() {
+    let meeting = if !gap.may_be_zero() {
+        let real = x.may_be_real() == y.may_be_real();
+        if names && !real || outside {
             Meeting::Elsewhere
         } else {
             Meeting::Apart
-        });
-    }
-    if prec == FIRST || close(&gap, &x) {
-        return Ok(Meeting::Agree);
-    }
-    Err(Stop::Undecided)
+        }
+    } else if prec > FIRST && !close(&gap, &x) {
+        return Err(Stop::Undecided);
+    } else if outside {
+        Meeting::AgreeElsewhere
+    } else {
+        Meeting::Agree
+    };
+    Ok(meeting)
 }
 
 fn speaks_of_i(e: &Expr) -> bool {
@@ -208,6 +324,9 @@ fn close(gap: &Complex, value: &Complex) -> bool {
 
 /// How far `value` is from the decimal `gold`: whether it rounds to it.
 pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budget) -> bool {
+    if value.has_names() {
+        return false;
+    }
     let Ok(places) = usize::try_from(decimals.unsigned_abs()) else {
         return false;
     };
@@ -224,7 +343,6 @@ pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budge
     let point = Point {
         index: 0,
         signs: Signs::Positive,
-        whole: false,
     };
     let mut eval = Eval::new(point, SECOND, budget);
     let Ok(x) = eval.value(value) else {
@@ -233,8 +351,8 @@ pub(super) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budge
     if !x.may_be_real() {
         return false;
     }
-    let gold = super::ball::Ball::from_rational(gold, SECOND);
-    let half = super::ball::Ball::from_rational(&half, SECOND);
+    let gold = Ball::from_rational(gold, SECOND);
+    let half = Ball::from_rational(&half, SECOND);
     let gap = x.re.sub(&gold, SECOND).abs();
     half.sub(&gap, SECOND).is_positive()
 }
@@ -259,7 +377,6 @@ pub(super) fn sign(value: &Expr, budget: &Budget) -> Option<i32> {
     let point = Point {
         index: 0,
         signs: Signs::Positive,
-        whole: false,
     };
     for prec in [FIRST, SECOND] {
         let mut eval = Eval::new(point, prec, budget);
@@ -285,7 +402,6 @@ pub(super) fn approximate(value: &Expr, budget: &Budget) -> Option<String> {
     let point = Point {
         index: 0,
         signs: Signs::Positive,
-        whole: false,
     };
     let mut eval = Eval::new(point, FIRST, budget);
     let x = eval.value(value).ok()?;
@@ -307,7 +423,6 @@ pub(super) fn floor(value: &Expr, budget: &Budget) -> Option<dashu_int::IBig> {
     let point = Point {
         index: 0,
         signs: Signs::Positive,
-        whole: false,
     };
     let mut eval = Eval::new(point, SECOND, budget);
     let x = eval.value(value).ok()?;
@@ -326,7 +441,6 @@ pub(super) fn proportional(a: &Expr, b: &Expr, budget: &Budget) -> Option<i32> {
         let point = Point {
             index,
             signs: Signs::at(index),
-            whole: false,
         };
         let mut eval = Eval::new(point, SECOND, budget);
         let (Ok(x), Ok(y)) = (eval.value(a), eval.value(b)) else {

@@ -42,7 +42,7 @@ struct Quotient {
 }
 
 /// Work that one proof may do, so that the second look keeps its own.
-const STEPS: u64 = 15_000;
+const STEPS: u64 = 100_000;
 
 /// Whether both have a normal form and it is the same.
 pub(super) fn equal(a: &Expr, b: &Expr, budget: &Budget) -> bool {
@@ -110,14 +110,14 @@ fn quotient(expr: &Expr, budget: &Budget) -> Option<Quotient> {
                 let item = quotient(item, budget)?;
                 total = if total.below == item.below {
                     Quotient {
-                        above: sum(total.above, &item.above)?,
+                        above: sum(total.above, &item.above, budget)?,
                         ..total
                     }
                 } else {
                     let left = product(&total.above, &item.below, budget)?;
                     let right = product(&item.above, &total.below, budget)?;
                     Quotient {
-                        above: sum(left, &right)?,
+                        above: sum(left, &right, budget)?,
                         below: product(&total.below, &item.below, budget)?,
                     }
                 };
@@ -151,7 +151,8 @@ fn rational(expr: &Expr, budget: &Budget) -> Option<RBig> {
     exact::rational(expr, &mut Vec::new(), budget).ok()
 }
 
-fn sum(mut a: Poly, b: &Poly) -> Option<Poly> {
+fn sum(mut a: Poly, b: &Poly, budget: &Budget) -> Option<Poly> {
+    budget.take(b.len() as u64 * 60).ok()?;
     for (mono, value) in b {
         add_term(&mut a, mono.clone(), value.clone());
     }
@@ -176,7 +177,7 @@ fn product(a: &Poly, b: &Poly, budget: &Budget) -> Option<Poly> {
     let mut out = Poly::new();
     for (x, p) in a {
         for (y, q) in b {
-            budget.take(24).ok()?;
+            budget.take(100).ok()?;
             let value = p * q;
             if exact::bits(&value) > 8192 {
                 return None;
@@ -230,6 +231,7 @@ fn power(base: Quotient, exponent: &RBig, budget: &Budget) -> Option<Quotient> {
     if value <= RBig::ZERO {
         return None;
     }
+    budget.take(2 * MAX_PRIME).ok()?;
     let mut total = whole(constant(RBig::ONE));
     for (part, sign) in [
         (value.numerator().clone().unsigned_abs(), 1),

@@ -31,6 +31,8 @@ pub struct Options {
     pub point_or_interval: bool,
     /// Numerals in a base other than ten may leave the base out: `4343` for `4343_6`.
     pub base_optional: bool,
+    /// `\log` without a base may be the decimal logarithm, when it is so on both sides; natural otherwise.
+    pub decimal_log: bool,
     /// An exact answer counts for a decimal gold when it rounds to it, provided the gold has this many significant digits.
     /// `None`: a decimal gold is the exact number it writes.
     pub decimal_gold_digits: Option<u32>,
@@ -53,6 +55,7 @@ impl Default for Options {
             bare_list: true,
             point_or_interval: true,
             base_optional: false,
+            decimal_log: true,
             decimal_gold_digits: Some(3),
             round_decimals: None,
             ignore_case: true,
@@ -84,6 +87,7 @@ impl Options {
             bare_list: false,
             point_or_interval: false,
             base_optional: false,
+            decimal_log: false,
             decimal_gold_digits: None,
             round_decimals: None,
             ignore_case: false,

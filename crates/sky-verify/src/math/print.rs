@@ -131,7 +131,7 @@ struct Tight<'a>(&'a Expr);
 impl Display for Tight<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let whole = match &self.0.kind {
-            Kind::Num { decimals, .. } => decimals.is_none_or(|d| d >= 0),
+            Kind::Num { decimals, .. } => decimals.is_none_or(|d| d > 0),
             Kind::Const(_)
             | Kind::Sym(_)
             | Kind::Root(..)
@@ -195,17 +195,13 @@ fn number(value: &RBig, decimals: Option<i64>, f: &mut Formatter<'_>) -> fmt::Re
         value.clone() / scale
     };
     let digits = format!("{:0>1}", scaled.trunc());
-    if decimals >= 0 {
+    if decimals > 0 {
         let places = usize::try_from(decimals).unwrap_or(0);
         let digits = format!("{digits:0>width$}", width = places + 1);
         let (whole, fraction) = digits.split_at(digits.len() - places);
-        // A point without decimals would not come back.
-        return if fraction.is_empty() {
-            write!(f, "{whole}")
-        } else {
-            write!(f, "{whole}.{fraction}")
-        };
+        return write!(f, "{whole}.{fraction}");
     }
+    // A point without decimals would not come back.
     let digits = format!("{digits:0>2}");
     let (whole, last) = digits.split_at(digits.len() - 1);
     write!(f, "{whole}.{last}e{}", 1 - decimals)
@@ -315,6 +311,8 @@ fn relation(rel: Rel) -> &'static str {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::math::{
         budget::Budget,
@@ -370,5 +368,119 @@ mod tests {
             }
         }
         assert!(tried > 700, "{tried} of {all} trees were printed");
+    }
+
+    /// Text of every shape that the grammar knows, at most a few levels deep.
+    fn text() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            (0..2000_i64).prop_map(|n| n.to_string()),
+            (0..90_i64, 0..100_i64).prop_map(|(a, b)| format!("{a}.{b:02}")),
+            (1..9_i64, -9..9_i64).prop_map(|(a, b)| format!("{a}.5e{b}")),
+            prop::sample::select(vec![
+                "x",
+                "y",
+                "n",
+                "e",
+                "i",
+                r"\pi",
+                r"\alpha",
+                "x_1",
+                r"\overline{AB}",
+                "a_{n}",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        let value = leaf.prop_recursive(4, 20, 3, |inner| {
+            let two = (inner.clone(), inner.clone());
+            let shapes = vec![
+                r"\frac{@}{#}",
+                "@ + #",
+                "@ - #",
+                r"@ \cdot #",
+                "(@)(#)",
+                "(@)^{#}",
+                r"\sqrt[3]{@ + #}",
+                r"\binom{@}{#}",
+                r"(@) \bmod (#)",
+                r"\log_{@} (#)",
+                "(@)/(#)",
+                r"\gcd(@, #)",
+                "f(@, #)",
+                r"\sum_{k=@}^{10} (#)k",
+                r"\int_{@}^{#} x^2 \, dx",
+            ];
+            let single = vec![
+                "-@",
+                r"\sqrt{@}",
+                r"\sin(@)",
+                r"\ln(@)",
+                r"\left|@\right|",
+                r"\lfloor @ \rfloor",
+                r"\lceil @ \rceil",
+                "(@)!",
+                "(@)^2",
+                r"(@)^\circ",
+                r"(@)\%",
+                "2x(@)",
+                r"\arctan(@)",
+                r"\lim_{x \to 0} (@)",
+                "f(@)",
+                r"\operatorname{lcm}(@, 4)",
+            ];
+            prop_oneof![
+                (two, prop::sample::select(shapes))
+                    .prop_map(|((a, b), s)| s.replace('@', &a).replace('#', &b)),
+                (inner, prop::sample::select(single)).prop_map(|(a, s)| s.replace('@', &a)),
+            ]
+        });
+        let frames = vec![
+            "@",
+            "@",
+            "@",
+            r"\{@, #\}",
+            "(@, #)",
+            "(@, #, 1)",
+            "[@, #)",
+            r"(@, #] \cup [5, \infty)",
+            "x = @",
+            "x > @",
+            r"@ \le x < #",
+            r"@ \pm (#)",
+            r"\pm (@)",
+            "@, #",
+            r"\begin{pmatrix} @ & # \\ 1 & 2 \end{pmatrix}",
+            r"\{x \mid x > @\}",
+            r"(@) \text{ cm}",
+            r"x \in [@, #]",
+            r"\{@\}",
+            r"@ \ne #",
+            "y = @ = #",
+            r"\mathbb{R} \setminus \{@\}",
+            r"\text{no solution}",
+            "1011_2",
+            r"@ \text{ or } #",
+        ];
+        (value.clone(), value, prop::sample::select(frames))
+            .prop_map(|(a, b, frame)| frame.replace('@', &a).replace('#', &b))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_printed_tree_parses_to_itself(text in text()) {
+            let budget = Budget::new(10_000_000);
+            let text = clean(&text);
+            let tree = parse(&text, Reading::default(), &budget);
+            prop_assert!(tree.is_ok(), "{text}: {tree:?}");
+            let tree = tree.unwrap().expr;
+            prop_assume!(printable(&tree));
+            let printed = tree.to_string();
+            let back = parse(&printed, Reading::default(), &budget);
+            prop_assert!(
+                back.as_ref().is_ok_and(|b| b.expr == tree),
+                "{text} printed {printed} parsed {back:?}\nwas {tree:?}"
+            );
+        }
     }
 }

@@ -63,14 +63,12 @@ impl MathChecker {
 fn outcome(verdict: &Verdict, finish_reason: FinishReason) -> Pipeline {
     match (verdict.outcome, finish_reason) {
         (_, FinishReason::Refused) => Pipeline::Refused,
-        (Outcome::Correct, _) => Pipeline::Correct,
         (Outcome::Unparsed, FinishReason::Length) => Pipeline::Truncated,
-        // A number that happened to be the last before the cut is no answer.
-        (Outcome::Wrong, FinishReason::Length)
-            if verdict.rule.is_some_and(extract::Rule::is_a_guess) =>
-        {
+        // A number that happened to be the last before the cut is no answer, even where it is the right one.
+        (_, FinishReason::Length) if verdict.rule.is_some_and(extract::Rule::is_a_guess) => {
             Pipeline::Truncated
         }
+        (Outcome::Correct, _) => Pipeline::Correct,
         (Outcome::Wrong, _) => Pipeline::Wrong,
         (Outcome::Unparsed, _) => Pipeline::Unparsed,
     }

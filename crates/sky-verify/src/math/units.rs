@@ -92,6 +92,23 @@ pub(super) fn is_plain_unit(word: &str) -> bool {
     word.len() >= 2 && find(word).is_some_and(|(_, kind, ..)| !kind.is_empty() || word.len() > 3)
 }
 
+/// Whether a text is made of known units: `m/s`, `kg\cdot m\,s^{-2}`.
+pub(super) fn is_unit_text(text: &str) -> bool {
+    let mut runs = 0;
+    let plain = text.replace("\\cdot", " ");
+    let known = plain
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|run| !run.is_empty())
+        .all(|run| {
+            runs += 1;
+            find(run).is_some()
+        });
+    let marks = plain
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || " ~\\,^{}-/.".contains(c));
+    known && marks && runs > 0
+}
+
 /// Whether a run of letters reads as an English word rather than as a product of names.
 pub(super) fn is_wordlike(word: &str) -> bool {
     let vowels = word

@@ -1,6 +1,6 @@
 //! Lists, sets, tuples, matrices.
 
-use super::{Compare, Judged, kind_name, relation::assignment};
+use super::{Compare, Judged, kind_name, map, relation::assignment};
 use crate::math::expr::{Const, Expr, Func, Kind, Rel};
 
 /// Items of one collection at most: matching is quadratic.
@@ -13,9 +13,17 @@ impl Compare<'_> {
         {
             return Some(judged);
         }
+        if let Some(judged) = self.parametric(a, b) {
+            return Some(judged);
+        }
         let plain = |e: &Expr| match &e.kind {
-            Kind::List(items) => drop_conditions(items)
-                .map(|items| Kind::List(items.into_iter().map(value).collect()).at(e.span.clone())),
+            Kind::List(items) => drop_conditions(items).map(|items| {
+                let mut items: Vec<Expr> = items.into_iter().map(value).collect();
+                match items.len() {
+                    1 => items.remove(0),
+                    _ => Kind::List(items).at(e.span.clone()),
+                }
+            }),
             _ => None,
         };
         if let (Kind::List(_), _) | (_, Kind::List(_)) = (&a.kind, &b.kind) {
@@ -32,6 +40,8 @@ impl Compare<'_> {
         }
         match (&a.kind, &b.kind) {
             (Kind::Set(x), Kind::Set(y)) => Some(self.unordered(x, y)),
+            // Two lists of one length repeat the same items as often.
+            (Kind::List(x), Kind::List(y)) if x.len() == y.len() => Some(self.matched(x, y)),
             (Kind::List(x), Kind::List(y)) => Some(self.unordered(x, y)),
             (Kind::Set(x), Kind::List(y)) | (Kind::List(x), Kind::Set(y))
                 if self.options.bare_list =>
@@ -43,28 +53,6 @@ impl Compare<'_> {
                 if self.options.bare_list =>
             {
                 Some(self.ordered(x, y))
-            }
-            (
-                Kind::List(x),
-                Kind::Interval {
-                    lo,
-                    hi,
-                    lo_open: false,
-                    hi_open: false,
-                },
-            ) if self.options.bare_list => {
-                Some(self.unordered(x, &[(**lo).clone(), (**hi).clone()]))
-            }
-            (
-                Kind::Interval {
-                    lo,
-                    hi,
-                    lo_open: false,
-                    hi_open: false,
-                },
-                Kind::List(y),
-            ) if self.options.bare_list => {
-                Some(self.unordered(&[(**lo).clone(), (**hi).clone()], y))
             }
             (Kind::Matrix(x), Kind::Matrix(y)) => Some(self.matrices(x, y)),
             (Kind::Matrix(rows), Kind::Tuple(items)) => Some(self.ordered(&vector(rows)?, items)),
@@ -136,6 +124,27 @@ impl Compare<'_> {
         Judged::yes(format!("the same {} items in any order", a.len()))
     }
 
+    /// Each item has one of its own on the other side.
+    fn matched(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        if a.len() > MAX_ITEMS {
+            return Judged::no("too many items to compare");
+        }
+        let n = b.len();
+        let mut taken = vec![false; n];
+        for (i, x) in a.iter().enumerate() {
+            // The place it would have in the same order comes first.
+            let mut order = (0..n).map(|k| (k + i) % n);
+            let Some(k) = order.find(|&k| !taken[k] && self.same(x, &b[k]).equal) else {
+                return Judged::no(format!(
+                    "item {} of {n} has no counterpart of its own",
+                    i + 1
+                ));
+            };
+            taken[k] = true;
+        }
+        Judged::yes(format!("the same {n} items in any order"))
+    }
+
     fn ordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
         if a.len() != b.len() {
             return Judged::no(format!("{} entries against {}", a.len(), b.len()));
@@ -160,6 +169,40 @@ impl Compare<'_> {
         }
         let flat = |m: &[Vec<Expr>]| m.iter().flatten().cloned().collect::<Vec<_>>();
         self.ordered(&flat(a), &flat(b))
+    }
+
+    /// `\frac{\pi}{4} + k\pi, k \in \mathbb{Z}` and `\{2k \mid k \in \mathbb{Z}\}`: the name of a parameter says nothing.
+    fn parametric(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        let (x, y) = (parameter(a)?, parameter(b)?);
+        let builders =
+            matches!(a.kind, Kind::Builder { .. }) && matches!(b.kind, Kind::Builder { .. });
+        if x == y && !builders {
+            return None;
+        }
+        let renamed = map(b, &|e| match &e.kind {
+            Kind::Sym(name) if *name == y => Some(Kind::Sym(x.clone()).at(e.span.clone())),
+            // Not to be mixed up with one that is there already.
+            Kind::Sym(name) if *name == x && x != y => {
+                Some(Kind::Sym(name.clone() + "'").at(e.span.clone()))
+            }
+            _ => None,
+        });
+        if let (
+            Kind::Builder { var, condition },
+            Kind::Builder {
+                var: var_b,
+                condition: condition_b,
+            },
+        ) = (&a.kind, &renamed.kind)
+        {
+            let judged = self.same(var, var_b);
+            return Some(if judged.equal {
+                self.same(condition, condition_b)
+            } else {
+                judged
+            });
+        }
+        Some(self.same(a, &renamed))
     }
 
     /// `x = 1, y = 2` on both sides: by name. `None`: not so.
@@ -206,6 +249,27 @@ fn named(expr: &Expr) -> Option<Vec<(Expr, Expr)>> {
                 _ => None,
             }
         }
+        _ => None,
+    }
+}
+
+/// The one name that ranges over a set of numbers: `k` in `k \in \mathbb{Z}`, behind a value or in a set-builder.
+fn parameter(expr: &Expr) -> Option<String> {
+    let ranged = |e: &Expr| match &e.kind {
+        Kind::Relation(first, rest) => match (&first.kind, rest.as_slice()) {
+            (Kind::Sym(name), [(Rel::In, set)]) if matches!(set.kind, Kind::Const(_)) => {
+                Some(name.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    match &expr.kind {
+        Kind::List(items) => {
+            let mut names = items.iter().filter_map(ranged);
+            names.next().filter(|_| names.next().is_none())
+        }
+        Kind::Builder { var, condition } => ranged(condition).or_else(|| ranged(var)),
         _ => None,
     }
 }

@@ -1,6 +1,9 @@
 //! Matrices that are still to be calculated: sums, products, powers, determinants.
 
-use crate::math::expr::{Expr, Func, Kind};
+use crate::math::{
+    budget::Budget,
+    expr::{Expr, Func, Kind},
+};
 
 /// Entries of a result at most.
 const MAX_ENTRIES: usize = 400;
@@ -8,7 +11,7 @@ const MAX_ENTRIES: usize = 400;
 type Rows = Vec<Vec<Expr>>;
 
 /// Both sides with their matrices multiplied out; `None` when nothing is to be done.
-pub(super) fn calculated(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
+pub(super) fn calculated(a: &Expr, b: &Expr, budget: &Budget) -> Option<(Expr, Expr)> {
     let open = |e: &Expr| {
         let arithmetic = matches!(
             e.kind,
@@ -20,7 +23,7 @@ pub(super) fn calculated(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
                 | Kind::Call(Func::Det, _)
         );
         (arithmetic && e.any(&|k| matches!(k, Kind::Matrix(_))))
-            .then(|| value(e))
+            .then(|| value(e, budget))
             .flatten()
     };
     let (x, y) = (open(a), open(b));
@@ -33,34 +36,35 @@ pub(super) fn calculated(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
     ))
 }
 
-fn value(expr: &Expr) -> Option<Expr> {
+fn value(expr: &Expr, budget: &Budget) -> Option<Expr> {
     if let Kind::Call(Func::Det, args) = &expr.kind {
-        return determinant(&rows(args.first()?)?);
+        return determinant(&rows(args.first()?, budget)?, budget);
     }
-    rows(expr).map(|rows| Kind::Matrix(rows).at(expr.span.clone()))
+    rows(expr, budget).map(|rows| Kind::Matrix(rows).at(expr.span.clone()))
 }
 
-fn rows(expr: &Expr) -> Option<Rows> {
+fn rows(expr: &Expr, budget: &Budget) -> Option<Rows> {
     match &expr.kind {
         Kind::Matrix(rows) => {
             let width = rows.first()?.len();
             (rows.iter().all(|r| r.len() == width) && width * rows.len() <= MAX_ENTRIES)
                 .then(|| rows.clone())
         }
-        Kind::Neg(inner) => Some(scaled(&rows(inner)?, &Kind::int(-1).at(0..0))),
+        Kind::Neg(inner) => scaled(&rows(inner, budget)?, &Kind::int(-1).at(0..0), budget),
         Kind::Div(above, below) if below.is_scalar() => {
             let one = Kind::int(1).at(0..0);
             let factor = Kind::Div(Box::new(one), below.clone()).at(0..0);
-            Some(scaled(&rows(above)?, &factor))
+            scaled(&rows(above, budget)?, &factor, budget)
         }
         Kind::Add(items) => {
-            let mut items = items.iter().map(rows);
+            let mut items = items.iter().map(|item| rows(item, budget));
             let first = items.next()??;
             items.try_fold(first, |total, next| {
                 let next = next?;
                 if total.len() != next.len() || total[0].len() != next[0].len() {
                     return None;
                 }
+                pay(total.iter().chain(&next).flatten(), 1, budget)?;
                 Some(
                     total
                         .iter()
@@ -83,18 +87,17 @@ fn rows(expr: &Expr) -> Option<Rows> {
                     factors.push(item.clone());
                     continue;
                 }
-                let next = rows(item)?;
+                let next = rows(item, budget)?;
                 total = Some(match total {
                     None => next,
-                    Some(sofar) => product(&sofar, &next)?,
+                    Some(sofar) => product(&sofar, &next, budget)?,
                 });
             }
             let total = total?;
-            Some(if factors.is_empty() {
-                total
-            } else {
-                scaled(&total, &mul(factors))
-            })
+            if factors.is_empty() {
+                return Some(total);
+            }
+            scaled(&total, &mul(factors), budget)
         }
         Kind::Pow(base, exponent) => {
             let Kind::Num { value, .. } = &exponent.kind else {
@@ -103,8 +106,8 @@ fn rows(expr: &Expr) -> Option<Rows> {
             let n = crate::math::exact::small(value)
                 .ok()
                 .filter(|n| (1..=8).contains(n))?;
-            let base = rows(base)?;
-            (1..n).try_fold(base.clone(), |total, _| product(&total, &base))
+            let base = rows(base, budget)?;
+            (1..n).try_fold(base.clone(), |total, _| product(&total, &base, budget))
         }
         _ => None,
     }
@@ -118,23 +121,32 @@ fn mul(items: Vec<Expr>) -> Expr {
     Kind::Mul(items).at(0..0)
 }
 
-fn scaled(rows: &Rows, factor: &Expr) -> Rows {
-    rows.iter()
-        .map(|row| {
-            row.iter()
-                .map(|e| mul(vec![factor.clone(), e.clone()]))
-                .collect()
-        })
-        .collect()
+/// Pays for copying these entries so many times.
+fn pay<'a>(entries: impl Iterator<Item = &'a Expr>, times: usize, budget: &Budget) -> Option<()> {
+    let nodes: usize = entries.map(Expr::size).sum();
+    budget.take(nodes.saturating_mul(times) as u64 * 16).ok()
 }
 
-fn product(a: &Rows, b: &Rows) -> Option<Rows> {
+fn scaled(rows: &Rows, factor: &Expr, budget: &Budget) -> Option<Rows> {
+    let entries = rows.len() * rows.first().map_or(0, Vec::len);
+    pay(std::iter::once(factor), entries, budget)?;
+    pay(rows.iter().flatten(), 1, budget)?;
+    let scaled = |row: &Vec<Expr>| {
+        row.iter()
+            .map(|e| mul(vec![factor.clone(), e.clone()]))
+            .collect()
+    };
+    Some(rows.iter().map(scaled).collect())
+}
+
+fn product(a: &Rows, b: &Rows, budget: &Budget) -> Option<Rows> {
     // Entries grow with every product: a few small matrices are all that answers need.
     let small =
-        |m: &Rows| m.len() <= 4 && m[0].len() <= 4 && m.iter().flatten().all(|e| size(e) <= 200);
+        |m: &Rows| m.len() <= 4 && m[0].len() <= 4 && m.iter().flatten().all(|e| e.size() <= 200);
     if a[0].len() != b.len() || !small(a) || !small(b) {
         return None;
     }
+    pay(a.iter().chain(b).flatten(), 4, budget)?;
     Some(
         a.iter()
             .map(|row| {
@@ -152,14 +164,8 @@ fn product(a: &Rows, b: &Rows) -> Option<Rows> {
     )
 }
 
-fn size(expr: &Expr) -> usize {
-    let mut total = 1;
-    expr.children(&mut |child| total += size(child));
-    total
-}
-
 /// By expansion along the first row, up to four by four.
-fn determinant(rows: &Rows) -> Option<Expr> {
+fn determinant(rows: &Rows, budget: &Budget) -> Option<Expr> {
     let n = rows.len();
     if n == 0 || n > 4 || rows.iter().any(|r| r.len() != n) {
         return None;
@@ -167,6 +173,7 @@ fn determinant(rows: &Rows) -> Option<Expr> {
     if n == 1 {
         return Some(rows[0][0].clone());
     }
+    pay(rows.iter().flatten(), n, budget)?;
     let mut terms = Vec::new();
     for (j, entry) in rows[0].iter().enumerate() {
         let minor: Rows = rows[1..]
@@ -179,7 +186,7 @@ fn determinant(rows: &Rows) -> Option<Expr> {
                     .collect()
             })
             .collect();
-        let term = mul(vec![entry.clone(), determinant(&minor)?]);
+        let term = mul(vec![entry.clone(), determinant(&minor, budget)?]);
         terms.push(if j % 2 == 0 {
             term
         } else {

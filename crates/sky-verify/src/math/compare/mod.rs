@@ -11,7 +11,7 @@ pub(super) use words::{as_words, choice_letter};
 
 use super::{
     budget::Budget,
-    expr::{Const, Expr, Kind, Rel},
+    expr::{Const, Expr, Kind, Rel, SetOp},
     options::Options,
 };
 
@@ -50,7 +50,12 @@ pub(super) struct Compare<'a> {
 impl Compare<'_> {
     /// Whether `b` says what `a` says.
     pub(super) fn same(&self, a: &Expr, b: &Expr) -> Judged {
-        if self.budget.take(16).is_err() {
+        // Every look at the trees below goes over all of both a few times.
+        if self
+            .budget
+            .take(40 + 4 * (a.size() + b.size()) as u64)
+            .is_err()
+        {
             return Judged::no("the work budget is spent");
         }
         if let Some(judged) = self.assignments(a, b) {
@@ -76,7 +81,7 @@ impl Compare<'_> {
         if let Some(judged) = self.relations(a, b) {
             return judged;
         }
-        if let Some((x, y)) = matrix::calculated(a, b) {
+        if let Some((x, y)) = matrix::calculated(a, b, self.budget) {
             return self.same(&x, &y);
         }
         if let Some(judged) = self.collections(a, b) {
@@ -120,6 +125,11 @@ fn expand(expr: &Expr) -> Expr {
             kind.at(expr.span.clone())
         }
         _ if !expr.any(&|k| matches!(k, Kind::PlusMinus(..))) => expr.clone(),
+        // `x \ne \pm 1` excludes both.
+        Kind::Relation(_, rest) if rest.iter().any(|(rel, _)| *rel == Rel::Ne) => {
+            let both = vec![signed(expr, true), signed(expr, false)];
+            Kind::Sets(SetOp::Intersection, both).at(expr.span.clone())
+        }
         _ => Kind::List(vec![signed(expr, true), signed(expr, false)]).at(expr.span.clone()),
     }
 }

@@ -76,9 +76,17 @@ impl Compare<'_> {
             }
             return Some(Judged::yes("the same interval"));
         }
+        // `(1, \infty]` is a slip that `(1, \infty)` is not.
+        if holds_infinity(a) != holds_infinity(b) {
+            return Some(Judged::no("an infinite end closed on one side"));
+        }
         let (var_a, var_b) = (variable(a)?, variable(b)?);
+        // The name in a set-builder is bound there.
+        let builder = |e: &Expr| matches!(e.kind, Kind::Builder { .. });
         if let (Some(x), Some(y)) = (&var_a, &var_b)
             && x != y
+            && !builder(a)
+            && !builder(b)
         {
             return Some(Judged::no("relations of different names"));
         }
@@ -273,6 +281,22 @@ fn interval(expr: &Expr) -> Option<(&Expr, &Expr, bool, bool)> {
         },
         _ => None,
     }
+}
+
+/// Whether an interval claims to hold its infinite end.
+fn holds_infinity(expr: &Expr) -> bool {
+    expr.any(&|k| match k {
+        Kind::Interval {
+            lo,
+            hi,
+            lo_open,
+            hi_open,
+        } => {
+            let infinite = |e: &Expr| identity::infinity(e).is_some();
+            !lo_open && infinite(lo) || !hi_open && infinite(hi)
+        }
+        _ => false,
+    })
 }
 
 /// The one name that relations of this set speak of: `Some(None)` when there is none, `None` when there are several.

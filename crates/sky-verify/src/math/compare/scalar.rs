@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::{Compare, Judged};
+use super::{Compare, Judged, collection::describe};
 use crate::math::{
     exact,
     expr::{Expr, Kind},
@@ -30,6 +30,11 @@ impl Compare<'_> {
         }
         for (one, other) in [(a, b), (b, a)] {
             if let Kind::Quantity(value, unit) = &one.kind {
+                let known = units::read(unit).size.is_some();
+                let sign = matches!(other.kind, Kind::Percent(_) | Kind::Degree(_));
+                if known && sign {
+                    return Some(Judged::no(describe(a, b)));
+                }
                 if !self.options.units_optional && !units::read(unit).kind.is_empty() {
                     return Some(Judged::no(format!(
                         "the unit {unit} is missing on one side"
@@ -161,7 +166,7 @@ impl Compare<'_> {
 
     fn difference(&self, a: &Expr, b: &Expr) -> String {
         // Only where saying so costs little.
-        if self.budget.used() > 20_000 {
+        if self.budget.used() > 200_000 {
             return "different values".to_owned();
         }
         match (

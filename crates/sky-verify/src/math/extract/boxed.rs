@@ -37,6 +37,19 @@ pub(super) fn last(text: &str) -> Option<String> {
     Some(answer)
 }
 
+/// Whether a box was begun and never ended: the response was cut off in its answer.
+pub(super) fn is_open(text: &str) -> bool {
+    let Some(at) = text.rfind("\\boxed").or_else(|| text.rfind("\\fbox")) else {
+        return false;
+    };
+    let name = if text[at..].starts_with("\\boxed") {
+        6
+    } else {
+        5
+    };
+    text[at + name..].trim_start().starts_with('{') && outermost(text).is_empty()
+}
+
 struct Found {
     whole: Range<usize>,
     content: Range<usize>,

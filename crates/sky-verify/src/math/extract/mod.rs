@@ -84,6 +84,9 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
     if let Some(answer) = boxed::last(text) {
         return found(&answer, Rule::Boxed).ok_or(NoAnswer::NothingFound);
     }
+    if boxed::is_open(text) {
+        return Err(NoAnswer::NothingFound);
+    }
     if let Some(inside) = tagged {
         return found(inside, Rule::AnswerTag).ok_or(NoAnswer::NothingFound);
     }
@@ -123,7 +126,7 @@ fn tidy(text: &str) -> Cow<'_, str> {
     loop {
         let before = text;
         if !text.ends_with("...") {
-            text = text.trim_end_matches(['.', ',', ';', ':']).trim();
+            text = text.trim_end_matches(['.', ',', ';', ':', '。']).trim();
         }
         for (open, close) in [
             ("$$", "$$"),
@@ -209,6 +212,11 @@ mod tests {
             "12,000,023"
         );
         assert_eq!(answer("**Answer:** $3$"), ("3".into(), Rule::Phrase));
+        // The sign belongs to the number.
+        assert_eq!(answer("The answer is -5.").0, "-5");
+        assert_eq!(answer("Answer: -\\frac{1}{2}").0, "-\\frac{1}{2}");
+        assert_eq!(answer("The answer is 42 because 6*7=42.").0, "42");
+        assert_eq!(answer("答案是 2。").0, "2");
         assert_eq!(answer("9 * 2 = 18\nA: 18"), ("18".into(), Rule::Phrase));
         assert_eq!(
             answer("work\n#### 1,080"),
@@ -248,5 +256,9 @@ mod tests {
             "6"
         );
         assert_eq!(extract("I could not finish."), Err(NoAnswer::NothingFound));
+        assert_eq!(
+            extract(r"It is 5, so \boxed{\frac{1}{2}"),
+            Err(NoAnswer::NothingFound)
+        );
     }
 }

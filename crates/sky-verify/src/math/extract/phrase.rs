@@ -3,7 +3,7 @@
 use super::Rule;
 
 /// Phrases that announce an answer, in lower case.
-const PHRASES: [&str; 14] = [
+const PHRASES: [&str; 22] = [
     "final answer is",
     "answer is",
     "answer to the question is",
@@ -18,6 +18,24 @@ const PHRASES: [&str; 14] = [
     "answers are",
     "answer would be",
     "solutions are",
+    "option is",
+    "choice is",
+    "答案是",
+    "答案为",
+    "答案：",
+    "respuesta es",
+    "réponse est",
+    "antwort ist",
+];
+/// Words that end what is announced and begin a reason.
+const REASONS: [&str; 7] = [
+    " because ",
+    " since ",
+    ", since ",
+    ", because ",
+    ", which ",
+    ", as ",
+    " as desired",
 ];
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;
@@ -64,7 +82,7 @@ fn announces(lower: &str, at: usize) -> bool {
     let boundary = before
         .chars()
         .next_back()
-        .is_none_or(|c| !c.is_alphanumeric());
+        .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
     let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
     boundary && !sentence.ends_with("know the ") && !sentence.ends_with("not the ")
 }
@@ -77,7 +95,13 @@ fn last_line_label(text: &str) -> Option<String> {
 
 /// The answer in what stands behind a phrase.
 fn announced(behind: &str) -> Option<String> {
-    let mut text = behind.trim_start_matches([':', '*', ' ', '\n', '\t', '=', '-']);
+    let mut text = behind.trim_start_matches([':', '：', '*', ' ', '\n', '\t', '=']);
+    // A dash before a word; before a number it is its sign.
+    if let Some(rest) = text.strip_prefix("- ").map(str::trim_start)
+        && !rest.starts_with(|c: char| c.is_ascii_digit())
+    {
+        text = rest;
+    }
     for filler in [
         "the final answer is",
         "the answer is",
@@ -119,6 +143,11 @@ fn announced(behind: &str) -> Option<String> {
         return Some(answer);
     }
     let sentence = first_sentence(text);
+    let end = REASONS.iter().filter_map(|why| sentence.find(why)).min();
+    let sentence = match end.map(|end| sentence[..end].trim()) {
+        Some(head) if is_answer_like(head) => head,
+        _ => sentence,
+    };
     let direct = sentence.trim_matches(['*', '_', ' ', '`']);
     if is_answer_like(direct) {
         return Some(direct.to_owned());

@@ -1,11 +1,33 @@
 //! Atoms: numbers, names, constants, fractions, roots, functions and operators with bounds.
 
-use super::{Parsed, Parser, operator::money};
+use super::{Parsed, Parser, unit::money};
 use crate::math::{
-    expr::{BigOp, Const, Expr, Func, Kind, Rel},
+    expr::{Const, Expr, Func, Kind},
     lex::{Tok, lex},
     names,
 };
+
+/// Whether words in front of a value only introduce it.
+fn leads(text: &str) -> bool {
+    let words = text.to_ascii_lowercase();
+    let words = words.trim_end_matches(['.', ':', '=']).trim_end();
+    matches!(
+        words,
+        "about"
+            | "approximately"
+            | "approx"
+            | "around"
+            | "roughly"
+            | "exactly"
+            | "rs"
+            | "usd"
+            | "us"
+            | "inr"
+            | "eur"
+    ) || words.ends_with(" is")
+        || words.ends_with(" are")
+        || text.ends_with([':', '='])
+}
 
 impl<'a> Parser<'a> {
     pub(super) fn atom(&mut self) -> Parsed {
@@ -20,6 +42,9 @@ impl<'a> Parser<'a> {
                 self.literal(&digits, start)
             }
             Tok::Letter(c, _) => {
+                if let Some(based) = self.hexadecimal(start) {
+                    return Ok(based);
+                }
                 self.at += 1;
                 Ok(self.letter(c).at(self.since(start)))
             }
@@ -55,6 +80,20 @@ impl<'a> Parser<'a> {
                 return Ok(
                     Kind::Root(Box::new(Kind::int(3).at(span.clone())), Box::new(value)).at(span),
                 );
+            }
+            // `Matrix([[1, 2], [3, 4]])` and the like: the brackets say what it is.
+            "Matrix" | "FiniteSet" | "Rational" if self.is('(') => {
+                let args = self.call_arguments()?;
+                let span = self.since(start);
+                return match (word, <[Expr; 2]>::try_from(args)) {
+                    ("Rational", Ok([above, below])) => {
+                        Ok(Kind::Div(Box::new(above), Box::new(below)).at(span))
+                    }
+                    ("FiniteSet", Ok(two)) => Ok(Kind::Set(two.into()).at(span)),
+                    ("FiniteSet", Err(items)) => Ok(Kind::Set(items).at(span)),
+                    ("Matrix", Err(mut one)) if one.len() == 1 => Ok(one.remove(0)),
+                    _ => self.fail("arguments that are not understood"),
+                };
             }
             "NaN" | "nan" => return Ok(Kind::Text("NaN".to_owned()).at(self.since(start))),
             _ => {}
@@ -164,11 +203,25 @@ impl<'a> Parser<'a> {
         if let Some(c) = symbol {
             return Ok(self.letter(c).at(self.since(start)));
         }
+        if let Some(n) = names::number_words(trimmed) {
+            return Ok(Kind::int(n).at(self.since(start)));
+        }
+        // `\text{approximately } 5`, `\text{Rs. } 500`: what stands before a value and is none of it.
+        if leads(trimmed) && self.starts_factor() {
+            return self.factor();
+        }
         let numeric = trimmed.starts_with(|c: char| {
             c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | '(' | '\\' | '$')
         }) && trimmed.len() < 200
             && trimmed.bytes().any(|b| b.is_ascii_digit());
-        if numeric && let Some(inner) = self.reparse(trimmed) {
+        // `\textbf{x + 1}`: signs and no words.
+        let signs = trimmed.contains(['=', '+', '^', '\\', '<', '>'])
+            && !trimmed
+                .split(|c: char| !c.is_alphabetic())
+                .any(|word| word.len() > 2 && !names::is_command(word));
+        if (numeric || signs && trimmed.len() < 200)
+            && let Some(inner) = self.reparse(trimmed)
+        {
             return Ok(Expr {
                 span: self.since(start),
                 ..inner
@@ -192,6 +245,7 @@ impl<'a> Parser<'a> {
             tokens,
             at: 0,
             depth: self.depth + 1,
+            top: self.depth + 1,
             bars: false,
             integrals: 0,
             bound: self.bound.clone(),
@@ -210,78 +264,6 @@ impl<'a> Parser<'a> {
         let above = self.short_argument()?;
         let below = self.short_argument()?;
         Ok(Kind::Div(Box::new(above), Box::new(below)).at(self.since(start)))
-    }
-
-    /// `\frac{dy}{dx}`: one name, not a quotient of products.
-    fn derivative(&mut self, start: usize) -> Option<Expr> {
-        let is_d = |tok: &Tok<'_>| {
-            matches!(tok, Tok::Letter('d', _) | Tok::Cmd("partial"))
-                || matches!(tok, Tok::Text("d"))
-        };
-        if !matches!(self.peek(), Tok::Ch('{')) || !is_d(self.ahead(1)) {
-            return None;
-        }
-        let from = self.at;
-        let mut depth = 0_usize;
-        let mut groups = Vec::new();
-        let mut at = from;
-        while groups.len() < 2 {
-            match self.tokens.get(at)?.tok {
-                Tok::Ch('{') => {
-                    if depth == 0 {
-                        groups.push(at);
-                    }
-                    depth += 1;
-                }
-                Tok::Ch('}') => depth = depth.checked_sub(1)?,
-                Tok::End => return None,
-                _ if depth == 0 => return None,
-                _ => {}
-            }
-            at += 1;
-        }
-        let second = *groups.get(1)?;
-        let variable = self.tokens.get(second + 2).map(|t| &t.tok);
-        if !is_d(&self.tokens.get(second + 1)?.tok)
-            || !matches!(variable, Some(Tok::Letter(..) | Tok::Cmd(_)))
-        {
-            return None;
-        }
-        while depth > 0 {
-            match self.tokens.get(at)?.tok {
-                Tok::Ch('{') => depth += 1,
-                Tok::Ch('}') => depth -= 1,
-                Tok::End => return None,
-                _ => {}
-            }
-            at += 1;
-        }
-        let written = |range: std::ops::Range<usize>| -> String {
-            self.text[range]
-                .chars()
-                .filter(|c| !matches!(c, '{' | '}' | ' ' | '(' | ')'))
-                .collect()
-        };
-        let above = written(self.tokens[from].start..self.tokens[second].start);
-        let below = written(self.tokens[second].start..self.tokens[at - 1].end);
-        self.at = at;
-        // `\frac{d}{dt} x` is `\frac{dx}{dt}`.
-        let mut above = above;
-        let bare =
-            above == "d" || above == "\\partial" || above.starts_with("d^") && above.len() == 3;
-        if bare && matches!(self.peek(), Tok::Letter(..) | Tok::Cmd(_)) && self.starts_factor() {
-            let of = self.start();
-            self.atom().ok()?;
-            let end = self.since(of).end;
-            above.extend(
-                self.text[of..end]
-                    .chars()
-                    .filter(|c| !matches!(c, '{' | '}' | ' ')),
-            );
-        }
-        let raw = above + &below;
-        let span = self.since(start);
-        Some(Kind::Sym(format!("derivative:{raw}")).at(span))
     }
 
     fn root(&mut self, start: usize) -> Parsed {
@@ -372,7 +354,10 @@ impl<'a> Parser<'a> {
         };
         // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
         let mut args = self.function_arguments()?;
-        if name == "lg" {
+        let decimal =
+            name == "log" && self.reading.decimal_log && base.is_none() && args.len() == 1;
+        let func = if decimal { Func::Log } else { func };
+        if name == "lg" || decimal {
             let ten = Kind::int(10).at(self.since(start));
             args.insert(0, ten);
         }
@@ -411,6 +396,14 @@ impl<'a> Parser<'a> {
         if self.is('(') {
             return self.call_arguments();
         }
+        // `\max\{a, b\}`.
+        if matches!(self.peek(), Tok::Cmd("{" | "lbrace")) {
+            let inner = self.atom()?;
+            return Ok(match inner.kind {
+                Kind::Set(items) => items,
+                kind => vec![kind.at(inner.span)],
+            });
+        }
         if self.is('{') {
             let inner = self.nested(Self::brace_group)?;
             return Ok(match inner.kind {
@@ -445,83 +438,5 @@ impl<'a> Parser<'a> {
     fn begins_function(&self) -> bool {
         matches!(self.peek(), Tok::Word(name) | Tok::Cmd(name) if names::function(name).is_some())
             || matches!(self.peek(), Tok::Text(name) if names::function(name.trim()).is_some())
-    }
-
-    /// `\sum_{k=1}^{n} ...`, `\int_0^1 ... dx`, `\lim_{x \to 0} ...`.
-    fn big(&mut self, name: &str, start: usize) -> Parsed {
-        let mut lo = None;
-        let mut hi = None;
-        let mut var = String::new();
-        for _ in 0..2 {
-            if self.is('_') && lo.is_none() {
-                self.at += 1;
-                let below = self.subscript()?;
-                match below.kind {
-                    Kind::Relation(first, mut rest) if rest.len() == 1 => {
-                        let name = match first.kind {
-                            Kind::Sym(name) => name,
-                            Kind::Const(Const::I) => "i".to_owned(),
-                            Kind::Const(Const::E) => "e".to_owned(),
-                            _ => String::new(),
-                        };
-                        let (rel, value) = rest.remove(0);
-                        if name.is_empty() || !matches!(rel, Rel::Eq | Rel::Other | Rel::In) {
-                            return self.fail("bounds that are not understood");
-                        }
-                        var = name;
-                        lo = Some(Box::new(value));
-                    }
-                    kind => {
-                        if let Kind::Sym(name) = &kind {
-                            var.clone_from(name);
-                        }
-                        lo = Some(Box::new(kind.at(below.span)));
-                    }
-                }
-            } else if self.is('^') && hi.is_none() {
-                self.at += 1;
-                hi = Some(Box::new(self.script()?));
-            }
-        }
-        let op = match name {
-            "sum" => BigOp::Sum,
-            "prod" => BigOp::Product,
-            "int" => BigOp::Integral,
-            _ => BigOp::Limit,
-        };
-        if !var.is_empty() {
-            self.bound.push(var.clone());
-        }
-        let integral = op == BigOp::Integral;
-        self.integrals += u32::from(integral);
-        let body = if integral {
-            self.nested(Self::sum)
-        } else {
-            self.nested(Self::product)
-        };
-        self.integrals -= u32::from(integral);
-        if !var.is_empty() {
-            self.bound.pop();
-        }
-        let body = body?;
-        if integral {
-            if !matches!(self.peek(), Tok::Letter('d', _)) {
-                return self.fail("the d of an integral is missing");
-            }
-            self.at += 1;
-            var = match self.next() {
-                Tok::Letter(c, _) => c.to_string(),
-                Tok::Cmd(name) => name.to_owned(),
-                _ => return self.fail("the variable of an integral is missing"),
-            };
-        }
-        Ok(Kind::Big {
-            op,
-            var,
-            lo,
-            hi,
-            body: Box::new(body),
-        }
-        .at(self.since(start)))
     }
 }

@@ -46,6 +46,12 @@ impl<'a> Parser<'a> {
             p.at += 1;
             let span = p.since(start);
             let square = |tok: &Tok<'_>| matches!(tok, Tok::Ch('['));
+            if square(&open)
+                && close == ']'
+                && let Some(rows) = p.rows(&inner)
+            {
+                return Ok(Kind::Matrix(rows).at(span));
+            }
             let items = match inner.kind {
                 Kind::List(items) => items,
                 kind if open == Tok::Ch('(') && close == ')' || square(&open) && close == ']' => {
@@ -76,6 +82,31 @@ impl<'a> Parser<'a> {
                 _ => p.fail("an end is missing"),
             }
         })
+    }
+
+    /// The rows of `[[1, 2], [3, 4]]`, whose outer brackets hold this.
+    fn rows(&self, inner: &Expr) -> Option<Vec<Vec<Expr>>> {
+        let one = std::slice::from_ref(inner);
+        let items = match &inner.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => one,
+        };
+        let row = |item: &Expr| {
+            if !self.text[item.span.start..].starts_with('[')
+                || !self.text[..item.span.end].ends_with(']')
+            {
+                return None;
+            }
+            Some(match &item.kind {
+                Kind::Interval { lo, hi, .. } => vec![(**lo).clone(), (**hi).clone()],
+                Kind::Tuple(entries) => entries.clone(),
+                kind => vec![kind.clone().at(item.span.clone())],
+            })
+        };
+        let rows: Vec<Vec<Expr>> = items.iter().map(row).collect::<Option<_>>()?;
+        rows.windows(2)
+            .all(|pair| pair[0].len() == pair[1].len())
+            .then_some(rows)
     }
 
     /// `|x|`.
@@ -181,6 +212,9 @@ impl<'a> Parser<'a> {
                 // The columns: `{cc}`.
                 while !matches!(p.next(), Tok::Ch('}') | Tok::End) {}
             }
+            if name.starts_with("align") || name == "split" || name == "cases" {
+                p.join_sides()?;
+            }
             let mut rows = Vec::new();
             let mut row = Vec::new();
             loop {
@@ -230,6 +264,38 @@ impl<'a> Parser<'a> {
                 _ => Kind::Matrix(rows).at(span),
             })
         })
+    }
+
+    /// Drops each `&` of `x &= 1` up to the end of the environment: it parts no entries.
+    fn join_sides(&mut self) -> Parsed<()> {
+        let tail = self.tokens.split_off(self.at);
+        if self.budget.take(tail.len() as u64 * 4).is_err() {
+            self.tokens.extend(tail);
+            return self.fail("the work budget is spent");
+        }
+        let relates = |tok: Option<&Tok<'_>>| {
+            matches!(
+                tok,
+                Some(
+                    Tok::Ch('=' | '<' | '>')
+                        | Tok::Cmd(
+                            "le" | "leq" | "ge" | "geq" | "lt" | "gt" | "ne" | "neq" | "approx"
+                        )
+                )
+            )
+        };
+        let mut open = true;
+        let next: Vec<Tok<'a>> = tail.iter().skip(1).map(|t| t.tok.clone()).collect();
+        for (i, token) in tail.into_iter().enumerate() {
+            open &= token.tok != Tok::Cmd("end");
+            let before = self.tokens.last().map(|t| &t.tok);
+            let joins =
+                open && token.tok == Tok::Ch('&') && (relates(next.get(i)) || relates(before));
+            if !joins {
+                self.tokens.push(token);
+            }
+        }
+        Ok(())
     }
 
     fn cell(&mut self) -> Parsed {

@@ -19,8 +19,10 @@ impl Parser<'_> {
     /// The literal `digits`, which was just taken.
     pub(super) fn literal(&mut self, digits: &Digits, start: usize) -> Parsed {
         let mut digits = digits.clone();
+        self.dotted(&mut digits);
         // `0.1\overline{6}`.
         if digits.fraction.is_some()
+            && digits.repeating.is_none()
             && !self.token().space
             && matches!(self.peek(), Tok::Cmd("overline" | "bar" | "dot"))
             && let (Tok::Ch('{'), Tok::Num(group), Tok::Ch('}')) =
@@ -33,6 +35,14 @@ impl Parser<'_> {
         }
         if let Some(based) = self.based(&digits, start) {
             return Ok(based);
+        }
+        let length = digits.whole.len() + digits.fraction.as_ref().map_or(0, String::len);
+        let power = digits
+            .exponent
+            .unsigned_abs()
+            .min(MAX_EXPONENT.unsigned_abs());
+        if self.budget.take(20 + 2 * (length as u64 + power)).is_err() {
+            return self.fail("the work budget is spent");
         }
         let Some((value, decimals)) = value(&digits) else {
             return self.fail("a number too long");
@@ -63,6 +73,66 @@ impl Parser<'_> {
             value / RBig::from(ten)
         };
         Ok(Kind::Num { value, decimals }.at(self.since(start)))
+    }
+
+    /// `0.\dot{1}4285\dot{7}`: dots over the first and the last of the digits that repeat; `0.1\overline6`: over one alone.
+    fn dotted(&mut self, digits: &mut Digits) {
+        let bare = |tok: &Tok<'_>| match tok {
+            Tok::Num(d) if d.fraction.is_none() && d.exponent == 0 => Some(d.whole.clone()),
+            _ => None,
+        };
+        if digits.fraction.is_none() || digits.repeating.is_some() || self.token().space {
+            return;
+        }
+        if matches!(self.peek(), Tok::Cmd("overline" | "bar"))
+            && let Some(one) = bare(self.ahead(1)).filter(|d| d.len() == 1)
+        {
+            digits.repeating = Some(one);
+            self.at += 2;
+            return;
+        }
+        let dot = |p: &Self, n: usize| {
+            let open = matches!(p.ahead(n), Tok::Cmd("dot")) && *p.ahead(n + 1) == Tok::Ch('{');
+            let close = *p.ahead(n + 3) == Tok::Ch('}');
+            bare(p.ahead(n + 2)).filter(|d| open && close && d.len() == 1)
+        };
+        let Some(first) = dot(self, 0) else {
+            return;
+        };
+        let (between, len) = match bare(self.ahead(4)) {
+            Some(between) => (between, 5),
+            None => (String::new(), 4),
+        };
+        if let Some(last) = dot(self, len) {
+            digits.repeating = Some(first + &between + &last);
+            self.at += len + 4;
+        }
+    }
+
+    /// `FF_{16}`: a numeral that begins with a letter.
+    pub(super) fn hexadecimal(&mut self, start: usize) -> Option<Expr> {
+        if !matches!(self.peek(), Tok::Letter('A'..='F', run) if run.len() >= 2)
+            && !matches!(
+                (self.peek(), self.ahead(1)),
+                (Tok::Letter('A'..='F', _), Tok::Num(_))
+            )
+        {
+            return None;
+        }
+        let none = Digits {
+            whole: String::new(),
+            fraction: None,
+            repeating: None,
+            exponent: 0,
+        };
+        let at = self.at;
+        let based = self.based(&none, start);
+        let sixteen = matches!(&based, Some(e) if matches!(e.kind, Kind::Based { base: 16, .. }));
+        if !sixteen {
+            self.at = at;
+            return None;
+        }
+        based
     }
 
     /// `204_5`, `1A3_{16}`, `4210_{\text{five}}`.

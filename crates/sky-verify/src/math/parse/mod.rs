@@ -1,13 +1,16 @@
 //! From text to tree: a recursive descent with a bounded depth over a forgiving grammar of LaTeX and plain mathematics.
 
 mod atom;
+mod bounded;
 mod group;
 mod literal;
 mod operator;
+mod relation;
+mod unit;
 
 use super::{
     budget::{Budget, Spent},
-    expr::{Expr, Func, Kind, Rel, SetOp, Span},
+    expr::{Expr, Func, Kind, Span},
     lex::{Commas, Tok, Token, lex},
 };
 
@@ -24,6 +27,8 @@ pub(super) struct Reading {
     pub(super) commas: Commas,
     /// `1/2x` is `1/(2x)`; otherwise `(1/2)x`.
     pub(super) tight: bool,
+    /// `\log` without a base is decimal; otherwise natural.
+    pub(super) decimal_log: bool,
 }
 
 /// Why a text has no tree.
@@ -61,6 +66,7 @@ pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tre
         tokens,
         at: 0,
         depth: 0,
+        top: 0,
         bars: false,
         integrals: 0,
         bound: Vec::new(),
@@ -84,6 +90,8 @@ struct Parser<'a> {
     tokens: Vec<Token<'a>>,
     at: usize,
     depth: u32,
+    /// The depth at which this text begins: that of a text inside `\text{}`.
+    top: u32,
     /// Inside `|...|` or a set-builder, where a bar ends the expression.
     bars: bool,
     /// Integrals open, in which `d x` ends the body.
@@ -170,7 +178,7 @@ impl<'a> Parser<'a> {
         if self.depth >= MAX_DEPTH {
             return self.fail("nested too deeply");
         }
-        if self.budget.take(8).is_err() {
+        if self.budget.take(20).is_err() {
             return self.fail("the work budget is spent");
         }
         self.depth += 1;
@@ -212,12 +220,8 @@ impl<'a> Parser<'a> {
             items.push(self.relation()?);
         }
         let span = self.since(start);
-        let inequalities = items.len() > 1 && items.iter().all(is_inequality);
-        if inequalities && partings.iter().all(|&p| p == Parting::Or) {
-            return Ok(Kind::Sets(SetOp::Union, items).at(span));
-        }
-        if inequalities && partings.iter().all(|&p| p == Parting::And) {
-            return Ok(Kind::Sets(SetOp::Intersection, items).at(span));
+        if let Some(op) = relation::conditions(&items, &partings) {
+            return Ok(Kind::Sets(op, items).at(span));
         }
         Ok(match items.len() {
             1 => items.remove(0),
@@ -264,135 +268,6 @@ impl<'a> Parser<'a> {
                 (Some(before), Parting::Comma) => before,
                 _ => this,
             });
-        }
-    }
-
-    /// A chain of relations, or one side alone.
-    fn relation(&mut self) -> Parsed {
-        let start = self.start();
-        // `= 5`, `\approx 5`: what stands before was left out.
-        while matches!(
-            self.peek(),
-            Tok::Ch('=') | Tok::Cmd("Rightarrow" | "implies" | "therefore" | "approx")
-        ) && !matches!(self.ahead(1), Tok::End)
-        {
-            self.at += 1;
-        }
-        let first = self.ratio()?;
-        let mut rest = Vec::new();
-        while let Some(rel) = self.relation_sign()? {
-            if self.budget.take(4).is_err() {
-                return self.fail("the work budget is spent");
-            }
-            let side = self.union()?;
-            rest.push((rel, side));
-        }
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        Ok(Kind::Relation(Box::new(first), rest).at(self.since(start)))
-    }
-
-    /// `1 : 4`, the quotient of two; of more parts, a tuple.
-    fn ratio(&mut self) -> Parsed {
-        let start = self.start();
-        let first = self.union()?;
-        if self.bars
-            || !self.is(':')
-            || !matches!(
-                self.ahead(1),
-                Tok::Num(_) | Tok::Letter(..) | Tok::Ch('(') | Tok::Cmd("sqrt" | "frac" | "pi")
-            )
-        {
-            return Ok(first);
-        }
-        let mut parts = vec![first];
-        // `5:00` is a time of day, not a quotient.
-        let mut clock = false;
-        while parts.len() < 16 && self.eat(':') {
-            clock |= matches!(self.peek(), Tok::Num(d) if d.whole.len() == 2 && d.whole.starts_with('0'));
-            parts.push(self.sum()?);
-        }
-        let span = self.since(start);
-        if clock {
-            return Ok(Kind::Tuple(parts).at(span));
-        }
-        match <[Expr; 2]>::try_from(parts) {
-            Ok([above, below]) => Ok(Kind::Div(Box::new(above), Box::new(below)).at(span)),
-            Err(parts) => Ok(Kind::Tuple(parts).at(span)),
-        }
-    }
-
-    fn relation_sign(&mut self) -> Parsed<Option<Rel>> {
-        let (rel, len) = match (self.peek(), self.ahead(1)) {
-            (Tok::Ch('='), Tok::Ch('=')) => (Rel::Eq, 2),
-            (Tok::Ch('='), _) => (Rel::Eq, 1),
-            (Tok::Ch(':'), Tok::Ch('=')) => (Rel::Eq, 2),
-            (Tok::Ch('<'), Tok::Ch('=')) => (Rel::Le, 2),
-            (Tok::Ch('<'), _) => (Rel::Lt, 1),
-            (Tok::Ch('>'), Tok::Ch('=')) => (Rel::Ge, 2),
-            (Tok::Ch('>'), _) => (Rel::Gt, 1),
-            (Tok::Ch('!'), Tok::Ch('=')) => (Rel::Ne, 2),
-            (Tok::Cmd("not"), Tok::Ch('=')) => (Rel::Ne, 2),
-            (Tok::Cmd("not"), Tok::Cmd("in")) => (Rel::NotIn, 2),
-            (Tok::Cmd(name), _) => match *name {
-                "le" | "leq" | "leqslant" | "leqq" => (Rel::Le, 1),
-                "ge" | "geq" | "geqslant" | "geqq" => (Rel::Ge, 1),
-                "lt" => (Rel::Lt, 1),
-                "gt" => (Rel::Gt, 1),
-                "ne" | "neq" => (Rel::Ne, 1),
-                "in" => (Rel::In, 1),
-                "notin" => (Rel::NotIn, 1),
-                "approx" | "simeq" | "doteq" => (Rel::Approx, 1),
-                "subset" | "subseteq" => (Rel::Subset, 1),
-                "equiv" | "cong" | "sim" | "propto" | "to" | "rightarrow" | "Rightarrow"
-                | "implies" | "iff" | "Leftrightarrow" | "longrightarrow" | "mapsto" | "perp"
-                | "parallel" => (Rel::Other, 1),
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        self.at += len;
-        Ok(Some(rel))
-    }
-
-    /// Unions, intersections and differences of sets, from left to right.
-    fn union(&mut self) -> Parsed {
-        let start = self.start();
-        let mut left = self.sum()?;
-        let mut marks = 0;
-        loop {
-            let op = match self.peek() {
-                Tok::Cmd("cup" | "bigcup") | Tok::Word("union") => SetOp::Union,
-                Tok::Cmd("cap" | "bigcap") => SetOp::Intersection,
-                Tok::Cmd("setminus" | "backslash") => SetOp::Difference,
-                // `(-\infty, 1) U (2, 3)`.
-                Tok::Letter('U', _)
-                    if matches!(
-                        left.kind,
-                        Kind::Tuple(_) | Kind::Interval { .. } | Kind::Set(_) | Kind::Sets(..)
-                    ) =>
-                {
-                    SetOp::Union
-                }
-                _ => return Ok(left),
-            };
-            self.at += 1;
-            let right = self.sum()?;
-            let span = self.since(start);
-            left = match left.kind {
-                Kind::Sets(o, mut items) if o == op && op != SetOp::Difference => {
-                    items.push(right);
-                    Kind::Sets(op, items).at(span)
-                }
-                kind => {
-                    marks += 1;
-                    if marks > MAX_MARKS {
-                        return self.fail("too many set operations");
-                    }
-                    Kind::Sets(op, vec![kind.at(left.span), right]).at(span)
-                }
-            };
         }
     }
 
@@ -486,8 +361,10 @@ impl<'a> Parser<'a> {
                 Tok::Cmd("bmod" | "mod") | Tok::Word("mod") => {
                     self.at += 1;
                     let modulus = self.signed_factor()?;
-                    let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start)));
+                    let left = quotient(above, std::mem::take(&mut below), self.since(start));
+                    let rest = Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start));
+                    above = vec![rest];
+                    divided = false;
                 }
                 Tok::Cmd("pmod") => {
                     self.at += 1;
@@ -507,6 +384,15 @@ impl<'a> Parser<'a> {
                     let left = quotient(above, below, self.since(start));
                     return Ok(Kind::Div(Box::new(left), Box::new(low)).at(self.since(start)));
                 }
+                // `2.5 x 10^3`.
+                Tok::Letter('x', "x")
+                    if matches!(above.last().map(|e| &e.kind), Some(Kind::Num { .. }))
+                        && matches!(self.ahead(1), Tok::Num(ten) if ten.whole == "10" && ten.fraction.is_none())
+                        && matches!(self.ahead(2), Tok::Ch('^')) =>
+                {
+                    self.at += 1;
+                    above.push(self.factor()?);
+                }
                 _ if self.starts_factor() => {
                     if let Some(unit) = self.unit_behind(!below.is_empty()) {
                         let value = quotient(above, below, self.since(start));
@@ -520,11 +406,16 @@ impl<'a> Parser<'a> {
                     }
                     let mixed = self.mixed_ahead(above.last(), &below);
                     let factor = self.factor()?;
-                    if mixed && matches!(factor.kind, Kind::Div(..)) {
+                    if mixed && let Some(part) = fraction_of(&factor) {
                         let whole = above.pop();
                         let span = self.since(start);
-                        let parts = whole.into_iter().chain([factor]).collect();
-                        above.push(Kind::Add(parts).at(span));
+                        let parts = whole.into_iter().chain([part]).collect();
+                        let mixed = Box::new(Kind::Add(parts).at(span.clone()));
+                        above.push(match factor.kind {
+                            Kind::Percent(_) => Kind::Percent(mixed).at(span),
+                            Kind::Degree(_) => Kind::Degree(mixed).at(span),
+                            _ => *mixed,
+                        });
                     } else if divided {
                         self.loose_division = true;
                         if self.reading.tight {
@@ -565,8 +456,14 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn is_inequality(expr: &Expr) -> bool {
-    matches!(&expr.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, _)| matches!(rel, Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge)))
+/// The fraction of a mixed number without a percent or degree sign behind it: in `12\frac12\%` that is the sign of the whole
+/// number too.
+fn fraction_of(factor: &Expr) -> Option<Expr> {
+    let inner = match &factor.kind {
+        Kind::Percent(inner) | Kind::Degree(inner) => inner,
+        _ => factor,
+    };
+    matches!(inner.kind, Kind::Div(..)).then(|| inner.clone())
 }
 
 /// The product of `above` over the product of `below`.

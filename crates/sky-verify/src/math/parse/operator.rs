@@ -1,10 +1,10 @@
 //! Factors: what binds tighter than a product. Powers, indices, factorials, percent and degree signs, units.
 
-use super::{MAX_MARKS, Parsed, Parser};
+use super::{MAX_MARKS, Parsed, Parser, unit::money};
 use crate::math::{
     expr::{Expr, Func, Kind},
     lex::Tok,
-    names, units,
+    names,
 };
 
 impl<'a> Parser<'a> {
@@ -151,109 +151,6 @@ impl<'a> Parser<'a> {
         self.fail("two numbers side by side")
     }
 
-    /// A unit in plain letters behind a number (`35 cm`, `18 dollars`): takes it.
-    pub(super) fn unit_behind(&mut self, below: bool) -> Option<String> {
-        let Tok::Letter(_, run) = *self.peek() else {
-            return None;
-        };
-        let plain = units::is_plain_unit(run);
-        let worded = self.token().space && units::is_wordlike(run);
-        if run.is_empty() || self.depth > 3 || below || !(plain || worded) {
-            return None;
-        }
-        // Behind a number, a closing bracket or a root; everything up to the end has to be words.
-        let rest = &self.text[self.start()..];
-        let worded = rest.bytes().all(|b| {
-            b.is_ascii_alphabetic()
-                || b.is_ascii_digit()
-                || matches!(b, b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'')
-        });
-        let before = self.at.checked_sub(1).map(|i| &self.tokens[i].tok);
-        let valued = matches!(
-            before,
-            Some(Tok::Num(_) | Tok::Ch(')' | '}') | Tok::Cmd("pi"))
-        );
-        if !worded || !valued {
-            return None;
-        }
-        self.at = self.tokens.len() - 1;
-        Some(rest.trim().to_owned())
-    }
-
-    /// `\text{...}` behind a value: a unit, a percent or degree word, or something to ignore.
-    pub(super) fn text_behind(&mut self, value: Expr, start: usize) -> Parsed {
-        let mut words = String::new();
-        let mut value = value;
-        let mut marks = 0;
-        loop {
-            marks += 1;
-            if marks > MAX_MARKS {
-                return self.fail("too many words behind a value");
-            }
-            match self.peek() {
-                Tok::Text(text) => {
-                    let lower = text.trim().to_ascii_lowercase();
-                    let separates =
-                        lower.ends_with("and") || lower.ends_with("or") || lower.ends_with(',');
-                    if separates && !words.is_empty()
-                        || matches!(lower.as_str(), "and" | "or" | "," | "")
-                    {
-                        if lower.is_empty() && !text.contains(',') {
-                            self.at += 1;
-                            continue;
-                        }
-                        break;
-                    }
-                    if lower.ends_with(" and") || lower.ends_with(" or") {
-                        break;
-                    }
-                    match lower.trim_end_matches('.') {
-                        "percent" | "%" | "\\%" | "per cent" => {
-                            self.at += 1;
-                            let span = self.since(start);
-                            value = Kind::Percent(Box::new(value)).at(span);
-                            continue;
-                        }
-                        "degrees" | "degree" | "deg" | "°" | "^\\circ" => {
-                            self.at += 1;
-                            let span = self.since(start);
-                            value = Kind::Degree(Box::new(value)).at(span);
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    words.push(' ');
-                    words.push_str(text.trim());
-                    self.at += 1;
-                }
-                // `\text{ m}^2`, `\text{km}/\text{h}`, and loose letters between.
-                Tok::Ch('^') if !words.is_empty() => {
-                    self.at += 1;
-                    let power = self.script()?;
-                    if let Kind::Num { value, .. } = &power.kind {
-                        words.push('^');
-                        words.push_str(&value.to_string());
-                    } else {
-                        return self.fail("a power of a unit that is no number");
-                    }
-                }
-                Tok::Ch('/') if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {
-                    words.push('/');
-                    self.at += 1;
-                }
-                Tok::Cmd("cdot") if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {
-                    words.push('*');
-                    self.at += 1;
-                }
-                _ => break,
-            }
-        }
-        if words.trim().is_empty() {
-            return Ok(value);
-        }
-        Ok(Kind::Quantity(Box::new(value), words.trim().to_owned()).at(self.since(start)))
-    }
-
     /// An atom with everything that is attached to it.
     pub(super) fn factor(&mut self) -> Parsed {
         self.nested(Self::factor_here)
@@ -306,6 +203,14 @@ impl<'a> Parser<'a> {
                     self.at += 4;
                     base = Kind::Degree(Box::new(base)).at(self.since(start));
                 }
+                // `5^{th}`, `5^{\text{th}}`.
+                (Tok::Ch('^'), Tok::Ch('{')) if self.ordinal() => {
+                    self.at += if matches!(self.ahead(2), Tok::Text(_)) {
+                        4
+                    } else {
+                        5
+                    };
+                }
                 (Tok::Ch('\''), _)
                 | (Tok::Ch('^'), Tok::Cmd("prime"))
                 | (Tok::Ch('^'), Tok::Ch('{'))
@@ -331,6 +236,17 @@ impl<'a> Parser<'a> {
                 (Tok::Ch('^'), _) => {
                     self.at += 1;
                     let exponent = self.script()?;
+                    // `f^{-1}(x)` is the inverse function.
+                    let inverse =
+                        matches!(&exponent.kind, Kind::Neg(one) if one.kind == Kind::int(1));
+                    if let Kind::Sym(name) = &base.kind
+                        && inverse
+                        && FUNCTION_LETTERS.contains(&name.as_str())
+                        && self.is('(')
+                    {
+                        base = Kind::Sym(format!("{name}_inverse")).at(self.since(start));
+                        continue;
+                    }
                     base = Kind::Pow(Box::new(base), Box::new(exponent)).at(self.since(start));
                 }
                 (Tok::Ch('*'), Tok::Ch('*')) => {
@@ -360,15 +276,27 @@ impl<'a> Parser<'a> {
                 },
                 // `f(x)`: after a letter that commonly names a function.
                 (Tok::Ch('('), _) => match &base.kind {
-                    Kind::Sym(name) if !self.token().space && self.applies(name) => {
+                    Kind::Sym(name)
+                        if !self.token().space && !self.behind_bracket() && self.applies(name) =>
+                    {
                         let name = name.clone();
                         let args = self.call_arguments()?;
-                        base = Kind::Apply(name, args).at(self.since(start));
+                        base = applied(name, args).at(self.since(start));
                     }
                     _ => return Ok(base),
                 },
                 _ => return Ok(base),
             }
+        }
+    }
+
+    /// Whether `^{th}` comes, behind a number or a name.
+    fn ordinal(&self) -> bool {
+        let suffix = |s: &str| matches!(s, "th" | "st" | "nd" | "rd");
+        match (self.ahead(2), self.ahead(3), self.ahead(4)) {
+            (Tok::Text(text), Tok::Ch('}'), _) => suffix(text.trim()),
+            (Tok::Letter(_, run), Tok::Letter(..), Tok::Ch('}')) => suffix(run),
+            _ => false,
         }
     }
 
@@ -494,14 +422,21 @@ impl<'a> Parser<'a> {
     }
 }
 
-pub(super) fn money(tok: &Tok<'_>) -> &'static str {
-    match tok {
-        Tok::Cmd("euro") => "euro",
-        Tok::Cmd("pounds") => "pounds sterling",
-        Tok::Cmd("yen") => "yen",
-        Tok::Cmd("cent") => "cents",
-        _ => "dollars",
+/// A function at its arguments; `\Gamma(x)` is `(x-1)!`, `C(n, k)` a binomial coefficient.
+fn applied(name: String, mut args: Vec<Expr>) -> Kind {
+    if name == "C" && args.len() == 2 {
+        return Kind::Call(Func::Binomial, args);
     }
+    if name != "Gamma" || args.len() != 1 {
+        return Kind::Apply(name, args);
+    }
+    let x = args.remove(0);
+    let at = x.span.clone();
+    let less = Kind::Add(vec![
+        x,
+        Kind::Neg(Box::new(Kind::int(1).at(at.clone()))).at(at.clone()),
+    ]);
+    Kind::Call(Func::Factorial, vec![less.at(at)])
 }
 
 /// Letters that nearly always name a function when brackets follow, and those that do before a lone name: `C(h)`, but `p(1-p)`.
@@ -518,6 +453,13 @@ fn base_letter(name: &str) -> &str {
 }
 
 impl Parser<'_> {
+    /// `(y)(x)` is a product.
+    fn behind_bracket(&self) -> bool {
+        self.at
+            .checked_sub(1)
+            .is_some_and(|i| self.tokens[i].tok == Tok::Ch(')'))
+    }
+
     fn applies(&self, name: &str) -> bool {
         let letter = base_letter(name);
         FUNCTION_LETTERS.contains(&letter)

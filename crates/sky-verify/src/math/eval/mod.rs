@@ -4,6 +4,8 @@
 //! its own gets a generic cubic polynomial of its arguments' values: equal arguments give equal values, others do not,
 //! but for a coincidence of random coefficients.
 
+mod functions;
+
 use dashu_base::UnsignedAbs;
 use dashu_ratio::RBig;
 
@@ -12,12 +14,12 @@ use super::{
     budget::{Budget, Spent},
     complex::Complex,
     exact::{self, NoValue},
-    expr::{BigOp, Const, Expr, Func, Kind},
+    expr::{BigOp, Const, Expr, Kind},
 };
 
 /// Why there is no value at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(in crate::math) enum Stop {
     /// There is none: a division by zero, a logarithm of zero, an infinity.
     Undefined,
     /// Too close to a cut or a pole to tell, too large, or not a number at all.
@@ -33,7 +35,7 @@ impl From<Spent> for Stop {
 
 /// Signs of the names at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signs {
+pub(in crate::math) enum Signs {
     Positive,
     Negative,
     Mixed,
@@ -41,7 +43,7 @@ pub(super) enum Signs {
 
 impl Signs {
     /// The signs at the point of this number: all kinds within the first three.
-    pub(super) fn at(index: u64) -> Self {
+    pub(in crate::math) fn at(index: u64) -> Self {
         match index % 3 {
             0 => Self::Positive,
             1 => Self::Negative,
@@ -52,34 +54,68 @@ impl Signs {
 
 /// Where names get their values from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Point {
+pub(in crate::math) struct Point {
     /// Number of the point.
-    pub(super) index: u64,
+    pub(in crate::math) index: u64,
     /// Signs of names here.
-    pub(super) signs: Signs,
-    /// Names are whole numbers, for factorials and remainders.
-    pub(super) whole: bool,
+    pub(in crate::math) signs: Signs,
 }
 
-pub(super) struct Eval<'a> {
-    pub(super) point: Point,
-    pub(super) prec: usize,
-    pub(super) budget: &'a Budget,
+/// Steps that a bit of an elementary function takes.
+const SERIES: u64 = 12;
+
+pub(in crate::math) struct Eval<'a> {
+    pub(in crate::math) point: Point,
+    pub(in crate::math) prec: usize,
+    pub(in crate::math) budget: &'a Budget,
     /// Values of names bound by sums.
-    pub(super) bound: Vec<(String, Ball)>,
+    pub(in crate::math) bound: Vec<(String, Ball)>,
+    /// The whole numbers that names stand for at this point, when they do.
+    pub(in crate::math) wholes: exact::Names,
     /// A root or a logarithm of a negative number was taken on the way.
-    pub(super) left_reals: bool,
+    pub(in crate::math) left_reals: bool,
 }
 
 impl<'a> Eval<'a> {
-    pub(super) fn new(point: Point, prec: usize, budget: &'a Budget) -> Self {
+    pub(in crate::math) fn new(point: Point, prec: usize, budget: &'a Budget) -> Self {
         Self {
             point,
             prec,
             budget,
             bound: Vec::new(),
+            wholes: Vec::new(),
             left_reals: false,
         }
+    }
+
+    /// At a point where these names are whole numbers: small ones in turn at every other point, where they are few.
+    pub(in crate::math) fn at_whole_point(
+        names: &[String],
+        index: u64,
+        prec: usize,
+        budget: &'a Budget,
+    ) -> Self {
+        let point = Point {
+            index,
+            signs: Signs::Positive,
+        };
+        let mut eval = Self::new(point, prec, budget);
+        let n = i64::try_from(index / 2).unwrap_or(0);
+        for (k, name) in names.iter().enumerate() {
+            let value = match (index % 2, names.len(), k) {
+                (0, 1, _) => n + 1,
+                (0, 2, 0) => n % 5 + 1,
+                (0, 2, _) => n / 5 + 1,
+                // A remainder shows itself by numbers beyond it, a factorial by any.
+                _ => {
+                    let range = if index % 4 == 1 { 59 } else { 499 };
+                    i64::try_from(hash(name, index) % range).unwrap_or(0) + 2
+                }
+            };
+            eval.bound.push((name.clone(), Ball::from_int(value)));
+            eval.wholes.push((name.clone(), RBig::from(value)));
+        }
+        eval
     }
 }
 
@@ -106,17 +142,20 @@ impl Eval<'_> {
             return value.clone();
         }
         let h = hash(name, self.point.index);
-        if self.point.whole {
-            return Ball::from_int(i64::try_from(h % 23).unwrap_or(0) + 2);
-        }
-        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence.
+        // Odd multiples of 2^-17 below four: no square, no simple fraction, no coincidence. Then far out, up to 2^13, where
+        // the root of x - 5 has a value, and below a half, where an arc sine has one.
+        let bits = match self.point.index / 3 % 3 {
+            0 => 17,
+            1 => 17 - i64::try_from(mix(h) % 12).unwrap_or(0),
+            _ => 20,
+        };
         let magnitude = i64::try_from(h % (1 << 18)).unwrap_or(0) * 2 + 1;
         let negative = match self.point.signs {
             Signs::Positive => false,
             Signs::Negative => true,
             Signs::Mixed => h >> 63 == 1,
         };
-        Ball::dyadic(if negative { -magnitude } else { magnitude }, 17)
+        Ball::dyadic(if negative { -magnitude } else { magnitude }, bits)
     }
 
     /// A generic cubic polynomial of the values, its coefficients from the name.
@@ -138,13 +177,19 @@ impl Eval<'_> {
         total
     }
 
+    /// Pays for so many operations on numbers of this precision.
     fn pay(&self, times: u64) -> Result<(), Spent> {
         let words = self.prec as u64 / 64 + 1;
-        self.budget.take(times * words)
+        self.budget.take(times * (words * 2 + 8))
     }
 
-    pub(super) fn value(&mut self, expr: &Expr) -> Result<Complex, Stop> {
-        self.pay(2)?;
+    /// Pays for so many series: one term takes a handful of bits, and a few operations.
+    fn pay_series(&self, times: u64) -> Result<(), Spent> {
+        self.budget.take(times * SERIES * self.prec as u64)
+    }
+
+    pub(in crate::math) fn value(&mut self, expr: &Expr) -> Result<Complex, Stop> {
+        self.pay(1)?;
         let p = self.prec;
         let value = match &expr.kind {
             Kind::Num { value, .. } => {
@@ -152,7 +197,10 @@ impl Eval<'_> {
                 Ball::from_rational(value, p).into()
             }
             Kind::Const(Const::Pi) => Ball::pi(p).into(),
-            Kind::Const(Const::E) => Ball::from_int(1).exp(p).ok_or(Stop::Undecided)?.into(),
+            Kind::Const(Const::E) => {
+                self.pay_series(1)?;
+                Ball::from_int(1).exp(p).ok_or(Stop::Undecided)?.into()
+            }
             Kind::Const(Const::I) => Complex::new(Ball::zero(), Ball::from_int(1)),
             Kind::Const(_) => return Err(Stop::Undefined),
             Kind::Sym(name) => self.name(name).into(),
@@ -210,6 +258,7 @@ impl Eval<'_> {
                     .iter()
                     .map(|a| self.value(a))
                     .collect::<Result<Vec<_>, _>>()?;
+                self.pay(6 * values.len() as u64)?;
                 self.generic(name, &values)
             }
             Kind::Big {
@@ -246,11 +295,11 @@ impl Eval<'_> {
         }
         let exponent = self.value(b)?;
         if matches!(a.kind, Kind::Const(Const::E)) {
-            self.pay(60)?;
+            self.pay_series(1)?;
             return exponent.exp(self.prec).ok_or(Stop::Undecided);
         }
         let base = self.value(a)?;
-        self.pay(150)?;
+        self.pay_series(2)?;
         if base.is_exact_zero() {
             return if exponent.re.is_positive() {
                 Ok(base)
@@ -258,11 +307,11 @@ impl Eval<'_> {
                 Err(Stop::Undefined)
             };
         }
-        self.left_reals |= base.re.is_negative() && base.im.is_none();
         // A whole exponent at this point keeps a negative base real.
         if let Some(n) = whole(&exponent) {
             return base.powi(n, self.prec).ok_or(Stop::Undecided);
         }
+        self.left_reals |= base.re.is_negative() && base.im.is_none();
         let p = self.prec;
         base.ln(p)
             .map(|ln| ln.mul(&exponent, p))
@@ -298,13 +347,18 @@ impl Eval<'_> {
                 Err(Stop::Undefined)
             };
         }
-        self.pay(150)?;
         let half = RBig::ONE / RBig::from(2);
         let even_root = exponent.denominator().clone() % 2_u8 == 0;
         self.left_reals |= even_root && base.re.is_negative() && base.im.is_none();
         if *exponent == half {
+            if base.im.is_some() {
+                self.pay_series(4)?;
+            } else {
+                self.pay(8)?;
+            }
             return base.sqrt(p).ok_or(Stop::Undecided);
         }
+        self.pay_series(if base.im.is_some() { 4 } else { 2 })?;
         let power: Complex = Ball::from_rational(exponent, p).into();
         let odd_root = exponent.denominator().clone() % 2_u8 == 1;
         if base.im.is_none() && base.re.is_negative() && odd_root {
@@ -321,156 +375,6 @@ impl Eval<'_> {
             .map(|ln| ln.mul(&power, p))
             .and_then(|x| x.exp(p))
             .ok_or(Stop::Undecided)
-    }
-
-    fn call(&mut self, func: Func, args: &[Expr]) -> Result<Complex, Stop> {
-        // Functions of whole numbers, when the arguments are known exactly.
-        if matches!(
-            func,
-            Func::Factorial
-                | Func::DoubleFactorial
-                | Func::Binomial
-                | Func::Mod
-                | Func::Gcd
-                | Func::Lcm
-                | Func::Log
-        ) {
-            let constant = args.iter().all(|a| !a.has_names());
-            if constant {
-                let whole = Kind::Call(func, args.to_vec()).at(0..0);
-                match self.exact(&whole) {
-                    Ok(value) => return Ok(Ball::from_rational(&value, self.prec).into()),
-                    Err(Stop::Undecided) => {}
-                    Err(stop) => return Err(stop),
-                }
-            }
-        }
-        let p = self.prec;
-        let values = args
-            .iter()
-            .map(|a| self.value(a))
-            .collect::<Result<Vec<_>, _>>()?;
-        self.pay(120)?;
-        let undecided = Stop::Undecided;
-        match (func, values.as_slice()) {
-            (Func::Sin, [x]) => Ok(x.sin_cos(p).ok_or(undecided)?.0),
-            (Func::Cos, [x]) => Ok(x.sin_cos(p).ok_or(undecided)?.1),
-            (Func::Tan, [x]) => {
-                let (sin, cos) = x.sin_cos(p).ok_or(undecided)?;
-                divide(&sin, &cos, p)
-            }
-            (Func::Cot, [x]) => {
-                let (sin, cos) = x.sin_cos(p).ok_or(undecided)?;
-                divide(&cos, &sin, p)
-            }
-            (Func::Sec, [x]) => divide(
-                &Ball::from_int(1).into(),
-                &x.sin_cos(p).ok_or(undecided)?.1,
-                p,
-            ),
-            (Func::Csc, [x]) => divide(
-                &Ball::from_int(1).into(),
-                &x.sin_cos(p).ok_or(undecided)?.0,
-                p,
-            ),
-            (Func::Atan, [x]) => Ok(real(x)?.atan(p).ok_or(undecided)?.into()),
-            (Func::Acot, [x]) => Ok(half_pi(p)
-                .sub(&real(x)?.atan(p).ok_or(undecided)?, p)
-                .into()),
-            (Func::Asin, [x]) => Ok(asin(real(x)?, p)?.into()),
-            (Func::Acos, [x]) => Ok(half_pi(p).sub(&asin(real(x)?, p)?, p).into()),
-            (Func::Sinh | Func::Cosh | Func::Tanh, [x]) => {
-                let (plus, minus) = (x.exp(p).ok_or(undecided)?, x.neg().exp(p).ok_or(undecided)?);
-                let half: Complex = Ball::dyadic(1, 1).into();
-                let sinh = plus.sub(&minus, p).mul(&half, p);
-                let cosh = plus.add(&minus, p).mul(&half, p);
-                match func {
-                    Func::Sinh => Ok(sinh),
-                    Func::Cosh => Ok(cosh),
-                    _ => divide(&sinh, &cosh, p),
-                }
-            }
-            (Func::Asinh | Func::Acosh, [x]) => {
-                let one: Complex = Ball::from_int(if func == Func::Asinh { 1 } else { -1 }).into();
-                let root = x.mul(x, p).add(&one, p).sqrt(p).ok_or(undecided)?;
-                x.add(&root, p).ln(p).ok_or(undecided)
-            }
-            (Func::Atanh, [x]) => {
-                let one: Complex = Ball::from_int(1).into();
-                let half: Complex = Ball::dyadic(1, 1).into();
-                let ratio = divide(&one.add(x, p), &one.sub(x, p), p)?;
-                Ok(ratio.ln(p).ok_or(undecided)?.mul(&half, p))
-            }
-            (Func::Exp, [x]) => x.exp(p).ok_or(undecided),
-            (Func::Ln, [x]) => {
-                if x.is_exact_zero() {
-                    return Err(Stop::Undefined);
-                }
-                self.left_reals |= x.re.is_negative() && x.im.is_none();
-                x.ln(p).ok_or(undecided)
-            }
-            (Func::Log, [base, x]) => {
-                if x.is_exact_zero() {
-                    return Err(Stop::Undefined);
-                }
-                self.left_reals |= x.re.is_negative() && x.im.is_none();
-                let below = base.ln(p).ok_or(undecided)?;
-                divide(&x.ln(p).ok_or(undecided)?, &below, p)
-            }
-            (Func::Abs, [x]) => Ok(x.abs(p).ok_or(undecided)?.into()),
-            (Func::Re, [x]) => Ok(x.re.clone().into()),
-            (Func::Im, [x]) => Ok(x.imag().into()),
-            (Func::Conjugate, [x]) => Ok(Complex::new(x.re.clone(), x.imag().neg())),
-            (Func::Arg, [x]) => Ok(x.arg(p).ok_or(undecided)?.into()),
-            (Func::Sign, [x]) => {
-                let x = real(x)?;
-                let sign = if x.is_positive() {
-                    1
-                } else if x.is_negative() {
-                    -1
-                } else {
-                    return Err(undecided);
-                };
-                Ok(Ball::from_int(sign).into())
-            }
-            (Func::Floor, [x]) => floor(real(x)?),
-            (Func::Ceil, [x]) => Ok(floor(&real(x)?.neg())?.neg()),
-            (
-                Func::Factorial
-                | Func::DoubleFactorial
-                | Func::Binomial
-                | Func::Mod
-                | Func::Gcd
-                | Func::Lcm
-                | Func::Max
-                | Func::Min,
-                all,
-            ) => {
-                // Whole numbers at this point: exactly; otherwise a generic function.
-                let wholes: Option<Vec<i64>> = all.iter().map(whole).collect();
-                if let Some(wholes) = wholes {
-                    let numbers = wholes.into_iter().map(|n| Kind::int(n).at(0..0)).collect();
-                    let value = self.exact(&Kind::Call(func, numbers).at(0..0))?;
-                    return Ok(Ball::from_rational(&value, p).into());
-                }
-                if matches!(func, Func::Max | Func::Min) {
-                    let mut best = real(&all[0])?.clone();
-                    for other in &all[1..] {
-                        let other = real(other)?;
-                        let gap = other.sub(&best, p);
-                        if !gap.is_positive() && !gap.is_negative() && !gap.is_exact_zero() {
-                            return Err(undecided);
-                        }
-                        if gap.is_positive() == (func == Func::Max) {
-                            best = other.clone();
-                        }
-                    }
-                    return Ok(best.into());
-                }
-                Ok(self.generic(&format!("{func:?}"), all))
-            }
-            (func, all) => Ok(self.generic(&format!("{func:?}"), all)),
-        }
     }
 
     /// Sums and products with known bounds are added up; others are generic functions of their bounds and body.
@@ -529,42 +433,6 @@ fn divide(above: &Complex, below: &Complex, p: usize) -> Result<Complex, Stop> {
         return Err(Stop::Undefined);
     }
     above.div(below, p).ok_or(Stop::Undecided)
-}
-
-fn real(x: &Complex) -> Result<&Ball, Stop> {
-    if x.im.is_some() {
-        Err(Stop::Undecided)
-    } else {
-        Ok(&x.re)
-    }
-}
-
-fn half_pi(p: usize) -> Ball {
-    Ball::pi(p).mul(&Ball::dyadic(1, 1), p)
-}
-
-fn asin(x: &Ball, p: usize) -> Result<Ball, Stop> {
-    let one = Ball::from_int(1);
-    let rest = one.sub(&x.mul(x, p), p);
-    if rest.is_exact_zero() {
-        return Ok(if x.is_negative() {
-            half_pi(p).neg()
-        } else {
-            half_pi(p)
-        });
-    }
-    if rest.is_negative() {
-        return Err(Stop::Undecided);
-    }
-    let root = rest.sqrt(p).ok_or(Stop::Undecided)?;
-    x.div(&root, p)
-        .and_then(|t| t.atan(p))
-        .ok_or(Stop::Undecided)
-}
-
-fn floor(x: &Ball) -> Result<Complex, Stop> {
-    let whole = x.floor().ok_or(Stop::Undecided)?;
-    Ok(Ball::from_rational(&RBig::from(whole), 4096).into())
 }
 
 /// The value when it is exactly a whole number that fits.

@@ -1,0 +1,174 @@
+//! Relations and chains of them, ratios, operations on sets.
+
+use super::{MAX_MARKS, Parsed, Parser, Parting};
+use crate::math::{
+    expr::{Const, Expr, Kind, Rel, SetOp},
+    lex::Tok,
+};
+
+impl<'a> Parser<'a> {
+    /// A chain of relations, or one side alone.
+    pub(super) fn relation(&mut self) -> Parsed {
+        let start = self.start();
+        // `= 5`, `\approx 5`: what stands before was left out.
+        while matches!(
+            self.peek(),
+            Tok::Ch('=') | Tok::Cmd("Rightarrow" | "implies" | "therefore" | "approx")
+        ) && !matches!(self.ahead(1), Tok::End)
+        {
+            self.at += 1;
+        }
+        let first = self.ratio()?;
+        let mut rest = Vec::new();
+        while let Some(rel) = self.relation_sign()? {
+            if self.budget.take(4).is_err() {
+                return self.fail("the work budget is spent");
+            }
+            let side = self.ratio()?;
+            rest.push((rel, side));
+        }
+        if rest.is_empty() {
+            return Ok(first);
+        }
+        Ok(Kind::Relation(Box::new(first), rest).at(self.since(start)))
+    }
+
+    /// `1 : 4`, the quotient of two; of more parts, a tuple.
+    pub(super) fn ratio(&mut self) -> Parsed {
+        let start = self.start();
+        let first = self.union()?;
+        if self.bars
+            || !self.is(':')
+            || !matches!(
+                self.ahead(1),
+                Tok::Num(_) | Tok::Letter(..) | Tok::Ch('(') | Tok::Cmd("sqrt" | "frac" | "pi")
+            )
+        {
+            return Ok(first);
+        }
+        let mut parts = vec![first];
+        // `5:00` is a time of day, not a quotient.
+        let mut clock = false;
+        while parts.len() < 16 && self.eat(':') {
+            clock |= matches!(self.peek(), Tok::Num(d) if d.whole.len() == 2 && d.whole.starts_with('0'));
+            parts.push(self.sum()?);
+        }
+        let span = self.since(start);
+        if clock {
+            return Ok(Kind::Tuple(parts).at(span));
+        }
+        match <[Expr; 2]>::try_from(parts) {
+            Ok([above, below]) => Ok(Kind::Div(Box::new(above), Box::new(below)).at(span)),
+            Err(parts) => Ok(Kind::Tuple(parts).at(span)),
+        }
+    }
+
+    fn relation_sign(&mut self) -> Parsed<Option<Rel>> {
+        let (rel, len) = match (self.peek(), self.ahead(1)) {
+            (Tok::Ch('='), Tok::Ch('=')) => (Rel::Eq, 2),
+            (Tok::Ch('='), _) => (Rel::Eq, 1),
+            (Tok::Ch(':'), Tok::Ch('=')) => (Rel::Eq, 2),
+            (Tok::Ch('<'), Tok::Ch('=')) => (Rel::Le, 2),
+            (Tok::Ch('<'), _) => (Rel::Lt, 1),
+            (Tok::Ch('>'), Tok::Ch('=')) => (Rel::Ge, 2),
+            (Tok::Ch('>'), _) => (Rel::Gt, 1),
+            (Tok::Ch('!'), Tok::Ch('=')) => (Rel::Ne, 2),
+            (Tok::Cmd("not"), Tok::Ch('=')) => (Rel::Ne, 2),
+            (Tok::Cmd("not"), Tok::Cmd("in")) => (Rel::NotIn, 2),
+            (Tok::Cmd(name), _) => match *name {
+                "le" | "leq" | "leqslant" | "leqq" => (Rel::Le, 1),
+                "ge" | "geq" | "geqslant" | "geqq" => (Rel::Ge, 1),
+                "lt" => (Rel::Lt, 1),
+                "gt" => (Rel::Gt, 1),
+                "ne" | "neq" => (Rel::Ne, 1),
+                "in" => (Rel::In, 1),
+                "notin" => (Rel::NotIn, 1),
+                "approx" | "simeq" | "doteq" => (Rel::Approx, 1),
+                "subset" | "subseteq" => (Rel::Subset, 1),
+                "equiv" | "cong" | "sim" | "propto" | "to" | "rightarrow" | "Rightarrow"
+                | "implies" | "iff" | "Leftrightarrow" | "longrightarrow" | "mapsto" | "perp"
+                | "parallel" => (Rel::Other, 1),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        self.at += len;
+        Ok(Some(rel))
+    }
+
+    /// Unions, intersections and differences of sets, from left to right.
+    pub(super) fn union(&mut self) -> Parsed {
+        let start = self.start();
+        let mut left = self.sum()?;
+        let mut marks = 0;
+        loop {
+            let op = match self.peek() {
+                Tok::Cmd("cup" | "bigcup") | Tok::Word("union") => SetOp::Union,
+                Tok::Cmd("cap" | "bigcap") => SetOp::Intersection,
+                Tok::Cmd("setminus" | "backslash") => SetOp::Difference,
+                // `(-\infty, 1) U (2, 3)`.
+                Tok::Letter('U', _)
+                    if matches!(
+                        left.kind,
+                        Kind::Tuple(_) | Kind::Interval { .. } | Kind::Set(_) | Kind::Sets(..)
+                    ) =>
+                {
+                    SetOp::Union
+                }
+                _ => return Ok(left),
+            };
+            self.at += 1;
+            let right = self.sum()?;
+            let span = self.since(start);
+            left = match left.kind {
+                Kind::Sets(o, mut items) if o == op && op != SetOp::Difference => {
+                    items.push(right);
+                    Kind::Sets(op, items).at(span)
+                }
+                kind => {
+                    marks += 1;
+                    if marks > MAX_MARKS {
+                        return self.fail("too many set operations");
+                    }
+                    Kind::Sets(op, vec![kind.at(left.span), right]).at(span)
+                }
+            };
+        }
+    }
+}
+
+/// Conditions on one name: `x < 1 or x > 3` is a union, `x > 1 and x < 3` an intersection, and so is `x > 1, x \ne 2`.
+pub(super) fn conditions(items: &[Expr], partings: &[Parting]) -> Option<SetOp> {
+    let all = items.len() > 1 && items.iter().all(is_condition);
+    let same_name = |e: &Expr| {
+        let (Kind::Relation(first, _), Kind::Relation(other, _)) = (&items[0].kind, &e.kind) else {
+            return false;
+        };
+        let simple = |e: &Expr| matches!(e.kind, Kind::Sym(_));
+        !simple(first) || !simple(other) || first == other
+    };
+    if !all || !items.iter().all(same_name) {
+        return None;
+    }
+    let excludes = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if matches!(rest.as_slice(), [(Rel::Ne, _)]));
+    if partings.iter().all(|&p| p == Parting::Or) {
+        Some(SetOp::Union)
+    } else if partings.iter().all(|&p| p == Parting::And)
+        || items.iter().any(excludes) && !partings.contains(&Parting::Or)
+    {
+        Some(SetOp::Intersection)
+    } else {
+        None
+    }
+}
+
+fn is_condition(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, side)| match rel {
+        Rel::Lt | Rel::Le | Rel::Gt | Rel::Ge | Rel::Ne => true,
+        Rel::In => matches!(
+            side.kind,
+            Kind::Interval { .. } | Kind::Tuple(_) | Kind::Sets(..) | Kind::Const(Const::Reals)
+        ),
+        _ => false,
+    }))
+}
