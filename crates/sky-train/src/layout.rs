@@ -1,7 +1,7 @@
 use sky_model::{BlockSpec, ParamSpec};
 
 /// Elements a shard's length is a multiple of, so that every shard begins on a cache line and vector kernels have no tail.
-const ALIGN: i64 = 64;
+pub(crate) const ALIGN: i64 = 64;
 
 /// How a block's parameters lie in one flat vector.
 ///
