@@ -92,7 +92,10 @@ impl Group {
                 Some(TrainError::Collective { .. })
             );
             if !told {
-                gloo.give_up(&format!("{error:#}"));
+                // Contexts may say nothing of their own.
+                let causes = error.chain().map(ToString::to_string);
+                let causes: Vec<String> = causes.filter(|cause| !cause.is_empty()).collect();
+                gloo.give_up(&causes.join(": "));
             }
             error.context(format!("rank {}", ranks.rank))
         })

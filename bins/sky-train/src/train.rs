@@ -17,8 +17,8 @@ use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, lay
 use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Ranks, TrainConfig,
-    Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Ranks,
+    TrainConfig, Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::Kind;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     let student: ModelConfig = recipe.section("student")?;
     let shape = shape(&recipe, &student)?;
     let ranks = Ranks::from_env().map_err(|error| Invalid(error.to_string()))?;
-    if args.dry_run && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
+    if args.looks_only() && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
         return Ok(());
     }
     let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
         revision: 1,
         plan: expected(&recipe, &config, &shape, args)?,
     };
-    if args.dry_run {
+    if args.looks_only() {
         return args.run(&recipe, work, |_| unreachable_in_a_dry_run());
     }
     let group = Group::join(ranks, &config)?;
@@ -94,8 +94,8 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     match done {
         // Preemption is no failure: the work is on disk.
         Err(error) if error.is::<Stopped>() => {
-            if group.leads() {
-                eprintln!("train: {error}");
+            if let Some(stopped) = error.downcast_ref::<Stopped>().filter(|_| group.leads()) {
+                eprintln!("train: {stopped}");
             }
             Ok(())
         }

@@ -117,12 +117,7 @@ fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
         ("import sys; sys.exit(3)", "Finished", json!(3), ""),
         ("a = [0] * 10**9", "Finished", json!(137), "OutOfMemory"),
         ("while True: pass", "TimeLimitExceeded", Value::Null, ""),
-        (
-            "open('/etc/passwd')",
-            "Finished",
-            json!(1),
-            "OSError",
-        ),
+        ("open('/etc/passwd')", "Finished", json!(1), "OSError"),
     ] {
         let (http, ran) = server.post(&json!({"code": code, "run_timeout": 0.1}));
         let result = &ran["run_result"];
