@@ -26,17 +26,29 @@ fn main() {
         }
         println!("cargo:rerun-if-changed={}", needed.display());
     }
-    cc::Build::new()
-        .cpp(true)
-        .pic(true)
-        .warnings(false)
-        .std("c++17")
-        .opt_level(2)
-        .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .include(&include)
-        .include(include.join("torch/csrc/api/include"))
-        .file("shim/ops.cpp")
-        .compile("sky_torch");
+    // Two libraries: the stubs must come before libtorch's own headers for one source and not for the other.
+    let build = |name: &str, source: &str, stub: bool| {
+        let mut build = cc::Build::new();
+        build
+            .cpp(true)
+            .pic(true)
+            .warnings(false)
+            .std("c++17")
+            .opt_level(2)
+            .define("_GLIBCXX_USE_CXX11_ABI", "1");
+        if stub {
+            build.include("shim/stub");
+        }
+        build
+            .include(&include)
+            .include(include.join("torch/csrc/api/include"))
+            .file(source)
+            .compile(name);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| build("sky_torch", "shim/ops.cpp", false));
+        scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true));
+    });
     // After the static shim, so that the linker resolves its symbols here.
     println!("cargo:rustc-link-search=native={}", lib.display());
     println!("cargo:rustc-link-lib=dylib=torch_cpu");

@@ -1,6 +1,8 @@
 //! The `sky-train` program: fine-tuning, export, and the plan of a run.
 
 mod export;
+mod group;
+mod launch;
 mod plan;
 mod size;
 mod train;
@@ -11,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 /// Fine-tuning that can be killed at any moment, and planned before it is paid for.
 ///
-/// `train` is a stage of a recipe's run; `export` works on a checkpoint; `plan` needs nothing but a recipe.
+/// `train` is a stage of a recipe's run, `launch` starts it as several processes; `export` works on a checkpoint; `plan` needs nothing but a recipe.
 #[derive(Parser)]
 #[command(name = "sky-train", version, after_help = EXAMPLES)]
 struct Args {
@@ -23,6 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   sky-train train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       train the recipe's student on runs/tiny-cpu/selected/sharegpt.json
+  sky-train launch -n 4 -- train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
+      the same by four processes on this host, each with its shard
   sky-train export --from runs/tiny-cpu/train/checkpoints --text runs/tiny-cpu/train/model --out exported
       write the newest good checkpoint as a Hugging Face folder
   sky-train plan recipes/sky-t1-32b.toml --gpus 8 --gpu h100-80g --host-memory 1800G
@@ -32,6 +36,8 @@ Examples:
 enum Command {
     /// Stage: train the student on the selected rows.
     Train(sky_cli::StageArgs),
+    /// Start several processes of this program on this host.
+    Launch(launch::Args),
     /// Write a checkpoint's weights as a Hugging Face folder.
     Export(export::Args),
     /// Memory, time and cost of a recipe's training on given GPUs.
@@ -41,9 +47,19 @@ enum Command {
 fn main() -> ExitCode {
     // First of all: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();
-    sky_cli::main(|| match sky_cli::parse::<Args>().command {
-        Command::Train(args) => train::run(&args, cuda),
-        Command::Export(args) => export::run(&args),
-        Command::Plan(args) => plan::run(&args),
-    })
+    let mut code = ExitCode::SUCCESS;
+    let ended = sky_cli::main(|| {
+        launch::tie_to_launcher()?;
+        match sky_cli::parse::<Args>().command {
+            Command::Train(args) => train::run(&args, cuda),
+            Command::Launch(args) => launch::run(&args).map(|found| code = found),
+            Command::Export(args) => export::run(&args),
+            Command::Plan(args) => plan::run(&args),
+        }
+    });
+    if ended == ExitCode::SUCCESS {
+        code
+    } else {
+        ended
+    }
 }

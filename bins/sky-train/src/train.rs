@@ -9,22 +9,22 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::Value;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
 };
 use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files};
-use sky_files::{Counts, StageDir, read_json};
+use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Solo, TrainConfig,
-    Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Ranks,
+    TrainConfig, Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
-use tch::{Device, Kind};
+use tch::Kind;
 
 use crate::{
+    group::Group,
     plan::{Planned, hardware_section, words},
     size::{data_size, shape},
 };
@@ -32,11 +32,13 @@ use crate::{
 /// The run was asked to stop and has saved its state.
 #[derive(Debug, thiserror::Error)]
 #[error("stopped after step {step} of {steps}, saved; the same command goes on from there")]
-struct Stopped {
+pub(crate) struct Stopped {
     step: u64,
     steps: u64,
 }
 
+/// The stage's folder in the run folder.
+const FOLDER: &str = "train";
 const CHECKPOINTS: &str = "checkpoints";
 const MODEL: &str = "model";
 
@@ -48,6 +50,10 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
         .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
     let student: ModelConfig = recipe.section("student")?;
     let shape = shape(&recipe, &student)?;
+    let ranks = Ranks::from_env().map_err(|error| Invalid(error.to_string()))?;
+    if args.looks_only() && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
+        return Ok(());
+    }
     let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
     let mut model = PathBuf::new();
     if !args.dry_run {
@@ -60,21 +66,45 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     let work = Work {
         name: "train",
         inputs,
-        config: serde_json::json!({ "train": essence(&config)? }),
+        config: serde_json::json!({ "train": config.essence() }),
         revision: 1,
         plan: expected(&recipe, &config, &shape, args)?,
     };
-    let done = args.run(&recipe, work, |dir| {
-        train(&recipe, &config, args, &model, dir, cuda)
-    });
+    if args.looks_only() {
+        return args.run(&recipe, work, |_| unreachable_in_a_dry_run());
+    }
+    let group = Group::join(ranks, &config)?;
+    let training = Training {
+        recipe: &recipe,
+        config: &config,
+        args,
+        model: &model,
+        cuda,
+        group: &group,
+    };
+    let done = group.together(
+        |begin| {
+            args.run(&recipe, work, |dir| {
+                begin()?;
+                training.run(dir.path())
+            })
+        },
+        || training.run(&args.path(FOLDER)).map(|_| ()),
+    );
     match done {
         // Preemption is no failure: the work is on disk.
         Err(error) if error.is::<Stopped>() => {
-            eprintln!("train: {error}");
+            if let Some(stopped) = error.downcast_ref::<Stopped>().filter(|_| group.leads()) {
+                eprintln!("train: {stopped}");
+            }
             Ok(())
         }
         other => other,
     }
+}
+
+fn unreachable_in_a_dry_run() -> anyhow::Result<Made> {
+    anyhow::bail!("a dry run runs nothing")
 }
 
 /// What a dry run says: for the recipe's [hardware] when it names some, else for this machine's cores.
@@ -96,7 +126,7 @@ fn expected(
             seconds: None,
         });
     };
-    let steps = Order::new(config, size.rows as usize, 0).steps();
+    let steps = Order::new(config, config.training_rows(size.rows) as usize, 0).steps();
     let batch = (config.global_batch as u64).min(size.rows);
     let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
     let mut what = format!(
@@ -146,110 +176,126 @@ fn expected(
     })
 }
 
-/// The settings a result depends on. How often state is saved may change between a kill and the next start.
-fn essence(config: &TrainConfig) -> anyhow::Result<Value> {
-    let mut value = serde_json::to_value(config)?;
-    if let Some(object) = value.as_object_mut() {
-        for key in [
-            "save_every",
-            "keep_checkpoints",
-            "keep_finished",
-            "threads",
-            "activation_checkpointing",
-        ] {
-            object.remove(key);
-        }
-    }
-    Ok(value)
+/// What a stage hands back: outputs, scratch files, counts.
+type Made = (Vec<String>, Vec<String>, Counts);
+
+/// One process's part of the training.
+struct Training<'a> {
+    recipe: &'a Recipe,
+    config: &'a TrainConfig,
+    args: &'a StageArgs,
+    model: &'a Path,
+    cuda: bool,
+    group: &'a Group,
 }
 
-fn train(
-    recipe: &Recipe,
-    config: &TrainConfig,
-    args: &StageArgs,
-    model: &Path,
-    dir: &StageDir,
-    cuda: bool,
-) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
-    sky_torch::set_threads(config.threads);
-    let files = ModelFiles::open(model)?;
-    let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
-    let conversations: Vec<Conversation> = read_json(&args.path(layout::SHAREGPT))?;
-    let seqs = encode(&conversations, &tokenizer, &template)?;
-    let data = Dataset::new(seqs, files.config().vocab_size, config)
-        .map_err(|error| Invalid(error.to_string()))?;
-    let (over_long, no_target) = (data.over_long(), data.no_target());
-    let job = Job {
-        config: config.clone(),
-        model: files.config().clone(),
-        data,
-        seed: recipe.seed,
-    };
-    let device = if cuda { Device::Cuda(0) } else { Device::Cpu };
-    let newest = Checkpoint::newest(&dir.file(CHECKPOINTS), &mut |line| {
-        eprintln!("train: {line}");
-    })?;
-    let mut trainer = match &newest {
-        Some(checkpoint) => Trainer::resume(job, device, &Solo, checkpoint)?,
-        None => Trainer::new(job, device, &Solo, &mut |param| {
-            Ok(files.tensor(&param.name, Kind::Float)?)
-        })?,
-    };
-    drop(newest);
+impl Training<'_> {
+    fn run(&self, dir: &Path) -> anyhow::Result<Made> {
+        let (config, group) = (self.config, self.group);
+        sky_torch::set_threads(match config.threads {
+            0 => group.threads(),
+            threads => threads,
+        });
+        let device = group.device(self.cuda)?;
+        let files = ModelFiles::open(self.model)?;
+        let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
+        let conversations: Vec<Conversation> = read_json(&self.args.path(layout::SHAREGPT))?;
+        let seqs = encode(&conversations, &tokenizer, &template)?;
+        let data = Dataset::new(seqs, files.config().vocab_size, config)
+            .map_err(|error| Invalid(error.to_string()))?;
+        let (over_long, no_target) = (data.over_long(), data.no_target());
+        let job = Job {
+            config: config.clone(),
+            model: files.config().clone(),
+            data,
+            seed: self.recipe.seed,
+        };
+        group.same_everywhere(&job)?;
+        let root = dir.join(CHECKPOINTS);
+        let newest = group.newest_checkpoint(&root)?;
+        let mut trainer = match &newest {
+            Some(checkpoint) => Trainer::resume(job, device, group.comm(), checkpoint)?,
+            None => Trainer::new(job, device, group.comm(), &mut |param| {
+                Ok(files.tensor(&param.name, Kind::Float)?)
+            })?,
+        };
+        drop(newest);
 
-    let stop = stop_flag()?;
-    let progress = Progress::new("train", trainer.steps(), "steps");
-    progress.skip(trainer.step());
-    let ended = trainer.run(dir.path(), &mut |metrics| {
-        progress.advance(1);
-        progress.note(format!(
-            "loss {:.4}  {:.0} tok/s",
-            metrics.loss, metrics.time.tokens_per_second
-        ));
-        if stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        let ended = self.steps(&mut trainer, dir)?;
+        let steps = trainer.steps();
+        if let Ended::Stopped { step } = ended {
+            return Err(Stopped { step, steps }.into());
         }
-    })?;
-    drop(progress);
-    let steps = trainer.steps();
-    if let Ended::Stopped { step } = ended {
-        return Err(Stopped { step, steps }.into());
-    }
-    let tokens: u64 = trainer.history().iter().map(|m| m.tokens).sum();
-    let final_loss = trainer.history().last().map(|m| m.loss);
-    // The model is written from the checkpoint, a parameter at a time: the run's own memory is free by then.
-    drop(trainer);
+        let tokens: u64 = trainer.history().iter().map(|m| m.tokens).sum();
+        let last = trainer.history().last();
+        let final_loss = last.map(|m| m.loss);
+        let validation_loss = last.and_then(|m| m.validation_loss);
+        // The model is written from the checkpoint, a parameter at a time: the run's own memory is free by then.
+        drop(trainer);
+        group.leave()?;
+        let mut counts = Counts::new(conversations.len() as u64, steps)
+            .with("tokens", tokens)
+            .with("final_loss", final_loss)
+            .with("over_long", over_long)
+            .with("no_target", no_target);
+        if let Some(loss) = validation_loss {
+            counts = counts.with("validation_loss", loss);
+        }
+        if !group.leads() {
+            return Ok((Vec::new(), Vec::new(), counts));
+        }
 
-    let root = dir.file(CHECKPOINTS);
-    let checkpoint = Checkpoint::newest(&root, &mut |line| eprintln!("train: {line}"))?
-        .filter(|found| found.state().step == steps)
-        .context(
-            "the last checkpoint cannot be read back; the same command trains its steps again",
+        let checkpoint = Checkpoint::newest(&root, &mut |line| eprintln!("train: {line}"))?
+            .filter(|found| found.state().step == steps)
+            .context(
+                "the last checkpoint cannot be read back; the same command trains its steps again",
+            )?;
+        let out = dir.join(MODEL);
+        if out.exists() {
+            fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
+        }
+        export(
+            &checkpoint,
+            Some((&tokenizer, &template)),
+            SaveOptions::default(),
+            &out,
         )?;
-    let out = dir.file(MODEL);
-    if out.exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
+        prune(&root, config.keep_finished)?;
+        let mut outputs = vec!["metrics.jsonl".to_owned()];
+        for entry in fs::read_dir(&out)? {
+            outputs.push(format!("{MODEL}/{}", entry?.file_name().to_string_lossy()));
+        }
+        outputs.sort();
+        Ok((outputs, Vec::new(), counts))
     }
-    export(
-        &checkpoint,
-        Some((&tokenizer, &template)),
-        SaveOptions::default(),
-        &out,
-    )?;
-    prune(&root, config.keep_finished)?;
-    let mut outputs = vec!["metrics.jsonl".to_owned()];
-    for entry in fs::read_dir(&out)? {
-        outputs.push(format!("{MODEL}/{}", entry?.file_name().to_string_lossy()));
+
+    fn steps(&self, trainer: &mut Trainer<'_>, dir: &Path) -> anyhow::Result<Ended> {
+        let stop = stop_flag()?;
+        let progress = self
+            .group
+            .leads()
+            .then(|| Progress::new("train", trainer.steps(), "steps"));
+        if let Some(progress) = &progress {
+            progress.skip(trainer.step());
+        }
+        Ok(trainer.run(dir, &mut |metrics| {
+            if let Some(progress) = &progress {
+                progress.advance(1);
+                let validation = metrics
+                    .validation_loss
+                    .map_or_else(String::new, |loss| format!("  validation {loss:.4}"));
+                progress.note(format!(
+                    "loss {:.4}{validation}  {:.0} tok/s",
+                    metrics.loss, metrics.time.tokens_per_second
+                ));
+            }
+            if stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })?)
     }
-    outputs.sort();
-    let counts = Counts::new(conversations.len() as u64, steps)
-        .with("tokens", tokens)
-        .with("final_loss", final_loss)
-        .with("over_long", over_long)
-        .with("no_target", no_target);
-    Ok((outputs, Vec::new(), counts))
 }
 
 /// Set by SIGTERM or SIGINT; a second one ends the process at once.

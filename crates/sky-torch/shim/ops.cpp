@@ -1,4 +1,4 @@
-// What tch lacks, behind a C interface. Every function catches C++ exceptions; the text is kept for sky_last_error.
+// What tch lacks, behind a C interface.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -12,22 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "guard.h"
+
+using sky::guarded;
+
 namespace {
-thread_local std::string last_error;
-
-template <class F>
-int guarded(F body) {
-  try {
-    body();
-    return 1;
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return 0;
-}
-
 std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t n) {
   std::vector<at::Tensor> out;
   out.reserve(n);
@@ -38,7 +27,7 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t n) {
 
 extern "C" {
 
-const char* sky_last_error() { return last_error.c_str(); }
+const char* sky_last_error() { return sky::last_error.c_str(); }
 
 // result[i] = gradient with respect to inputs[i] of sum_j <outputs[j], upstream[j]>; null where an input was not used.
 int sky_backward(at::Tensor* const* outputs, at::Tensor* const* upstream, size_t n_outputs, at::Tensor* const* inputs,

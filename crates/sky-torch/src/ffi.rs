@@ -33,14 +33,75 @@ unsafe extern "C" {
         eps: c_double,
     ) -> c_int;
     pub(crate) fn sky_dlopen_global(library: *const c_char) -> c_int;
+    pub(crate) fn sky_store_connect(
+        host: *const c_char,
+        port: u16,
+        serve: c_int,
+        prefix: *const c_char,
+        timeout_ms: i64,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_store_set(
+        store: *mut c_void,
+        key: *const c_char,
+        data: *const u8,
+        size: usize,
+    ) -> c_int;
+    pub(crate) fn sky_store_get(
+        store: *mut c_void,
+        key: *const c_char,
+        data: *mut u8,
+        capacity: usize,
+        size: *mut usize,
+        found: *mut c_int,
+    ) -> c_int;
+    pub(crate) fn sky_store_free(store: *mut c_void);
+    pub(crate) fn sky_gloo_new(
+        store: *mut c_void,
+        rank: c_int,
+        world: c_int,
+        interface: *const c_char,
+        host: *const c_char,
+        timeout_ms: i64,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_group_free(group: *mut c_void);
+    pub(crate) fn sky_all_gather_into(
+        group: *mut c_void,
+        full: Raw,
+        shard: Raw,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_all_to_all(
+        group: *mut c_void,
+        received: Raw,
+        sent: Raw,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_all_reduce(
+        group: *mut c_void,
+        tensor: Raw,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_broadcast(
+        group: *mut c_void,
+        tensor: Raw,
+        from: c_int,
+        result: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn sky_barrier(group: *mut c_void, result: *mut *mut c_void) -> c_int;
+    pub(crate) fn sky_work_wait(work: *mut c_void, timeout_ms: i64, done: *mut c_int) -> c_int;
+    pub(crate) fn sky_work_free(work: *mut c_void);
+}
+
+/// The pointer behind one borrowed tensor.
+pub(crate) fn one(tensor: &Tensor) -> Raw {
+    tensor.as_ptr().cast_mut().cast()
 }
 
 /// The pointers behind borrowed tensors; valid as long as the tensors are.
 pub(crate) fn raw(tensors: &[&Tensor]) -> Vec<Raw> {
-    tensors
-        .iter()
-        .map(|t| t.as_ptr().cast_mut().cast())
-        .collect()
+    tensors.iter().map(|t| one(t)).collect()
 }
 
 /// Takes over a tensor the shim allocated; null is none.

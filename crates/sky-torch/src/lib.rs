@@ -1,5 +1,6 @@
 //! What tch lacks, in one place, and all unsafe code of the torch side: [`backward`] with an upstream gradient and chosen
-//! inputs, the fused optimizer step [`fused_adamw_`], and [`load_cuda`].
+//! inputs, the fused optimizer step [`fused_adamw_`], [`load_cuda`], and what processes do together: the key-value [`Store`]
+//! that they meet at and the [`ProcessGroup`] of gloo.
 //!
 //! ```
 //! use sky_torch::backward;
@@ -19,10 +20,14 @@ mod autograd;
 mod cuda;
 mod error;
 mod ffi;
+mod group;
+mod store;
 mod threads;
 
 pub use adamw::{AdamW, AdamWSlot, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
+pub use group::{Listen, ProcessGroup, Work};
+pub use store::Store;
 pub use threads::set_threads;

@@ -2,6 +2,9 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +90,14 @@ impl Checkpoint {
                 });
             }
         }
+        Self::reopen(path)
+    }
+
+    /// Opens a checkpoint whose hashes another rank has just checked.
+    ///
+    /// # Errors
+    /// When a file is missing or cannot be read.
+    pub fn reopen(path: &Path) -> Result<Self, TrainError> {
         let state: State = read_json(&path.join(STATE))?;
         let config = sky_model::Config::from_json(&state.model.to_string())?;
         let layouts = blocks(&config)
@@ -207,95 +218,151 @@ impl Checkpoint {
         Ok(Tensor::f_cat(&pieces, 0)?)
     }
 
-    /// Fills a store from the checkpoint, whatever number of ranks wrote it.
+    /// Fills a store from the checkpoint, whatever number of ranks wrote it and whatever they sharded.
     pub(crate) fn restore(&self, store: &mut Store<'_>) -> Result<(), TrainError> {
-        let rank = store.comm().rank() as i64;
         for block in 0..store.layouts.len() {
-            let (layout, shard) = (&store.layouts[block], &store.shards[block]);
-            let from = rank * layout.shard;
-            let to = (from + layout.shard).min(layout.numel);
-            for (part, target) in PARTS.iter().zip(shard.parts()) {
+            let (from, to) = store.kept(block);
+            let filled = to.min(store.layouts[block].numel);
+            for (part, target) in PARTS.iter().zip(store.state(block)) {
                 let mut target = target.shallow_clone();
                 no_grad(|| {
                     let _ = target.f_zero_()?;
-                    if from < to {
-                        let saved = self.flat(block, part, from, to)?;
-                        target.f_narrow(0, 0, to - from)?.f_copy_(&saved)?;
+                    if from < filled {
+                        let saved = self.flat(block, part, from, filled)?;
+                        target.f_narrow(0, 0, filled - from)?.f_copy_(&saved)?;
                     }
                     Ok::<_, TrainError>(())
                 })?;
             }
-            store.refresh(block)?;
+            store.refresh(block)?.wait()?;
         }
         Ok(())
     }
 }
 
-/// Writes a checkpoint, every rank its own shard: into a hidden folder, each file synced, the manifest last, then one
-/// rename. Afterwards all but the `keep` newest checkpoints are removed.
-pub(crate) fn write(
-    root: &Path,
-    state: &State,
-    history: &[StepMetrics],
-    store: &Store<'_>,
+/// A checkpoint to be written: everything but this rank's tensors, which [`Draft::of`] borrows and [`Draft::copy`] copies.
+pub(crate) struct Draft {
+    root: PathBuf,
+    state: State,
+    history: Vec<StepMetrics>,
     keep: usize,
-) -> Result<PathBuf, TrainError> {
-    let comm = store.comm();
-    let (rank, world) = (comm.rank(), comm.world());
-    let name = format!("{PREFIX}{:08}", state.step);
-    let partial = root.join(format!(".{name}.partial"));
-    let finished = root.join(name);
-    let io = |path: &Path, action| {
-        let path = path.to_owned();
-        move |source| FileError::io(path, action, source)
-    };
-    if rank == 0 {
-        remove_leftovers(root)?;
-        fs::create_dir_all(&partial).map_err(io(&partial, "make the folder"))?;
+    rank: usize,
+    tensors: Vec<(String, Tensor)>,
+    patience: Duration,
+}
+
+impl Draft {
+    /// Prepares the folder, which all ranks do together, and takes hold of this rank's tensors.
+    ///
+    /// `keep` checkpoints are left afterwards; `patience` is how long the other ranks' parts are waited for.
+    pub(crate) fn of(
+        root: &Path,
+        state: State,
+        history: &[StepMetrics],
+        store: &Store<'_>,
+        keep: usize,
+        patience: Duration,
+    ) -> Result<Self, TrainError> {
+        let comm = store.comm();
+        let mut tensors = Vec::with_capacity(store.layouts.len() * PARTS.len());
+        for (block, layout) in store.layouts.iter().enumerate() {
+            for (part, tensor) in PARTS.iter().zip(store.shard_of_state(block)?) {
+                tensors.push((format!("{}.{part}", layout.name), tensor));
+            }
+        }
+        let draft = Self {
+            root: root.into(),
+            state,
+            history: history.to_vec(),
+            keep: keep.max(1),
+            rank: comm.rank(),
+            tensors,
+            patience,
+        };
+        if draft.rank == 0 {
+            remove_leftovers(root)?;
+            let partial = draft.partial();
+            fs::create_dir_all(&partial)
+                .map_err(|source| FileError::io(&partial, "make the folder", source))?;
+        }
+        comm.barrier()?;
+        Ok(draft)
     }
-    comm.barrier()?;
-    let tensors: Vec<(String, &Tensor)> = store
-        .layouts
-        .iter()
-        .zip(&store.shards)
-        .flat_map(|(layout, shard)| {
-            let name = |part| format!("{}.{part}", layout.name);
-            PARTS
-                .iter()
-                .map(name)
-                .zip(shard.parts())
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let file = rank_file(rank, world);
-    let hash = write_shard(&partial.join(&file), &tensors)?;
-    write_json(&partial.join(hash_file_name(rank)), &hash)?;
-    comm.barrier()?;
-    if rank == 0 {
-        write_json(&partial.join(STATE), state)?;
-        write_jsonl(&partial.join(METRICS), history)?;
+
+    /// Copies the tensors, so that training may go on while the draft is written.
+    pub(crate) fn copy(&mut self) -> Result<(), TrainError> {
+        for (_, tensor) in &mut self.tensors {
+            let mut copy = Tensor::f_empty_like(tensor)?;
+            no_grad(|| copy.f_copy_(tensor))?;
+            *tensor = copy;
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        format!("{PREFIX}{:08}", self.state.step)
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.root.join(format!(".{}.partial", self.name()))
+    }
+
+    /// Writes this rank's part into the hidden folder, each file synced. Rank 0 waits for all the others' parts, writes the
+    /// manifest last, gives the folder its name in one rename, and removes all but the newest checkpoints.
+    ///
+    /// The ranks meet in the folder, not in a collective: this may run beside training.
+    pub(crate) fn write(self, abandoned: &AtomicBool) -> Result<(), TrainError> {
+        let (partial, world) = (self.partial(), self.state.world);
+        let hash = write_shard(&partial.join(rank_file(self.rank, world)), &self.tensors)?;
+        write_json(&partial.join(hash_file_name(self.rank)), &hash)?;
+        if self.rank > 0 {
+            return Ok(());
+        }
+        let io = |path: &Path, action| {
+            let path = path.to_owned();
+            move |source| FileError::io(path, action, source)
+        };
+        write_json(&partial.join(STATE), &self.state)?;
+        write_jsonl(&partial.join(METRICS), &self.history)?;
         let mut files = BTreeMap::new();
         for name in [STATE, METRICS] {
             files.insert(name.to_owned(), hash_file(&partial.join(name))?);
         }
         for rank in 0..world {
             let note = partial.join(hash_file_name(rank));
+            self.wait_for(&note, rank, abandoned)?;
             files.insert(rank_file(rank, world), read_json(&note)?);
             fs::remove_file(&note).map_err(io(&note, "remove"))?;
         }
         write_json(&partial.join(MANIFEST), &Manifest { v: Version, files })?;
+        let finished = self.root.join(self.name());
         if finished.exists() {
             // A damaged one of the same step, which was passed over when the run began.
             fs::remove_dir_all(&finished).map_err(io(&finished, "remove"))?;
         }
         fs::rename(&partial, &finished).map_err(io(&finished, "rename"))?;
-        File::open(root)
+        File::open(&self.root)
             .and_then(|folder| folder.sync_all())
-            .map_err(io(root, "sync"))?;
-        prune(root, keep.max(1))?;
+            .map_err(io(&self.root, "sync"))?;
+        prune(&self.root, self.keep)
     }
-    comm.barrier()?;
-    Ok(finished)
+
+    fn wait_for(&self, note: &Path, rank: usize, abandoned: &AtomicBool) -> Result<(), TrainError> {
+        let began = Instant::now();
+        while !note.exists() {
+            if abandoned.load(Ordering::Relaxed) || began.elapsed() > self.patience {
+                return Err(TrainError::Checkpoint {
+                    path: self.partial(),
+                    reason: format!(
+                        "rank {rank} has not written its part after {:.0} s; do all ranks see this folder?",
+                        began.elapsed().as_secs_f64()
+                    ),
+                });
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
 }
 
 /// Removes all but the `keep` newest checkpoints of a folder.

@@ -4,7 +4,8 @@ use crate::TrainError;
 
 /// What the ranks of a run do together. Every rank calls the same operations in the same order.
 ///
-/// Operations begin at once and may go on in the background; the tensors must not be touched until [`Pending::wait`].
+/// Operations begin at once and may go on in the background; the tensors must not be touched until [`Pending::wait`]. An
+/// operation under way keeps its tensors alive by itself.
 pub trait Collective {
     /// This process's number, from 0.
     fn rank(&self) -> usize;

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::Decay;
+use crate::{Decay, Offload};
 
 /// The recipe's section `[train]`. The defaults are those of the published Sky-T1 run (full fine-tuning with LLaMA-Factory:
 /// 3 epochs, 96 rows a batch, peak 1e-5, cosine, 10 % warm-up, 16k tokens).
@@ -43,12 +43,24 @@ pub struct TrainConfig {
     pub micro_batch_tokens: usize,
     /// Which block inputs are kept and which are computed again.
     pub activation_checkpointing: Checkpointing,
+    /// ZeRO stage: what is sharded over the ranks. 0 nothing, 1 the optimizer, 2 gradients too, 3 parameters too.
+    pub zero_stage: u8,
+    /// What leaves a GPU for host memory. On a CPU it changes nothing.
+    pub offload: Offload,
+    /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
+    pub collective_timeout: u64,
     /// What the model computes in. Master weights and optimizer state are f32 always.
     pub precision: Precision,
     /// Tokens whose logits exist at once in the head.
     pub head_chunk: usize,
     /// A checkpoint every so many steps, and at the end; 0 for the end only.
     pub save_every: u64,
+    /// Checkpoints during training are written by a thread of their own, from a copy of the state in memory.
+    pub background_save: bool,
+    /// Conversations held out of the data, by the seed: never trained on.
+    pub validation_rows: usize,
+    /// The loss on them is taken every so many steps, and at the end; 0 for the end only.
+    pub validate_every: u64,
     /// Checkpoints kept on disk; with at least 2, a damaged one costs `save_every` steps and no more.
     pub keep_checkpoints: usize,
     /// Checkpoints left when the run is finished and its model written.
@@ -123,9 +135,15 @@ impl Default for TrainConfig {
             over_long: OverLong::Drop,
             micro_batch_tokens: 16_384,
             activation_checkpointing: Checkpointing::Auto,
+            zero_stage: 3,
+            offload: Offload::None,
+            collective_timeout: 600,
             precision: Precision::Bf16,
             head_chunk: 1024,
             save_every: 100,
+            background_save: true,
+            validation_rows: 0,
+            validate_every: 50,
             keep_checkpoints: 2,
             keep_finished: 1,
             threads: 0,
@@ -214,11 +232,54 @@ impl TrainConfig {
             ),
             ("max_steps", self.max_steps != Some(0), "must be at least 1"),
             ("threads", self.threads <= 4096, "must be at most 4096"),
+            ("zero_stage", self.zero_stage <= 3, "must be from 0 to 3"),
+            (
+                "collective_timeout",
+                (1..=7 * 24 * 3600).contains(&self.collective_timeout),
+                "must be from 1 to 604800 seconds",
+            ),
+            (
+                "validation_rows",
+                self.validation_rows <= 1 << 32,
+                "must be at most 4294967296",
+            ),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),
             Some((key, _, reason)) => Err((key, reason.to_owned())),
         }
+    }
+
+    /// Rows that are trained on, of `rows` in all.
+    pub fn training_rows(&self, rows: u64) -> u64 {
+        rows.saturating_sub(self.validation_rows as u64)
+    }
+
+    /// The settings that a result depends on: two runs that agree in these may go on from each other's checkpoints. How
+    /// state is kept, sharded and saved changes no more than the last bits.
+    pub fn essence(&self) -> serde_json::Value {
+        // A struct of numbers, names and options has a JSON form.
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            let mut left_out = vec![
+                "activation_checkpointing",
+                "background_save",
+                "collective_timeout",
+                "keep_checkpoints",
+                "keep_finished",
+                "offload",
+                "save_every",
+                "threads",
+                "zero_stage",
+            ];
+            if self.validation_rows == 0 {
+                left_out.extend(["validation_rows", "validate_every"]);
+            }
+            for key in left_out {
+                object.remove(key);
+            }
+        }
+        value
     }
 
     /// Most tokens of a packed micro-batch: `micro_batch_tokens`, or the longest conversation when that is longer.
@@ -251,6 +312,8 @@ mod tests {
             ("cutoff", "1"),
             ("keep_checkpoints", "0"),
             ("max_steps", "0"),
+            ("zero_stage", "4"),
+            ("collective_timeout", "0"),
         ] {
             let config: TrainConfig =
                 serde_json::from_str(&format!("{{\"{key}\": {value}}}")).unwrap();

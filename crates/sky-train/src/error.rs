@@ -43,8 +43,11 @@ pub enum TrainError {
         /// What differs.
         what: String,
     },
+    /// The environment does not say properly which rank of how many this process is.
+    #[error("{0}")]
+    Launch(String),
     /// A process group failed.
-    #[error("collective {what}: {reason}")]
+    #[error("{what}: {reason}")]
     Collective {
         /// The operation.
         what: &'static str,

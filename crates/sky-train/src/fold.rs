@@ -1,9 +1,12 @@
 use sky_data::PackedRow;
-use sky_model::{Config, Segments, embed, head_backward, layer};
+use sky_model::{Config, Segments, embed, head_backward, head_loss, layer};
 use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
-use crate::{Checkpointing, ModelShape, TrainError, zero::Store};
+use crate::{
+    Checkpointing, ModelShape, TrainError,
+    zero::{Gathered, Store},
+};
 
 /// One packed row on the device.
 pub(crate) struct MicroBatch {
@@ -62,7 +65,7 @@ struct Saved {
     /// The layer's input, a leaf.
     x: Tensor,
     /// Its parameters and output, when the graph is kept.
-    graph: Option<(Vec<Tensor>, Tensor)>,
+    graph: Option<(Gathered, Tensor)>,
 }
 
 /// Forward and backward pass of one micro-batch as a fold over the blocks: each block's parameters are gathered, used and
@@ -81,45 +84,37 @@ pub(crate) fn forward_backward(
     let head_block = layers + 1;
     let run = |params: &[Tensor], x: &Tensor| layer(config, params, x, &batch.segments);
 
-    let mut x = {
-        let params = store.gather(0)?;
-        no_grad(|| embed(&params, &batch.ids))
-    };
+    let mut x = embedded(store, batch)?;
     let mut saved = Vec::with_capacity(layers);
     for index in 1..=layers {
-        let params = store.gather(index)?;
+        let block = store.gather(index, Some(index + 1))?;
         let leaf = x.f_detach()?.f_set_requires_grad(true)?;
-        if keep_graphs {
-            let y = with_grad(|| run(&params, &leaf));
+        let graph = if keep_graphs {
+            let y = with_grad(|| run(&block.params, &leaf));
             x = y.f_detach()?;
-            saved.push(Saved {
-                x: leaf,
-                graph: Some((params, y)),
-            });
+            Some((block, y))
         } else {
-            x = no_grad(|| run(&params, &leaf));
-            saved.push(Saved {
-                x: leaf,
-                graph: None,
-            });
-        }
+            x = no_grad(|| run(&block.params, &leaf));
+            store.release(block);
+            None
+        };
+        saved.push(Saved { x: leaf, graph });
     }
 
-    let mut head = store.gather(head_block)?;
     let tied = config.tie_word_embeddings;
-    if tied {
-        head.append(&mut store.gather(0)?);
-    }
+    let before = (!keep_graphs).then_some(layers);
+    let head = Head::gather(store, config, before)?;
     let found = head_backward(
         config,
-        &head[0],
-        &head[1],
+        head.norm_w(),
+        head.matrix(),
         &x,
         &batch.targets,
         head_chunk,
         scale,
     )?;
-    drop((head, x));
+    head.release(store);
+    drop(x);
     let mut upstream = found.x;
     if tied {
         store.reduce(head_block, &[&found.norm_w])?;
@@ -135,16 +130,16 @@ pub(crate) fn forward_backward(
         let Some(Saved { x, graph }) = saved.pop() else {
             break;
         };
-        let (params, y) = match graph {
+        let (block, y) = match graph {
             Some(kept) => kept,
             None => {
-                let params = store.gather(index)?;
-                let y = with_grad(|| run(&params, &x));
-                (params, y)
+                let block = store.gather(index, (index > 1).then(|| index - 1))?;
+                let y = with_grad(|| run(&block.params, &x));
+                (block, y)
             }
         };
         let mut inputs = vec![&x];
-        inputs.extend(&params);
+        inputs.extend(&block.params);
         let mut grads = Vec::with_capacity(inputs.len());
         for (grad, input) in backward(&[&y], &[&upstream], &inputs)?
             .into_iter()
@@ -154,6 +149,8 @@ pub(crate) fn forward_backward(
             grads.push(grad.map_or_else(|| input.f_zeros_like(), Ok)?);
         }
         upstream = grads.remove(0);
+        drop((y, inputs));
+        store.release(block);
         store.reduce(index, &grads)?;
     }
 
@@ -169,4 +166,83 @@ pub(crate) fn forward_backward(
     })?;
     store.reduce(0, &[embedding])?;
     Ok(loss)
+}
+
+/// The sum of the cross-entropies of one micro-batch, nothing else: no graph, no gradient.
+pub(crate) fn loss_alone(
+    config: &Config,
+    store: &mut Store<'_>,
+    batch: &MicroBatch,
+    head_chunk: i64,
+) -> Result<f64, TrainError> {
+    no_grad(|| {
+        let mut x = embedded(store, batch)?;
+        for index in 1..=config.num_layers {
+            let block = store.gather(index, Some(index + 1))?;
+            x = layer(config, &block.params, &x, &batch.segments);
+            store.release(block);
+        }
+        let head = Head::gather(store, config, None)?;
+        let (sum, _) = head_loss(
+            config,
+            head.norm_w(),
+            head.matrix(),
+            &x,
+            &batch.targets,
+            head_chunk,
+        );
+        head.release(store);
+        Ok(sum.f_double_value(&[])?)
+    })
+}
+
+fn embedded(store: &mut Store<'_>, batch: &MicroBatch) -> Result<Tensor, TrainError> {
+    let block = store.gather(0, Some(1))?;
+    let x = no_grad(|| embed(&block.params, &batch.ids));
+    store.release(block);
+    Ok(x)
+}
+
+/// The head's parameters; a tied one takes its matrix from the embedding.
+struct Head {
+    block: Gathered,
+    embedding: Option<Gathered>,
+}
+
+impl Head {
+    /// `next` is the block that is asked for after it.
+    fn gather(
+        store: &mut Store<'_>,
+        config: &Config,
+        next: Option<usize>,
+    ) -> Result<Self, TrainError> {
+        let head = config.num_layers + 1;
+        if config.tie_word_embeddings {
+            return Ok(Self {
+                block: store.gather(head, Some(0))?,
+                embedding: Some(store.gather(0, next)?),
+            });
+        }
+        Ok(Self {
+            block: store.gather(head, next)?,
+            embedding: None,
+        })
+    }
+
+    fn norm_w(&self) -> &Tensor {
+        &self.block.params[0]
+    }
+
+    fn matrix(&self) -> &Tensor {
+        self.embedding
+            .as_ref()
+            .map_or_else(|| &self.block.params[1], |block| &block.params[0])
+    }
+
+    fn release(self, store: &mut Store<'_>) {
+        store.release(self.block);
+        if let Some(embedding) = self.embedding {
+            store.release(embedding);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 use sky_model::{BlockSpec, ParamSpec};
 
 /// Elements a shard's length is a multiple of, so that every shard begins on a cache line and vector kernels have no tail.
-const ALIGN: i64 = 64;
+pub(crate) const ALIGN: i64 = 64;
 
 /// How a block's parameters lie in one flat vector.
 ///
@@ -19,6 +19,8 @@ pub(crate) struct Layout {
     pub(crate) decayed: i64,
     /// Elements of one rank's shard.
     pub(crate) shard: i64,
+    /// Number of ranks.
+    world: i64,
 }
 
 impl Layout {
@@ -48,12 +50,19 @@ impl Layout {
             numel: end,
             decayed,
             shard: (end + ALIGN * world - 1) / (ALIGN * world) * ALIGN,
+            world,
         }
     }
 
-    /// The part of rank `rank`'s shard that weight decay applies to, as a length from its start.
-    pub(crate) fn decayed_in(&self, rank: usize) -> i64 {
-        (self.decayed - rank as i64 * self.shard).clamp(0, self.shard)
+    /// Elements of all ranks' shards, padding included.
+    pub(crate) fn whole(&self) -> i64 {
+        self.shard * self.world
+    }
+
+    /// Where rank `rank`'s shard begins and ends.
+    pub(crate) fn part(&self, rank: usize) -> (i64, i64) {
+        let begin = rank as i64 * self.shard;
+        (begin, begin + self.shard)
     }
 }
 
@@ -86,8 +95,7 @@ mod tests {
             assert_eq!(offsets, [150, 0, 160, 100]);
             assert_eq!((layout.numel, layout.decayed), (170, 150));
             assert!(layout.shard % ALIGN == 0 && layout.shard * world as i64 >= 170);
-            let decayed: i64 = (0..world).map(|rank| layout.decayed_in(rank)).sum();
-            assert_eq!(decayed, 150);
+            assert_eq!(layout.part(world - 1).1, layout.whole());
         }
     }
 }

@@ -6,7 +6,8 @@
 //! With feature `torch` (the default), the trainer itself:
 //!
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
-//!   gradients are reduced as soon as they are known, over any [`Collective`]; [`Solo`] is the one of a single process.
+//!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
+//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment.
 //! - Master weights, moments and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
@@ -29,6 +30,7 @@ mod config;
 mod error;
 mod order;
 mod plan;
+mod ranks;
 mod schedule;
 
 #[cfg(feature = "torch")]
@@ -42,11 +44,21 @@ mod export;
 #[cfg(feature = "torch")]
 mod fold;
 #[cfg(feature = "torch")]
+mod gloo;
+#[cfg(feature = "torch")]
+mod heartbeat;
+#[cfg(feature = "torch")]
 mod layout;
 #[cfg(feature = "torch")]
 mod metrics;
 #[cfg(feature = "torch")]
+mod saver;
+#[cfg(feature = "torch")]
 mod shard_file;
+#[cfg(feature = "torch")]
+mod split;
+#[cfg(feature = "torch")]
+mod tensorboard;
 #[cfg(feature = "torch")]
 mod trainer;
 #[cfg(feature = "torch")]
@@ -56,9 +68,10 @@ pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
 pub use order::Order;
 pub use plan::{
-    Cpu, Gpu, GpuBytes, Hardware, HardwareConfig, Host, HostBytes, ModelShape, Offload, Plan,
-    PlanInput, Setting, SettingPlan, parse_bytes,
+    Collectives, Cpu, Gpu, GpuBytes, Hardware, HardwareConfig, Host, HostBytes, ModelShape,
+    Offload, Plan, PlanInput, Setting, SettingPlan, parse_bytes,
 };
+pub use ranks::{Ranks, free_port};
 pub use schedule::{Decay, Schedule};
 
 #[cfg(feature = "torch")]
@@ -67,6 +80,7 @@ pub use {
     collective::{Collective, Pending, Solo},
     dataset::{DataId, Dataset},
     export::export,
+    gloo::Gloo,
     metrics::{StepMetrics, StepTime},
     trainer::{Ended, Job, Trainer, encode},
 };

@@ -34,6 +34,9 @@ pub struct StepMetrics {
     pub targets: u64,
     /// Micro-batches they were packed into, over all ranks.
     pub micro_batches: u64,
+    /// Cross-entropy on the held-out rows after this step, in nats, where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
     /// What the clock said.
     pub time: StepTime,
 }
@@ -71,6 +74,7 @@ impl MetricsFile {
         })
     }
 
+    /// Adds one line.
     pub(crate) fn append(&mut self, row: &StepMetrics) -> Result<(), FileError> {
         let mut line = serde_json::to_string(row)
             .map_err(|error| FileError::format(&self.path, error.to_string()))?;

@@ -19,7 +19,7 @@ const MAX_HEADER_BYTES: u64 = 64 << 20;
 /// Writes named f32 vectors as one safetensors file, whole or not at all; gives its hash.
 pub(crate) fn write_shard(
     path: &Path,
-    tensors: &[(String, &Tensor)],
+    tensors: &[(String, Tensor)],
 ) -> Result<FileHash, TrainError> {
     let mut header = Map::new();
     let mut end = 0_u64;

@@ -1,4 +1,9 @@
-use std::{ops::ControlFlow, path::Path, time::Instant};
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 use sky_data::PackedRow;
 use sky_model::{Config, ParamSpec, blocks};
@@ -7,10 +12,14 @@ use sky_types::{TokenSeq, Version};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Checkpoint, Checkpointing, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics,
-    StepTime, TrainConfig, TrainError, checkpoint,
-    fold::{MicroBatch, forward_backward, keeps_graphs},
+    Checkpoint, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics, StepTime,
+    TrainConfig, TrainError,
+    checkpoint::Draft,
+    fold::{MicroBatch, forward_backward, keeps_graphs, loss_alone},
     metrics::MetricsFile,
+    saver::Saver,
+    split::Split,
+    tensorboard::EventFile,
     zero::Store,
 };
 
@@ -43,11 +52,13 @@ pub enum Ended {
 pub struct Trainer<'c> {
     job: Job,
     store: Store<'c>,
+    split: Split,
     order: Order,
     schedule: Schedule,
     device: Device,
     step: u64,
     history: Vec<StepMetrics>,
+    saver: Saver,
 }
 
 impl<'c> Trainer<'c> {
@@ -64,21 +75,22 @@ impl<'c> Trainer<'c> {
         job.config
             .check()
             .map_err(|(key, reason)| TrainError::Config { key, reason })?;
-        let kind = match job.config.precision {
-            Precision::Bf16 => Kind::BFloat16,
-            Precision::F32 => Kind::Float,
-        };
-        let store = Store::new(&blocks(&job.model), kind, device, comm, weights)?;
-        let order = Order::new(&job.config, job.data.len(), job.seed);
+        let kind = kind(job.config.precision);
+        let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
+        let specs = blocks(&job.model);
+        let store = Store::new(&specs, &job.config, kind, device, comm, weights)?;
+        let order = Order::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
         Ok(Self {
             job,
             store,
+            split,
             order,
             schedule,
             device,
             step: 0,
             history: Vec::new(),
+            saver: Saver::default(),
         })
     }
 
@@ -118,22 +130,13 @@ impl<'c> Trainer<'c> {
 
     fn same_run(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let (ours, theirs) = (self.state(), checkpoint.state());
-        // What may change without changing a result.
-        let essence = |config: &TrainConfig| TrainConfig {
-            save_every: 0,
-            keep_checkpoints: 1,
-            keep_finished: 0,
-            threads: 0,
-            activation_checkpointing: Checkpointing::Auto,
-            ..config.clone()
-        };
         let what = if ours.model != theirs.model {
             "model".to_owned()
         } else if ours.data != theirs.data {
             format!("data ({} rows, now {})", theirs.data.rows, ours.data.rows)
         } else if ours.seed != theirs.seed {
             format!("seed ({}, now {})", theirs.seed, ours.seed)
-        } else if essence(&ours.config) != essence(&theirs.config) {
+        } else if ours.config.essence() != theirs.config.essence() {
             "settings in [train]".to_owned()
         } else if ours.steps != theirs.steps || theirs.step > theirs.steps {
             format!("length ({} steps, now {})", theirs.steps, ours.steps)
@@ -161,20 +164,25 @@ impl<'c> Trainer<'c> {
         &self.history
     }
 
-    /// One parameter of the embedding, a layer or the head as it stands, whole, in what the model computes in.
+    /// Bytes of weights, gradients and optimizer state that this rank keeps between steps.
+    pub fn kept_bytes(&self) -> u64 {
+        self.store.bytes()
+    }
+
+    /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model computes in.
     ///
     /// # Errors
     /// When a collective fails.
     pub fn block(&self, index: usize) -> Result<Vec<Tensor>, TrainError> {
         self.store
-            .gather(index)?
+            .look(index)?
             .iter()
             .map(|t| Ok(t.f_detach()?.copy()))
             .collect()
     }
 
-    /// Trains to the end, or until `on_step` breaks; writes `metrics.jsonl` and `checkpoints/` in `dir`. There is always a
-    /// checkpoint of the last step when this returns.
+    /// Trains to the end, or until `on_step` breaks on any rank; rank 0 writes `metrics.jsonl` and `tensorboard/` in `dir`,
+    /// all ranks write `checkpoints/`. There is always a checkpoint of the last step when this returns.
     ///
     /// # Errors
     /// When the loss or gradient is not finite, a file cannot be written, or a peer is gone.
@@ -183,25 +191,33 @@ impl<'c> Trainer<'c> {
         dir: &Path,
         on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let first = self.store.comm().rank() == 0;
-        let mut file = if first {
-            Some(MetricsFile::begin(
-                &dir.join("metrics.jsonl"),
-                &self.history,
-            )?)
-        } else {
-            None
-        };
+        let mut files = None;
+        if self.store.comm().rank() == 0 {
+            files = Some((
+                MetricsFile::begin(&dir.join("metrics.jsonl"), &self.history)?,
+                EventFile::begin(&dir.join("tensorboard"), &self.history)?,
+            ));
+        }
         let every = self.job.config.save_every;
+        let root = dir.join("checkpoints");
         while self.step < self.steps() {
             let metrics = self.train_step()?;
-            if let Some(file) = &mut file {
-                file.append(&metrics)?;
+            if let Some((lines, events)) = &mut files {
+                lines.append(&metrics)?;
+                events.append(&metrics)?;
             }
-            let stop = on_step(&metrics).is_break();
-            let due = every > 0 && self.step.is_multiple_of(every);
-            if due || stop || self.step == self.steps() {
-                self.save(&dir.join("checkpoints"))?;
+            self.saver.check()?;
+            let stop = self.store.any_rank(on_step(&metrics).is_break())?;
+            if stop || self.step == self.steps() {
+                self.save(&root)?;
+            } else if every > 0 && self.step.is_multiple_of(every) {
+                if self.job.config.background_save {
+                    self.saver.finish()?;
+                    let draft = self.draft(&root)?;
+                    self.saver.begin(draft)?;
+                } else {
+                    self.save(&root)?;
+                }
             }
             if stop && self.step < self.steps() {
                 return Ok(Ended::Stopped { step: self.step });
@@ -210,14 +226,27 @@ impl<'c> Trainer<'c> {
         Ok(Ended::Finished)
     }
 
-    /// Writes a checkpoint into a folder of checkpoints.
+    /// Writes a checkpoint into a folder of checkpoints, all ranks together.
     ///
     /// # Errors
     /// When the operating system refuses; older checkpoints stay.
-    pub fn save(&self, root: &Path) -> Result<(), TrainError> {
-        let keep = self.job.config.keep_checkpoints;
-        checkpoint::write(root, &self.state(), &self.history, &self.store, keep)?;
-        Ok(())
+    pub fn save(&mut self, root: &Path) -> Result<(), TrainError> {
+        self.saver.finish()?;
+        self.draft(root)?.write(&AtomicBool::new(false))?;
+        self.store.comm().barrier()
+    }
+
+    fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
+        let config = &self.job.config;
+        let patience = Duration::from_secs(config.collective_timeout);
+        Draft::of(
+            root,
+            self.state(),
+            &self.history,
+            &self.store,
+            config.keep_checkpoints,
+            patience,
+        )
     }
 
     fn state(&self) -> State {
@@ -241,7 +270,12 @@ impl<'c> Trainer<'c> {
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
         let began = Instant::now();
         let config = &self.job.config;
-        let batch = self.order.batch(self.step);
+        let batch: Vec<usize> = self
+            .order
+            .batch(self.step)
+            .into_iter()
+            .map(|index| self.split.train[index])
+            .collect();
         let not_finite = |what| TrainError::NotFinite {
             step: self.step + 1,
             what,
@@ -259,10 +293,7 @@ impl<'c> Trainer<'c> {
         }
         // The mean is over the batch's targets, on whichever rank they are.
         let scale = 1.0 / targets as f64;
-        let kind = match config.precision {
-            Precision::Bf16 => Kind::BFloat16,
-            Precision::F32 => Kind::Float,
-        };
+        let kind = kind(config.precision);
         let mut loss = 0.0;
         for row in mine(&packed, self.store.comm()) {
             let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
@@ -280,6 +311,7 @@ impl<'c> Trainer<'c> {
                 config.head_chunk as i64,
             )?;
         }
+        self.store.finish_gradients()?;
         let loss = self.store.sum_over_ranks(loss)? * scale;
         if !loss.is_finite() {
             return Err(not_finite("loss"));
@@ -300,7 +332,9 @@ impl<'c> Trainer<'c> {
         self.store
             .update(&hyper, clip_scale(grad_norm, config.clip), self.step)?;
         self.step += 1;
+        let optimizer_seconds = optimizer_began.elapsed().as_secs_f64();
         let seconds = began.elapsed().as_secs_f64();
+        let validation_loss = self.validation_loss()?;
         let metrics = StepMetrics {
             v: Version,
             step: self.step,
@@ -312,14 +346,43 @@ impl<'c> Trainer<'c> {
             tokens: tokens as u64,
             targets: targets as u64,
             micro_batches: packed.len() as u64,
+            validation_loss,
             time: StepTime {
                 seconds,
-                optimizer_seconds: optimizer_began.elapsed().as_secs_f64(),
+                optimizer_seconds,
                 tokens_per_second: tokens as f64 / seconds,
             },
         };
         self.history.push(metrics.clone());
         Ok(metrics)
+    }
+
+    /// Cross-entropy on the held-out rows, when this step is one after which it is taken.
+    fn validation_loss(&mut self) -> Result<Option<f64>, TrainError> {
+        let config = &self.job.config;
+        let due = self.step == self.order.steps()
+            || (config.validate_every > 0 && self.step.is_multiple_of(config.validate_every));
+        if self.split.validation.is_empty() || !due {
+            return Ok(None);
+        }
+        let packed = self.job.data.pack(&self.split.validation, config);
+        let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
+        let mut sum = 0.0;
+        for row in mine(&packed, self.store.comm()) {
+            let kind = kind(config.precision);
+            let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
+            let chunk = config.head_chunk as i64;
+            sum += loss_alone(&self.job.model, &mut self.store, &micro, chunk)?;
+        }
+        // Every row of a data set has a target.
+        Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
+    }
+}
+
+fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F32 => Kind::Float,
     }
 }
 

@@ -3,10 +3,11 @@ use serde::{Deserialize, Serialize};
 use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, TrainConfig, TrainError};
 
 /// What leaves the GPUs for host memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Offload {
     /// Nothing.
+    #[default]
     None,
     /// Master weights, moments and the gradients they meet.
     Optimizer,
@@ -151,7 +152,8 @@ impl Plan {
                 "at least one GPU, one row and one token a row are needed".into(),
             ));
         }
-        let steps = Order::new(input.config, input.rows as usize, 0).steps();
+        let rows = input.config.training_rows(input.rows) as usize;
+        let steps = Order::new(input.config, rows, 0).steps();
         let settings = settings(input.config)
             .map(|setting| evaluate(input, setting, steps))
             .collect::<Vec<_>>();
@@ -223,10 +225,17 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     };
     let compute = passes * forward * tokens / world / (gpu.bf16_flops * gpu.efficiency);
 
-    // Each micro-batch gathers the weights for the forward and again for the backward pass, and reduces f32 gradients.
+    // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
+    // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
     let micro_batches = (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0);
     let share = (world - 1.0) / world;
-    let link_bytes = micro_batches * params * (2.0 * width + 4.0) * share;
+    let carried = match input.config.zero_stage {
+        0 => 8.0,
+        1 => 4.0 + width,
+        2 => micro_batches * 4.0 + width,
+        _ => micro_batches * (2.0 * width + 4.0),
+    };
+    let link_bytes = params * carried * share;
     let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
     let shard = params / world;
@@ -273,10 +282,19 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
     let world = input.gpus;
     let width = input.config.precision.bytes();
-    let shard = shape.params().div_ceil(world);
+    let sharded_from = |stage| {
+        if input.config.zero_stage >= stage {
+            shape.params().div_ceil(world)
+        } else {
+            shape.params()
+        }
+    };
+    // With f32 compute the master weights lie within the weights.
+    let state = if width == 4 { 8 } else { 12 };
+    let weights = width * sharded_from(3);
     let (parameters, gradients, optimizer) = match setting.offload {
-        Offload::None => (width * shard, 4 * shard, 12 * shard),
-        Offload::Optimizer => (width * shard, 0, 0),
+        Offload::None => (weights, 4 * sharded_from(2), state * sharded_from(1)),
+        Offload::Optimizer => (weights, 0, 0),
         Offload::OptimizerAndParameters => (0, 0, 0),
     };
     let tokens = micro_tokens(input);
@@ -290,11 +308,12 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let chunk = (input.config.head_chunk as u64).min(tokens);
     let logits = chunk * shape.vocab * (2 * width + 3 * 4);
     let activations = layers + logits;
-    // The head holds its weights, their f32 gradient and a chunk's; a layer its weights, the next one's, and its gradients.
-    let sharded = world > 1;
-    let gathered = if sharded { width } else { 0 };
-    let flat = if sharded { 4 } else { 0 };
-    let head = shape.embedding() * (gathered + width + 4 + flat);
+    // The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
+    // and its gradients.
+    let stage = input.config.zero_stage;
+    let gathered = if world > 1 && stage == 3 { width } else { 0 };
+    let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
+    let head = shape.embedding() * (gathered + width + 4 + flat) + shape.layer() * gathered;
     let layer = shape.layer() * (2 * gathered + width + flat);
     let buffers = head.max(layer);
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
@@ -420,9 +439,12 @@ fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             micro_tokens(input),
             PACKING * 100.0
         ),
-        "weights are gathered twice a micro-batch and gradients reduced in f32, hidden behind compute when that takes longer; the optimizer is not hidden"
+        format!(
+            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; the optimizer is not hidden",
+            config.zero_stage
+        ),
+        "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
             .into(),
-        "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs".into(),
         format!("${} a GPU hour", input.dollars_per_gpu_hour),
     ]
 }

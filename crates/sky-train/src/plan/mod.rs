@@ -6,4 +6,4 @@ mod shape;
 
 pub use estimate::{GpuBytes, HostBytes, Offload, Plan, PlanInput, Setting, SettingPlan};
 pub use hardware::{Cpu, Gpu, Hardware, HardwareConfig, Host, parse_bytes};
-pub use shape::ModelShape;
+pub use shape::{Collectives, ModelShape};

@@ -34,6 +34,17 @@ pub struct ModelShape {
     model_type: String,
 }
 
+/// Operations of a step by kind; see [`ModelShape::collectives`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collectives {
+    /// All-gathers of a block's weights.
+    pub gathers: u64,
+    /// Reduce-scatters of a block's gradients.
+    pub scatters: u64,
+    /// All-reduces of a block's gradients.
+    pub all_reduces: u64,
+}
+
 /// Published shapes: name, layers, hidden, feed-forward, heads, kv heads, vocabulary, tied. From each model's `config.json`.
 type Row = (&'static str, u64, u64, u64, u64, u64, u64, bool);
 const KNOWN: [Row; 10] = [
@@ -209,6 +220,35 @@ impl ModelShape {
     pub fn params(&self) -> u64 {
         let head = if self.tied { 0 } else { self.embedding() };
         self.embedding() + self.layers * self.layer() + self.hidden + head
+    }
+
+    /// Operations on blocks that each rank of several takes part in during a step of `micro_batches` micro-batches; sums of
+    /// single numbers (loss, norm) are not counted. A tied embedding is gathered again for the head, and each of its two
+    /// uses gives a gradient.
+    pub fn collectives(
+        &self,
+        zero_stage: u8,
+        computed_again: bool,
+        micro_batches: u64,
+    ) -> Collectives {
+        let blocks = self.layers + 2;
+        let tied = u64::from(self.tied);
+        let (mut gathers, mut scatters, mut all_reduces) = (0, 0, 0);
+        match zero_stage {
+            0 => all_reduces = blocks,
+            1 => (gathers, scatters) = (blocks, blocks),
+            2 => (gathers, scatters) = (blocks, micro_batches * (blocks + tied)),
+            _ => {
+                let again = if computed_again { self.layers } else { 0 };
+                gathers = micro_batches * (blocks + tied + again);
+                scatters = micro_batches * (blocks + tied);
+            }
+        }
+        Collectives {
+            gathers,
+            scatters,
+            all_reduces,
+        }
     }
 
     /// Bytes that autograd keeps for one token of one layer in bf16 compute: per norm the f32 input and normed value and the

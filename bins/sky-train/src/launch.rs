@@ -1,0 +1,156 @@
+//! `sky-train launch`: several processes of this program on this host.
+
+use std::{
+    ffi::OsString,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+/// Tells a child whose child it is.
+const LAUNCHER: &str = "SKY_TRAIN_LAUNCHER";
+/// How often children are looked at.
+const POLL: Duration = Duration::from_millis(20);
+/// How long the other ranks may go on after one has failed: time to say what they saw.
+const GRACE: Duration = Duration::from_secs(3);
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Number of processes.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    num: u16,
+    /// Port the processes meet at; a free one when it is not given.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+    /// What each process is to do: `train --recipe ... --run ...`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Starts the processes and waits for them. A signal to this process is passed on to all of them. When one fails, it is
+/// named, the others are ended, and its exit code is this program's (128 and the signal's number when a signal ended it).
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        // The second one ends this process, and with it the children.
+        flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    let port = match args.port {
+        Some(port) => port,
+        None => sky_train::free_port().context("no port from 20000 to 32000 is free")?,
+    };
+    let mut ranks = Ranks(Vec::new());
+    for rank in 0..args.num {
+        ranks.0.push(Some(start(args, rank, port)?));
+    }
+    let mut told = false;
+    let mut failed: Option<(Instant, u8)> = None;
+    while ranks.0.iter().any(Option::is_some) {
+        for (rank, slot) in ranks.0.iter_mut().enumerate() {
+            let Some(status) = slot.as_mut().map(Child::try_wait).transpose()?.flatten() else {
+                continue;
+            };
+            *slot = None;
+            if !status.success() && failed.is_none() {
+                eprintln!(
+                    "launch: rank {rank} {}; the others are ended",
+                    words(status)
+                );
+                failed = Some((Instant::now(), code(status)));
+            }
+        }
+        if !told && stop.load(Ordering::Relaxed) {
+            told = true;
+            ranks.signal(Signal::TERM);
+        }
+        if failed.is_some_and(|(since, _)| since.elapsed() > GRACE) {
+            ranks.signal(Signal::KILL);
+        }
+        thread::sleep(POLL);
+    }
+    Ok(failed.map_or(ExitCode::SUCCESS, |(_, code)| ExitCode::from(code)))
+}
+
+/// Makes a process that [`run`] started end with its launcher, even by kill -9.
+pub(crate) fn tie_to_launcher() -> anyhow::Result<()> {
+    let Some(launcher) = std::env::var_os(LAUNCHER) else {
+        return Ok(());
+    };
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if launcher != OsString::from(parent.to_string()) {
+        bail!("the launcher of this process has ended");
+    }
+    Ok(())
+}
+
+/// Children that do not outlive an error in this process.
+struct Ranks(Vec<Option<Child>>);
+
+impl Ranks {
+    fn signal(&self, signal: Signal) {
+        for child in self.0.iter().flatten() {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            // One that has just ended is no trouble: the next look finds out.
+            let _ = pid.map(|pid| kill_process(pid, signal));
+        }
+    }
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        for child in self.0.iter_mut().flatten() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn start(args: &Args, rank: u16, port: u16) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("this program's own path")?;
+    Command::new(program)
+        .args(&args.command)
+        .env("RANK", rank.to_string())
+        .env("LOCAL_RANK", rank.to_string())
+        .env("WORLD_SIZE", args.num.to_string())
+        .env("LOCAL_WORLD_SIZE", args.num.to_string())
+        .env("MASTER_ADDR", "127.0.0.1")
+        .env("MASTER_PORT", port.to_string())
+        .env_remove("TORCHELASTIC_USE_AGENT_STORE")
+        .env_remove("TORCHELASTIC_RESTART_COUNT")
+        .env(LAUNCHER, std::process::id().to_string())
+        // Ctrl-C reaches this process alone, which passes it on once.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .spawn()
+        .with_context(|| format!("rank {rank} does not start"))
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+fn words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("failed with code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "failed".into(),
+    }
+}

@@ -1,0 +1,247 @@
+//! Several processes on one host: what they learn, who writes, and what happens when one dies. Needs the tokenizer of the
+//! set-up model; the network they train is a tiny random one.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{command, finish, outcome, prepare, set_up_model};
+
+const LAUNCH: [&str; 4] = ["launch", "-n", "4", "--"];
+/// Longest wait for a peer in these tests, in seconds.
+const TIMEOUT: u64 = 20;
+
+fn settings(more: &str) -> String {
+    format!("precision = \"f32\"\ncollective_timeout = {TIMEOUT}\n{more}")
+}
+
+fn lines(root: &Path, run: &str) -> usize {
+    let path = root.join(run).join("train/metrics.jsonl");
+    fs::read_to_string(path).map_or(0, |text| text.lines().count())
+}
+
+fn wait_for_steps(root: &Path, run: &str, steps: usize) {
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while lines(root, run) < steps {
+        assert!(
+            Instant::now() < deadline,
+            "not {steps} steps in three minutes"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn kill(signal: &str, pid: u32) {
+    let sent = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+        .unwrap()
+        .split_whitespace()
+        .map(|child| child.parse().unwrap())
+        .collect()
+}
+
+fn piped(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// One process a rank, as a cluster's launcher starts them.
+fn start_ranks(root: &Path, run: &str, world: usize) -> Vec<Child> {
+    let port = sky_train::free_port().unwrap();
+    (0..world)
+        .map(|rank| {
+            let mut command = command(root, run, &[]);
+            command
+                .env("RANK", rank.to_string())
+                .env("LOCAL_RANK", rank.to_string())
+                .env("WORLD_SIZE", world.to_string())
+                .env("MASTER_ADDR", "127.0.0.1")
+                .env("MASTER_PORT", port.to_string());
+            piped(command)
+        })
+        .collect()
+}
+
+#[test]
+fn four_processes_learn_what_one_does_and_one_of_them_writes() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(
+        root,
+        &source,
+        8,
+        &settings("validation_rows = 3\nvalidate_every = 4"),
+    );
+    finish(root, "alone", &[]);
+    let first = finish(root, "four", &LAUNCH);
+    let (alone, four) = (outcome(root, "alone"), outcome(root, "four"));
+    assert_eq!(four.1.len(), 8);
+    for (a, b) in alone.1.iter().zip(&four.1) {
+        assert!(
+            (a.loss - b.loss).abs() < 1e-5 * a.loss,
+            "{} {}",
+            a.loss,
+            b.loss
+        );
+        assert_eq!(a.rows, b.rows);
+        assert_eq!(a.validation_loss.is_some(), a.step % 4 == 0);
+        let (a, b) = (
+            a.validation_loss.unwrap_or(1.0),
+            b.validation_loss.unwrap_or(1.0),
+        );
+        assert!((a - b).abs() < 1e-5 * a, "{a} {b}");
+    }
+    let text = String::from_utf8(first.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "one rank speaks: {text}");
+    let parts = fs::read_dir(root.join("four/train/checkpoints/step-00000008")).unwrap();
+    assert_eq!(parts.count(), 4 + 3);
+    let again = String::from_utf8(finish(root, "four", &LAUNCH).stdout).unwrap();
+    assert!(again.contains("done before"), "{again}");
+}
+
+#[test]
+fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same_bits() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 40, &settings(""));
+    finish(root, "whole", &LAUNCH);
+    let expected = outcome(root, "whole");
+    for victim in [2, 0] {
+        let run = format!("without-{victim}");
+        let mut ranks = start_ranks(root, &run, 4);
+        wait_for_steps(root, &run, 7);
+        let killed = Instant::now();
+        ranks[victim].kill().unwrap();
+        for (rank, process) in ranks.into_iter().enumerate() {
+            let output = process.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            if rank != victim {
+                assert_eq!(output.status.code(), Some(1), "{said}");
+                assert!(
+                    said.contains(&format!("rank {victim} is gone")),
+                    "rank {rank}: {said}"
+                );
+                assert!(said.contains(&format!("rank {rank}: ")), "{said}");
+                assert_eq!(said.trim().lines().count(), 1, "{said}");
+            }
+        }
+        assert!(
+            killed.elapsed() < Duration::from_secs(TIMEOUT),
+            "{:?}",
+            killed.elapsed()
+        );
+        assert!(lines(root, &run) < 40, "it was cut short");
+        finish(root, &run, &LAUNCH);
+        assert_eq!(outcome(root, &run), expected, "without {victim}");
+    }
+}
+
+#[test]
+fn the_launcher_names_the_rank_that_failed_and_passes_signals_on() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 5000, &settings(""));
+
+    let launcher = piped(command(root, "killed", &LAUNCH));
+    wait_for_steps(root, "killed", 2);
+    let ranks = children(launcher.id());
+    assert_eq!(ranks.len(), 4);
+    kill("-KILL", ranks[1]);
+    let output = launcher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(128 + 9), "{said}");
+    assert!(said.contains("rank 1 was ended by signal 9"), "{said}");
+    for rank in ranks {
+        assert!(
+            !Path::new(&format!("/proc/{rank}")).exists(),
+            "{rank} is left"
+        );
+    }
+
+    let launcher = piped(command(root, "polite", &LAUNCH));
+    wait_for_steps(root, "polite", 2);
+    kill("-TERM", launcher.id());
+    let output = launcher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("saved") && said.trim().lines().count() == 1,
+        "{said}"
+    );
+    let steps = lines(root, "polite");
+    let saved = root.join(format!(
+        "polite/train/checkpoints/step-{steps:08}/manifest.json"
+    ));
+    assert!(saved.exists(), "{}", saved.display());
+
+    // A launcher that is killed takes its ranks with it.
+    let mut launcher = piped(command(root, "polite", &LAUNCH));
+    wait_for_steps(root, "polite", steps + 1);
+    let ranks = children(launcher.id());
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while ranks.iter().any(|rank| alive(*rank)) {
+        assert!(Instant::now() < deadline, "ranks outlive their launcher");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Whether a process runs; one that has ended but was not waited for does not.
+fn alive(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|text| !text.rsplit(')').next().unwrap().trim().starts_with('Z'))
+}
+
+#[test]
+fn wrong_starts_are_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    fs::create_dir_all(root.join("data")).unwrap();
+    fs::write(root.join("data/sharegpt.json"), "[]").unwrap();
+    let model = root.join("none");
+    fs::write(
+        root.join("recipe.toml"),
+        format!("v = 1\n[student]\npath = {model:?}\nname = \"SmolLM2-135M\"\n[train]\ncollective_timeout = 2\n"),
+    )
+    .unwrap();
+    let output = command(root, "run", &[]).env("RANK", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("RANK is set but WORLD_SIZE, LOCAL_RANK"),
+        "{said}"
+    );
+    assert!(said.contains("sky-train launch"), "{said}");
+
+    let output = command(root, "run", &["launch", "-n", "2", "--"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("failed with code 2; the others are ended"),
+        "{said}"
+    );
+}

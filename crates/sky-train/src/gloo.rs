@@ -1,0 +1,236 @@
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use sky_torch::{Listen, ProcessGroup, Store, TorchError, Work};
+use tch::Tensor;
+
+use crate::{Collective, Pending, Ranks, TrainError, heartbeat::Heartbeat};
+
+/// How often a wait looks at the other ranks' signs of life.
+const SLICE: Duration = Duration::from_millis(250);
+/// How often a key that is not there yet is asked for.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The processes of a run on any number of hosts, over TCP (gloo). Rank 0 serves the store they meet at.
+///
+/// No wait is longer than the timeout, and an error names the rank that caused it where that can be found out.
+#[derive(Debug)]
+pub struct Gloo {
+    rank: usize,
+    world: usize,
+    timeout: Duration,
+    // In the order they are to be dropped: the store is served by rank 0's.
+    group: ProcessGroup,
+    heartbeat: Arc<Heartbeat>,
+    store: Store,
+}
+
+impl Gloo {
+    /// Meets the other ranks.
+    ///
+    /// # Errors
+    /// When not all of them are there within `timeout`: the missing are named.
+    pub fn connect(ranks: &Ranks, timeout: Duration) -> Result<Self, TrainError> {
+        let Ranks { rank, world, .. } = *ranks;
+        let fail = |reason: String| TrainError::Collective {
+            what: "rendezvous",
+            reason,
+        };
+        let store = Store::connect(
+            &ranks.host,
+            ranks.port,
+            rank == 0 && !ranks.served,
+            &format!("sky-train/{}/", ranks.attempt),
+            timeout,
+        )
+        .map_err(|error| {
+            fail(if rank == 0 {
+                format!("port {} cannot be served: {error}", ranks.port)
+            } else {
+                format!(
+                    "rank 0 is not to be found at {}:{} after {:.0} s: {error}",
+                    ranks.host,
+                    ranks.port,
+                    timeout.as_secs_f64()
+                )
+            })
+        })?;
+        let key = |rank: usize| format!("joined/{rank}");
+        store.set(&key(rank), format!("{world}").as_bytes())?;
+        let began = Instant::now();
+        for peer in 0..world {
+            let theirs = loop {
+                if let Some(value) = store.get(&key(peer))? {
+                    break String::from_utf8_lossy(&value).into_owned();
+                }
+                if began.elapsed() > timeout {
+                    let missing: Vec<String> = (peer..world)
+                        .filter(|rank| !matches!(store.get(&key(*rank)), Ok(Some(_))))
+                        .map(|rank| rank.to_string())
+                        .collect();
+                    return Err(fail(format!(
+                        "of {world} ranks, {} had not joined after {:.0} s",
+                        missing.join(", "),
+                        timeout.as_secs_f64()
+                    )));
+                }
+                thread::sleep(POLL);
+            };
+            if theirs != world.to_string() {
+                return Err(fail(format!(
+                    "rank {peer} says there are {theirs} ranks, rank {rank} says {world}"
+                )));
+            }
+        }
+        let group = ProcessGroup::gloo(&store, rank, world, &listen(&ranks.host), timeout)?;
+        let heartbeat = Arc::new(Heartbeat::start(&store, rank, world, timeout)?);
+        Ok(Self {
+            rank,
+            world,
+            timeout,
+            group,
+            heartbeat,
+            store,
+        })
+    }
+
+    /// Leaves a word for the others.
+    ///
+    /// # Errors
+    /// When rank 0 is gone.
+    pub fn tell(&self, key: &str, value: &str) -> Result<(), TrainError> {
+        let told = self.store.set(&format!("word/{key}"), value.as_bytes());
+        told.map_err(|error| self.failed("tell", &error))
+    }
+
+    /// Waits for a word, as long as the others live: what is waited for may take longer than any collective.
+    ///
+    /// # Errors
+    /// When a rank is gone or has given up.
+    pub fn hear(&self, key: &str) -> Result<String, TrainError> {
+        const WHAT: &str = "hear";
+        let key = format!("word/{key}");
+        loop {
+            match self.store.get(&key) {
+                Ok(Some(value)) => return Ok(String::from_utf8_lossy(&value).into_owned()),
+                Ok(None) => {}
+                Err(error) => return Err(self.failed(WHAT, &error)),
+            }
+            if let Some(reason) = self.heartbeat.verdict() {
+                self.heartbeat.give_up(&reason);
+                return Err(TrainError::Collective { what: WHAT, reason });
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// The end of what the ranks do together. Rank 0, which the others need, waits for them.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub fn leave(&self) -> Result<(), TrainError> {
+        if self.rank > 0 {
+            return self.tell(&format!("left/{}", self.rank), "");
+        }
+        for rank in 1..self.world {
+            self.hear(&format!("left/{rank}"))?;
+        }
+        Ok(())
+    }
+
+    /// Tells the others that this rank gives up, so that they need not find out by waiting. An error that came from the
+    /// group has been told already.
+    pub fn give_up(&self, reason: &str) {
+        self.heartbeat
+            .give_up(&format!("rank {} failed: {reason}", self.rank));
+    }
+
+    fn failed(&self, what: &'static str, error: &TorchError) -> TrainError {
+        TrainError::Collective {
+            what,
+            reason: self.heartbeat.explain(&error.to_string()),
+        }
+    }
+
+    fn pending(
+        &self,
+        what: &'static str,
+        begun: Result<Work, TorchError>,
+    ) -> Result<Pending, TrainError> {
+        let mut work = begun.map_err(|error| self.failed(what, &error))?;
+        let heartbeat = Arc::clone(&self.heartbeat);
+        let timeout = self.timeout;
+        Ok(Pending::new(move || {
+            let began = Instant::now();
+            let fail = |reason| Err(TrainError::Collective { what, reason });
+            loop {
+                match work.wait_for(SLICE.min(timeout)) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    Err(error) => return fail(heartbeat.explain(&error.to_string())),
+                }
+                if let Some(reason) = heartbeat.verdict() {
+                    heartbeat.give_up(&reason);
+                    return fail(reason);
+                }
+                if began.elapsed() > timeout {
+                    let reason = format!("not done after {:.0} s", timeout.as_secs_f64());
+                    return fail(heartbeat.explain(&reason));
+                }
+            }
+        }))
+    }
+}
+
+impl Collective for Gloo {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn world(&self) -> usize {
+        self.world
+    }
+
+    fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
+        self.pending("all_gather_into", self.group.all_gather_into(full, shard))
+    }
+
+    fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<Pending, TrainError> {
+        self.pending("reduce_scatter", self.group.reduce_scatter(shard, full))
+    }
+
+    fn all_reduce(&self, tensor: &Tensor) -> Result<Pending, TrainError> {
+        self.pending("all_reduce", self.group.all_reduce(tensor))
+    }
+
+    fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<Pending, TrainError> {
+        self.pending("broadcast", self.group.broadcast(tensor, from))
+    }
+
+    fn barrier(&self) -> Result<(), TrainError> {
+        let one = Tensor::f_ones([1], (tch::Kind::Float, tch::Device::Cpu))?;
+        self.pending("barrier", self.group.all_reduce(&one))?.wait()
+    }
+}
+
+/// Where to listen: at the interface of `GLOO_SOCKET_IFNAME`, at loopback when rank 0 is met there, else at this machine's
+/// own address.
+fn listen(master: &str) -> Listen {
+    if let Ok(interface) = std::env::var("GLOO_SOCKET_IFNAME")
+        && !interface.is_empty()
+    {
+        return Listen::Interface(interface);
+    }
+    let loopback = (master, 0)
+        .to_socket_addrs()
+        .is_ok_and(|addresses| addresses.map(|a| a.ip()).any(|ip: IpAddr| ip.is_loopback()));
+    if loopback {
+        Listen::Host(master.to_owned())
+    } else {
+        Listen::Default
+    }
+}

@@ -1,0 +1,216 @@
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use sky_torch::{Store, TorchError};
+
+/// Every rank's signs of life: each counts up a key in the store, and looks at the keys of the others.
+///
+/// A broken connection says that something is wrong but not with whom: whoever notices it breaks off too, and its neighbours
+/// see only that. So a rank that gives up leaves a note first; one that neither beats nor has left a note is the one that died.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    shared: Arc<Shared>,
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    rank: usize,
+    interval: Duration,
+    store: Store,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug)]
+struct Table {
+    peers: Vec<Peer>,
+    /// Whether the store cannot be reached any more.
+    lost: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Peer {
+    beat: Vec<u8>,
+    seen: Instant,
+    note: Option<String>,
+}
+
+/// Intervals without a beat after which a rank is the one to blame for a failure.
+const SILENT: u32 = 5;
+/// Intervals without a beat after which a rank is taken for dead though nothing has failed.
+const DEAD: u32 = 20;
+/// The last beat of a rank that has nothing more to do.
+const LEFT: &[u8] = b"left";
+/// Intervals for the truth to come out once something has failed.
+const PATIENCE: u32 = 12;
+
+impl Heartbeat {
+    /// Starts beating; `timeout` is the group's.
+    pub(crate) fn start(
+        store: &Store,
+        rank: usize,
+        world: usize,
+        timeout: Duration,
+    ) -> Result<Self, TorchError> {
+        let peer = Peer {
+            beat: Vec::new(),
+            seen: Instant::now(),
+            note: None,
+        };
+        let shared = Arc::new(Shared {
+            rank,
+            interval: (timeout / 40).clamp(Duration::from_millis(100), Duration::from_secs(2)),
+            store: store.reconnect()?,
+            table: Mutex::new(Table {
+                peers: vec![peer; world],
+                lost: false,
+            }),
+        });
+        let (stop, stopped) = mpsc::channel();
+        let beating = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("heartbeat".into())
+            .spawn(move || beating.beat(&stopped))
+            .map_err(|error| TorchError::Op {
+                what: "heartbeat",
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Why the group cannot go on, when that is known: a rank that has died or given up.
+    pub(crate) fn verdict(&self) -> Option<String> {
+        self.shared.verdict(DEAD)
+    }
+
+    /// Tells the others that this rank gives up, and why.
+    pub(crate) fn give_up(&self, reason: &str) {
+        // When the store is gone too, everyone will notice.
+        let _ = self
+            .shared
+            .store
+            .set(&note_key(self.shared.rank), reason.as_bytes());
+        if self.shared.rank == 0 {
+            self.linger();
+        }
+    }
+
+    /// What to say of a failure of `reason`: who caused it, as far as that can be found out in a few intervals. The others
+    /// are told.
+    pub(crate) fn explain(&self, reason: &str) -> String {
+        let shared = &self.shared;
+        let deadline = Instant::now() + shared.interval * PATIENCE;
+        let found = loop {
+            match shared.verdict(SILENT) {
+                Some(found) => break found,
+                None if Instant::now() > deadline => break reason.to_owned(),
+                None => thread::sleep(shared.interval / 4),
+            }
+        };
+        self.give_up(&found);
+        found
+    }
+
+    /// Rank 0 holds the store: it leaves when everyone else has found out, or died.
+    fn linger(&self) {
+        let deadline = Instant::now() + self.shared.interval * PATIENCE * 2;
+        while Instant::now() < deadline {
+            let known = {
+                let table = self.shared.table();
+                let silent = self.shared.interval * SILENT;
+                (1..table.peers.len()).all(|rank| {
+                    let peer = &table.peers[rank];
+                    peer.note.is_some() || peer.beat == LEFT || peer.seen.elapsed() > silent
+                })
+            };
+            if known {
+                return;
+            }
+            thread::sleep(self.shared.interval / 2);
+        }
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // Its panic, if there ever were one, has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self, stopped: &mpsc::Receiver<()>) {
+        let world = self.table().peers.len();
+        for count in 0_u64.. {
+            if self.round(world, count).is_err() {
+                self.table().lost = true;
+                return;
+            }
+            match stopped.recv_timeout(self.interval) {
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    // Nobody is to wonder at the silence. Rank 0's store may be gone already.
+                    let _ = self.store.set(&format!("beat/{}", self.rank), LEFT);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn round(&self, world: usize, count: u64) -> Result<(), TorchError> {
+        self.store
+            .set(&format!("beat/{}", self.rank), count.to_string().as_bytes())?;
+        for rank in (0..world).filter(|rank| *rank != self.rank) {
+            let beat = self.store.get(&format!("beat/{rank}"))?;
+            let note = self.store.get(&note_key(rank))?;
+            let mut table = self.table();
+            let peer = &mut table.peers[rank];
+            if beat.as_ref().is_some_and(|beat| *beat != peer.beat) {
+                peer.beat = beat.unwrap_or_default();
+                peer.seen = Instant::now();
+            }
+            peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
+        }
+        Ok(())
+    }
+
+    fn verdict(&self, intervals: u32) -> Option<String> {
+        let table = self.table();
+        if let Some(note) = table.peers.iter().find_map(|peer| peer.note.clone()) {
+            return Some(note);
+        }
+        if table.lost {
+            return Some("rank 0 is gone (it cannot be reached any more)".into());
+        }
+        let silent = self.interval * intervals;
+        let (rank, peer) = table
+            .peers
+            .iter()
+            .enumerate()
+            .filter(|(rank, peer)| *rank != self.rank && peer.beat != LEFT)
+            .find(|(_, peer)| peer.seen.elapsed() > silent)?;
+        Some(format!(
+            "rank {rank} is gone (no sign of life for {:.1} s)",
+            peer.seen.elapsed().as_secs_f64()
+        ))
+    }
+}
+
+fn note_key(rank: usize) -> String {
+    format!("failed/{rank}")
+}

@@ -1,0 +1,272 @@
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crate::TrainError;
+
+/// This process's place among those of a run, as launchers say it in the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranks {
+    /// This process's number, from 0.
+    pub rank: usize,
+    /// Number of processes.
+    pub world: usize,
+    /// This process's number among those of its host: which GPU it takes.
+    pub local_rank: usize,
+    /// Number of processes on its host, where the launcher says.
+    pub local_world: Option<usize>,
+    /// Where rank 0 is to be met.
+    pub host: String,
+    /// At which port.
+    pub port: u16,
+    /// Whether the launcher itself serves the store there, as torchrun does.
+    pub served: bool,
+    /// How often the launcher has started this run anew: a store that lives on must not mix them up.
+    pub attempt: u64,
+}
+
+/// Whose names for rank, world, local rank and local world.
+struct Dialect {
+    launcher: &'static str,
+    names: [&'static str; 4],
+}
+
+const TORCHRUN: Dialect = Dialect {
+    launcher: "torchrun",
+    names: ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"],
+};
+/// Others set these too for steps of one task, which are no group.
+const OTHERS: [Dialect; 2] = [
+    Dialect {
+        launcher: "Slurm",
+        names: [
+            "SLURM_PROCID",
+            "SLURM_NTASKS",
+            "SLURM_LOCALID",
+            "SLURM_NTASKS_PER_NODE",
+        ],
+    },
+    Dialect {
+        launcher: "mpirun",
+        names: [
+            "OMPI_COMM_WORLD_RANK",
+            "OMPI_COMM_WORLD_SIZE",
+            "OMPI_COMM_WORLD_LOCAL_RANK",
+            "OMPI_COMM_WORLD_LOCAL_SIZE",
+        ],
+    },
+];
+/// Most processes of a run: a mistyped number must not start a wait for millions.
+const MAX_WORLD: usize = 65_536;
+
+impl Ranks {
+    /// Reads this process's environment: torchrun's names, else Slurm's, else mpirun's, each with `MASTER_ADDR` and
+    /// `MASTER_PORT`. None when nothing is set, or there is one process alone.
+    ///
+    /// # Errors
+    /// When a part is missing or wrong; the message says which and what to do.
+    pub fn from_env() -> Result<Option<Self>, TrainError> {
+        Self::from(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, TrainError> {
+        let set = |dialect: &Dialect| dialect.names[..3].iter().any(|name| get(name).is_some());
+        let master = get("MASTER_ADDR").is_some() || get("MASTER_PORT").is_some();
+        let dialect = if set(&TORCHRUN) {
+            &TORCHRUN
+        } else {
+            let alone = |dialect: &&Dialect| get(dialect.names[1]).is_none_or(|world| world == "1");
+            match OTHERS.iter().find(|d| set(d) && !alone(d)) {
+                Some(found) => found,
+                None if master && !OTHERS.iter().any(set) => &TORCHRUN,
+                None => return Ok(None),
+            }
+        };
+        let [rank, world, local_rank, local_world] = dialect.names;
+        let needed = [rank, world, local_rank, "MASTER_ADDR", "MASTER_PORT"];
+        let missing: Vec<&str> = needed
+            .into_iter()
+            .filter(|name| get(name).is_none())
+            .collect();
+        if world_is_one(&get, &missing, world) {
+            return Ok(None);
+        }
+        if !missing.is_empty() {
+            let there: Vec<&str> = needed
+                .into_iter()
+                .filter(|name| get(name).is_some())
+                .collect();
+            return Err(TrainError::Launch(format!(
+                "{} is set but {} is not: set {} for a run of several processes ({}), or none of them; on one host `sky-train launch -n N -- train ...` sets them all",
+                there.join(", "),
+                missing.join(", "),
+                needed.join(", "),
+                dialect.launcher,
+            )));
+        }
+        let number = |name: &str, low: usize, high: usize| -> Result<usize, TrainError> {
+            let text = get(name).unwrap_or_default();
+            text.trim()
+                .parse()
+                .ok()
+                .filter(|n| (low..=high).contains(n))
+                .ok_or_else(|| {
+                    TrainError::Launch(format!(
+                        "{name} is `{text}`; a whole number from {low} to {high} is expected"
+                    ))
+                })
+        };
+        let world = number(world, 1, MAX_WORLD)?;
+        if world == 1 {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            rank: number(rank, 0, world - 1)?,
+            world,
+            local_rank: number(local_rank, 0, world - 1)?,
+            // Slurm writes `4(x2)` for unequal hosts: then it is not known.
+            local_world: get(local_world)
+                .and_then(|text| text.parse().ok())
+                .filter(|n| (1..=world).contains(n)),
+            host: get("MASTER_ADDR").unwrap_or_default(),
+            port: number("MASTER_PORT", 1, usize::from(u16::MAX))? as u16,
+            served: get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True"),
+            attempt: get("TORCHELASTIC_RESTART_COUNT")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0),
+        }))
+    }
+
+    /// Threads for one process when the settings say 0: its share of the host's cores.
+    pub fn share_of_cores(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (cores / self.local_world.unwrap_or(1)).max(1)
+    }
+}
+
+/// A port of this host that ranks can meet at, when there is one.
+///
+/// It is outside the range that systems take outgoing connections' ports from (RFC 6335 and Linux both begin above it): a
+/// free port asked for from the system may be taken by a connection before it is listened at.
+pub fn free_port() -> Option<u16> {
+    const PORTS: u32 = 12_000;
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Processes that look at the same time begin at different places.
+    let first = std::process::id().wrapping_mul(97);
+    (0..PORTS).find_map(|_| {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (first.wrapping_add(call) % PORTS) as u16;
+        TcpListener::bind(("0.0.0.0", port)).ok().map(|_| port)
+    })
+}
+
+/// A world of one, named with its rank: no group, whether or not a master is named.
+fn world_is_one(get: &impl Fn(&str) -> Option<String>, missing: &[&str], world: &str) -> bool {
+    get(world).as_deref() == Some("1") && missing.iter().all(|name| name.starts_with("MASTER_"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Ranks>, TrainError> {
+        Ranks::from(|name| {
+            text.split_whitespace()
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+                .map(str::to_owned)
+        })
+    }
+
+    const MASTER: &str = "MASTER_ADDR=10.0.0.1 MASTER_PORT=29500";
+
+    #[test]
+    fn each_launcher_s_names_are_understood() {
+        let expected = Ranks {
+            rank: 5,
+            world: 8,
+            local_rank: 1,
+            local_world: Some(4),
+            host: "10.0.0.1".into(),
+            port: 29500,
+            served: false,
+            attempt: 0,
+        };
+        for text in [
+            "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
+            "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=4",
+            "OMPI_COMM_WORLD_RANK=5 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4",
+            "SLURM_PROCID=0 SLURM_NTASKS=2 SLURM_LOCALID=0 RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
+        ] {
+            let found = read(&format!("{text} {MASTER}")).unwrap().unwrap();
+            assert_eq!(found, expected, "{text}");
+        }
+        let elastic = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 TORCHELASTIC_USE_AGENT_STORE=True TORCHELASTIC_RESTART_COUNT=2";
+        let found = read(&format!("{elastic} {MASTER}")).unwrap().unwrap();
+        assert_eq!(
+            (found.served, found.attempt, found.local_world),
+            (true, 2, None)
+        );
+    }
+
+    #[test]
+    fn nothing_set_or_a_world_of_one_is_no_group() {
+        for text in [
+            "",
+            "HOME=/x",
+            "RANK=0 WORLD_SIZE=1 LOCAL_RANK=0",
+            "SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0",
+            "SLURM_PROCID=0 SLURM_LOCALID=0",
+            "SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 MASTER_ADDR=a MASTER_PORT=1",
+        ] {
+            assert_eq!(read(text).unwrap(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn partial_and_wrong_sets_are_refused_by_name() {
+        for (text, named) in [
+            (
+                "RANK=1",
+                "WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is not",
+            ),
+            (MASTER, "RANK, WORLD_SIZE, LOCAL_RANK is not"),
+            (
+                "RANK=1 WORLD_SIZE=2 MASTER_ADDR=a MASTER_PORT=1",
+                "LOCAL_RANK is not",
+            ),
+            (
+                "SLURM_PROCID=1 SLURM_NTASKS=2 SLURM_LOCALID=0",
+                "MASTER_ADDR, MASTER_PORT is not",
+            ),
+            (
+                "RANK=2 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=a MASTER_PORT=1",
+                "RANK is `2`",
+            ),
+            (
+                "RANK=-1 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=a MASTER_PORT=1",
+                "RANK is `-1`",
+            ),
+            (
+                "RANK=0 WORLD_SIZE=0 LOCAL_RANK=0 MASTER_ADDR=a MASTER_PORT=1",
+                "WORLD_SIZE is `0`",
+            ),
+            (
+                "RANK=0 WORLD_SIZE=2 LOCAL_RANK=2 MASTER_ADDR=a MASTER_PORT=1",
+                "LOCAL_RANK is `2`",
+            ),
+            (
+                "RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 MASTER_ADDR=a MASTER_PORT=99999",
+                "MASTER_PORT is `99999`",
+            ),
+            (
+                "RANK=0 WORLD_SIZE=two LOCAL_RANK=0 MASTER_ADDR=a MASTER_PORT=9",
+                "WORLD_SIZE is `two`",
+            ),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What a run leaves besides its weights: the validation loss, TensorBoard's file, checkpoints written beside training.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{fs, ops::ControlFlow, path::Path, process::Command};
+
+use common::{LLAMA, bits, config, job, model, seqs, trainer};
+use sky_train::{Dataset, Job, StepMetrics, TrainConfig};
+use sky_types::TokenSeq;
+
+fn go_on(_: &StepMetrics) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn on(rows: Vec<TokenSeq>, config: &TrainConfig) -> Job {
+    let model = model(LLAMA);
+    Job {
+        data: Dataset::new(rows, model.vocab_size, config).unwrap(),
+        ..job(&model, config, 5)
+    }
+}
+
+fn run(job: Job) -> Vec<StepMetrics> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut trainer = trainer(job);
+    trainer.run(dir.path(), &mut go_on).unwrap();
+    trainer.history().to_vec()
+}
+
+#[test]
+fn held_out_rows_are_never_trained_on_and_their_loss_is_right() {
+    let config = TrainConfig {
+        validation_rows: 5,
+        validate_every: 2,
+        ..config()
+    };
+    let losses = |history: &[StepMetrics]| history.iter().map(|m| m.loss).collect::<Vec<_>>();
+    let plain = run(on(seqs(20), &config));
+    // 15 rows twice in batches of 6.
+    let taken: Vec<u64> = plain
+        .iter()
+        .filter(|m| m.validation_loss.is_some())
+        .map(|m| m.step)
+        .collect();
+    assert_eq!((plain.len(), taken), (5, vec![2, 4, 5]));
+
+    let mut held_out = Vec::new();
+    for row in 0..20 {
+        let mut changed = seqs(20);
+        let last = changed[row].ids.last_mut().unwrap();
+        *last = (*last + 1) % 39;
+        let other = run(on(changed, &config));
+        if losses(&other) == losses(&plain) {
+            assert_ne!(other[1].validation_loss, plain[1].validation_loss);
+            held_out.push(row);
+        }
+    }
+    assert_eq!(held_out.len(), 5, "{held_out:?}");
+
+    // At a learning rate that changes no weight it is the loss of a batch of these very rows.
+    let still = TrainConfig {
+        learning_rate: 1e-30,
+        weight_decay: 0.0,
+        ..config
+    };
+    let rows: Vec<TokenSeq> = held_out.iter().map(|&row| seqs(20)[row].clone()).collect();
+    let alone = TrainConfig {
+        validation_rows: 0,
+        global_batch: 5,
+        max_steps: Some(1),
+        ..still.clone()
+    };
+    let expected = run(on(rows, &alone))[0].loss;
+    let found = run(on(seqs(20), &still))[1].validation_loss.unwrap();
+    assert!(
+        (found - expected).abs() < 1e-6 * expected,
+        "{found} {expected}"
+    );
+}
+
+/// One varint and the rest.
+fn varint(bytes: &[u8]) -> (u64, &[u8]) {
+    let end = bytes.iter().position(|b| b & 0x80 == 0).unwrap();
+    let value = bytes[..=end]
+        .iter()
+        .rev()
+        .fold(0, |value, b| value << 7 | u64::from(b & 0x7f));
+    (value, &bytes[end + 1..])
+}
+
+/// The fields of a protocol buffer: number, and bytes (of a varint, its value's).
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (key, rest) = varint(bytes);
+        let (value, rest) = match key & 7 {
+            0 => {
+                let (value, rest) = varint(rest);
+                (value.to_le_bytes().to_vec(), rest)
+            }
+            1 => (rest[..8].to_vec(), &rest[8..]),
+            2 => {
+                let (length, rest) = varint(rest);
+                (rest[..length as usize].to_vec(), &rest[length as usize..])
+            }
+            5 => (rest[..4].to_vec(), &rest[4..]),
+            other => panic!("wire type {other}"),
+        };
+        found.push((key >> 3, value));
+        bytes = rest;
+    }
+    found
+}
+
+/// Every scalar of an event file: step, tag, value.
+fn scalars(mut bytes: &[u8]) -> Vec<(u64, String, f32)> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let event = fields(&bytes[12..12 + length]);
+        bytes = &bytes[16 + length..];
+        let step = event
+            .iter()
+            .find(|(number, _)| *number == 2)
+            .map_or(0, |(_, value)| {
+                u64::from_le_bytes(value[..8].try_into().unwrap())
+            });
+        for (_, summary) in event.iter().filter(|(number, _)| *number == 5) {
+            for (_, entry) in fields(summary) {
+                let entry = fields(&entry);
+                let tag = String::from_utf8(entry[0].1.clone()).unwrap();
+                let value = f32::from_le_bytes(entry[1].1[..4].try_into().unwrap());
+                found.push((step, tag, value));
+            }
+        }
+    }
+    found
+}
+
+/// TensorBoard's own reader, checksums and all; nothing when this machine has none.
+fn read_by_tensorboard(dir: &Path) -> Option<String> {
+    const SCRIPT: &str = "
+import sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+a = EventAccumulator(sys.argv[1]); a.Reload()
+for tag in sorted(a.Tags()['scalars']):
+    for e in a.Scalars(tag): print(e.step, tag, '%.9g' % e.value)
+";
+    let python = std::env::var("SKY_TENSORBOARD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let installed = Command::new(&python)
+        .args(["-c", "import tensorboard"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !installed {
+        eprintln!(
+            "SKIPPED: {python} has no `tensorboard`; name one that has in SKY_TENSORBOARD_PYTHON"
+        );
+        return None;
+    }
+    let output = Command::new(&python)
+        .args(["-c", SCRIPT])
+        .arg(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        validation_rows: 5,
+        validate_every: 2,
+        ..config()
+    };
+    let mut cut = trainer(on(seqs(20), &config));
+    cut.run(dir.path(), &mut |m| match m.step {
+        3 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap();
+    let newest = sky_train::Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
+        panic!("{line}")
+    });
+    let mut again = sky_train::Trainer::resume(
+        on(seqs(20), &config),
+        tch::Device::Cpu,
+        &sky_train::Solo,
+        &newest.unwrap().unwrap(),
+    )
+    .unwrap();
+    again.run(dir.path(), &mut go_on).unwrap();
+
+    let folder = dir.path().join("tensorboard");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let bytes = fs::read(files[0].as_ref().unwrap().path()).unwrap();
+    let mut expected: Vec<(u64, String, f32)> = Vec::new();
+    for m in again.history() {
+        let values = [
+            ("train/loss", Some(m.loss)),
+            ("train/learning_rate", Some(m.lr)),
+            ("train/grad_norm", Some(m.grad_norm)),
+            ("train/epoch", Some(m.epoch)),
+            ("train/tokens_per_second", Some(m.time.tokens_per_second)),
+            ("validation/loss", m.validation_loss),
+        ];
+        for (tag, value) in values {
+            expected.extend(value.map(|value| (m.step, tag.to_owned(), value as f32)));
+        }
+    }
+    assert_eq!(expected.len(), 5 * 5 + 3);
+    assert_eq!(scalars(&bytes), expected);
+    let Some(text) = read_by_tensorboard(&folder) else {
+        return;
+    };
+    let mut read: Vec<(u64, String, f32)> = text
+        .lines()
+        .map(|line| {
+            let mut parts = line.split(' ');
+            let mut next = || parts.next().unwrap();
+            (
+                next().parse().unwrap(),
+                next().to_owned(),
+                next().parse().unwrap(),
+            )
+        })
+        .collect();
+    let by_step = |a: &(u64, String, f32), b: &(u64, String, f32)| (a.0, &a.1).cmp(&(b.0, &b.1));
+    read.sort_by(by_step);
+    expected.sort_by(by_step);
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn checkpoints_written_beside_training_are_the_same_bytes_and_their_errors_are_told() {
+    let llama = model(LLAMA);
+    let saved = |background_save| {
+        let dir = tempfile::tempdir().unwrap();
+        let config = TrainConfig {
+            background_save,
+            keep_checkpoints: 9,
+            save_every: 1,
+            ..config()
+        };
+        let mut trainer = trainer(job(&llama, &config, 9));
+        trainer.run(dir.path(), &mut go_on).unwrap();
+        let files: Vec<Vec<u8>> = (1..=7)
+            .map(|step| {
+                let folder = dir.path().join(format!("checkpoints/step-{step:08}"));
+                fs::read(folder.join("rank-00000-of-00001.safetensors")).unwrap()
+            })
+            .collect();
+        (files, bits(&trainer, &llama))
+    };
+    let (beside, between) = (saved(true), saved(false));
+    assert_eq!(beside, between);
+    assert_ne!(beside.0[0], beside.0[1]);
+
+    // A file where the second checkpoint's folder is to be: written in the background, its failure ends the run.
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("checkpoints");
+    fs::create_dir_all(&root).unwrap();
+    fs::write(root.join("step-00000002"), "in the way").unwrap();
+    let mut trainer = trainer(job(&llama, &config(), 9));
+    let error = trainer.run(dir.path(), &mut go_on).unwrap_err().to_string();
+    assert!(error.contains("step-00000002"), "{error}");
+    assert!(trainer.step() < 7 || !root.join("step-00000007").exists());
+}

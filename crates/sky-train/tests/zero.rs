@@ -1,0 +1,322 @@
+//! ZeRO stages over gloo: ranks are threads with connections of their own. What is sharded must change nothing but rounding,
+//! and cost exactly the operations and bytes that the plan says.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    ops::ControlFlow,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model};
+use sky_model::Config;
+use sky_train::{
+    Checkpoint, Checkpointing, Collective, Collectives, Gloo, ModelShape, Offload, Pending,
+    Precision, Ranks, StepMetrics, TrainConfig, TrainError, Trainer, free_port,
+};
+use tch::{Device, Tensor};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Runs a closure on every rank of a group.
+fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
+    let port = free_port().unwrap();
+    thread::scope(|scope| {
+        let run = &run;
+        let ranks: Vec<_> = (0..world)
+            .map(|rank| {
+                scope.spawn(move || {
+                    let ranks = Ranks {
+                        rank,
+                        world,
+                        local_rank: rank,
+                        local_world: Some(world),
+                        host: "127.0.0.1".into(),
+                        port,
+                        served: false,
+                        attempt: 0,
+                    };
+                    let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
+                    let result = run(&comm);
+                    comm.leave().unwrap();
+                    result
+                })
+            })
+            .collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+/// Trains until a step on `world` ranks, from the newest checkpoint when there is one, and saves; gives the metrics and the
+/// weights, which are the same on every rank.
+fn run(
+    model: &Config,
+    config: &TrainConfig,
+    world: usize,
+    until: u64,
+    dir: &Path,
+) -> (Vec<StepMetrics>, Vec<u32>) {
+    let mut results = on_ranks(world, |comm| {
+        let job = job(model, config, 4);
+        let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
+        let mut trainer = match newest.unwrap() {
+            Some(found) => Trainer::resume(job, Device::Cpu, comm, &found).unwrap(),
+            None => Trainer::new(job, Device::Cpu, comm, &mut |p| Ok(initial(p))).unwrap(),
+        };
+        comm.barrier().unwrap();
+        trainer
+            .run(dir, &mut |metrics| {
+                if metrics.step == until {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+            .unwrap();
+        (trainer.history().to_vec(), bits(&trainer, model))
+    });
+    let first = results.remove(0);
+    for (history, weights) in &results {
+        assert_eq!(*weights, first.1, "all ranks have the same weights");
+        let same = |(a, b): (&StepMetrics, &StepMetrics)| a.loss == b.loss;
+        assert!(history.iter().zip(&first.0).all(same));
+    }
+    first
+}
+
+fn fresh(model: &Config, config: &TrainConfig, world: usize) -> (Vec<StepMetrics>, Vec<u32>) {
+    run(model, config, world, 5, tempfile::tempdir().unwrap().path())
+}
+
+/// The largest relative difference between the losses of two runs. Norms must agree too.
+fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let relative = |a: f64, b: f64| (a - b).abs() / a;
+    for (a, b) in a.iter().zip(b) {
+        let norms = relative(a.grad_norm, b.grad_norm);
+        assert!(norms < 1e-2, "norms {} and {}", a.grad_norm, b.grad_norm);
+    }
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| relative(a.loss, b.loss))
+        .fold(0.0, f64::max)
+}
+
+#[test]
+fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
+    for (text, checkpointing) in [(QWEN2, Checkpointing::Full), (LLAMA, Checkpointing::None)] {
+        let model = model(text);
+        let at = |zero_stage| TrainConfig {
+            zero_stage,
+            activation_checkpointing: checkpointing,
+            learning_rate: 1e-3,
+            ..config()
+        };
+        let alone = fresh(&model, &at(3), 1);
+        assert!(alone.0.iter().any(|m| m.grad_norm > config().clip));
+        for world in [1, 2, 4] {
+            for stage in 0..=3 {
+                let shared = fresh(&model, &at(stage), world);
+                let apart = apart(&alone.0, &shared.0);
+                assert!(apart < 1e-6, "stage {stage}, {world} ranks: {apart:e}");
+                for (a, b) in alone.0.iter().zip(&shared.0) {
+                    assert!((a.grad_norm - b.grad_norm).abs() < 2e-5 * a.grad_norm);
+                }
+                let difference = max_difference(&alone.1, &shared.1);
+                assert!(
+                    difference < 1e-4,
+                    "stage {stage}, {world} ranks: {difference}"
+                );
+                if world == 1 {
+                    assert_eq!(shared.1, alone.1, "one rank's shard is the whole");
+                } else {
+                    let again = fresh(&model, &at(stage), world);
+                    assert_eq!(again.1, shared.1, "stage {stage}, {world} ranks, repeated");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn offload_changes_no_bit_on_a_cpu() {
+    let model = model(QWEN2);
+    let with = |offload, world| {
+        let config = TrainConfig {
+            offload,
+            precision: Precision::Bf16,
+            ..config()
+        };
+        fresh(&model, &config, world).1
+    };
+    for world in [1, 2] {
+        let without = with(Offload::None, world);
+        assert_eq!(with(Offload::Optimizer, world), without);
+        assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+    }
+}
+
+#[test]
+fn bf16_weights_are_the_same_whatever_is_sharded() {
+    let model = model(LLAMA);
+    let losses = |zero_stage, world| {
+        let config = TrainConfig {
+            zero_stage,
+            precision: Precision::Bf16,
+            ..config()
+        };
+        fresh(&model, &config, world).0
+    };
+    let alone = losses(3, 1);
+    for stage in 0..=3 {
+        let apart = apart(&alone, &losses(stage, 3));
+        assert!(apart < 2e-3, "stage {stage}: {apart:e}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_other_ranks_and_another_stage() {
+    let model = model(QWEN2);
+    let at = |zero_stage| TrainConfig {
+        zero_stage,
+        learning_rate: 1e-3,
+        ..config()
+    };
+    let whole = run(&model, &at(3), 1, 7, tempfile::tempdir().unwrap().path());
+    let dir = tempfile::tempdir().unwrap();
+    for (world, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
+        run(&model, &at(stage), world, until, dir.path());
+    }
+    let last = Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
+        panic!("{line}")
+    })
+    .unwrap()
+    .unwrap();
+    let found = last.metrics().unwrap();
+    assert_eq!(found.len(), 7);
+    let apart = apart(&whole.0, &found);
+    assert!(apart < 1e-6, "{apart:e}");
+}
+
+/// Counts what is asked of a group.
+struct Counting<'a> {
+    inner: &'a Gloo,
+    gathers: AtomicU64,
+    scatters: AtomicU64,
+    all_reduces: AtomicU64,
+}
+
+impl<'a> Counting<'a> {
+    fn new(inner: &'a Gloo) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            inner,
+            gathers: zero(),
+            scatters: zero(),
+            all_reduces: zero(),
+        }
+    }
+
+    fn take(&self) -> Collectives {
+        let of = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        Collectives {
+            gathers: of(&self.gathers),
+            scatters: of(&self.scatters),
+            all_reduces: of(&self.all_reduces),
+        }
+    }
+}
+
+impl Collective for Counting<'_> {
+    fn rank(&self) -> usize {
+        self.inner.rank()
+    }
+
+    fn world(&self) -> usize {
+        self.inner.world()
+    }
+
+    fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
+        self.gathers.fetch_add(1, Ordering::Relaxed);
+        self.inner.all_gather_into(full, shard)
+    }
+
+    fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<Pending, TrainError> {
+        self.scatters.fetch_add(1, Ordering::Relaxed);
+        self.inner.reduce_scatter(shard, full)
+    }
+
+    fn all_reduce(&self, tensor: &Tensor) -> Result<Pending, TrainError> {
+        // Loss, norm: single numbers.
+        let block = u64::from(tensor.numel() > 1);
+        self.all_reduces.fetch_add(block, Ordering::Relaxed);
+        self.inner.all_reduce(tensor)
+    }
+
+    fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<Pending, TrainError> {
+        self.inner.broadcast(tensor, from)
+    }
+
+    fn barrier(&self) -> Result<(), TrainError> {
+        self.inner.barrier()
+    }
+}
+
+#[test]
+fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
+    for tied in [false, true] {
+        let text = QWEN2
+            .replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 64")
+            .replace(
+                "\"tie_word_embeddings\": false",
+                &format!("\"tie_word_embeddings\": {tied}"),
+            );
+        let (model, shape) = (model(&text), ModelShape::from_json(&text).unwrap());
+        assert_eq!(shape.layers, 64);
+        let world = 8;
+        let all = [
+            (3, Checkpointing::Full),
+            (3, Checkpointing::None),
+            (2, Checkpointing::Full),
+            (1, Checkpointing::Full),
+            (0, Checkpointing::Full),
+        ];
+        // Tied weights differ in stages that gather or scatter during a micro-batch.
+        for (stage, checkpointing) in all.into_iter().take(if tied { 1 } else { 5 }) {
+            let config = TrainConfig {
+                zero_stage: stage,
+                activation_checkpointing: checkpointing,
+                global_batch: 12,
+                micro_batch_tokens: 1,
+                ..config()
+            };
+            let kept = on_ranks(world, |gloo| {
+                let comm = Counting::new(gloo);
+                let job = job(&model, &config, 4);
+                let mut trainer =
+                    Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
+                comm.take();
+                let metrics = trainer.train_step().unwrap();
+                assert!((9..=12).contains(&metrics.micro_batches), "two a rank");
+                let again = checkpointing == Checkpointing::Full;
+                assert_eq!(comm.take(), shape.collectives(stage, again, 2));
+                trainer.kept_bytes()
+            });
+            let (params, ranks) = (shape.params(), world as u64);
+            let share = |from| if stage >= from { ranks } else { 1 };
+            // f32 compute: the master weights lie within the weights.
+            let planned = 4 * params / share(3) + 4 * params / share(2) + 8 * params / share(1);
+            for bytes in kept {
+                let off = bytes as f64 / planned as f64 - 1.0;
+                assert!(
+                    off.abs() < 0.03,
+                    "stage {stage}: {bytes} kept, {planned} planned"
+                );
+            }
+        }
+    }
+}
