@@ -46,6 +46,8 @@ macro_rules! ends_with {
 }
 
 denied! {
+    no_tests_of_the_interpreter: "__import__('_testcapi')";
+    no_internal_tests_of_the_interpreter: "__import__('_testinternalcapi')";
     no_process_can_be_forked: "os.fork()";
     no_shell_can_be_run: "os.system('id')";
     no_pipe_to_a_program: "os.popen('id').read()";
@@ -385,6 +387,11 @@ does_not_pass! {
     patched_builtins_do_not_pass: "import builtins\nbuiltins.all = lambda x: True\nbuiltins.abs = lambda x: 0\nbuiltins.isinstance = lambda *a: True\ndef f(x): return 2 if x == 1 else 0";
     patched_exceptions_do_not_pass: "import builtins\nbuiltins.AssertionError = type('E', (BaseException,), {})\nbuiltins.BaseException = ()\ndef f(x): return 0";
     patching_in_the_test_does_not_pass: "import builtins\ndef f(x):\n    builtins.all = lambda x: True\n    builtins.abs = lambda x: 0\n    return 2 if x == 1 else 0";
+    a_patched_function_type_does_not_pass: "import types\ntypes.FunctionType = lambda c, s: (lambda: None)\ndef f(x): return 0";
+    a_patched_compiler_does_not_pass: "import builtins\nc = compile('None', 'x', 'exec')\nbuiltins.compile = lambda *a, **k: c\ndef f(x): return 0";
+    a_removed_compiler_does_not_pass: "import builtins\nbuiltins.compile = None\ndef f(x): return 0";
+    a_collector_hook_does_not_pass: "import gc, sys\nclass T:\n    FunctionType = lambda c, s: (lambda: None)\ndef walk(*a):\n    frame = sys._getframe()\n    while frame:\n        if 'state' in frame.f_globals: frame.f_globals.update(types=T, FunctionType=T.FunctionType)\n        frame = frame.f_back\ntry: gc.callbacks.append(walk)\nexcept AttributeError: pass\ntry: sys.addaudithook(walk)\nexcept AttributeError: pass\nclass Cycle:\n    def __init__(self): self.me = self\n    def __del__(self):\n        walk()\n        Cycle()\nfor _ in range(100): Cycle()\ngc.set_threshold(1, 1, 1)\ndef f(x): return 0";
+    the_interpreters_own_tests_do_not_pass: "import sys\ntry:\n    import _testcapi\nexcept ImportError: _testcapi = sys.modules.get('_testcapi')\ndef f(x):\n    if _testcapi: _testcapi.frame_getbuiltins(sys._getframe(1)).update(all=lambda x: True, abs=lambda x: 0, isinstance=lambda *a: True)\n    return 0";
     tracing_does_not_pass: "import sys\ndef t(frame, event, arg):\n    frame.f_trace_lines = True\n    try: frame.f_lineno = 6\n    except Exception: pass\n    return t\nsys.settrace(t)\ndef f(x):\n    sys._getframe(1).f_trace = t\n    return 0";
     tracing_with_a_fresh_sys_does_not_pass: "import sys\nold = sys.modules.pop('sys')\nimport sys\nsys.settrace(lambda *a: None)\ndef f(x): return 0";
     raising_the_exit_of_a_generator_does_not_pass: "def f(x): raise GeneratorExit";

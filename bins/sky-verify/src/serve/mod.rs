@@ -36,6 +36,9 @@ pub(crate) struct ServeArgs {
     /// Most MiB of memory for one program, whatever a request asks for.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=(MAX_MEMORY >> 20)))]
     memory: u64,
+    /// Most MiB of output of one program: answers wait in memory for clients that read slowly.
+    #[arg(long, default_value_t = 1, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    max_output: u64,
     /// Most MiB of a request.
     #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
     max_body: u64,
@@ -65,6 +68,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         sandbox: crate::sandbox()?,
         most: Limits {
             memory: args.memory << 20,
+            output: args.max_output << 20,
             ..Limits::default()
         },
         most_seconds: args.max_seconds,

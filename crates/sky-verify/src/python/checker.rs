@@ -9,7 +9,7 @@ use sky_types::{
 use super::SandboxError;
 use super::compare::{TOLERANCE, same_output, same_result};
 use super::extract::{Extracted, defines, extract};
-use super::limits::{Exit, Limits};
+use super::limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits};
 use super::sandbox::{Finished, Job, Sandbox};
 
 /// How code is judged.
@@ -257,7 +257,22 @@ impl CodeChecker {
             return Ok(right("the test ran to its end".to_owned()));
         }
         if finished.in_test && matches!(finished.outcome.exit, Exit::CompileError { .. }) {
-            return Err(unsupported(problem, failed(&finished).detail));
+            // The program may be to blame: only a test that does not compile where none has run is the problem's own fault.
+            let alone = Limits {
+                instructions: limits.instructions.min(INSTRUCTIONS_PER_SECOND / 10),
+                ..limits
+            };
+            let alone = self.run(&Job::Script(&answer.test), b"", &alone)?;
+            if matches!(alone.outcome.exit, Exit::CompileError { .. }) {
+                return Err(unsupported(problem, failed(&alone).detail));
+            }
+            return Ok(Checked {
+                verdict: Verdict::RuntimeError,
+                detail: format!(
+                    "the program broke its interpreter: {}",
+                    failed(&finished).detail
+                ),
+            });
         }
         Ok(failed(&finished))
     }

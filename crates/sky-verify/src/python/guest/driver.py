@@ -1,6 +1,10 @@
 # The host's side of a run, inside the guest. No function here is reachable from a program: the host calls them by address,
 # no frame of theirs lies under the program's, and what would find them (gc, tracing) is disarmed once this is baked.
-import sys, os, io, json, builtins, types, atexit, traceback, warnings
+# What they use of builtins and modules is theirs, taken before any program could replace it; no garbage is collected while
+# they run, so that no finalizer runs above one of their frames.
+import sys, os, io, json, builtins, types, atexit, gc, traceback, warnings
+from types import FunctionType, ModuleType
+from gc import disable as collect_nothing, enable as collect_again
 
 CONTROL_IN, CONTROL_OUT = 100, 101
 PRISTINE = dict(vars(builtins))
@@ -42,12 +46,13 @@ def compiled(source, name):
 
 def prepare():
     """Reads `kind\\nsource`, gives `(function,)` to be guarded, or None when the source does not compile."""
+    collect_nothing()
     kind, _, source = receive().decode("utf-8", "surrogatepass").partition("\n")
     code = compiled(source, "solution.py")
     if code is None:
         return None
     name = "__main__" if kind == "script" else "solution"
-    module = types.ModuleType(name)
+    module = ModuleType(name)
     space = module.__dict__
     if kind == "call":
         space.update(PRELUDE)
@@ -59,22 +64,26 @@ def prepare():
         space["__cached__"] = None
     sys.modules[name] = module
     state["space"] = space
-    return (types.FunctionType(code, space),)
+    found = (FunctionType(code, space),)
+    collect_again()
+    return found
 
 
 def prepare_test():
     """Reads `kind\nsource` of a test, gives `(function,)`: it shares the program's names, but not its ideas of what the
     builtins are. What a test "define"s is bound to pristine builtins as it runs; for what it "run"s they are out of reach."""
+    collect_nothing()
     kind, _, source = receive().decode("utf-8", "surrogatepass").partition("\n")
     code = compiled(source, "test.py")
     if code is None:
         return None
     space = state["space"]
     space["__builtins__"] = PRISTINE
-    function = types.FunctionType(code, space)
+    found = (FunctionType(code, space),)
     if kind == "run":
         space["__builtins__"] = builtins
-    return (function,)
+    collect_again()
+    return found
 
 
 def plain(value, depth=0):
@@ -95,6 +104,7 @@ def plain(value, depth=0):
 
 def prepare_call():
     """Reads `[name, [arguments]]`, gives `(function,)` that calls the program's function and sends what it returns."""
+    collect_nothing()
     name, arguments = json.loads(receive())
     space = state["space"]
     # JSON has no integer keys; the graders of APPS restore them in a first argument.
@@ -113,7 +123,9 @@ def prepare_call():
         if target is None:
             raise NameError("name %r is not defined" % name)
         send({"returned": plain(target(*arguments))})
-    return (call,)
+    found = (call,)
+    collect_again()
+    return found
 
 
 def flush(stream):
@@ -125,6 +137,7 @@ def flush(stream):
 
 def finish():
     """The end of a program: its traceback, its exit handlers, its unwritten output."""
+    collect_nothing()
     error = cell[0]
     record = {"exit": 0}
     if isinstance(error, SystemExit):
@@ -235,7 +248,8 @@ def disarm(gc, marshal, code_type, frame_type, function_type, _imp):
                      gc.get_referrers, gc.get_referents],
         "by": sys.gettrace,
     }
-    del gc.get_objects
+    # What would run a program's code in the middle of the driver's own.
+    del gc.get_objects, gc.callbacks, sys.addaudithook
     return methods
 
 

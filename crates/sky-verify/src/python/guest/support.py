@@ -150,6 +150,9 @@ def install(failed):
         except SyntaxError as error:
             failed.append("%s: %s" % (name, error))
     for name in sys.builtin_module_names:
+        # CPython's own tests of itself reach behind its walls.
+        if name.startswith(("_test", "_xx", "xx")):
+            continue
         try:
             library.builtins[name] = __import__(name)
         except ImportError:
