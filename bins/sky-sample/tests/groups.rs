@@ -80,7 +80,7 @@ fn a_local_model_stopped_in_any_group_goes_on_to_the_same_bytes() {
     run(whole.path(), usize::MAX).unwrap();
     let whole = fs::read(whole.path().join("out.jsonl")).unwrap();
     // In the first group, between two, in the last one.
-    for fuel in [1, 3, 4, 6, 9] {
+    for fuel in [3, 4, 9] {
         let dir = tempfile::tempdir().unwrap();
         run(dir.path(), fuel).unwrap_err();
         let resumed = run(dir.path(), usize::MAX).unwrap();

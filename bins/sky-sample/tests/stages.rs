@@ -14,35 +14,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sky_cli::Recipe;
-use sky_sample::{RewriteConfig, SampleConfig};
 use sky_types::{Answer, Domain, Problem, Sample};
-
-fn docs_block(section: &str) -> String {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
-    let text = fs::read_to_string(page).unwrap();
-    let opening = format!("```toml {section}\n");
-    let rest = text.split(&opening).nth(1).unwrap();
-    rest.split("```").next().unwrap().to_owned()
-}
-
-#[test]
-fn the_page_on_formats_gives_the_defaults() {
-    let parse = |section: &str| {
-        let text = format!("v = 1\n[{section}]\n{}", docs_block(section));
-        Recipe::parse("docs.toml", &text).unwrap()
-    };
-    assert_eq!(
-        parse("sample").section::<SampleConfig>("sample").unwrap(),
-        SampleConfig::default()
-    );
-    assert_eq!(
-        parse("rewrite")
-            .section::<RewriteConfig>("rewrite")
-            .unwrap(),
-        RewriteConfig::default()
-    );
-}
 
 /// A server whose reply depends on the request's seed and prompt alone, as an honest endpoint's does.
 struct Server {
