@@ -222,6 +222,7 @@ impl Training<'_> {
         drop(newest);
 
         let ended = self.steps(&mut trainer, dir)?;
+        group.leave()?;
         let steps = trainer.steps();
         if let Ended::Stopped { step } = ended {
             return Err(Stopped { step, steps }.into());
@@ -232,7 +233,6 @@ impl Training<'_> {
         let validation_loss = last.and_then(|m| m.validation_loss);
         // The model is written from the checkpoint, a parameter at a time: the run's own memory is free by then.
         drop(trainer);
-        group.leave()?;
         let mut counts = Counts::new(conversations.len() as u64, steps)
             .with("tokens", tokens)
             .with("final_loss", final_loss)

@@ -31,6 +31,7 @@ pub struct ProcessGroup {
     raw: *mut c_void,
     world: usize,
     timeout: Duration,
+    abandoned: bool,
 }
 
 // SAFETY: the group may move to another thread; it is not `Sync`, so that no two threads begin operations at once.
@@ -85,6 +86,7 @@ impl ProcessGroup {
             raw,
             world,
             timeout,
+            abandoned: false,
         })
     }
 
@@ -217,8 +219,19 @@ impl ProcessGroup {
     }
 }
 
+impl ProcessGroup {
+    /// Lets go of a group that has failed. Dropping it would wait for operations under way, which may take their whole
+    /// timeout; this leaves them and their connections to the end of the process.
+    pub fn abandon(&mut self) {
+        self.abandoned = true;
+    }
+}
+
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
+        if self.abandoned {
+            return;
+        }
         // SAFETY: the handle came from `sky_gloo_new` and is freed once. Operations under way end first, in their own timeout.
         unsafe { ffi::sky_group_free(self.raw) }
     }

@@ -186,6 +186,14 @@ impl Gloo {
     }
 }
 
+impl Drop for Gloo {
+    fn drop(&mut self) {
+        if self.heartbeat.has_given_up() {
+            self.group.abandon();
+        }
+    }
+}
+
 impl Collective for Gloo {
     fn rank(&self) -> usize {
         self.rank

@@ -1,5 +1,9 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -23,6 +27,7 @@ struct Shared {
     interval: Duration,
     store: Store,
     table: Mutex<Table>,
+    failed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -69,6 +74,7 @@ impl Heartbeat {
                 peers: vec![peer; world],
                 lost: false,
             }),
+            failed: AtomicBool::new(false),
         });
         let (stop, stopped) = mpsc::channel();
         let beating = Arc::clone(&shared);
@@ -93,6 +99,7 @@ impl Heartbeat {
 
     /// Tells the others that this rank gives up, and why.
     pub(crate) fn give_up(&self, reason: &str) {
+        self.shared.failed.store(true, Ordering::Relaxed);
         // When the store is gone too, everyone will notice.
         let _ = self
             .shared
@@ -101,6 +108,11 @@ impl Heartbeat {
         if self.shared.rank == 0 {
             self.linger();
         }
+    }
+
+    /// Whether this rank has given up.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.shared.failed.load(Ordering::Relaxed)
     }
 
     /// What to say of a failure of `reason`: who caused it, as far as that can be found out in a few intervals. The others
