@@ -89,7 +89,7 @@ fn no_pointer_makes_the_host_panic_or_touch_anything_else() {
     let (mut answered, mut ended) = (0, 0);
     for name in names {
         let mut guest = Guest::new(&engine, &module);
-        let function = guest.instance.get_func(&mut guest.store, &name).unwrap();
+        let mut function = guest.instance.get_func(&mut guest.store, &name).unwrap();
         let kinds: Vec<ValType> = function.ty(&guest.store).params().collect();
         let ways = POINTERS.len().pow(kinds.len().min(4) as u32);
         for round in 0..ways {
@@ -124,6 +124,7 @@ fn no_pointer_makes_the_host_panic_or_touch_anything_else() {
                     );
                     ended += 1;
                     guest = Guest::new(&engine, &module);
+                    function = guest.instance.get_func(&mut guest.store, &name).unwrap();
                 }
             }
             let host = guest.store.data();
