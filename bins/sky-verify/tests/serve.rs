@@ -66,6 +66,19 @@ impl Server {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
+    /// Asks for a run of [`LONG`] and does not wait for the answer.
+    fn begin_long(&self) -> TcpStream {
+        let body = json!({"code": LONG, "run_timeout": 10}).to_string();
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        stream
+    }
+
     fn in_flight(&self) -> u64 {
         self.send("GET", "/healthz", b"").1["in_flight"]
             .as_u64()
@@ -157,15 +170,8 @@ fn further_requests_are_told_to_come_back_even_when_clients_have_left() {
     };
     let (_, health) = server.send("GET", "/healthz", b"");
     let capacity = health["capacity"].as_u64().unwrap();
-    let body = json!({"code": LONG, "run_timeout": 10}).to_string();
     for taken in 1..=capacity {
-        let mut stream = TcpStream::connect(&server.address).unwrap();
-        write!(
-            stream,
-            "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
+        let stream = server.begin_long();
         server.wait_until(|now| now == taken);
         thread::sleep(Duration::from_millis(100));
         // Gone before the answer: the program runs on, and its place stays taken.
@@ -183,14 +189,7 @@ fn asked_to_stop_it_lets_programs_end() {
     let Some(mut server) = Server::start(&[]) else {
         return;
     };
-    let body = json!({"code": LONG, "run_timeout": 10}).to_string();
-    let mut stream = TcpStream::connect(&server.address).unwrap();
-    write!(
-        stream,
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
+    let mut stream = server.begin_long();
     server.wait_until(|now| now == 1);
     let id = server.child.id().to_string();
     assert!(

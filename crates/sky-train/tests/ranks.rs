@@ -4,16 +4,15 @@
 mod common;
 
 use std::{
-    ops::ControlFlow,
     path::Path,
     sync::{Arc, Barrier, Mutex},
     thread,
 };
 
-use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model};
+use common::{LLAMA, QWEN2, bits, config, job, max_difference, model, trained_until};
 use sky_model::Config;
-use sky_train::{Checkpoint, Collective, Pending, Solo, StepMetrics, TrainError, Trainer};
-use tch::{Device, Tensor};
+use sky_train::{Collective, Pending, Solo, StepMetrics, TrainError};
+use tch::Tensor;
 
 /// One rank of a group of threads.
 struct Threads {
@@ -116,25 +115,7 @@ fn run(model: &Config, world: usize, until: u64, dir: &Path) -> (Vec<StepMetrics
             .map(|comm| {
                 scope.spawn(move || {
                     let job = job(model, &config(), 4);
-                    let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| {
-                        panic!("{line}");
-                    })
-                    .unwrap();
-                    let mut trainer = match newest {
-                        Some(found) => Trainer::resume(job, Device::Cpu, &comm, &found).unwrap(),
-                        None => {
-                            Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap()
-                        }
-                    };
-                    trainer
-                        .run(dir, &mut |metrics| {
-                            if metrics.step == until {
-                                ControlFlow::Break(())
-                            } else {
-                                ControlFlow::Continue(())
-                            }
-                        })
-                        .unwrap();
+                    let trainer = trained_until(job, &comm, until, dir);
                     (trainer.history().to_vec(), bits(&trainer, model))
                 })
             })

@@ -5,14 +5,13 @@
 mod common;
 
 use std::{
-    ops::ControlFlow,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
 };
 
-use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model};
+use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model, trained_until};
 use sky_model::Config;
 use sky_train::{
     Checkpoint, Checkpointing, Collective, Collectives, Gloo, ModelShape, Offload, Pending,
@@ -62,21 +61,7 @@ fn run(
 ) -> (Vec<StepMetrics>, Vec<u32>) {
     let mut results = on_ranks(world, |comm| {
         let job = job(model, config, 4);
-        let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
-        let mut trainer = match newest.unwrap() {
-            Some(found) => Trainer::resume(job, Device::Cpu, comm, &found).unwrap(),
-            None => Trainer::new(job, Device::Cpu, comm, &mut |p| Ok(initial(p))).unwrap(),
-        };
-        comm.barrier().unwrap();
-        trainer
-            .run(dir, &mut |metrics| {
-                if metrics.step == until {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            })
-            .unwrap();
+        let trainer = trained_until(job, comm, until, dir);
         (trainer.history().to_vec(), bits(&trainer, model))
     });
     let first = results.remove(0);

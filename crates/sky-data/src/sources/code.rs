@@ -72,6 +72,23 @@ struct InputOutput {
     timeout_s: Option<f64>,
 }
 
+/// What a model is asked: the question, how to hand in, and the row's own beginning of a program if it has one. `function` asks
+/// for one; without it the program reads and prints.
+pub(super) fn contest_prompt(
+    question: &str,
+    function: Option<String>,
+    row: &Map<String, Value>,
+) -> String {
+    let how = function
+        .unwrap_or_else(|| "Read from standard input and print to standard output.".to_owned());
+    let mut prompt = format!("{}\n\n{how}", question.trim());
+    let starter = row.get("starter_code").and_then(Value::as_str);
+    if let Some(starter) = starter.map(str::trim).filter(|code| !code.is_empty()) {
+        prompt.push_str(&format!("\n\nBegin with:\n\n```python\n{starter}\n```"));
+    }
+    prompt
+}
+
 /// APPS and TACO: inputs and outputs, often as JSON inside a string; some rows have none.
 pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
     let question = text(row, "question")?;
@@ -106,19 +123,9 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
         )));
     }
     tests.timeout_s = timeout_s.or(Some(TEST_SECONDS));
-    let starter = row
-        .get("starter_code")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .trim();
-    let how = match &tests.fn_name {
-        Some(name) => format!("Write the function `{name}`."),
-        None => "Read from standard input and print to standard output.".to_owned(),
-    };
-    let mut prompt = format!("{}\n\n{how}", question.trim());
-    if !starter.is_empty() {
-        prompt.push_str(&format!("\n\nBegin with:\n\n```python\n{starter}\n```"));
-    }
+    let function = tests.fn_name.as_ref();
+    let function = function.map(|name| format!("Write the function `{name}`."));
+    let prompt = contest_prompt(question, function, row);
     let id = match row.get("problem_id").or_else(|| row.get("id")) {
         Some(Value::String(id)) => format!("{source}/{id}"),
         Some(Value::Number(id)) => format!("{source}/{id}"),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Problem, Tests};
 
-use super::{Converted, Refusal, keep, pickle::unpickle, text};
+use super::{Converted, Refusal, code::contest_prompt, keep, pickle::unpickle, text};
 
 /// Per-test limit of LiveCodeBench's runner, in seconds.
 const TEST_SECONDS: f64 = 6.0;
@@ -36,15 +36,8 @@ pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
         _ => Map::new(),
     };
     let fn_name = metadata.get("func_name").and_then(Value::as_str);
-    let how = match fn_name {
-        Some(name) => format!("Write the method `{name}` of `class Solution`."),
-        None => "Read from standard input and print to standard output.".to_owned(),
-    };
-    let mut prompt = format!("{}\n\n{how}", text(row, "question_content")?.trim());
-    let starter = row.get("starter_code").and_then(Value::as_str);
-    if let Some(starter) = starter.map(str::trim).filter(|code| !code.is_empty()) {
-        prompt.push_str(&format!("\n\nBegin with:\n\n```python\n{starter}\n```"));
-    }
+    let function = fn_name.map(|name| format!("Write the method `{name}` of `class Solution`."));
+    let prompt = contest_prompt(text(row, "question_content")?, function, row);
     let (inputs, outputs) = cases
         .into_iter()
         .map(|case| (Value::String(case.input), Value::String(case.output)))

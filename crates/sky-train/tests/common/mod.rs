@@ -1,7 +1,11 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::{ops::ControlFlow, path::Path};
+
 use sky_model::{Config, ParamSpec, blocks};
-use sky_train::{Dataset, Job, Precision, Solo, TrainConfig, TrainError, Trainer};
+use sky_train::{
+    Checkpoint, Collective, Dataset, Job, Precision, Solo, TrainConfig, TrainError, Trainer,
+};
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Device, Tensor};
 
@@ -80,6 +84,32 @@ pub(crate) fn trainer(job: Job) -> Trainer<'static> {
 
 pub(crate) fn try_trainer(job: Job) -> Result<Trainer<'static>, TrainError> {
     Trainer::new(job, Device::Cpu, &Solo, &mut |param| Ok(initial(param)))
+}
+
+/// A rank's trainer as the newest checkpoint in `dir` left it, or at its beginning, trained until step `until`.
+pub(crate) fn trained_until<'c>(
+    job: Job,
+    comm: &'c dyn Collective,
+    until: u64,
+    dir: &Path,
+) -> Trainer<'c> {
+    let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
+    let mut trainer = match newest.unwrap() {
+        Some(found) => Trainer::resume(job, Device::Cpu, comm, &found).unwrap(),
+        None => Trainer::new(job, Device::Cpu, comm, &mut |p| Ok(initial(p))).unwrap(),
+    };
+    // All ranks have seen the folder before one writes to it.
+    comm.barrier().unwrap();
+    trainer
+        .run(dir, &mut |metrics| {
+            if metrics.step == until {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+        .unwrap();
+    trainer
 }
 
 /// Every parameter's bits, in the order of the model's blocks.

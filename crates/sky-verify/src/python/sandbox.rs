@@ -180,7 +180,6 @@ struct Session<'a> {
     call: TypedFunc<(u32, u32, u32), u32>,
     layout: &'a Layout,
     fuel: u64,
-    deadline: Option<Instant>,
 }
 
 /// Why a phase did not give a value.
@@ -196,8 +195,7 @@ impl<'a> Session<'a> {
         let heap = Heap::new((layout.memory + limits.memory) as usize);
         let fuel = limits.instructions.min(u64::MAX / 4);
         let mut host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
-        let deadline = Instant::now().checked_add(limits.wall());
-        host.deadline = deadline;
+        host.deadline = Instant::now().checked_add(limits.wall());
         let mut store = Store::new(&sandbox.engine, host);
         store.limiter(|host| &mut host.heap);
         store
@@ -233,7 +231,6 @@ impl<'a> Session<'a> {
             call,
             layout,
             fuel,
-            deadline,
         })
     }
 
@@ -373,6 +370,7 @@ impl<'a> Session<'a> {
 
     /// Calls a function of the driver with a tuple of arguments; gives the address of what it returns.
     fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
+        let deadline = self.store.data().deadline;
         let ended = {
             let call = self
                 .call
@@ -382,7 +380,7 @@ impl<'a> Session<'a> {
             loop {
                 match call.as_mut().poll(&mut context) {
                     Poll::Ready(ended) => break ended,
-                    Poll::Pending if self.deadline.is_none_or(|end| Instant::now() < end) => {}
+                    Poll::Pending if deadline.is_none_or(|end| Instant::now() < end) => {}
                     // Dropping the call unwinds the guest.
                     Poll::Pending => return Err(Broken::Exit(Exit::OutOfTime)),
                 }

@@ -2,7 +2,7 @@
 # no frame of theirs lies under the program's, and what would find them (gc, tracing) is disarmed once this is baked.
 # What they use of builtins and modules is theirs, taken before any program could replace it; no garbage is collected while
 # they run, so that no finalizer runs above one of their frames.
-import sys, os, io, json, builtins, types, atexit, gc, traceback, warnings
+import sys, os, io, json, builtins, types, atexit, traceback, warnings
 from types import FunctionType, ModuleType
 from gc import disable as collect_nothing, enable as collect_again
 
