@@ -16,7 +16,6 @@ use crate::{
     place::Place,
     process::{self, Stop},
     setup,
-    stages::nearest,
 };
 
 pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> Result<()> {
@@ -30,8 +29,8 @@ pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> 
     };
     if !names.iter().any(|known| known == name) {
         return Err(Exit::user(format!(
-            "no bench `{name}`; {}",
-            nearest(name, names.into_iter())
+            "no bench `{name}`{}",
+            sky_cli::nearest(name, names.iter().map(String::as_str))
         )));
     }
     setup::run(place)?;

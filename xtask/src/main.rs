@@ -96,31 +96,8 @@ impl Exit {
     }
 }
 
-/// The command line; what is wrong with it is one line, without the usage and the pointer to `--help`.
-fn options() -> Options {
-    use clap::error::ErrorKind::{
-        DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
-    };
-    Options::try_parse().unwrap_or_else(|error| match error.kind() {
-        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-        _ => {
-            let text = error.render().to_string();
-            let lines: Vec<&str> = text
-                .lines()
-                .map(str::trim)
-                .take_while(|line| {
-                    !line.starts_with("Usage:") && !line.starts_with("For more information")
-                })
-                .filter(|line| !line.is_empty())
-                .collect();
-            eprintln!("{}", lines.join(" "));
-            std::process::exit(2)
-        }
-    })
-}
-
 fn main() -> ExitCode {
-    let Err(error) = run(options().command) else {
+    let Err(error) = run(sky_cli::parse::<Options>().command) else {
         return ExitCode::SUCCESS;
     };
     let exit = error.downcast_ref::<Exit>();

@@ -19,7 +19,7 @@ use crate::{
     place::Place,
     process::{self, Ended, Stop},
     setup,
-    stages::{STAGES, Stage, nearest, position},
+    stages::{STAGES, Stage, position},
 };
 
 /// What the user typed.
@@ -278,8 +278,8 @@ fn find_recipe(place: &Place, wanted: &str) -> Result<PathBuf> {
         .collect();
     names.sort();
     Err(Exit::user(format!(
-        "no recipe `{wanted}` in recipes/; {}",
-        nearest(wanted, names.into_iter())
+        "no recipe `{wanted}` in recipes/{}",
+        sky_cli::nearest(wanted, names.iter().map(String::as_str))
     )))
 }
 

@@ -65,24 +65,10 @@ pub(crate) fn position(name: &str) -> Result<usize, String> {
         .position(|stage| stage.name == name)
         .ok_or_else(|| {
             format!(
-                "unknown stage `{name}`; {}",
-                nearest(name, STAGES.iter().map(|stage| stage.name.to_owned()))
+                "unknown stage `{name}`{}",
+                sky_cli::nearest(name, STAGES.iter().map(|stage| stage.name))
             )
         })
-}
-
-/// "did you mean `...`?" or the valid names.
-pub(crate) fn nearest(name: &str, valid: impl Iterator<Item = String>) -> String {
-    let valid: Vec<String> = valid.collect();
-    let best = valid
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-        .min();
-    match best {
-        Some((_, candidate)) => format!("did you mean `{candidate}`?"),
-        None => format!("valid names: {}", valid.join(", ")),
-    }
 }
 
 #[cfg(test)]

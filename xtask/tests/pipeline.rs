@@ -13,8 +13,8 @@ use std::{
 };
 
 use common::{
-    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, prepared, reference, root,
-    smoke, stage,
+    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, one_training_at_a_time,
+    prepared, reference, root, smoke, stage,
 };
 
 /// The moments of the kills follow from this; set SKY_KILL_SEED for others.
@@ -49,6 +49,7 @@ fn each_stage_killed_twice_ends_the_same() {
     let (dir, mut hits) = (tempfile::tempdir().unwrap(), 0);
     for (index, (name, ..)) in STAGES.iter().enumerate() {
         for _ in 0..2 {
+            let _one = one_training_at_a_time(index);
             let delay = reference.times[index].mul_f64(moments.next());
             let mut child = stage(index, &smoke(), dir.path())
                 .stdout(Stdio::null())
@@ -497,7 +498,7 @@ fn repro_takes_a_seed_a_beginning_and_force() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(seed(), 9);
     let problems = |run: &Path| fs::read(run.join("problems/train.jsonl")).unwrap();
-    assert_ne!(problems(run), problems(reference().dir.path()));
+    assert_ne!(problems(run), problems(&reference().dir));
 }
 
 #[test]

@@ -283,6 +283,30 @@ fn missing_tools_and_networks_are_named_with_a_remedy() {
 }
 
 #[test]
+fn a_disk_that_fills_up_is_named_and_the_same_command_goes_on() {
+    let scene = Scene::new();
+    // A limit on the size of one file stands for the full disk: the write fails in the same place.
+    let setup = scene.command(&["setup"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 1000; exec \"$0\" setup"]);
+    limited.arg(setup.get_program());
+    for (key, value) in setup.get_envs() {
+        limited.env(key, value.unwrap());
+    }
+    let line = failure(&mut limited);
+    assert!(
+        line.contains(WHEEL) && line.contains("free some space"),
+        "{line}"
+    );
+    assert!(!scene.demo("").exists());
+    let part = fs::read_dir(scene.at("home/downloads")).unwrap().count();
+    assert_eq!(part, 1, "what was fetched is kept");
+    let (good, text) = run(&mut scene.command(&["setup"]));
+    assert!(good, "{text}");
+    scene.assert_complete();
+}
+
+#[test]
 fn a_disk_too_small_is_named_before_anything_is_fetched() {
     let scene = Scene::new();
     let list = fs::read_to_string(scene.at("artifacts.toml")).unwrap();

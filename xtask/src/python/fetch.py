@@ -72,10 +72,12 @@ def reason(complaint):
 def copy(source, part, at):
     """Appends everything from `source`, telling how far it is about four times a second."""
     told = 0.0
-    with open(part, "ab" if at else "wb") as sink:
+    with open(part, "ab" if at else "wb", buffering=0) as sink:
         for chunk in source:
             try:
-                sink.write(chunk)
+                left = memoryview(chunk)
+                while left:
+                    left = left[sink.write(left) :]
             except OSError as error:
                 raise Failed("disk", error)
             at += len(chunk)
