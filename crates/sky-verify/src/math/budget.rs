@@ -39,6 +39,10 @@ impl Budget {
         self.total - self.left.get()
     }
 
+    pub(crate) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
     pub(crate) fn is_spent(&self) -> bool {
         self.left.get() == 0
     }

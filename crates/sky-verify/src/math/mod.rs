@@ -20,6 +20,7 @@ mod expr;
 mod extract;
 mod identity;
 mod lex;
+mod modular;
 mod names;
 mod normal;
 mod options;

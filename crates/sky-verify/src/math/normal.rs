@@ -135,16 +135,28 @@ fn quotient(expr: &Expr, budget: &Budget) -> Option<Quotient> {
             let (a, b) = (quotient(a, budget)?, quotient(b, budget)?);
             times(&a, &inverse(b)?, budget)
         }
-        Kind::Pow(a, n) => power(quotient(a, budget)?, &rational(n, budget)?, budget),
-        Kind::Root(n, a) => {
-            let n = rational(n, budget)?;
-            if n.is_zero() {
-                return None;
-            }
-            power(quotient(a, budget)?, &(RBig::ONE / n), budget)
-        }
+        Kind::Pow(a, n) => raised(a, n, false, budget).or_else(|| opaque(expr, budget)),
+        Kind::Root(n, a) => raised(a, n, true, budget).or_else(|| opaque(expr, budget)),
+        Kind::Call(..) | Kind::Apply(..) | Kind::Big { .. } => opaque(expr, budget),
         _ => None,
     }
+}
+
+/// What is not looked into is a name of its own, as it is written.
+fn opaque(expr: &Expr, budget: &Budget) -> Option<Quotient> {
+    budget.take(40 * expr.size() as u64).ok()?;
+    Some(atom(Atom::Name(expr.to_string())))
+}
+
+fn raised(base: &Expr, exponent: &Expr, root: bool, budget: &Budget) -> Option<Quotient> {
+    let mut exponent = rational(exponent, budget)?;
+    if root {
+        if exponent.is_zero() {
+            return None;
+        }
+        exponent = RBig::ONE / exponent;
+    }
+    power(quotient(base, budget)?, &exponent, budget)
 }
 
 fn rational(expr: &Expr, budget: &Budget) -> Option<RBig> {

@@ -8,7 +8,7 @@ use dashu_int::{IBig, UBig};
 use super::{Ball, big, bit_len, shl, size};
 
 /// Bits of the stored constants; the largest working precision is below.
-const CONST_BITS: usize = 704;
+const CONST_BITS: usize = 4608;
 
 impl Ball {
     /// Midpoint and radius in units of `2^-wp`; `None` when the radius is a whole unit or the value is beyond `2^limit`.

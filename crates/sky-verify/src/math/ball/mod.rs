@@ -66,6 +66,19 @@ impl Ball {
         }
     }
 
+    /// Exactly the value where it is a fraction over a power of two, to this precision otherwise.
+    pub(in crate::math) fn exactly(value: &RBig, prec: usize) -> Self {
+        let below = value.denominator();
+        match below.trailing_zeros() {
+            Some(zeros) if zeros + 1 == below.bit_len() => Self {
+                mid: value.numerator().clone(),
+                rad: 0,
+                exp: -big(zeros),
+            },
+            _ => Self::from_rational(value, prec),
+        }
+    }
+
     pub(in crate::math) fn from_rational(value: &RBig, prec: usize) -> Self {
         let above = Self {
             mid: value.numerator().clone(),

@@ -132,6 +132,7 @@ impl Compare<'_> {
             Found::EqualExactly => Judged::yes("the same rational number"),
             Found::EqualInNormalForm => Judged::yes("the same in normal form"),
             Found::EqualAsWritten => Judged::yes("the same as written"),
+            Found::EqualModuloPrimes => Judged::yes("the same modulo four primes of 61 bits"),
             Found::EqualAtPoints if a.has_names() => {
                 Judged::yes("the same value wherever both have one, at random points to 72 digits")
             }

@@ -46,6 +46,28 @@ impl Eval<'_> {
             .iter()
             .map(|a| self.value(a))
             .collect::<Result<Vec<_>, _>>()?;
+        match func {
+            // These lose nothing, or look no further than their argument does.
+            Func::Abs
+            | Func::Re
+            | Func::Im
+            | Func::Conjugate
+            | Func::Sign
+            | Func::Max
+            | Func::Min
+            | Func::Floor
+            | Func::Ceil
+            | Func::Ln
+            | Func::Log => {}
+            Func::Exp => self.saw_small(&values[0]),
+            // The sum of two exponentials, one of them the inverse of the other.
+            Func::Sinh | Func::Cosh | Func::Tanh => {
+                self.saw_small(&values[0]);
+                let size = values[0].re.top().clamp(0, 40);
+                self.depth = self.depth.max(3 << size);
+            }
+            _ => self.saw(&values),
+        }
         let complex = values.iter().any(|v| v.im.is_some());
         self.pay_series(match func {
             Func::Abs

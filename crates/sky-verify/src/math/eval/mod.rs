@@ -74,6 +74,9 @@ pub(in crate::math) struct Eval<'a> {
     pub(in crate::math) wholes: exact::Names,
     /// A root or a logarithm of a negative number was taken on the way.
     pub(in crate::math) left_reals: bool,
+    /// How many bits lie between the largest and the smallest number that were added up on the way, or how far from one an
+    /// argument of a function lay: what is that much smaller shows only at a precision beyond it.
+    pub(in crate::math) depth: i64,
 }
 
 impl<'a> Eval<'a> {
@@ -85,7 +88,29 @@ impl<'a> Eval<'a> {
             bound: Vec::new(),
             wholes: Vec::new(),
             left_reals: false,
+            depth: 0,
         }
+    }
+
+    /// At a point where these names have these values.
+    pub(in crate::math) fn at_values(
+        values: &[(String, RBig)],
+        whole: bool,
+        prec: usize,
+        budget: &'a Budget,
+    ) -> Self {
+        let point = Point {
+            index: 0,
+            signs: Signs::Positive,
+        };
+        let mut eval = Self::new(point, prec, budget);
+        for (name, value) in values {
+            eval.bound.push((name.clone(), Ball::exactly(value, prec)));
+        }
+        if whole {
+            eval.wholes = values.to_vec();
+        }
+        eval
     }
 
     /// At a point where these names are whole numbers: small ones in turn at every other point, where they are few.
@@ -120,7 +145,7 @@ impl<'a> Eval<'a> {
 }
 
 /// FNV-1a, so that a name has the same value on every machine.
-fn hash(name: &str, salt: u64) -> u64 {
+pub(in crate::math) fn hash(name: &str, salt: u64) -> u64 {
     let mut h = 0xcbf2_9ce4_8422_2325_u64;
     for b in name.bytes() {
         h = (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
@@ -183,9 +208,28 @@ impl Eval<'_> {
         self.budget.take(times * (words * 2 + 8))
     }
 
-    /// Pays for so many series: one term takes a handful of bits, and a few operations.
+    /// Pays for so many series: one term takes a handful of bits, and a few operations, which grow with the precision.
     fn pay_series(&self, times: u64) -> Result<(), Spent> {
-        self.budget.take(times * SERIES * self.prec as u64)
+        let prec = self.prec as u64;
+        self.budget.take(times * SERIES * prec * (prec / 1024).max(1))
+    }
+
+    /// Notes an exponent near zero; a large one makes a large number, not a lost one.
+    fn saw_small(&mut self, exponent: &Complex) {
+        if exponent.re.top() < 0 {
+            self.saw(std::slice::from_ref(exponent));
+        }
+    }
+
+    /// Notes how far from one the arguments of a function lie.
+    fn saw(&mut self, values: &[Complex]) {
+        for value in values {
+            for part in [Some(&value.re), value.im.as_ref()].into_iter().flatten() {
+                if !part.may_be_zero() {
+                    self.depth = self.depth.max(part.top().abs().saturating_mul(2));
+                }
+            }
+        }
     }
 
     pub(in crate::math) fn value(&mut self, expr: &Expr) -> Result<Complex, Stop> {
@@ -193,7 +237,12 @@ impl Eval<'_> {
         let p = self.prec;
         let value = match &expr.kind {
             Kind::Num { value, .. } => {
-                self.budget.take(exact::bits(value) as u64 / 32)?;
+                let bits = exact::bits(value);
+                self.budget.take(bits as u64 / 32)?;
+                // Digits beyond the precision are rounded away.
+                if bits > p {
+                    self.depth = self.depth.max(i64::try_from(bits).unwrap_or(i64::MAX));
+                }
                 Ball::from_rational(value, p).into()
             }
             Kind::Const(Const::Pi) => Ball::pi(p).into(),
@@ -219,9 +268,13 @@ impl Eval<'_> {
             Kind::Quantity(a, _) => self.value(a)?,
             Kind::Add(items) => {
                 let mut total: Complex = Ball::zero().into();
+                let mut sizes = Sizes::default();
                 for item in items {
-                    total = total.add(&self.value(item)?, p);
+                    let term = self.value(item)?;
+                    sizes.see(&term);
+                    total = total.add(&term, p);
                 }
+                self.depth = self.depth.max(sizes.gap());
                 total
             }
             Kind::Mul(items) => {
@@ -294,6 +347,7 @@ impl Eval<'_> {
             Err(stop) => return Err(stop),
         }
         let exponent = self.value(b)?;
+        self.saw_small(&exponent);
         if matches!(a.kind, Kind::Const(Const::E)) {
             self.pay_series(1)?;
             return exponent.exp(self.prec).ok_or(Stop::Undecided);
@@ -406,16 +460,20 @@ impl Eval<'_> {
             && !var.is_empty()
         {
             let mut total: Complex = Ball::from_int(i64::from(op == BigOp::Product)).into();
+            let mut sizes = Sizes::default();
             for k in from..=to {
                 self.bound.push((var.to_owned(), Ball::from_int(k)));
                 let term = self.value(body);
                 self.bound.pop();
+                let term = term?;
                 total = if op == BigOp::Sum {
-                    total.add(&term?, p)
+                    sizes.see(&term);
+                    total.add(&term, p)
                 } else {
-                    total.mul(&term?, p)
+                    total.mul(&term, p)
                 };
             }
+            self.depth = self.depth.max(sizes.gap());
             return Ok(total);
         }
         for k in [3, 5, 11] {
@@ -425,6 +483,28 @@ impl Eval<'_> {
             ends.push(sample?);
         }
         Ok(self.generic(&format!("{op:?}"), &ends))
+    }
+}
+
+/// The sizes of the terms of a sum, real and imaginary parts apart.
+#[derive(Default)]
+struct Sizes([Option<(i64, i64)>; 2]);
+
+impl Sizes {
+    fn see(&mut self, term: &Complex) {
+        let parts = [Some(&term.re), term.im.as_ref()];
+        for (range, part) in self.0.iter_mut().zip(parts) {
+            // What may be zero is the outcome of other sums, which were noted.
+            if let Some(top) = part.filter(|p| !p.may_be_zero()).map(Ball::top) {
+                let (low, high) = range.unwrap_or((top, top));
+                *range = Some((low.min(top), high.max(top)));
+            }
+        }
+    }
+
+    fn gap(&self) -> i64 {
+        let gaps = self.0.iter().flatten();
+        gaps.map(|(low, high)| high.saturating_sub(*low)).max().unwrap_or(0)
     }
 }
 
