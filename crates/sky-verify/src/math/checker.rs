@@ -5,11 +5,11 @@ use super::{
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
-    names,
     options::Options,
     parse::{self, ParseError, Reading, Tree},
     units,
     verdict::{Outcome, Verdict},
+    wording,
 };
 
 /// Compares answers under fixed conventions. Cheap to make, free of state, safe to share between threads.
@@ -30,10 +30,15 @@ struct Side {
 
 impl Side {
     fn read(text: &str, reading: Reading, budget: &Budget) -> Self {
-        let text = clean(text).into_owned();
-        let tree = match names::number_words(&text) {
-            Some(n) => Ok(Tree {
-                expr: Kind::int(n).at(0..text.len()),
+        let text = clean(text);
+        let text = wording::reword(&text).into_owned();
+        let tree = match wording::number(text.trim()) {
+            Some(value) => Ok(Tree {
+                expr: Kind::Num {
+                    value,
+                    decimals: None,
+                }
+                .at(0..text.len()),
                 loose_division: false,
             }),
             None => parse::parse(&text, reading, budget),

@@ -307,7 +307,12 @@ fn power(base: &RBig, exponent: &RBig, budget: &Budget) -> Exact {
     let size = usize::try_from(exponent.clone().unsigned_abs()).map_err(|_| NoValue::Unknown)?;
     // A whole number has a denominator of one bit, which does not grow.
     let below = base.denominator();
-    let width = base.numerator().bit_len() + if *below == UBig::ONE { 0 } else { below.bit_len() };
+    let width = base.numerator().bit_len()
+        + if *below == UBig::ONE {
+            0
+        } else {
+            below.bit_len()
+        };
     let result = width
         .checked_mul(size)
         .filter(|&b| b <= MAX_BITS)

@@ -10,6 +10,7 @@ use super::{
     extract, identity,
     parse::{self, Reading},
     verdict::Verdict,
+    wording,
 };
 
 /// A verdict with the trees behind it; `Display` prints it for a person.
@@ -56,6 +57,7 @@ impl fmt::Display for Explanation {
 
 fn side(text: &str, budget: &Budget) -> String {
     let text = clean(text);
+    let text = wording::reword(&text);
     let mut out = format!("  text: {text}\n");
     match parse::parse(&text, Reading::default(), budget) {
         Ok(tree) => {

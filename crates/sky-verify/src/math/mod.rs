@@ -29,6 +29,7 @@ mod print;
 mod problem;
 mod units;
 mod verdict;
+mod wording;
 
 pub use checker::MathChecker;
 pub use explain::Explanation;

@@ -210,9 +210,18 @@ mod tests {
             residues("3^{1000000}", "3^{1000000}-1"),
             Residues::Different
         );
-        assert_eq!(residues("2^{10^{100}}", "2^{10^{100}}-1"), Residues::Different);
-        assert_eq!(residues("2^{10^{100}}", "4^{10^{100}/2}"), Residues::Unknown);
-        assert_eq!(residues(r"\frac{3^{900000}+1}{2}", r"\frac{3^{900000}-1}{2}"), Residues::Different);
+        assert_eq!(
+            residues("2^{10^{100}}", "2^{10^{100}}-1"),
+            Residues::Different
+        );
+        assert_eq!(
+            residues("2^{10^{100}}", "4^{10^{100}/2}"),
+            Residues::Unknown
+        );
+        assert_eq!(
+            residues(r"\frac{3^{900000}+1}{2}", r"\frac{3^{900000}-1}{2}"),
+            Residues::Different
+        );
     }
 
     #[test]

@@ -395,14 +395,3 @@ pub(super) fn number_word(word: &str) -> Option<i64> {
     }
     word.eq_ignore_ascii_case("hundred").then_some(100)
 }
-
-/// A number written in words below a hundred: `twelve`, `forty-two`.
-pub(super) fn number_words(text: &str) -> Option<i64> {
-    let text = text.trim();
-    if let Some(n) = number_word(text) {
-        return Some(n);
-    }
-    let (tens, ones) = text.split_once(['-', ' '])?;
-    let (tens, ones) = (number_word(tens)?, number_word(ones.trim())?);
-    (tens % 10 == 0 && (20..100).contains(&tens) && (1..10).contains(&ones)).then_some(tens + ones)
-}

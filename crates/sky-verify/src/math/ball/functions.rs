@@ -7,8 +7,8 @@ use dashu_int::{IBig, UBig};
 
 use super::{Ball, big, bit_len, shl, size};
 
-/// Bits of the stored constants; the largest working precision is below.
-const CONST_BITS: usize = 4608;
+/// Bits of the stored constants: what most looks take, and what the closest takes; the largest working precision is below.
+const CONST_BITS: [usize; 2] = [704, 4608];
 
 impl Ball {
     /// Midpoint and radius in units of `2^-wp`; `None` when the radius is a whole unit or the value is beyond `2^limit`.
@@ -182,7 +182,7 @@ impl Ball {
     }
 
     pub(in crate::math) fn pi(prec: usize) -> Self {
-        let wp = (prec + 8).min(CONST_BITS);
+        let wp = (prec + 8).min(CONST_BITS[1]);
         Self {
             mid: pi_bits(wp),
             rad: 2,
@@ -212,27 +212,30 @@ fn inverse_series(n: u32, alternate: bool, wp: usize) -> IBig {
     sum
 }
 
+/// A constant in units of `2^-wp`, cut from the shortest that is stored.
+fn stored(places: &[OnceLock<IBig>; 2], wp: usize, series: fn(usize) -> IBig) -> IBig {
+    let at = usize::from(wp > CONST_BITS[0]);
+    let all = places[at].get_or_init(|| series(CONST_BITS[at] + 32) >> 32_usize);
+    shl(all, big(wp) - big(CONST_BITS[at]))
+}
+
 /// ln 2 in units of `2^-wp` (error below one unit), by 18 atanh 1/26 - 2 atanh 1/4801 + 8 atanh 1/8749.
 fn ln2(wp: usize) -> IBig {
-    static BITS: OnceLock<IBig> = OnceLock::new();
-    let all = BITS.get_or_init(|| {
-        let wp = CONST_BITS + 32;
+    static BITS: [OnceLock<IBig>; 2] = [OnceLock::new(), OnceLock::new()];
+    stored(&BITS, wp, |wp| {
         let a = inverse_series(26, false, wp) * 18;
         let b = inverse_series(4801, false, wp) * 2;
         let c = inverse_series(8749, false, wp) * 8;
-        (a - b + c) >> 32_usize
-    });
-    shl(all, big(wp) - big(CONST_BITS))
+        a - b + c
+    })
 }
 
 /// pi in units of `2^-wp` (error below one unit), by Machin's 16 atan 1/5 - 4 atan 1/239.
 fn pi_bits(wp: usize) -> IBig {
-    static BITS: OnceLock<IBig> = OnceLock::new();
-    let all = BITS.get_or_init(|| {
-        let wp = CONST_BITS + 32;
-        (inverse_series(5, true, wp) * 16 - inverse_series(239, true, wp) * 4) >> 32_usize
-    });
-    shl(all, big(wp) - big(CONST_BITS))
+    static BITS: [OnceLock<IBig>; 2] = [OnceLock::new(), OnceLock::new()];
+    stored(&BITS, wp, |wp| {
+        inverse_series(5, true, wp) * 16 - inverse_series(239, true, wp) * 4
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod collection;
 mod matrix;
+mod quantity;
 mod region;
 mod relation;
 mod scalar;
@@ -61,7 +62,7 @@ impl Compare<'_> {
         if let Some(judged) = self.assignments(a, b) {
             return judged;
         }
-        if let Some(judged) = self.quantities(a, b) {
+        if let Some(judged) = self.quantities(a, b).or_else(|| self.signs(a, b)) {
             return judged;
         }
         if let Some((x, y)) = self.spread(a, b) {
@@ -73,10 +74,15 @@ impl Compare<'_> {
         if let Some(judged) = words::compare(a, b, self.options) {
             return judged;
         }
-        if (region::is_region(a) || region::is_region(b))
-            && let Some(judged) = self.regions(a, b)
-        {
-            return judged;
+        if region::is_region(a) || region::is_region(b) {
+            match self.unitless(a, b) {
+                Some(Ok((x, y))) => return self.same(&x, &y),
+                Some(Err(judged)) => return judged,
+                None => {}
+            }
+            if let Some(judged) = self.regions(a, b) {
+                return judged;
+            }
         }
         if let Some(judged) = self.relations(a, b) {
             return judged;

@@ -1,54 +1,20 @@
-//! Values: units, percent and degree signs, rounding to the gold's digits.
+//! Values: percent and degree signs, rounding to the gold's digits.
 
 use dashu_ratio::RBig;
 
-use super::{Compare, Judged, collection::describe};
+use super::{Compare, Judged};
 use crate::math::{
     exact,
     expr::{Expr, Kind},
     identity::{self, Found},
     options::Percent,
-    units,
 };
 
 impl Compare<'_> {
-    /// Units, percent and degree signs on either side; `None` when there are none.
-    pub(super) fn quantities(&self, a: &Expr, b: &Expr) -> Option<Judged> {
-        let marked = |e: &Expr| {
-            matches!(
-                e.kind,
-                Kind::Quantity(..) | Kind::Percent(_) | Kind::Degree(_)
-            )
-        };
-        if !marked(a) && !marked(b) {
-            return None;
-        }
-        // A whole list or relation on the other side is not a quantity.
-        let scalar = |e: &Expr| e.is_scalar();
-        if let (Kind::Quantity(x, u), Kind::Quantity(y, v)) = (&a.kind, &b.kind) {
-            return Some(self.two_units(x, u, y, v));
-        }
-        for (one, other) in [(a, b), (b, a)] {
-            if let Kind::Quantity(value, unit) = &one.kind {
-                let known = units::read(unit).size.is_some();
-                let sign = matches!(other.kind, Kind::Percent(_) | Kind::Degree(_));
-                if known && sign {
-                    return Some(Judged::no(describe(a, b)));
-                }
-                if !self.options.units_optional && !units::read(unit).kind.is_empty() {
-                    return Some(Judged::no(format!(
-                        "the unit {unit} is missing on one side"
-                    )));
-                }
-                let (x, y) = if std::ptr::eq(one, a) {
-                    (&**value, other)
-                } else {
-                    (other, &**value)
-                };
-                return Some(self.same(x, y));
-            }
-        }
-        if !scalar(a) || !scalar(b) {
+    /// Percent and degree signs on either side; `None` when there are none.
+    pub(super) fn signs(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        // A whole list or relation on the other side is not a value.
+        if !a.is_scalar() || !b.is_scalar() {
             return None;
         }
         match (&a.kind, &b.kind) {
@@ -59,37 +25,6 @@ impl Compare<'_> {
             (Kind::Degree(x), _) => Some(self.degrees(a, b, x, b)),
             (_, Kind::Degree(y)) => Some(self.degrees(a, b, a, y)),
             _ => None,
-        }
-    }
-
-    fn two_units(&self, x: &Expr, u: &str, y: &Expr, v: &str) -> Judged {
-        let (unit_x, unit_y) = (units::read(u), units::read(v));
-        match (&unit_x.size, &unit_y.size) {
-            (Some(p), Some(q)) if unit_x.kind == unit_y.kind => {
-                if p == q {
-                    return self.same(x, y);
-                }
-                let times = |e: &Expr, k: &RBig| {
-                    let factor = Kind::Num {
-                        value: k.clone(),
-                        decimals: None,
-                    }
-                    .at(e.span.clone());
-                    Kind::Mul(vec![e.clone(), factor]).at(e.span.clone())
-                };
-                let judged = self.scalars(&times(x, p), &times(y, q));
-                Judged {
-                    why: format!("{u} converted to {v}: {}", judged.why),
-                    ..judged
-                }
-            }
-            (Some(_), Some(_)) => {
-                Judged::no(format!("the units {u} and {v} measure different things"))
-            }
-            _ if !self.options.units_optional && unit_x.kind != unit_y.kind => {
-                Judged::no(format!("the units {u} and {v} differ"))
-            }
-            _ => self.same(x, y),
         }
     }
 

@@ -90,6 +90,16 @@ pub(in crate::math) fn choice_letter(text: &str) -> Option<char> {
             }
         }
         rest = rest.trim_start_matches(['{', '(', '[', '*', '$', ' ']);
+        // `Option B`, `choice (B)`.
+        for word in ["option", "choice", "answer", "statement"] {
+            let behind = rest
+                .get(..word.len())
+                .filter(|head| head.eq_ignore_ascii_case(word))
+                .map(|_| rest[word.len()..].trim_start_matches([' ', ':']));
+            if let Some(behind) = behind.filter(|b| b.len() < rest.len() - word.len()) {
+                rest = behind;
+            }
+        }
         if rest == before {
             break;
         }
@@ -100,11 +110,31 @@ pub(in crate::math) fn choice_letter(text: &str) -> Option<char> {
     let behind = chars.as_str();
     match behind.chars().next() {
         None => Some(letter),
-        Some(')' | ']' | '.' | ':') => Some(letter),
+        Some(')' | ']' | '.' | ':') => (!another_choice(behind)).then_some(letter),
         Some('}') => {
             let rest = behind.trim_start_matches(['}', ')', ']', '.', ' ', '$', '*']);
-            (rest.is_empty() || bracketed).then_some(letter)
+            (rest.is_empty() || bracketed && !another_choice(rest)).then_some(letter)
         }
         Some(_) => None,
     }
+}
+
+/// Whether a text behind a choice names another: `) and (B)`, `), B`.
+fn another_choice(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let letter = |i: usize| {
+        let alone = |j: Option<&u8>| j.is_none_or(|b| !b.is_ascii_alphanumeric());
+        bytes[i].is_ascii_uppercase()
+            && alone(i.checked_sub(1).and_then(|j| bytes.get(j)))
+            && alone(bytes.get(i + 1))
+    };
+    let joins = |i: usize| {
+        let before = text[..i].trim_end_matches([' ', '(', '[', '{', '$']);
+        let bracketed = text[..i].ends_with('(') && text[i + 1..].starts_with(')');
+        bracketed
+            || before.ends_with([',', '&', '/'])
+            || before.ends_with("and")
+            || before.ends_with("or")
+    };
+    (0..bytes.len()).any(|i| letter(i) && joins(i))
 }

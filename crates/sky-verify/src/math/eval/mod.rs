@@ -211,7 +211,8 @@ impl Eval<'_> {
     /// Pays for so many series: one term takes a handful of bits, and a few operations, which grow with the precision.
     fn pay_series(&self, times: u64) -> Result<(), Spent> {
         let prec = self.prec as u64;
-        self.budget.take(times * SERIES * prec * (prec / 1024).max(1))
+        self.budget
+            .take(times * SERIES * prec * (prec / 1024).max(1))
     }
 
     /// Notes an exponent near zero; a large one makes a large number, not a lost one.
@@ -504,7 +505,9 @@ impl Sizes {
 
     fn gap(&self) -> i64 {
         let gaps = self.0.iter().flatten();
-        gaps.map(|(low, high)| high.saturating_sub(*low)).max().unwrap_or(0)
+        gaps.map(|(low, high)| high.saturating_sub(*low))
+            .max()
+            .unwrap_or(0)
     }
 }
 

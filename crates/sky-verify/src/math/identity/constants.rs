@@ -28,7 +28,12 @@ pub(in crate::math) fn infinity(e: &Expr) -> Option<bool> {
 }
 
 /// How far `value` is from the decimal `gold`: whether it rounds to it.
-pub(in crate::math) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budget) -> bool {
+pub(in crate::math) fn rounds_to(
+    value: &Expr,
+    gold: &RBig,
+    decimals: i64,
+    budget: &Budget,
+) -> bool {
     if value.has_names() {
         return false;
     }
@@ -120,4 +125,3 @@ pub(in crate::math) fn floor(value: &Expr, budget: &Budget) -> Option<dashu_int:
     }
     x.re.floor()
 }
-

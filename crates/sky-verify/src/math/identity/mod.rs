@@ -258,4 +258,3 @@ fn names_of(e: &Expr, names: &mut Vec<String>) {
 fn has_big(e: &Expr) -> bool {
     e.any(&|k| matches!(k, Kind::Big { .. }))
 }
-

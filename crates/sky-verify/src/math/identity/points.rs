@@ -203,7 +203,10 @@ pub(in crate::math) fn proportional(a: &Expr, b: &Expr, budget: &Budget) -> Opti
             }
             Some(ratio) => {
                 let gap = x.sub(&y.mul(ratio, SECOND), SECOND);
-                if !gap.may_be_zero() || !close(&gap, &x, 0) || bits_to_see(eval.depth) > SECOND + 160 {
+                if !gap.may_be_zero()
+                    || !close(&gap, &x, 0)
+                    || bits_to_see(eval.depth) > SECOND + 160
+                {
                     return None;
                 }
                 agreed += 1;

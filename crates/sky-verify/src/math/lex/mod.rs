@@ -288,6 +288,7 @@ impl<'a> Lexer<'a, '_> {
                         | "Matrix"
                         | "FiniteSet"
                         | "Rational"
+                        | "Fraction"
                 )
                 || (w.len() >= 4 && names::is_symbol(w))
                 || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi")

@@ -4,7 +4,7 @@ use super::{Parsed, Parser, unit::money};
 use crate::math::{
     expr::{Const, Expr, Func, Kind},
     lex::{Tok, lex},
-    names,
+    names, wording,
 };
 
 /// Whether words in front of a value only introduce it.
@@ -82,11 +82,11 @@ impl<'a> Parser<'a> {
                 );
             }
             // `Matrix([[1, 2], [3, 4]])` and the like: the brackets say what it is.
-            "Matrix" | "FiniteSet" | "Rational" if self.is('(') => {
+            "Matrix" | "FiniteSet" | "Rational" | "Fraction" if self.is('(') => {
                 let args = self.call_arguments()?;
                 let span = self.since(start);
                 return match (word, <[Expr; 2]>::try_from(args)) {
-                    ("Rational", Ok([above, below])) => {
+                    ("Rational" | "Fraction", Ok([above, below])) => {
                         Ok(Kind::Div(Box::new(above), Box::new(below)).at(span))
                     }
                     ("FiniteSet", Ok(two)) => Ok(Kind::Set(two.into()).at(span)),
@@ -203,8 +203,12 @@ impl<'a> Parser<'a> {
         if let Some(c) = symbol {
             return Ok(self.letter(c).at(self.since(start)));
         }
-        if let Some(n) = names::number_words(trimmed) {
-            return Ok(Kind::int(n).at(self.since(start)));
+        if let Some(value) = wording::number(trimmed) {
+            let number = Kind::Num {
+                value,
+                decimals: None,
+            };
+            return Ok(number.at(self.since(start)));
         }
         // `\text{approximately } 5`, `\text{Rs. } 500`: what stands before a value and is none of it.
         if leads(trimmed) && self.starts_factor() {

@@ -223,6 +223,13 @@ impl<'a> Parser<'a> {
         if let Some(op) = relation::conditions(&items, &partings) {
             return Ok(Kind::Sets(op, items).at(span));
         }
+        // `2 hours and 30 minutes` is one quantity.
+        if partings.iter().all(|&p| p == Parting::And)
+            && items.len() > 1
+            && let Some(terms) = unit::compound(&items)
+        {
+            return Ok(Kind::Add(terms).at(span));
+        }
         Ok(match items.len() {
             1 => items.remove(0),
             _ => Kind::List(items).at(span),
@@ -396,7 +403,9 @@ impl<'a> Parser<'a> {
                 _ if self.starts_factor() => {
                     if let Some(unit) = self.unit_behind(!below.is_empty()) {
                         let value = quotient(above, below, self.since(start));
-                        return Ok(Kind::Quantity(Box::new(value), unit).at(self.since(start)));
+                        let quantity = Kind::Quantity(Box::new(value), unit);
+                        let quantity = quantity.at(self.since(start));
+                        return self.compound(quantity, start);
                     }
                     if let Some(part) = self.plain_fraction(above.last(), &below)? {
                         let whole = above.pop();

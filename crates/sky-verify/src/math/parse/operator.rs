@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
                 }
                 (Tok::Ch('^'), Tok::Cmd("circ")) => {
                     self.at += 2;
-                    base = Kind::Degree(Box::new(base)).at(self.since(start));
+                    base = self.degrees(base, start);
                 }
                 (Tok::Ch('^'), Tok::Ch('{'))
                     if matches!(
@@ -201,7 +201,7 @@ impl<'a> Parser<'a> {
                     ) =>
                 {
                     self.at += 4;
-                    base = Kind::Degree(Box::new(base)).at(self.since(start));
+                    base = self.degrees(base, start);
                 }
                 // `5^{th}`, `5^{\text{th}}`.
                 (Tok::Ch('^'), Tok::Ch('{')) if self.ordinal() => {
@@ -288,6 +288,28 @@ impl<'a> Parser<'a> {
                 _ => return Ok(base),
             }
         }
+    }
+
+    /// Degrees of an angle, or of a temperature: `25^\circ C`.
+    fn degrees(&mut self, value: Expr, start: usize) -> Expr {
+        let scale = |name: &str| match name.trim() {
+            "C" => Some("celsius"),
+            "F" => Some("fahrenheit"),
+            _ => None,
+        };
+        let (unit, len) = match (self.peek(), self.ahead(1), self.ahead(2), self.ahead(3)) {
+            (Tok::Letter(_, run), ..) => (scale(run), 1),
+            (Tok::Text(text), ..) => (scale(text), 1),
+            (Tok::Cmd("mathrm"), Tok::Ch('{'), Tok::Letter(_, run), Tok::Ch('}')) => {
+                (scale(run), 4)
+            }
+            _ => (None, 0),
+        };
+        let Some(unit) = unit else {
+            return Kind::Degree(Box::new(value)).at(self.since(start));
+        };
+        self.at += len;
+        Kind::Quantity(Box::new(value), unit.to_owned()).at(self.since(start))
     }
 
     /// Whether `^{th}` comes, behind a number or a name.
@@ -464,6 +486,15 @@ impl Parser<'_> {
         let letter = base_letter(name);
         FUNCTION_LETTERS.contains(&letter)
             || FACTOR_OR_FUNCTION.contains(&letter) && self.lone_argument(1)
+            || name == "C" && self.two_numbers()
+    }
+
+    /// Whether `(10, 3)` comes, as in `C(10, 3)`.
+    fn two_numbers(&self) -> bool {
+        matches!(
+            (self.ahead(1), self.ahead(2), self.ahead(3), self.ahead(4)),
+            (Tok::Num(_), Tok::Ch(','), Tok::Num(_), Tok::Ch(')'))
+        )
     }
 
     /// Whether a name and a closing bracket or a comma come after so many tokens.

@@ -1,0 +1,423 @@
+//! Units: what a stated unit measures and how large it is, so that `3.5 hours` and `210 minutes` can be compared.
+
+mod table;
+
+use std::collections::BTreeMap;
+
+use dashu_ratio::RBig;
+
+use table::{FILLERS, QUALIFIERS, SCALES, UNITS};
+
+/// What a unit says, with its size.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unit {
+    /// What `million` and `dozen` multiply the number by: part of the value.
+    pub(crate) scale: RBig,
+    /// `5 squared`: the power that is part of the value.
+    pub(crate) power: u32,
+    /// The size in base units.
+    pub(crate) size: RBig,
+    /// Powers of base units; empty for what is counted.
+    pub(crate) dimension: BTreeMap<String, i32>,
+    /// What is counted, in the singular, words that name no unit.
+    pub(crate) nouns: Vec<String>,
+    /// What makes it another thing than the bare number: `or less`, `pm`, `north`.
+    pub(crate) qualifier: String,
+}
+
+impl Unit {
+    /// A number without a unit.
+    pub(crate) fn none() -> Self {
+        Self {
+            scale: RBig::ONE,
+            power: 1,
+            size: RBig::ONE,
+            dimension: BTreeMap::new(),
+            nouns: Vec::new(),
+            qualifier: String::new(),
+        }
+    }
+
+    /// Whether it has a size.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.dimension.is_empty()
+    }
+
+    /// Whether it says anything at all.
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_known() || !self.nouns.is_empty() || !self.qualifier.is_empty()
+    }
+
+    /// The unit of a product (`sign` 1) or a quotient (-1).
+    pub(crate) fn times(mut self, other: &Self, sign: i32) -> Self {
+        let raise = |value: &RBig| {
+            if sign > 0 {
+                value.clone()
+            } else {
+                RBig::ONE / value.clone()
+            }
+        };
+        self.scale *= raise(&other.scale);
+        self.size *= raise(&other.size);
+        for (base, power) in &other.dimension {
+            self.add(base, power * sign);
+        }
+        self.nouns.extend(other.nouns.iter().cloned());
+        self.nouns.sort_unstable();
+        self.qualifier.push_str(&other.qualifier);
+        self
+    }
+
+    fn add(&mut self, base: &str, power: i32) {
+        let sum = self.dimension.remove(base).unwrap_or(0) + power;
+        if sum != 0 {
+            self.dimension.insert(base.to_owned(), sum);
+        }
+    }
+
+    /// Multiplies by a known unit to a power; false when the word is none.
+    fn take(&mut self, word: &str, power: i32) -> bool {
+        let Some(&(_, dimension, num, den)) = find(word) else {
+            return false;
+        };
+        let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into());
+        let size = size.pow(isize::try_from(power.unsigned_abs()).unwrap_or(1));
+        self.size *= if power < 0 { RBig::ONE / size } else { size };
+        for part in dimension.split(' ') {
+            let at = part.find(|c: char| c == '-' || c.is_ascii_digit());
+            let (base, times) = part.split_at(at.unwrap_or(part.len()));
+            self.add(base, times.parse().unwrap_or(1) * power);
+        }
+        true
+    }
+
+    /// Whether what is counted may be the same: one side names no more than the other.
+    pub(crate) fn counts_the_same(&self, other: &Self) -> bool {
+        let within = |a: &[String], b: &[String]| a.iter().all(|word| b.contains(word));
+        within(&self.nouns, &other.nouns) || within(&other.nouns, &self.nouns)
+    }
+}
+
+fn find(word: &str) -> Option<&'static (&'static str, &'static str, i64, i64)> {
+    let exact = |w: &str| {
+        UNITS
+            .iter()
+            .find(|(names, ..)| names.split(' ').any(|name| name == w))
+    };
+    exact(word).or_else(|| exact(&word.to_ascii_lowercase()).filter(|_| word.len() > 1))
+}
+
+fn scale(word: &str) -> Option<RBig> {
+    let word = word.to_ascii_lowercase();
+    SCALES
+        .iter()
+        .find(|(name, ..)| *name == word)
+        .map(|&(_, num, den)| RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into()))
+}
+
+/// Whether a run of letters after a number, without any markup, is a unit and not a product of names: two letters at least.
+pub(super) fn is_plain_unit(word: &str) -> bool {
+    word.len() >= 2
+        && (find(word).is_some() || matches!(word, "unit" | "units" | "am" | "pm" | "AM" | "PM"))
+}
+
+/// Whether a text is made of known units: `m/s`, `kg\cdot m\,s^{-2}`.
+pub(super) fn is_unit_text(text: &str) -> bool {
+    let mut runs = 0;
+    let plain = text.replace("\\cdot", " ");
+    let known = plain
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|run| !run.is_empty())
+        .all(|run| {
+            runs += 1;
+            find(run).is_some()
+        });
+    let marks = plain
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || " ~\\,^{}-/.*".contains(c));
+    known && marks && runs > 0
+}
+
+/// Whether a run of letters reads as an English word rather than as a product of names.
+pub(super) fn is_wordlike(word: &str) -> bool {
+    let vowels = word
+        .bytes()
+        .filter(|b| b"aeiouy".contains(&b.to_ascii_lowercase()))
+        .count();
+    word.len() >= 4
+        && vowels >= 1
+        && vowels < word.len()
+        && word.bytes().all(|b| b.is_ascii_alphabetic())
+        && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
+}
+
+/// A piece of what stands behind a number.
+enum Piece<'a> {
+    Word(&'a str),
+    Power(i32),
+    Per,
+    /// A number that is no power: part of a statement.
+    Number(&'a str),
+}
+
+/// Takes `kg\cdot m\,s^{-2}`, `m/s^2` and `square feet` apart.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let run = |test: fn(char) -> bool| rest.find(|c| !test(c)).unwrap_or(rest.len());
+        let len = if c.is_alphabetic() {
+            let len = run(char::is_alphabetic);
+            out.push(Piece::Word(&rest[..len]));
+            len
+        } else if c == '\\' {
+            let name = rest[1..]
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(rest.len() - 1);
+            1 + name.max(usize::from(
+                rest.len() > 1 && name == 0 && rest.as_bytes()[1].is_ascii(),
+            ))
+        } else if c == '/' {
+            out.push(Piece::Per);
+            1
+        } else if c == '^' {
+            let body = rest[1..].trim_start_matches(['{', ' ']);
+            let sign = usize::from(body.starts_with(['-', '+']));
+            let digits = body[sign..]
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(body.len() - sign);
+            if let Ok(power @ -9..=9) = body[..sign + digits].trim_start_matches('+').parse::<i32>()
+            {
+                out.push(Piece::Power(power));
+            }
+            rest.len() - body.len() + sign + digits
+        } else if c.is_ascii_digit() {
+            let len = run(|c| c.is_ascii_digit() || c == '.');
+            // `m2`.
+            let glued =
+                text[..text.len() - rest.len()].ends_with(|c: char| c.is_ascii_alphabetic());
+            match rest[..len].parse() {
+                Ok(power @ 2..=3) if glued => out.push(Piece::Power(power)),
+                _ => out.push(Piece::Number(&rest[..len])),
+            }
+            len
+        } else {
+            c.len_utf8()
+        };
+        rest = &rest[len..];
+    }
+    out
+}
+
+/// The singular, without case.
+fn singular(word: &str) -> String {
+    let word = word.to_lowercase();
+    for (ending, instead) in [
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("xes", "x"),
+    ] {
+        if let Some(stem) = word.strip_suffix(ending) {
+            return stem.to_owned() + instead;
+        }
+    }
+    match word.strip_suffix('s') {
+        Some(stem) if stem.len() > 2 && !stem.ends_with('s') => stem.to_owned(),
+        _ => word,
+    }
+}
+
+/// The side that `or less` and `at least` bound a number from.
+fn bound(words: &str) -> Option<&'static str> {
+    const UPPER: [&str; 11] = [
+        "or less",
+        "or fewer",
+        "or below",
+        "or under",
+        "or lower",
+        "or smaller",
+        "at most",
+        "no more than",
+        "not more than",
+        "maximum",
+        "or earlier",
+    ];
+    const LOWER: [&str; 11] = [
+        "or more",
+        "or greater",
+        "or above",
+        "or over",
+        "or higher",
+        "or larger",
+        "at least",
+        "no less than",
+        "not less than",
+        "minimum",
+        "or later",
+    ];
+    if UPPER.iter().any(|phrase| words.contains(phrase)) {
+        Some("at most")
+    } else if LOWER.iter().any(|phrase| words.contains(phrase)) {
+        Some("at least")
+    } else {
+        None
+    }
+}
+
+/// Reads what stands behind a number: `inches^2`, `square feet`, `km/h`, `kg m s^{-2}`, `million dollars`, `or less`.
+pub(crate) fn read(text: &str) -> Unit {
+    let mut unit = Unit::none();
+    // `p.m.` is one word.
+    let text = text
+        .replace("a.m", "am")
+        .replace("p.m", "pm")
+        .replace("A.M", "am")
+        .replace("P.M", "pm");
+    let lower = text.to_lowercase();
+    let mut said: Vec<String> = Vec::new();
+    if let Some(bound) = bound(&lower) {
+        said.push(bound.to_owned());
+    }
+    let bounded = !said.is_empty();
+    let pieces = pieces(&text);
+    let mut sign = 1;
+    let mut next_power = 1;
+    // The unit or noun last taken, with its power.
+    let mut last: Option<(&str, i32)> = None;
+    let mut skip = false;
+    for (i, piece) in pieces.iter().enumerate() {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        let after = match pieces.get(i + 1) {
+            Some(Piece::Power(power)) => Some(*power),
+            _ => None,
+        };
+        let word = match piece {
+            Piece::Per => {
+                sign = -1;
+                continue;
+            }
+            Piece::Power(_) => continue,
+            Piece::Number(digits) => {
+                said.push((*digits).to_owned());
+                continue;
+            }
+            Piece::Word(word) => *word,
+        };
+        let plain = word.to_ascii_lowercase();
+        let final_word = i + 1 == pieces.len();
+        match plain.as_str() {
+            "per" => sign = -1,
+            "square" | "sq" => next_power = 2,
+            "cubic" | "cu" => next_power = 3,
+            "squared" | "cubed" => {
+                let power = if plain == "squared" { 2 } else { 3 };
+                match last {
+                    Some((word, sign)) => {
+                        unit.take(word, sign * (power - 1));
+                    }
+                    None if final_word => unit.power = power as u32,
+                    None => said.push(plain),
+                }
+            }
+            // An inch at the end of a list of units, a preposition elsewhere.
+            "in" if !(final_word || after.is_some()) || unit.is_known() && sign > 0 => {}
+            "metric" => {}
+            _ if bounded
+                && (QUALIFIERS.contains(&plain.as_str())
+                    || matches!(plain.as_str(), "maximum" | "minimum")) => {}
+            _ if QUALIFIERS.contains(&plain.as_str()) => said.push(plain),
+            _ if FILLERS.contains(&plain.as_str()) => {}
+            _ => {
+                if let Some(scale) = scale(word) {
+                    unit.scale *= scale;
+                    continue;
+                }
+                let power = sign * after.unwrap_or(1) * std::mem::replace(&mut next_power, 1);
+                let word = match (plain.as_str(), pieces.get(i + 1)) {
+                    ("light", Some(Piece::Word(year))) if singular(year) == "year" => {
+                        skip = true;
+                        "lightyear"
+                    }
+                    ("tons" | "ton", _) if lower.contains("metric") => "tonne",
+                    _ => word,
+                };
+                // `5 dollars` of `$5 dollars` names it once.
+                if unit.take(word, power) {
+                    last = Some((word, sign));
+                } else {
+                    let noun = singular(word);
+                    let noun = if sign < 0 {
+                        format!("per {noun}")
+                    } else {
+                        noun
+                    };
+                    if !unit.nouns.contains(&noun) {
+                        unit.nouns.push(noun);
+                    }
+                }
+            }
+        }
+    }
+    unit.nouns.sort_unstable();
+    unit.qualifier = said.join(" ");
+    unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(a: &str, b: &str) -> bool {
+        let (a, b) = (read(a), read(b));
+        a.dimension == b.dimension && a.size == b.size && a.scale == b.scale && a.nouns == b.nouns
+    }
+
+    #[test]
+    fn units_are_products_with_dimensions() {
+        for (a, b) in [
+            ("inches^2", "square inches"),
+            ("cm^3", "mL"),
+            ("m/s", "m s^{-1}"),
+            ("~m\\,s^{-2}", "m/s^2"),
+            ("meters per second squared", "m/s^2"),
+            ("kg*m^2", "kg\\cdot m^2"),
+            ("kg m s^{-2}", "newtons"),
+            ("kilometers per hour", "km/h"),
+            ("sq. ft", "ft^2"),
+            ("million dollars", "million USD"),
+            ("light years", "lightyears"),
+            ("metric tons", "tonnes"),
+            ("m2", "square meters"),
+            ("apples", "apple"),
+        ] {
+            assert!(same(a, b), "{a} {b}: {:?} {:?}", read(a), read(b));
+        }
+        for (a, b) in [
+            ("m", "m^2"),
+            ("km/h", "m/s"),
+            ("dollars", "euros"),
+            ("dollars", "million dollars"),
+            ("tons", "kg"),
+            ("apples", "oranges"),
+            ("m s", "m/s"),
+        ] {
+            assert!(!same(a, b), "{a} {b}");
+        }
+        assert_eq!(read("hours").size, RBig::from(3600));
+        assert!(is_plain_unit("cm") && !is_plain_unit("m") && !is_plain_unit("xy"));
+    }
+
+    #[test]
+    fn words_that_say_more() {
+        assert_eq!(read("or less").qualifier, read("at most").qualifier);
+        assert_eq!(read("p.m.").qualifier, "pm");
+        assert_eq!(read("km north").qualifier, "north");
+        assert_eq!(read("squared").power, 2);
+        assert_eq!(read("remainder 2").qualifier, "remainder 2");
+        assert!(read("apples left in total").qualifier.is_empty());
+    }
+}

@@ -1,0 +1,384 @@
+//! Words around a number, and for one: `negative 5`, `at least 5`, `one half`, `5 R 2`, `all real numbers`.
+//!
+//! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words behind it, which
+//! [`super::units`] reads, so that it is not taken for the bare number.
+
+use std::borrow::Cow;
+
+use dashu_ratio::RBig;
+
+use super::{lex::group_end, names};
+
+/// Longer texts are not answers in words.
+const MAX_TEXT: usize = 160;
+
+/// Words in front of a value: what they make of it, as words behind it; a sign where they are one.
+const HEADS: [(&str, &str); 30] = [
+    ("negative", "-"),
+    ("minus", "-"),
+    ("positive", ""),
+    ("at least", "at least"),
+    ("no less than", "at least"),
+    ("not less than", "at least"),
+    ("no fewer than", "at least"),
+    ("a minimum of", "at least"),
+    ("at most", "at most"),
+    ("no more than", "at most"),
+    ("not more than", "at most"),
+    ("up to", "at most"),
+    ("a maximum of", "at most"),
+    ("more than", "more than"),
+    ("greater than", "more than"),
+    ("larger than", "more than"),
+    ("bigger than", "more than"),
+    ("above", "more than"),
+    ("over", "more than"),
+    ("less than", "less than"),
+    ("fewer than", "less than"),
+    ("smaller than", "less than"),
+    ("below", "less than"),
+    ("under", "less than"),
+    ("not equal to", "not"),
+    ("not", "not"),
+    ("is not", "not"),
+    ("isn't", "not"),
+    ("anything but", "not"),
+    ("square root of", "root"),
+];
+
+/// Words behind a value that bound it.
+const TAILS: [&str; 14] = [
+    "less", "fewer", "below", "under", "lower", "smaller", "earlier", "more", "greater", "above",
+    "over", "higher", "larger", "later",
+];
+
+/// Sets that are spoken of in words.
+const SETS: [(&str, &str); 26] = [
+    ("all real numbers", r"\mathbb{R}"),
+    ("all reals", r"\mathbb{R}"),
+    ("all real x", r"\mathbb{R}"),
+    ("all real values", r"\mathbb{R}"),
+    ("all real values of x", r"\mathbb{R}"),
+    ("any real number", r"\mathbb{R}"),
+    ("every real number", r"\mathbb{R}"),
+    ("the real numbers", r"\mathbb{R}"),
+    ("real numbers", r"\mathbb{R}"),
+    ("the set of all real numbers", r"\mathbb{R}"),
+    ("the set of real numbers", r"\mathbb{R}"),
+    ("all integers", r"\mathbb{Z}"),
+    ("any integer", r"\mathbb{Z}"),
+    ("the set of all integers", r"\mathbb{Z}"),
+    ("all natural numbers", r"\mathbb{N}"),
+    ("no solution", r"\emptyset"),
+    ("no solutions", r"\emptyset"),
+    ("no solution exists", r"\emptyset"),
+    ("no solutions exist", r"\emptyset"),
+    ("there is no solution", r"\emptyset"),
+    ("there are no solutions", r"\emptyset"),
+    ("has no solution", r"\emptyset"),
+    ("no real solution", r"\emptyset"),
+    ("no real solutions", r"\emptyset"),
+    ("empty set", r"\emptyset"),
+    ("the empty set", r"\emptyset"),
+];
+
+/// Rewrites cleaned text whose words have a meaning; any other is itself.
+pub(super) fn reword(text: &str) -> Cow<'_, str> {
+    let same = Cow::Borrowed(text);
+    if text.len() > MAX_TEXT || !text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return same;
+    }
+    let flat = flat(text);
+    let lower = flat.to_ascii_lowercase();
+    let plain = lower.trim_end_matches('.');
+    if let Some((_, set)) = SETS.iter().find(|(words, _)| *words == plain) {
+        return Cow::Borrowed(set);
+    }
+    let rewritten = bounded(&flat, &lower)
+        .or_else(|| imaginary(&flat))
+        .or_else(|| remainder(&lower))
+        .or_else(|| time(&lower))
+        .or_else(|| in_base(&flat, &lower));
+    rewritten.map_or(same, Cow::Owned)
+}
+
+/// The text without the marks that set words.
+fn flat(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut ends = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let name = if c == '\\' {
+            super::clean::letters(&rest[1..])
+        } else {
+            ""
+        };
+        if names::is_text(name) || names::is_alphabet(name) {
+            let open = at + 1 + name.len();
+            if let Some(end) = group_end(text, open) {
+                ends.push(end - 1);
+                at = open + 1;
+                out.push(' ');
+                continue;
+            }
+        }
+        if ends.last() == Some(&at) {
+            ends.pop();
+            out.push(' ');
+        } else if c == '\\' && rest[1..].starts_with([' ', ',', ';', ':', '!']) {
+            out.push(' ');
+            at += 1;
+        } else if c == '~' {
+            out.push(' ');
+        } else {
+            out.push(c);
+        }
+        at += c.len_utf8();
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A value, perhaps a negative one.
+fn is_value(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || "\\-(.$|".contains(c))
+        || number(text.split_whitespace().next().unwrap_or("")).is_some()
+}
+
+/// `negative 5`, `at least 5`, `5 or less`.
+fn bounded(flat: &str, lower: &str) -> Option<String> {
+    let mut heads: Vec<_> = HEADS
+        .iter()
+        .filter(|(head, _)| lower.starts_with(head))
+        .collect();
+    heads.sort_by_key(|(head, _)| std::cmp::Reverse(head.len()));
+    for (head, meaning) in heads {
+        let rest = &flat[head.len()..];
+        let rest = rest
+            .strip_prefix(' ')
+            .map(str::trim)
+            .filter(|rest| is_value(rest));
+        let Some(rest) = rest else { continue };
+        let value = match number(rest) {
+            Some(n) => format!("{{{n}}}"),
+            None => rest.to_owned(),
+        };
+        return Some(match *meaning {
+            "" => value,
+            "-" => format!("-{value}"),
+            "root" => format!(r"\sqrt{{{value}}}"),
+            words => format!(r"{value}\text{{ {words}}}"),
+        });
+    }
+    let (value, tail) = flat.rsplit_once(' ')?;
+    let value = value.strip_suffix(" or")?;
+    (is_value(value) && TAILS.contains(&tail.to_ascii_lowercase().trim_end_matches('.')))
+        .then(|| format!(r"{value}\text{{ or {tail}}}"))
+}
+
+/// `2 + 3*I`, as sympy writes the imaginary unit.
+fn imaginary(flat: &str) -> Option<String> {
+    if !flat.contains("*I") && !flat.contains("I*") {
+        return None;
+    }
+    let bytes = flat.as_bytes();
+    let lone = |at: usize| {
+        let letter = |i: Option<usize>| {
+            i.and_then(|i| bytes.get(i))
+                .is_some_and(u8::is_ascii_alphanumeric)
+        };
+        bytes[at] == b'I' && !letter(at.checked_sub(1)) && !letter(Some(at + 1))
+    };
+    let out: String = flat
+        .char_indices()
+        .map(|(at, c)| if lone(at) { 'i' } else { c })
+        .collect();
+    (out != flat).then_some(out)
+}
+
+/// `5 R 2`, `5 remainder 2`.
+fn remainder(lower: &str) -> Option<String> {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit() || b == b',');
+    let at = lower.find(|c: char| c.is_ascii_alphabetic())?;
+    let whole = lower[..at].trim_end_matches([',', ' ']);
+    let word = super::clean::letters(&lower[at..]);
+    let rest = lower[at + word.len()..].trim_start_matches(['.', ' ', ':']);
+    let rest = rest.strip_prefix("of ").unwrap_or(rest).trim();
+    let mut word = word;
+    let mut rest = rest;
+    if matches!(word, "with" | "and") {
+        let tail = rest.strip_prefix("a ").unwrap_or(rest);
+        word = super::clean::letters(tail);
+        rest = tail[word.len()..].trim_start_matches(['.', ' ']);
+        rest = rest.strip_prefix("of ").unwrap_or(rest);
+    }
+    (matches!(word, "r" | "rem" | "remainder") && digits(whole) && digits(rest))
+        .then(|| format!(r"{whole}\text{{ remainder {rest}}}"))
+}
+
+/// `3 pm`, `3:30 p.m.`: minutes of half a day.
+fn time(lower: &str) -> Option<String> {
+    let lower = lower.replace('.', "");
+    let half = ["am", "pm"]
+        .into_iter()
+        .find(|half| lower.ends_with(half))?;
+    let clock = lower.strip_suffix(half)?.trim_end();
+    let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
+    let read = |t: &str, below: u32| t.trim().parse::<u32>().ok().filter(|n| *n < below);
+    let (hours, minutes) = (read(hours, 13)?, read(minutes, 60)?);
+    Some(format!(r"{}\text{{ {half}}}", hours % 12 * 60 + minutes))
+}
+
+/// `204 in base 5`, `204 (base five)`.
+fn in_base(flat: &str, lower: &str) -> Option<String> {
+    let at = lower.find("base")?;
+    let digits = flat[..at].trim_end_matches([' ', '(']);
+    let digits = digits.strip_suffix(" in").unwrap_or(digits).trim();
+    let base = lower[at + 4..].trim_matches([' ', ')', '.']);
+    let base: u32 = base.parse().ok().or_else(|| {
+        let n = names::number_word(base)?;
+        u32::try_from(n).ok()
+    })?;
+    let numeral = !digits.is_empty()
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    numeral.then(|| format!("{digits}_{{{base}}}"))
+}
+
+/// A number in words: `twelve`, `forty-two`, `one hundred and five`, `two thirds`, `one and a half`.
+pub(super) fn number(text: &str) -> Option<RBig> {
+    if text.len() > MAX_TEXT || !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let lower = text.to_ascii_lowercase().replace('-', " ");
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let (&last, before) = words.split_last()?;
+    let Some(parts) = fraction_word(last) else {
+        return whole(&words).map(RBig::from);
+    };
+    // `one and a half`, `two thirds`.
+    let (ones, above) = match before.iter().position(|w| *w == "and") {
+        Some(at)
+            if matches!(before[at + 1..], ["a" | "an" | "one"])
+                || whole(&before[at + 1..]).is_some_and(|n| n < parts) =>
+        {
+            (whole(&before[..at])?, &before[at + 1..])
+        }
+        _ => (0, before),
+    };
+    let above = match above {
+        [] if last == "half" => 1,
+        ["a" | "an"] => 1,
+        words => whole(words)?,
+    };
+    Some(RBig::from(ones) + RBig::from(above) / RBig::from(parts))
+}
+
+fn fraction_word(word: &str) -> Option<i64> {
+    const PARTS: [&str; 9] = [
+        "half", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+    ];
+    let single = match word {
+        "halves" => "half",
+        "quarter" | "quarters" => "fourth",
+        word => word.strip_suffix('s').unwrap_or(word),
+    };
+    let at = PARTS.iter().position(|part| *part == single)?;
+    i64::try_from(at + 2).ok()
+}
+
+/// A whole number in words, below a thousand million million.
+fn whole(words: &[&str]) -> Option<i64> {
+    let (mut total, mut part, mut seen) = (0_i64, 0_i64, false);
+    for (i, word) in words.iter().enumerate() {
+        match *word {
+            "and" if seen && i + 1 < words.len() => continue,
+            "a" if i == 0 && words.len() > 1 => part = 1,
+            "hundred" if (1..100).contains(&part) || part == 0 && !seen => part = part.max(1) * 100,
+            "dozen" if total == 0 && i + 1 == words.len() => part = part.max(1) * 12,
+            "thousand" | "million" | "billion" if part > 0 => {
+                let scale = match *word {
+                    "thousand" => 1000,
+                    "million" => 1_000_000,
+                    _ => 1_000_000_000,
+                };
+                if total != 0 && total % (scale * 1000) != 0 {
+                    return None;
+                }
+                total += part * scale;
+                part = 0;
+            }
+            word => {
+                let n = names::number_word(word).filter(|n| *n < 100)?;
+                // `forty two`, `hundred five`; not `five two`.
+                let fits = part % 100 == 0 || part % 10 == 0 && part % 100 >= 20 && n < 10 && n > 0;
+                if seen && !fits {
+                    return None;
+                }
+                part += n;
+            }
+        }
+        seen = true;
+    }
+    seen.then_some(total + part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_words() {
+        for (text, above, below) in [
+            ("twelve", 12, 1),
+            ("forty-two", 42, 1),
+            ("One hundred and five", 105, 1),
+            ("two thousand three hundred forty one", 2341, 1),
+            ("a hundred", 100, 1),
+            ("one half", 1, 2),
+            ("three-fourths", 3, 4),
+            ("two and a half", 5, 2),
+            ("three and two thirds", 11, 3),
+            ("half", 1, 2),
+            ("zero", 0, 1),
+            ("five million", 5_000_000, 1),
+        ] {
+            let value = RBig::from(above) / RBig::from(below);
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        for text in [
+            "five two",
+            "Evelyn",
+            "a",
+            "and five",
+            "twenty eleven",
+            "thousand million",
+            "third base",
+            "one and",
+        ] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_around_a_number() {
+        for (text, wanted) in [
+            (r"\text{negative } 5", "-5"),
+            ("minus \\frac12", "-\\frac12"),
+            ("at least 5", r"5\text{ at least}"),
+            ("5 or less", r"5\text{ or less}"),
+            ("5 R 2", r"5\text{ remainder 2}"),
+            (r"5 \text{ remainder } 2", r"5\text{ remainder 2}"),
+            ("3:30 p.m.", r"210\text{ pm}"),
+            ("204 in base 5", "204_{5}"),
+            ("2 + 3*I", "2 + 3*i"),
+            ("All real numbers", r"\mathbb{R}"),
+            ("3x", "3x"),
+            ("not Evelyn", "not Evelyn"),
+            ("5r", "5r"),
+        ] {
+            assert_eq!(reword(text), wanted, "{text}");
+        }
+    }
+}
