@@ -128,6 +128,7 @@ impl MathChecker {
             options: &self.options,
             budget,
             gold: is_gold,
+            nested: false,
         };
         let plain = Reading::default();
         let a = Side::read(gold, plain, budget);

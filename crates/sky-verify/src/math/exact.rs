@@ -133,7 +133,7 @@ pub(super) fn rational(expr: &Expr, names: &mut Names, budget: &Budget) -> Exact
 
 fn call(func: Func, args: &[Expr], names: &mut Names, budget: &Budget) -> Exact {
     // A power modulo a number never needs the power itself.
-    if let (Func::Mod, [value, modulus]) = (func, args) {
+    if let (Func::Mod | Func::Residue, [value, modulus]) = (func, args) {
         let modulus = rational(modulus, names, budget)?;
         if modulus.is_zero() {
             return Err(NoValue::Undefined);

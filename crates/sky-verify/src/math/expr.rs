@@ -64,6 +64,8 @@ pub(crate) enum Func {
     /// `Log(base, x)`.
     Log,
     Mod,
+    /// `Residue(a, m)`: a class modulo m, `3 \pmod 7`.
+    Residue,
     Gcd,
     Lcm,
     Max,

@@ -233,6 +233,7 @@ fn call(func: Func, args: &[Expr], f: &mut Formatter<'_>) -> fmt::Result {
         (Func::DoubleFactorial, [x]) => write!(f, "{}!!", Tight(x)),
         (Func::Binomial, [n, k]) => write!(f, r"\binom{{{n}}}{{{k}}}"),
         (Func::Log, [base, x]) => write!(f, r"\log_{{{base}}}({x})"),
+        (Func::Residue, [x, m]) => write!(f, r"{} \pmod{{{m}}}", Tight(x)),
         (Func::Mod, [x, m]) => write!(f, r"{} \bmod {}", Tight(x), Tight(m)),
         (func, args) => write!(f, r"\operatorname{{{}}}({})", function(func), List(args)),
     }
@@ -263,7 +264,7 @@ fn function(func: Func) -> &'static str {
         Func::Ceil => "ceil",
         Func::Factorial | Func::DoubleFactorial => "factorial",
         Func::Binomial => "binomial",
-        Func::Mod => "mod",
+        Func::Mod | Func::Residue => "mod",
         Func::Gcd => "gcd",
         Func::Lcm => "lcm",
         Func::Max => "max",

@@ -96,6 +96,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     }
     let rewritten = bounded(&flat, &lower)
         .or_else(|| imaginary(&flat))
+        .or_else(|| domain(&flat))
         .or_else(|| remainder(&lower))
         .or_else(|| time(&lower))
         .or_else(|| in_base(&flat, &lower));
@@ -194,6 +195,37 @@ fn imaginary(flat: &str) -> Option<String> {
         .map(|(at, c)| if lone(at) { 'i' } else { c })
         .collect();
     (out != flat).then_some(out)
+}
+
+/// `..., where k is an integer`, `... (k \in \mathbb{Z})`: a condition behind a comma.
+fn domain(flat: &str) -> Option<String> {
+    if let Some(at) = flat
+        .rfind(['(', '['])
+        .filter(|&at| at > 0 && flat.ends_with([')', ']']))
+    {
+        let inside = &flat[at + 1..flat.len() - 1];
+        let name = inside.split("\\in").next().unwrap_or("").trim();
+        if inside.contains("\\in ") && name.len() == 1 {
+            let value = flat[..at]
+                .trim_end()
+                .trim_end_matches("\\quad")
+                .trim_end_matches([',', ' ']);
+            return Some(format!("{value}, {inside}"));
+        }
+    }
+    let (value, words) = [", where ", " where ", ", for ", " for ", ", with ", ", "]
+        .into_iter()
+        .find_map(|mark| flat.rsplit_once(mark))?;
+    let words: Vec<&str> = words
+        .split_whitespace()
+        .filter(|w| !matches!(*w, "is" | "an" | "any" | "all" | "every" | "some" | "a"))
+        .collect();
+    let name = match words.as_slice() {
+        [name, "integer" | "integers"] | ["integer" | "integers", name] => name.trim_matches('$'),
+        _ => return None,
+    };
+    let letter = name.len() == 1 && name.bytes().all(|b| b.is_ascii_alphabetic());
+    letter.then(|| format!(r"{value}, {name} \in \mathbb{{Z}}"))
 }
 
 /// `5 R 2`, `5 remainder 2`.

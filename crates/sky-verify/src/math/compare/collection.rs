@@ -1,7 +1,7 @@
 //! Lists, sets, tuples, matrices.
 
-use super::{Compare, Judged, kind_name, map, relation::assignment};
-use crate::math::expr::{Const, Expr, Func, Kind, Rel};
+use super::{Compare, Judged, kind_name, parameter::is_domain, relation::assignment};
+use crate::math::expr::{Const, Expr, Func, Kind};
 
 /// Items of one collection at most: matching is quadratic.
 const MAX_ITEMS: usize = 256;
@@ -67,10 +67,10 @@ impl Compare<'_> {
                 Some(self.same(a, &rows[0][0]))
             }
             // A set of one element for the element.
-            (Kind::Set(x), _) if x.len() == 1 && self.options.bare_list && b.is_scalar() => {
+            (Kind::Set(x), _) if x.len() == 1 && self.unwraps() && b.is_scalar() => {
                 Some(self.same(&x[0], b))
             }
-            (_, Kind::Set(y)) if y.len() == 1 && self.options.bare_list && a.is_scalar() => {
+            (_, Kind::Set(y)) if y.len() == 1 && self.unwraps() && a.is_scalar() => {
                 Some(self.same(a, &y[0]))
             }
             (Kind::Tuple(x), _) if x.len() == 1 => Some(self.same(&x[0], b)),
@@ -85,7 +85,20 @@ impl Compare<'_> {
         }
     }
 
+    /// Whether a set of one element may stand for the element.
+    fn unwraps(&self) -> bool {
+        self.options.bare_list && !self.nested
+    }
+
+    fn inside(&self) -> Self {
+        Self {
+            nested: true,
+            ..*self
+        }
+    }
+
     fn unordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        let inside = self.inside();
         if a.len() > MAX_ITEMS || b.len() > MAX_ITEMS {
             return Judged::no("too many items to compare");
         }
@@ -96,7 +109,7 @@ impl Compare<'_> {
             // The place it would have in the same order comes first.
             let order = (0..b.len()).map(|k| (k + i) % b.len().max(1));
             for k in order {
-                if self.same(x, &b[k]).equal {
+                if inside.same(x, &b[k]).equal {
                     seen[k] = true;
                     hit = true;
                     break;
@@ -112,7 +125,7 @@ impl Compare<'_> {
             }
         }
         for (k, y) in b.iter().enumerate() {
-            if !seen[k] && !a.iter().any(|x| self.same(x, y).equal) {
+            if !seen[k] && !a.iter().any(|x| inside.same(x, y).equal) {
                 return Judged::no(format!(
                     "item {} of {} has no counterpart among {}",
                     k + 1,
@@ -126,6 +139,7 @@ impl Compare<'_> {
 
     /// Each item has one of its own on the other side.
     fn matched(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        let inside = self.inside();
         if a.len() > MAX_ITEMS {
             return Judged::no("too many items to compare");
         }
@@ -134,7 +148,7 @@ impl Compare<'_> {
         for (i, x) in a.iter().enumerate() {
             // The place it would have in the same order comes first.
             let mut order = (0..n).map(|k| (k + i) % n);
-            let Some(k) = order.find(|&k| !taken[k] && self.same(x, &b[k]).equal) else {
+            let Some(k) = order.find(|&k| !taken[k] && inside.same(x, &b[k]).equal) else {
                 return Judged::no(format!(
                     "item {} of {n} has no counterpart of its own",
                     i + 1
@@ -146,11 +160,12 @@ impl Compare<'_> {
     }
 
     fn ordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
+        let inside = self.inside();
         if a.len() != b.len() {
             return Judged::no(format!("{} entries against {}", a.len(), b.len()));
         }
         for (i, (x, y)) in a.iter().zip(b).enumerate() {
-            let judged = self.same(x, y);
+            let judged = inside.same(x, y);
             if !judged.equal {
                 return Judged::no(format!("entry {}: {}", i + 1, judged.why));
             }
@@ -169,40 +184,6 @@ impl Compare<'_> {
         }
         let flat = |m: &[Vec<Expr>]| m.iter().flatten().cloned().collect::<Vec<_>>();
         self.ordered(&flat(a), &flat(b))
-    }
-
-    /// `\frac{\pi}{4} + k\pi, k \in \mathbb{Z}` and `\{2k \mid k \in \mathbb{Z}\}`: the name of a parameter says nothing.
-    fn parametric(&self, a: &Expr, b: &Expr) -> Option<Judged> {
-        let (x, y) = (parameter(a)?, parameter(b)?);
-        let builders =
-            matches!(a.kind, Kind::Builder { .. }) && matches!(b.kind, Kind::Builder { .. });
-        if x == y && !builders {
-            return None;
-        }
-        let renamed = map(b, &|e| match &e.kind {
-            Kind::Sym(name) if *name == y => Some(Kind::Sym(x.clone()).at(e.span.clone())),
-            // Not to be mixed up with one that is there already.
-            Kind::Sym(name) if *name == x && x != y => {
-                Some(Kind::Sym(name.clone() + "'").at(e.span.clone()))
-            }
-            _ => None,
-        });
-        if let (
-            Kind::Builder { var, condition },
-            Kind::Builder {
-                var: var_b,
-                condition: condition_b,
-            },
-        ) = (&a.kind, &renamed.kind)
-        {
-            let judged = self.same(var, var_b);
-            return Some(if judged.equal {
-                self.same(condition, condition_b)
-            } else {
-                judged
-            });
-        }
-        Some(self.same(a, &renamed))
     }
 
     /// `x = 1, y = 2` on both sides: by name. `None`: not so.
@@ -253,31 +234,9 @@ fn named(expr: &Expr) -> Option<Vec<(Expr, Expr)>> {
     }
 }
 
-/// The one name that ranges over a set of numbers: `k` in `k \in \mathbb{Z}`, behind a value or in a set-builder.
-fn parameter(expr: &Expr) -> Option<String> {
-    let ranged = |e: &Expr| match &e.kind {
-        Kind::Relation(first, rest) => match (&first.kind, rest.as_slice()) {
-            (Kind::Sym(name), [(Rel::In, set)]) if matches!(set.kind, Kind::Const(_)) => {
-                Some(name.clone())
-            }
-            _ => None,
-        },
-        _ => None,
-    };
-    match &expr.kind {
-        Kind::List(items) => {
-            let mut names = items.iter().filter_map(ranged);
-            names.next().filter(|_| names.next().is_none())
-        }
-        Kind::Builder { var, condition } => ranged(condition).or_else(|| ranged(var)),
-        _ => None,
-    }
-}
-
 /// The items without conditions such as `k \in \mathbb{Z}`, when there are some and something else remains.
 fn drop_conditions(items: &[Expr]) -> Option<Vec<Expr>> {
-    let condition = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if rest.iter().all(|(rel, side)| matches!(rel, Rel::In) && matches!(side.kind, Kind::Const(_))));
-    let rest: Vec<Expr> = items.iter().filter(|e| !condition(e)).cloned().collect();
+    let rest: Vec<Expr> = items.iter().filter(|e| !is_domain(e)).cloned().collect();
     (!rest.is_empty()).then_some(rest)
 }
 

@@ -2,6 +2,7 @@
 
 mod collection;
 mod matrix;
+mod parameter;
 mod quantity;
 mod region;
 mod relation;
@@ -12,7 +13,8 @@ pub(super) use words::{as_words, choice_letter};
 
 use super::{
     budget::Budget,
-    expr::{Const, Expr, Kind, Rel, SetOp},
+    exact,
+    expr::{Const, Expr, Func, Kind, Rel, SetOp},
     options::Options,
 };
 
@@ -40,12 +42,15 @@ impl Judged {
 }
 
 /// What a comparison needs to know.
+#[derive(Clone, Copy)]
 pub(super) struct Compare<'a> {
     pub(super) options: &'a Options,
     pub(super) budget: &'a Budget,
     /// The first side is a gold answer: its digits decide how closely a decimal has to be met, and a chain of equalities on
     /// the other side has to hold.
     pub(super) gold: bool,
+    /// Inside a set, a tuple or a list, where `\{1\}` is not 1.
+    pub(super) nested: bool,
 }
 
 impl Compare<'_> {
@@ -93,10 +98,33 @@ impl Compare<'_> {
         if let Some(judged) = self.collections(a, b) {
             return judged;
         }
+        if let Some(judged) = self.residues(a, b) {
+            return judged;
+        }
         if a.is_scalar() && b.is_scalar() {
             return self.scalars(a, b);
         }
         Judged::no(format!("{} against {}", kind_name(a), kind_name(b)))
+    }
+
+    /// Classes modulo a number: the same modulus, and values that differ by a multiple of it.
+    fn residues(&self, a: &Expr, b: &Expr) -> Option<Judged> {
+        let class = |e: &Expr| match &e.kind {
+            Kind::Call(Func::Residue, args) => Some((args.first()?.clone(), args.get(1)?.clone())),
+            _ => None,
+        };
+        let ((x, m), (y, n)) = (class(a)?, class(b)?);
+        if !self.same(&m, &n).equal {
+            return Some(Judged::no("classes of different moduli"));
+        }
+        let minus = Kind::Neg(Box::new(y.clone())).at(y.span.clone());
+        let gap = Kind::Add(vec![x.clone(), minus]).at(x.span.clone());
+        let rest = Kind::Call(Func::Mod, vec![gap, m]).at(a.span.clone());
+        Some(match exact::rational(&rest, &mut Vec::new(), self.budget) {
+            Ok(rest) if rest.is_zero() => Judged::yes("the same class"),
+            Ok(_) => Judged::no("different classes of one modulus"),
+            Err(_) => self.same(&x, &y),
+        })
     }
 
     /// `\pm` on either side becomes the list of its two values.

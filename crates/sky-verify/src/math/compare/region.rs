@@ -47,7 +47,7 @@ impl Compare<'_> {
             && !self.options.relation_as_set
             && !is_relation(a)
             && is_relation(b)
-            && is_region(a)
+            && (is_region(a) || matches!(a.kind, Kind::Tuple(_) | Kind::Set(_)))
         {
             return Some(Judged::no("a relation for a set"));
         }

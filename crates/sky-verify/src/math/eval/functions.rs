@@ -19,6 +19,7 @@ impl Eval<'_> {
                 | Func::DoubleFactorial
                 | Func::Binomial
                 | Func::Mod
+                | Func::Residue
                 | Func::Gcd
                 | Func::Lcm
                 | Func::Log
@@ -172,6 +173,7 @@ impl Eval<'_> {
                 | Func::DoubleFactorial
                 | Func::Binomial
                 | Func::Mod
+                | Func::Residue
                 | Func::Gcd
                 | Func::Lcm
                 | Func::Max

@@ -37,17 +37,19 @@ pub(super) fn last(text: &str) -> Option<String> {
     Some(answer)
 }
 
-/// Whether a box was begun and never ended: the response was cut off in its answer.
+/// Whether the last box was begun and never ended: the response was cut off in its answer, whatever was boxed before.
 pub(super) fn is_open(text: &str) -> bool {
-    let Some(at) = text.rfind("\\boxed").or_else(|| text.rfind("\\fbox")) else {
+    let last = ["\\boxed", "\\fbox"]
+        .into_iter()
+        .filter_map(|name| text.rfind(name).map(|at| (at, at + name.len())))
+        .max();
+    let Some((at, end)) = last else {
         return false;
     };
-    let name = if text[at..].starts_with("\\boxed") {
-        6
-    } else {
-        5
-    };
-    text[at + name..].trim_start().starts_with('{') && outermost(text).is_empty()
+    text[end..].trim_start().starts_with('{')
+        && !outermost(text)
+            .iter()
+            .any(|found| found.whole.contains(&at))
 }
 
 struct Found {

@@ -53,6 +53,8 @@ pub(crate) enum NoAnswer {
     Empty,
     /// The thought section never ended.
     UnfinishedThought,
+    /// The last box never ended.
+    UnfinishedBox,
     NothingFound,
 }
 
@@ -61,6 +63,7 @@ impl NoAnswer {
         match self {
             Self::Empty => "the response is empty",
             Self::UnfinishedThought => "the response ends inside its thought section",
+            Self::UnfinishedBox => "the response ends inside its last box",
             Self::NothingFound => "no box, answer phrase, formula or number was found",
         }
     }
@@ -81,11 +84,11 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
             rule,
         })
     };
+    if boxed::is_open(text) {
+        return Err(NoAnswer::UnfinishedBox);
+    }
     if let Some(answer) = boxed::last(text) {
         return found(&answer, Rule::Boxed).ok_or(NoAnswer::NothingFound);
-    }
-    if boxed::is_open(text) {
-        return Err(NoAnswer::NothingFound);
     }
     if let Some(inside) = tagged {
         return found(inside, Rule::AnswerTag).ok_or(NoAnswer::NothingFound);
@@ -258,7 +261,13 @@ mod tests {
         assert_eq!(extract("I could not finish."), Err(NoAnswer::NothingFound));
         assert_eq!(
             extract(r"It is 5, so \boxed{\frac{1}{2}"),
-            Err(NoAnswer::NothingFound)
+            Err(NoAnswer::UnfinishedBox)
         );
+        assert_eq!(
+            extract(r"\boxed{5}. No, \boxed{\frac{1}{2}"),
+            Err(NoAnswer::UnfinishedBox)
+        );
+        assert_eq!(answer(r"\boxed{5}, as \boxed{\fbox{6}}").0, "5, 6");
+        assert_eq!(answer("◁think▷It is \\boxed{5}◁/think▷\\boxed{6}").0, "6");
     }
 }

@@ -152,12 +152,40 @@ fn announced(behind: &str) -> Option<String> {
     if is_answer_like(direct) {
         return Some(direct.to_owned());
     }
+    // "The answer is not 5", "at least 5": the words are part of it.
+    if qualifies(sentence) {
+        return Some(direct.to_owned());
+    }
     // "The volume of $ABCD$ is 120".
     if let Some(value) = in_sentence(sentence) {
         return Some(value);
     }
     let bytes = direct.as_bytes();
     (bytes.len() <= 80 && direct.split_whitespace().count() <= 8).then(|| direct.to_owned())
+}
+
+/// Whether a sentence begins with words that bound or deny the value behind them.
+fn qualifies(sentence: &str) -> bool {
+    const WORDS: [&str; 16] = [
+        "not ",
+        "no more ",
+        "no less ",
+        "no fewer ",
+        "at least ",
+        "at most ",
+        "less ",
+        "more ",
+        "greater ",
+        "fewer ",
+        "larger ",
+        "smaller ",
+        "negative ",
+        "minus ",
+        "anything but ",
+        "neither ",
+    ];
+    let lower = sentence.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.starts_with(word))
 }
 
 /// A short text that is an answer by itself: a number with its unit, an expression, a letter.
@@ -238,7 +266,7 @@ fn after_verb(text: &str, at: usize) -> bool {
 
 /// The whole response, when nothing in it is prose.
 pub(super) fn whole(text: &str) -> Option<&str> {
-    let text = text.trim();
+    let text = without_lead(text.trim());
     let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
     if text.len() > 20_000 || lines > 12 {
         return None;
@@ -266,6 +294,31 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     let short = text.len() <= 60 && text.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
         .then_some(text)
+}
+
+/// "Hence 3 + 4 = 7" without its first word.
+fn without_lead(text: &str) -> &str {
+    const LEADS: [&str; 10] = [
+        "hence",
+        "thus",
+        "so",
+        "therefore",
+        "then",
+        "finally",
+        "clearly",
+        "we get",
+        "we have",
+        "it is",
+    ];
+    let rest = LEADS.iter().find_map(|lead| {
+        let head = text.get(..lead.len())?;
+        let rest = &text[lead.len()..];
+        (head.eq_ignore_ascii_case(lead) && rest.starts_with([' ', ','])).then_some(rest)
+    });
+    match rest.map(|rest| rest.trim_start_matches([' ', ','])) {
+        Some(rest) if rest.contains('=') && !rest.contains('$') => without_lead(rest),
+        _ => text,
+    }
 }
 
 /// The value of the last sentence that has one.

@@ -1,11 +1,15 @@
 //! Sections of a response: thought and solution, answer tags, the marks a chat template leaves behind.
 
 /// Ends of a thought section, each with its beginning.
-const THOUGHTS: [(&str, &str); 4] = [
+const THOUGHTS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<thinking>", "</thinking>"),
     ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
 ];
 
 /// Marks behind which nothing belongs to the response any more.

@@ -186,6 +186,7 @@ fn discrete(e: &Expr) -> bool {
                     | Func::DoubleFactorial
                     | Func::Binomial
                     | Func::Mod
+                    | Func::Residue
                     | Func::Gcd
                     | Func::Lcm,
                 _

@@ -252,6 +252,27 @@ impl<'a> Lexer<'a, '_> {
                 if self.text[end..from].contains('{') {
                     to = self.text[to..].find('}').map_or(to, |i| to + i + 1);
                 }
+                // `\mathbb{Z}^+`, `\mathbb{Z}_{>0}`: the natural numbers.
+                let behind: String = self.text[to..].chars().take(10).collect();
+                let positive = [
+                    "^+",
+                    "_+",
+                    "^{+}",
+                    "_{+}",
+                    "_{>0}",
+                    "_{\\ge0}",
+                    "_{\\ge 0}",
+                    "_{\\geq0}",
+                    "_{\\geq 0}",
+                    "^{>0}",
+                ]
+                .into_iter()
+                .find(|sign| behind.starts_with(sign))
+                .filter(|_| letter == 'Z');
+                if let Some(sign) = positive {
+                    self.push(Tok::Cmd("Naturals"), to + sign.len());
+                    return;
+                }
                 let set = match letter {
                     'R' => "Reals",
                     'Z' => "Integers",

@@ -369,7 +369,13 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     let modulus = self.signed_factor()?;
                     let left = quotient(above, std::mem::take(&mut below), self.since(start));
-                    let rest = Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start));
+                    // `3 mod 7` has been reduced: it names a class.
+                    let func = if is_reduced(&left, &modulus) {
+                        Func::Residue
+                    } else {
+                        Func::Mod
+                    };
+                    let rest = Kind::Call(func, vec![left, modulus]).at(self.since(start));
                     above = vec![rest];
                     divided = false;
                 }
@@ -377,7 +383,7 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     let modulus = self.brace_argument()?;
                     let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Call(Func::Mod, vec![left, modulus]).at(self.since(start)));
+                    return Ok(Kind::Call(Func::Residue, vec![left, modulus]).at(self.since(start)));
                 }
                 Tok::Cmd("choose") => {
                     self.at += 1;
@@ -462,6 +468,14 @@ impl<'a> Parser<'a> {
         } else {
             factor
         })
+    }
+}
+
+/// Whether a literal is a remainder of division by another.
+fn is_reduced(value: &Expr, modulus: &Expr) -> bool {
+    match (&value.kind, &modulus.kind) {
+        (Kind::Num { value, .. }, Kind::Num { value: modulus, .. }) => value < modulus,
+        _ => false,
     }
 }
 
