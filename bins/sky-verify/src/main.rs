@@ -3,6 +3,7 @@
 mod code;
 mod exec;
 mod math;
+mod pairs;
 mod serve;
 mod stage;
 

@@ -1,10 +1,15 @@
 //! Lists, sets, tuples, matrices.
 
 use super::{Compare, Judged, kind_name, parameter::is_domain, relation::assignment};
-use crate::math::expr::{Const, Expr, Func, Kind};
+use crate::math::{
+    exact,
+    expr::{Const, Expr, Func, Kind},
+};
 
 /// Items of one collection at most: matching is quadratic.
 const MAX_ITEMS: usize = 256;
+/// From so many on, numbers are sorted instead.
+const MANY: usize = 24;
 
 impl Compare<'_> {
     pub(super) fn collections(&self, a: &Expr, b: &Expr) -> Option<Judged> {
@@ -97,8 +102,48 @@ impl Compare<'_> {
         }
     }
 
+    /// Many numbers on both sides, sorted by value, without repetitions when these count once; `None` when that is not what
+    /// they are.
+    fn by_value(&self, a: &[Expr], b: &[Expr], once: bool) -> Option<Judged> {
+        let sorted = |items: &[Expr]| {
+            let value = |e: &Expr| {
+                let marked = e.any(&|k| {
+                    matches!(
+                        k,
+                        Kind::Quantity(..) | Kind::Percent(_) | Kind::Based { .. }
+                    )
+                });
+                let value = exact::rational(e, &mut Vec::new(), self.budget).ok();
+                value.filter(|v| !marked && exact::bits(v) < 256)
+            };
+            let mut values = items.iter().map(value).collect::<Option<Vec<_>>>()?;
+            self.budget.take(30 * values.len() as u64).ok()?;
+            values.sort_unstable();
+            if once {
+                values.dedup();
+            }
+            Some(values)
+        };
+        if a.len().max(b.len()) < MANY {
+            return None;
+        }
+        let (x, y) = (sorted(a)?, sorted(b)?);
+        Some(if x == y {
+            Judged::yes("the same numbers in any order")
+        } else {
+            let gap = x.iter().zip(&y).find(|(p, q)| p != q);
+            Judged::no(match gap {
+                Some((p, q)) => format!("in order, {p} against {q}"),
+                None => "a number more on one side".to_owned(),
+            })
+        })
+    }
+
     fn unordered(&self, a: &[Expr], b: &[Expr]) -> Judged {
         let inside = self.inside();
+        if let Some(judged) = self.by_value(a, b, true) {
+            return judged;
+        }
         if a.len() > MAX_ITEMS || b.len() > MAX_ITEMS {
             return Judged::no("too many items to compare");
         }
@@ -140,6 +185,9 @@ impl Compare<'_> {
     /// Each item has one of its own on the other side.
     fn matched(&self, a: &[Expr], b: &[Expr]) -> Judged {
         let inside = self.inside();
+        if let Some(judged) = self.by_value(a, b, false) {
+            return judged;
+        }
         if a.len() > MAX_ITEMS {
             return Judged::no("too many items to compare");
         }

@@ -109,10 +109,6 @@ impl Compare<'_> {
 
     /// Classes modulo a number: the same modulus, and values that differ by a multiple of it.
     fn residues(&self, a: &Expr, b: &Expr) -> Option<Judged> {
-        let class = |e: &Expr| match &e.kind {
-            Kind::Call(Func::Residue, args) => Some((args.first()?.clone(), args.get(1)?.clone())),
-            _ => None,
-        };
         let ((x, m), (y, n)) = (class(a)?, class(b)?);
         if !self.same(&m, &n).equal {
             return Some(Judged::no("classes of different moduli"));
@@ -136,6 +132,24 @@ impl Compare<'_> {
         }
         let open = |e: &Expr, has: bool| if has { expand(e) } else { e.clone() };
         Some((open(a, in_a), open(b, in_b)))
+    }
+}
+
+/// Value and modulus of a class; in `-4 \pmod 7` and `a + 4 \pmod 7` the modulus belongs to all of it.
+fn class(e: &Expr) -> Option<(Expr, Expr)> {
+    match &e.kind {
+        Kind::Call(Func::Residue, args) => Some((args.first()?.clone(), args.get(1)?.clone())),
+        Kind::Neg(inner) => {
+            let (value, modulus) = class(inner)?;
+            Some((Kind::Neg(Box::new(value)).at(e.span.clone()), modulus))
+        }
+        Kind::Add(items) => {
+            let (last, before) = items.split_last()?;
+            let (value, modulus) = class(last)?;
+            let items = before.iter().cloned().chain([value]).collect();
+            Some((Kind::Add(items).at(e.span.clone()), modulus))
+        }
+        _ => None,
     }
 }
 

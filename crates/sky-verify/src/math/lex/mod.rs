@@ -7,7 +7,7 @@ use super::{
     clean::letters,
     names, units,
 };
-use number::read_number;
+use number::{long_list, read_number};
 
 /// How a comma between digits reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,6 +67,7 @@ pub(in crate::math) fn lex<'a>(
         space: false,
         depth: 0,
         commas,
+        lists_until: 0,
         paired: unescaped_dollars(text).is_multiple_of(2),
         budget,
         out: Vec::with_capacity(text.len() / 2 + 2),
@@ -90,6 +91,8 @@ struct Lexer<'a, 'b> {
     /// Brackets open, in which a comma parts items.
     depth: u32,
     commas: Commas,
+    /// Up to here numbers stand in a list too long for one number.
+    lists_until: usize,
     /// Dollar signs come in pairs: they delimit formulas, and none is money.
     paired: bool,
     budget: &'b Budget,
@@ -341,7 +344,11 @@ impl<'a> Lexer<'a, '_> {
     }
 
     fn number(&mut self) {
-        let (digits, len) = read_number(self.rest(), self.commas, self.depth == 0);
+        if self.at >= self.lists_until {
+            self.lists_until = self.at + long_list(self.rest()).unwrap_or(0);
+        }
+        let top = self.depth == 0 && self.at >= self.lists_until;
+        let (digits, len) = read_number(self.rest(), self.commas, top);
         self.push(Tok::Num(digits), self.at + len);
     }
 }

@@ -132,6 +132,22 @@ fn ellipsis(text: &str) -> Option<usize> {
 /// Groups of digits in a number at most, so that a long list is not read again from each of its numbers.
 const MAX_GROUPS: usize = 64;
 
+/// Where the list of whole numbers that `text` begins with ends, when it is too long for the groups of one number.
+pub(super) fn long_list(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = digit_run(bytes, 0);
+    let mut runs = 1;
+    while bytes.get(at) == Some(&b',') {
+        let run = digit_run(bytes, at + 1);
+        if run == 0 {
+            break;
+        }
+        at += 1 + run;
+        runs += 1;
+    }
+    (runs > MAX_GROUPS).then_some(at)
+}
+
 /// Digits in groups: `1,000`, `1{,}000`, `1\,000`, `1 000`, and India's `12,34,567`.
 fn grouped(text: &str, first: usize, commas: Commas, top: bool) -> Option<(String, usize)> {
     if first == 0 || first > 3 {
