@@ -1,7 +1,7 @@
 use super::{
     budget::Budget,
     clean::clean,
-    compare::{Compare, Judged, as_words, choice_letter},
+    compare::{Compare, Judged, as_words, choice_letter, parts},
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
@@ -185,7 +185,12 @@ impl MathChecker {
                 as_words(&b.text, &self.options),
             );
             let wordy = x.chars().filter(|c| c.is_alphabetic()).count() >= 2;
-            if wordy && x == y {
+            let listed = || {
+                let parts = |side: &Side| parts(&side.text, &self.options);
+                !x.contains(|c: char| c.is_ascii_digit())
+                    && parts(&a).is_some_and(|p| Some(p) == parts(&b))
+            };
+            if wordy && (x == y || listed()) {
                 return Judged {
                     equal: true,
                     why: "the same words".to_owned(),

@@ -100,11 +100,18 @@ pub(crate) enum Rel {
     In,
     NotIn,
     Subset,
+    /// To, implies, maps to: from left to right.
+    Arrow,
     /// Congruent, similar, parallel and the like: compared as written.
     Other,
 }
 
 impl Rel {
+    /// Whether it has no name when its sides are exchanged.
+    pub(crate) fn is_one_way(self) -> bool {
+        matches!(self, Self::In | Self::NotIn | Self::Subset | Self::Arrow)
+    }
+
     /// The relation with its sides exchanged.
     pub(crate) fn flipped(self) -> Self {
         match self {

@@ -21,7 +21,7 @@ pub(super) fn function(name: &str) -> Option<Func> {
         "arcsinh" | "asinh" | "arsinh" => Func::Asinh,
         "arccosh" | "acosh" | "arcosh" => Func::Acosh,
         "arctanh" | "atanh" | "artanh" => Func::Atanh,
-        "exp" => Func::Exp,
+        "exp" | "cis" => Func::Exp,
         "ln" | "log" => Func::Ln,
         "lg" => Func::Log,
         "abs" | "Abs" => Func::Abs,
@@ -337,6 +337,8 @@ pub(super) fn is_command(name: &str) -> bool {
                 | "pounds"
                 | "yen"
                 | "cent"
+                | "color"
+                | "textcolor"
                 | "hspace"
                 | "vspace"
                 | "not"

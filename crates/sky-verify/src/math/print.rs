@@ -305,7 +305,8 @@ fn relation(rel: Rel) -> &'static str {
         Rel::In => r" \in ",
         Rel::NotIn => r" \notin ",
         Rel::Subset => r" \subset ",
-        Rel::Other => r" \to ",
+        Rel::Arrow => r" \to ",
+        Rel::Other => r" \equiv ",
     }
 }
 

@@ -94,17 +94,39 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     if let Some((_, set)) = SETS.iter().find(|(words, _)| *words == plain) {
         return Cow::Borrowed(set);
     }
+    if let Some(set) = all_but(&flat, plain) {
+        return Cow::Owned(set);
+    }
+    for lead in [
+        "the answer is ",
+        "the final answer is ",
+        "answer: ",
+        "it is ",
+        "it's ",
+    ] {
+        if lower.starts_with(lead) {
+            let rest = flat[lead.len()..].trim();
+            return Cow::Owned(match number(rest) {
+                Some(_) => format!(r"\text{{{rest}}}"),
+                None if is_value(rest) => reword(rest).into_owned(),
+                None => format!(r"\text{{{rest}}}"),
+            });
+        }
+    }
     let rewritten = bounded(&flat, &lower)
         .or_else(|| imaginary(&flat))
         .or_else(|| domain(&flat))
         .or_else(|| remainder(&lower))
+        .or_else(|| chosen(&flat))
+        .or_else(|| percent(&flat, &lower))
+        .or_else(|| to_ratio(&lower))
         .or_else(|| time(&lower))
         .or_else(|| in_base(&flat, &lower));
     rewritten.map_or(same, Cow::Owned)
 }
 
 /// The text without the marks that set words.
-fn flat(text: &str) -> String {
+pub(super) fn flat(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut ends = Vec::new();
     let mut at = 0;
@@ -226,6 +248,72 @@ fn domain(flat: &str) -> Option<String> {
     };
     let letter = name.len() == 1 && name.bytes().all(|b| b.is_ascii_alphabetic());
     letter.then(|| format!(r"{value}, {name} \in \mathbb{{Z}}"))
+}
+
+/// `all real numbers except 0`.
+fn all_but(flat: &str, plain: &str) -> Option<String> {
+    let (words, set) = SETS
+        .iter()
+        .find(|(words, set)| !set.ends_with("emptyset") && plain.starts_with(words))?;
+    let rest = flat[words.len()..].trim();
+    let rest = ["except for", "except", "but", "other than", "excluding"]
+        .into_iter()
+        .find_map(|word| rest.strip_prefix(word))?;
+    let rest = rest
+        .trim()
+        .trim_start_matches("x = ")
+        .trim_start_matches("x=");
+    let items = rest
+        .replace(" and ", ", ")
+        .replace(" or ", ", ")
+        .replace(",,", ",");
+    (!items.is_empty() && is_value(&items)).then(|| format!(r"{set} \setminus \{{{items}\}}"))
+}
+
+/// `{}^{12}C_5`, `_5P_2`: binomial coefficients and falling products.
+fn chosen(flat: &str) -> Option<String> {
+    let rest = flat
+        .strip_prefix("{}")
+        .unwrap_or(flat)
+        .strip_prefix(['^', '_'])?;
+    let group = |text: &str| -> Option<(u32, usize)> {
+        let inner = text.strip_prefix('{').unwrap_or(text);
+        let digits = inner
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(inner.len());
+        let braced = inner.len() != text.len();
+        if braced && !inner[digits..].starts_with('}') {
+            return None;
+        }
+        Some((
+            inner[..digits].parse().ok()?,
+            digits + if braced { 2 } else { 0 },
+        ))
+    };
+    let (n, len) = group(rest)?;
+    let rest = rest[len..].trim_start();
+    let choice = rest.starts_with('C');
+    let rest = rest.strip_prefix(['C', 'P'])?.strip_prefix('_')?;
+    let (k, len) = group(rest)?;
+    let order = if choice {
+        String::new()
+    } else {
+        format!(r" \cdot {k}!")
+    };
+    (rest.len() == len && k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+}
+
+/// `75 per cent`.
+fn percent(flat: &str, lower: &str) -> Option<String> {
+    let at = lower.strip_suffix(" per cent")?.len();
+    Some(format!("{}\\%", &flat[..at]))
+}
+
+/// `3 to 4`, a ratio.
+fn to_ratio(lower: &str) -> Option<String> {
+    let (a, b) = lower.split_once(" to ")?;
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    (digits(a) && digits(b)).then(|| format!("{a}:{b}"))
 }
 
 /// `5 R 2`, `5 remainder 2`.

@@ -9,7 +9,7 @@ mod relation;
 mod scalar;
 mod words;
 
-pub(super) use words::{as_words, choice_letter};
+pub(super) use words::{as_words, choice_letter, parts};
 
 use super::{
     budget::Budget,

@@ -64,6 +64,16 @@ impl Compare<'_> {
         if !usable(a) || !usable(b) {
             return None;
         }
+        // `(1, \infty]` is a slip that `(1, \infty)` is not.
+        if holds_infinity(a) != holds_infinity(b) {
+            return Some(Judged::no("an infinite end closed on one side"));
+        }
+        if let (Kind::Relation(..), Kind::Relation(..)) = (&a.kind, &b.kind)
+            && let (Some(x), Some(y)) = (middle(a), middle(b))
+            && x != y
+        {
+            return Some(Judged::no("relations of different names"));
+        }
         if let (Some(x), Some(y)) = (interval(a), interval(b)) {
             if x.2 != y.2 || x.3 != y.3 {
                 return Some(Judged::no("ends open on one side and closed on the other"));
@@ -75,10 +85,6 @@ impl Compare<'_> {
                 }
             }
             return Some(Judged::yes("the same interval"));
-        }
-        // `(1, \infty]` is a slip that `(1, \infty)` is not.
-        if holds_infinity(a) != holds_infinity(b) {
-            return Some(Judged::no("an infinite end closed on one side"));
         }
         let (var_a, var_b) = (variable(a)?, variable(b)?);
         // The name in a set-builder is bound there.
@@ -250,7 +256,13 @@ impl Compare<'_> {
 pub(super) fn member_of(expr: &Expr) -> &Expr {
     match &expr.kind {
         Kind::Relation(first, rest) => match rest.as_slice() {
-            [(Rel::In, set)] if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..)) => set,
+            [(Rel::In, set)]
+                if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..))
+                    || matches!(first.kind, Kind::Tuple(_))
+                        && !first.any(&|k| matches!(k, Kind::Num { .. })) =>
+            {
+                set
+            }
             _ => expr,
         },
         _ => expr,
@@ -279,6 +291,14 @@ fn interval(expr: &Expr) -> Option<(&Expr, &Expr, bool, bool)> {
             },
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// `x` of `a < x < b`.
+fn middle(expr: &Expr) -> Option<&Expr> {
+    match &expr.kind {
+        Kind::Relation(_, rest) if rest.len() == 2 => Some(&rest[0].1),
         _ => None,
     }
 }

@@ -35,6 +35,13 @@ pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
     None
 }
 
+/// `y` is written for `f(x)`.
+fn is_value_of(a: &Expr, b: &Expr) -> bool {
+    let y = |e: &Expr| matches!(&e.kind, Kind::Sym(name) if name == "y");
+    let f = |e: &Expr| matches!(&e.kind, Kind::Apply(_, args) if args.len() == 1);
+    y(a) && f(b) || f(a) && y(b)
+}
+
 /// The sides up to the first approximation; at least two when the first relation is one.
 fn exact_sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Vec<&'a Expr> {
     let mut sides = vec![first];
@@ -64,7 +71,7 @@ impl Compare<'_> {
             (true, true) => {
                 let (x, y) = (assignment(a), assignment(b));
                 if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y)
-                    && name_a == name_b
+                    && (name_a == name_b || is_value_of(name_a, name_b))
                 {
                     if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
                         return Some(Judged::no("the answer equates different values"));
@@ -139,7 +146,9 @@ impl Compare<'_> {
         let (Some(chain_a), Some(chain_b)) = (sides(a1, ar), sides(b1, br)) else {
             return None;
         };
-        if self.side_by_side(&chain_a, &chain_b) || self.side_by_side(&chain_a, &reversed(&chain_b))
+        let turns = !br.iter().any(|(rel, _)| rel.is_one_way());
+        if self.side_by_side(&chain_a, &chain_b)
+            || turns && self.side_by_side(&chain_a, &reversed(&chain_b))
         {
             return Some(Judged::yes("the same relation side by side"));
         }
@@ -165,7 +174,7 @@ impl Compare<'_> {
                 None => false,
                 Some(sign) => match (rel_a, rel_b) {
                     (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
-                    (x, y) if sign > 0 => x == y && *x != Rel::Other,
+                    (x, y) if sign > 0 => x == y && *x != Rel::Other && !x.is_one_way(),
                     (x, y) if sign < 0 => *x == y.flipped() && x != y,
                     _ => false,
                 },

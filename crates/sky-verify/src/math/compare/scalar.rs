@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::{Compare, Judged};
+use super::{Compare, Judged, map};
 use crate::math::{
     exact,
     expr::{Expr, Kind},
@@ -58,6 +58,19 @@ impl Compare<'_> {
 
     /// Two values.
     pub(super) fn scalars(&self, a: &Expr, b: &Expr) -> Judged {
+        // The constant of an integral is written large or small.
+        let names = |e: &Expr, name: &str| e.any(&|k| matches!(k, Kind::Sym(n) if n == name));
+        let large = |e: &Expr| names(e, "C") && !names(e, "c");
+        let small = |e: &Expr| names(e, "c") && !names(e, "C");
+        if self.options.ignore_case && (large(a) && small(b) || small(a) && large(b)) {
+            let put = |e: &Expr| {
+                map(e, &|node| {
+                    matches!(&node.kind, Kind::Sym(n) if n == "c")
+                        .then(|| Kind::Sym("C".to_owned()).at(node.span.clone()))
+                })
+            };
+            return self.plain(&put(a), &put(b));
+        }
         self.plain(a, b)
     }
 

@@ -12,12 +12,33 @@ pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
     let (Some(x), Some(y)) = (letters(a), letters(b)) else {
         return Some(Judged::no("words against a value"));
     };
+    if let (Some(p), Some(q)) = (parts(&x, options), parts(&y, options)) {
+        return Some(if p == q {
+            Judged::yes("the same words in any order")
+        } else {
+            Judged::no(format!("{p:?} against {q:?}"))
+        });
+    }
     let (x, y) = (as_words(&x, options), as_words(&y, options));
     Some(if !x.is_empty() && x == y {
         Judged::yes("the same words")
     } else {
         Judged::no(format!("\"{x}\" is not \"{y}\""))
     })
+}
+
+/// The parts of `Alice, Bob and Carol`, sorted; `None` when there is one only.
+pub(in crate::math) fn parts(text: &str, options: &Options) -> Option<Vec<String>> {
+    let plain = super::super::wording::flat(text)
+        .replace(" and ", ",")
+        .replace(" & ", ",");
+    let mut parts: Vec<String> = plain
+        .split(',')
+        .map(|part| as_words(part, options))
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.sort_unstable();
+    (parts.len() > 1 && text.len() <= 400).then_some(parts)
 }
 
 /// The text of a node that is words, or that reads as a word because its letters stand side by side.
@@ -35,7 +56,9 @@ fn letters(expr: &Expr) -> Option<String> {
 /// Words without markup, punctuation and the space between them.
 pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
     let mut out = String::new();
-    let mut chars = text.chars().peekable();
+    // Beside digits every sign counts.
+    let numeric = text.contains(|c: char| c.is_ascii_digit());
+    let mut chars = text.trim_end_matches(['.', ' ']).chars().peekable();
     while let Some(c) = chars.next() {
         if c == '\\' {
             let mut name = String::new();
@@ -63,7 +86,10 @@ pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
                 out.push('\\');
                 out.push_str(&name);
             }
-        } else if c.is_alphanumeric() || "+-/=<>^_*".contains(c) {
+        } else if c.is_alphanumeric()
+            || "+-/=<>^_*".contains(c)
+            || numeric && !c.is_whitespace() && !"{}$~".contains(c)
+        {
             if options.ignore_case {
                 out.extend(c.to_lowercase());
             } else {
@@ -71,8 +97,8 @@ pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
             }
         }
     }
-    // "a cat" and "the cat" name the same, a hyphen joins as a space does.
-    out.replace('-', "")
+    // A hyphen joins as a space does.
+    if numeric { out } else { out.replace('-', "") }
 }
 
 /// The letter when a text is one choice: `B`, `(B)`, `\textbf{(B)}`, `B.`, `(B) 12`.

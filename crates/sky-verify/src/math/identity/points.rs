@@ -6,7 +6,7 @@ use crate::math::{
     complex::Complex,
     eval::{Eval, Point, Signs, Stop},
     exact::{self, NoValue},
-    expr::{Const, Expr, Kind},
+    expr::{Const, Expr, Func, Kind},
 };
 
 /// Two values count as equal when they agree to this many bits at the second look.
@@ -135,9 +135,19 @@ pub(super) fn at_point<'a>(
 fn look(a: &Expr, b: &Expr, eval: &mut Eval<'_>) -> Result<(Meeting, usize), Stop> {
     let prec = eval.prec;
     let x = eval.value(a)?;
+    let left = std::mem::take(&mut eval.left_reals);
     let y = eval.value(b)?;
+    let also_left = eval.left_reals;
     let names = a.has_names() || b.has_names();
-    let outside = names && eval.left_reals && !speaks_of_i(a) && !speaks_of_i(b);
+    let real = names && !speaks_of_i(a) && !speaks_of_i(b);
+    let outside = real && (left || also_left);
+    // An absolute value is written for the sake of where the other side has no value.
+    if real
+        && (left && !also_left && has_abs(b) && !has_abs(a)
+            || also_left && !left && has_abs(a) && !has_abs(b))
+    {
+        return Ok((Meeting::Apart, prec));
+    }
     let gap = x.sub(&y, prec);
     let meeting = if !gap.may_be_zero() {
         let real = x.may_be_real() == y.may_be_real();
@@ -160,6 +170,10 @@ fn look(a: &Expr, b: &Expr, eval: &mut Eval<'_>) -> Result<(Meeting, usize), Sto
 fn bits_to_see(depth: i64) -> usize {
     let bits = depth.saturating_mul(2).saturating_add(AGREE);
     usize::try_from(bits).unwrap_or(usize::MAX)
+}
+
+fn has_abs(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Call(Func::Abs, args) if args.iter().any(Expr::has_names)))
 }
 
 fn speaks_of_i(e: &Expr) -> bool {

@@ -200,7 +200,10 @@ impl<'a> Lexer<'a, '_> {
             self.space = spaced;
             return;
         }
-        if matches!(name, "hspace" | "vspace" | "tag" | "label") {
+        if matches!(
+            name,
+            "hspace" | "vspace" | "tag" | "label" | "color" | "textcolor"
+        ) {
             let group = self.group(end).unwrap_or(end);
             self.at = group;
             self.space = true;

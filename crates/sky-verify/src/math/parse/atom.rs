@@ -126,6 +126,23 @@ impl<'a> Parser<'a> {
             "sum" | "prod" | "int" | "lim" => self.big(name, start),
             "boxed" | "fbox" => self.brace_argument(),
             // Alphabets around a letter or a number, and the angle sign, say nothing of the value.
+            "angle" | "triangle" if self.letters_ahead() >= 3 => {
+                // The vertex stands in the middle; a triangle has no order.
+                let count = self.letters_ahead();
+                let mut letters: Vec<char> = Vec::new();
+                for _ in 0..count {
+                    if let Tok::Letter(c, _) = self.next() {
+                        letters.push(c);
+                    }
+                }
+                if name == "triangle" {
+                    letters.sort_unstable();
+                } else if letters.first() > letters.last() {
+                    letters.reverse();
+                }
+                let letters: String = letters.into_iter().collect();
+                Ok(Kind::Sym(format!("{name}:{letters}")).at(self.since(start)))
+            }
             "angle" | "triangle" if self.starts_factor() => {
                 let inner = self.factor()?;
                 Ok(inner)
@@ -239,6 +256,12 @@ impl<'a> Parser<'a> {
             self.at += 1;
         }
         Ok(Kind::Text(words).at(self.since(start)))
+    }
+
+    /// Capital letters that come side by side.
+    fn letters_ahead(&self) -> usize {
+        let letter = |n: &usize| matches!(self.ahead(*n), Tok::Letter('A'..='Z', _));
+        (0..8).take_while(letter).count()
     }
 
     /// Parses what stood inside `\text{}` as mathematics.
@@ -364,6 +387,11 @@ impl<'a> Parser<'a> {
         if name == "lg" || decimal {
             let ten = Kind::int(10).at(self.since(start));
             args.insert(0, ten);
+        }
+        if name == "cis" && args.len() == 1 {
+            let angle = args.remove(0);
+            let i = Kind::Const(Const::I).at(angle.span.clone());
+            args.push(Kind::Mul(vec![i, angle]).at(self.since(start)));
         }
         let arity = args.len();
         let span = self.since(start);

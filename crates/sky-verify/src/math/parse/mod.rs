@@ -10,7 +10,7 @@ mod unit;
 
 use super::{
     budget::{Budget, Spent},
-    expr::{Expr, Func, Kind, Span},
+    expr::{Expr, Func, Kind, Rel, Span},
     lex::{Commas, Tok, Token, lex},
 };
 
@@ -217,7 +217,18 @@ impl<'a> Parser<'a> {
                 break;
             }
             partings.push(parting);
-            items.push(self.relation()?);
+            let item = self.relation()?;
+            // `x \ne 2, 3` excludes both.
+            let item = match items.last().map(|e| &e.kind) {
+                Some(Kind::Relation(name, rest))
+                    if matches!(rest.as_slice(), [(Rel::Ne, _)]) && item.is_scalar() =>
+                {
+                    let span = item.span.clone();
+                    Kind::Relation(name.clone(), vec![(Rel::Ne, item)]).at(span)
+                }
+                _ => item,
+            };
+            items.push(item);
         }
         let span = self.since(start);
         if let Some(op) = relation::conditions(&items, &partings) {

@@ -130,6 +130,10 @@ impl<'a> Parser<'a> {
             .at
             .checked_sub(1)
             .is_some_and(|i| matches!(self.tokens[i].tok, Tok::Num(_)));
+        let repeats = |e: &Expr| self.text[e.span.clone()].contains("\\");
+        let after_number = after_number
+            || matches!(last, Some(e) if matches!(e.kind, Kind::Num { .. }) && repeats(e)
+                && !self.text[e.span.clone()].starts_with('\\'));
         if !after_number {
             return Ok(None);
         }
@@ -233,6 +237,11 @@ impl<'a> Parser<'a> {
                     }
                     .at(self.since(start));
                 }
+                // `(1, 2)^T`.
+                (Tok::Ch('^'), _) if self.transposed(&base) => {
+                    self.at += if self.ahead(1) == &Tok::Ch('{') { 4 } else { 2 };
+                    base = transpose(base).at(self.since(start));
+                }
                 (Tok::Ch('^'), _) => {
                     self.at += 1;
                     let exponent = self.script()?;
@@ -288,6 +297,21 @@ impl<'a> Parser<'a> {
                 _ => return Ok(base),
             }
         }
+    }
+
+    /// Whether `^T` comes behind a vector or a matrix.
+    fn transposed(&self, base: &Expr) -> bool {
+        let mark =
+            |tok: &Tok<'_>| matches!(tok, Tok::Letter('T', _) | Tok::Cmd("top" | "intercal"));
+        let vector = matches!(
+            base.kind,
+            Kind::Tuple(_) | Kind::Interval { .. } | Kind::Matrix(_)
+        );
+        vector
+            && (mark(self.ahead(1))
+                || *self.ahead(1) == Tok::Ch('{')
+                    && mark(self.ahead(2))
+                    && *self.ahead(3) == Tok::Ch('}'))
     }
 
     /// Degrees of an angle, or of a temperature: `25^\circ C`.
@@ -442,6 +466,22 @@ impl<'a> Parser<'a> {
             })
         })
     }
+}
+
+/// A row becomes a column, a matrix is turned.
+fn transpose(base: Expr) -> Kind {
+    let column = |entries: Vec<Expr>| entries.into_iter().map(|e| vec![e]).collect();
+    Kind::Matrix(match base.kind {
+        Kind::Tuple(entries) => column(entries),
+        Kind::Interval { lo, hi, .. } => column(vec![*lo, *hi]),
+        Kind::Matrix(rows) => {
+            let width = rows.iter().map(Vec::len).min().unwrap_or(0);
+            (0..width)
+                .map(|k| rows.iter().map(|row| row[k].clone()).collect())
+                .collect()
+        }
+        kind => vec![vec![kind.at(base.span)]],
+    })
 }
 
 /// A function at its arguments; `\Gamma(x)` is `(x-1)!`, `C(n, k)` a binomial coefficient.

@@ -85,8 +85,10 @@ impl<'a> Parser<'a> {
                 "notin" => (Rel::NotIn, 1),
                 "approx" | "simeq" | "doteq" => (Rel::Approx, 1),
                 "subset" | "subseteq" => (Rel::Subset, 1),
-                "equiv" | "cong" | "sim" | "propto" | "to" | "rightarrow" | "Rightarrow"
-                | "implies" | "iff" | "Leftrightarrow" | "longrightarrow" | "mapsto" | "perp"
+                "to" | "rightarrow" | "Rightarrow" | "implies" | "longrightarrow" | "mapsto" => {
+                    (Rel::Arrow, 1)
+                }
+                "equiv" | "cong" | "sim" | "propto" | "iff" | "Leftrightarrow" | "perp"
                 | "parallel" => (Rel::Other, 1),
                 _ => return Ok(None),
             },
