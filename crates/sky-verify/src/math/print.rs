@@ -215,6 +215,9 @@ fn symbol(name: &str, f: &mut Formatter<'_>) -> fmt::Result {
             name.to_owned()
         }
     };
+    if let Some((figure @ ("angle" | "triangle"), letters)) = name.split_once(':') {
+        return write!(f, r"\{figure} {letters}");
+    }
     if let Some((accent, inner)) = name.split_once(':') {
         return write!(f, r"\{accent}{{{inner}}}");
     }

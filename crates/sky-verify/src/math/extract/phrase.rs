@@ -424,13 +424,17 @@ fn math_spans(text: &str) -> Vec<Span> {
             Some(end) if end > at + mark => {
                 // "$10 and then 5 cost $": money, not a formula.
                 let inside = &text[at + mark..end];
+                let words = || {
+                    let word = |w: &&str| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase());
+                    inside.split_whitespace().filter(word).count()
+                };
+                // Such a sign stands in front of its number.
                 let money = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
-                    && inside
-                        .split_whitespace()
-                        .filter(|w| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase()))
-                        .count()
-                        >= 2;
+                    && !inside.contains('\\')
+                    && (inside.ends_with(' ')
+                        || bytes.get(end + 1).is_some_and(u8::is_ascii_digit))
+                    && words() >= 2;
                 if money {
                     at += 1;
                     continue;
