@@ -89,6 +89,18 @@ fn mistakes_name_the_file_and_the_line() {
         ("json", "{\"id\": 2, "),
         ("field", r#"{"id": 2, "gold": "1"}"#),
         ("type", r#"{"id": 2, "gold": 1, "pred": "1"}"#),
+        (
+            "mode",
+            r#"{"id": 2, "gold": "1", "pred": "1", "mode": "lenient"}"#,
+        ),
+        (
+            "option",
+            r#"{"id": 2, "gold": "1", "pred": "1", "opts": {"rounding": 2}}"#,
+        ),
+        (
+            "value",
+            r#"{"id": 2, "gold": "1", "pred": "1", "opts": {"float_rounding": "two"}}"#,
+        ),
     ] {
         let file = format!("{name}.jsonl");
         fs::write(
@@ -111,6 +123,78 @@ fn mistakes_name_the_file_and_the_line() {
     );
     assert_eq!(done.status.code(), Some(2), "{done:?}");
     assert!(String::from_utf8_lossy(&done.stderr).contains("none.jsonl"));
+}
+
+#[test]
+fn a_line_has_its_own_conventions() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        (json!({}), "1", "x = 1", "correct"),
+        (json!({"mode": "strict"}), "1", "x = 1", "wrong"),
+        (json!({"mode": "latex"}), "1", "x = 1", "correct"),
+        (
+            json!({"mode": "math_verify"}),
+            "(-\\infty, 2)",
+            "x < 2",
+            "wrong",
+        ),
+        (
+            json!({"mode": "math_verify", "opts": {"allow_set_relation_comp": true}}),
+            "(-\\infty, 2)",
+            "x < 2",
+            "correct",
+        ),
+        (
+            json!({"opts": {"float_rounding": 2}}),
+            "\\frac83",
+            "2.6667",
+            "correct",
+        ),
+        (json!({"opts": {}}), "\\frac83", "2.6667", "wrong"),
+        (
+            json!({"opts": {"units_optional": false}}),
+            "5 \\text{ cm}",
+            "5",
+            "wrong",
+        ),
+        (
+            json!({"mode": "strict", "opts": {"assignment_is_value": true}}),
+            "1",
+            "x = 1",
+            "correct",
+        ),
+    ];
+    let pairs = cases.iter().map(|(extra, gold, pred, _)| {
+        let mut pair = json!({"id": 0, "gold": gold, "pred": format!("\\boxed{{{pred}}}")});
+        for (key, value) in extra.as_object().unwrap() {
+            pair[key] = value.clone();
+        }
+        pair
+    });
+    write_jsonl(&folder.path().join("pairs.jsonl"), pairs).unwrap();
+    let done = sky_verify(
+        folder.path(),
+        &["math", "--pairs", "pairs.jsonl", "--out", "out.jsonl"],
+    );
+    assert!(done.status.success(), "{done:?}");
+    for (row, case) in rows(&folder.path().join("out.jsonl")).iter().zip(&cases) {
+        assert_eq!(row["verdict"], case.3, "{case:?}: {row}");
+    }
+}
+
+/// `sky-verify explain ... | head -1`: the reader goes, the writer ends in peace.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = Command::new(env!("CARGO_BIN_EXE_sky-verify"))
+        .args(["explain", "5", "5"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert!(done.stderr.is_empty(), "{done:?}");
 }
 
 #[test]

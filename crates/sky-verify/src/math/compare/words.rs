@@ -1,7 +1,13 @@
 //! Words, names and the letters of choices.
 
 use super::{Judged, Options};
-use crate::math::expr::{Const, Expr, Kind};
+use crate::math::{
+    expr::{Const, Expr, Kind},
+    wording,
+};
+
+/// Longer texts are no list of names, in bytes.
+const MAX_LIST: usize = 400;
 
 /// Compares when at least one side is words; `None` when neither is.
 pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
@@ -29,7 +35,11 @@ pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
 
 /// The parts of `Alice, Bob and Carol`, sorted; `None` when there is one only.
 pub(in crate::math) fn parts(text: &str, options: &Options) -> Option<Vec<String>> {
-    let plain = super::super::wording::flat(text)
+    if text.len() > MAX_LIST || !(text.contains(',') || text.contains("and") || text.contains('&'))
+    {
+        return None;
+    }
+    let plain = wording::flat(text)
         .replace(" and ", ",")
         .replace(" & ", ",");
     let mut parts: Vec<String> = plain
@@ -38,7 +48,7 @@ pub(in crate::math) fn parts(text: &str, options: &Options) -> Option<Vec<String
         .filter(|part| !part.is_empty())
         .collect();
     parts.sort_unstable();
-    (parts.len() > 1 && text.len() <= 400).then_some(parts)
+    (parts.len() > 1).then_some(parts)
 }
 
 /// The text of a node that is words, or that reads as a word because its letters stand side by side.

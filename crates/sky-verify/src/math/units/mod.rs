@@ -2,11 +2,17 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
 
 use dashu_ratio::RBig;
 
 use table::{FILLERS, QUALIFIERS, SCALES, UNITS};
+
+/// Longest name of a unit, in bytes.
+const MAX_NAME: usize = 16;
 
 /// What a unit says, with its size.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,13 +104,19 @@ impl Unit {
     }
 }
 
-fn find(word: &str) -> Option<&'static (&'static str, &'static str, i64, i64)> {
-    let exact = |w: &str| {
-        UNITS
-            .iter()
-            .find(|(names, ..)| names.split(' ').any(|name| name == w))
-    };
-    exact(word).or_else(|| exact(&word.to_ascii_lowercase()).filter(|_| word.len() > 1))
+type Row = (&'static str, &'static str, i64, i64);
+
+fn find(word: &str) -> Option<&'static Row> {
+    static NAMES: OnceLock<HashMap<&'static str, &'static Row>> = OnceLock::new();
+    if word.len() > MAX_NAME {
+        return None;
+    }
+    let names = NAMES.get_or_init(|| {
+        let each = |row: &'static Row| row.0.split(' ').map(move |name| (name, row));
+        UNITS.iter().flat_map(each).collect()
+    });
+    let other_case = || (word.len() > 1).then(|| names.get(word.to_ascii_lowercase().as_str()))?;
+    names.get(word).or_else(other_case).copied()
 }
 
 fn scale(word: &str) -> Option<RBig> {
