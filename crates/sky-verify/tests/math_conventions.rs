@@ -1,7 +1,7 @@
 //! Pairs from mathematics, by category: each row holds answers that mean the gold answer, and answers that do not.
 #![allow(clippy::unwrap_used)]
 
-use sky_verify::math::{MathChecker, Options, Percent};
+use sky_verify::math::{MathChecker, Options, Outcome, Percent};
 
 /// `gold | equal answers | unequal answers`, answers parted by ` ;; `. `#` begins a category.
 const TABLE: &str = include_str!("data/math_pairs.txt");
@@ -59,6 +59,32 @@ fn every_row_of_the_table() {
         misses.len(),
         misses.join("\n")
     );
+}
+
+/// `gold >> response >> verdict`, the verdict by its first letter.
+const RESPONSES: &str = include_str!("data/math_responses.txt");
+
+#[test]
+fn every_response_of_the_table() {
+    let checker = MathChecker::new(Options::default());
+    let mut misses = Vec::new();
+    for line in RESPONSES.lines().filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split(" >> ").collect();
+        let [gold, response, expected] = fields.as_slice() else {
+            panic!("three fields wanted: {line}");
+        };
+        let verdict = checker.check(gold, response);
+        let wanted = match expected.trim() {
+            "c" => Outcome::Correct,
+            "w" => Outcome::Wrong,
+            "u" => Outcome::Unparsed,
+            other => panic!("no verdict: {other}"),
+        };
+        if verdict.outcome != wanted {
+            misses.push(format!("{line}: {verdict:?}"));
+        }
+    }
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
 }
 
 #[test]
@@ -210,6 +236,10 @@ fn conventions_are_switches() {
             .check("0.333333", r"\boxed{1/3}")
             .is_correct()
     );
+    // A relation for a set counts there the other way round only.
+    let theirs = MathChecker::new(Options::math_verify());
+    assert!(!theirs.check(r"(-\infty, 2)", r"\boxed{x < 2}").is_correct());
+    assert!(theirs.check("x < 2", r"\boxed{(-\infty, 2)}").is_correct());
     assert!(
         !MathChecker::new(Options::strict())
             .check("5", r"\boxed{x = 5}")

@@ -102,14 +102,17 @@ pub(crate) enum Rel {
     Subset,
     /// To, implies, maps to: from left to right.
     Arrow,
-    /// Congruent, similar, parallel and the like: compared as written.
-    Other,
+    /// Congruent, similar, parallel and the like, by name: compared as written.
+    Named(&'static str),
 }
 
 impl Rel {
     /// Whether it has no name when its sides are exchanged.
     pub(crate) fn is_one_way(self) -> bool {
-        matches!(self, Self::In | Self::NotIn | Self::Subset | Self::Arrow)
+        matches!(
+            self,
+            Self::In | Self::NotIn | Self::Subset | Self::Arrow | Self::Named("propto")
+        )
     }
 
     /// The relation with its sides exchanged.

@@ -309,7 +309,14 @@ fn relation(rel: Rel) -> &'static str {
         Rel::NotIn => r" \notin ",
         Rel::Subset => r" \subset ",
         Rel::Arrow => r" \to ",
-        Rel::Other => r" \equiv ",
+        Rel::Named(name) => match name {
+            "sim" => r" \sim ",
+            "propto" => r" \propto ",
+            "iff" => r" \iff ",
+            "perp" => r" \perp ",
+            "parallel" => r" \parallel ",
+            _ => r" \equiv ",
+        },
     }
 }
 

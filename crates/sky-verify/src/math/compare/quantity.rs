@@ -49,6 +49,13 @@ impl Compare<'_> {
         {
             return Judged::no(describe(a, b));
         }
+        // `500 g`, whose letter reads as a name.
+        if let Some(lettered) = lettered(bare).filter(|l| l.unit.dimension == unit.dimension) {
+            return match first {
+                true => self.two_units(one, &lettered),
+                false => self.two_units(&lettered, one),
+            };
+        }
         if !unit.qualifier.is_empty() {
             if let Some((rel, limit)) = limit(unit, one)
                 && let Kind::Relation(_, rest) = &bare.kind
@@ -266,6 +273,43 @@ fn measured(expr: &Expr) -> Option<Measured> {
         }
         _ => None,
     }
+}
+
+/// A number times letters that are units: `500 g`, `9.8 m/s^2`.
+fn lettered(expr: &Expr) -> Option<Measured> {
+    let (above, below) = match &expr.kind {
+        Kind::Div(above, below) => (&**above, Some(&**below)),
+        _ => (expr, None),
+    };
+    let Kind::Mul(factors) = &above.kind else {
+        return None;
+    };
+    let letter = |e: &Expr| {
+        let (base, power) = match &e.kind {
+            Kind::Pow(base, power) => (&**base, power.to_string()),
+            _ => (e, "1".to_owned()),
+        };
+        let one = matches!(&base.kind, Kind::Sym(name) if name.len() == 1);
+        one.then(|| units::read(&format!("{base}^{power}")))
+            .filter(Unit::is_known)
+    };
+    let mut unit = Unit::none();
+    let mut values = Vec::new();
+    for factor in factors {
+        match letter(factor) {
+            Some(part) => unit = unit.times(&part, 1),
+            None if factor.has_names() => return None,
+            None => values.push(factor.clone()),
+        }
+    }
+    if let Some(below) = below {
+        unit = unit.times(&letter(below)?, -1);
+    }
+    (!values.is_empty()).then(|| Measured {
+        value: Kind::Mul(values).at(expr.span.clone()),
+        unit,
+        parts: Vec::new(),
+    })
 }
 
 /// `2 \text{ hours} + 30 \text{ minutes}`, `3 + 5 \text{ cm}`: terms without a unit have that of the others.

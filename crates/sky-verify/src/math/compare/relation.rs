@@ -174,7 +174,7 @@ impl Compare<'_> {
                 None => false,
                 Some(sign) => match (rel_a, rel_b) {
                     (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
-                    (x, y) if sign > 0 => x == y && *x != Rel::Other && !x.is_one_way(),
+                    (x, y) if sign > 0 => x == y && !matches!(x, Rel::Named(_)) && !x.is_one_way(),
                     (x, y) if sign < 0 => *x == y.flipped() && x != y,
                     _ => false,
                 },

@@ -84,7 +84,13 @@ fn announces(lower: &str, at: usize) -> bool {
         .next_back()
         .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
     let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
-    boundary && !sentence.ends_with("know the ") && !sentence.ends_with("not the ")
+    let denied = ["know the ", "not the "]
+        .iter()
+        .any(|end| sentence.ends_with(end))
+        || ["not true", "not the case", "no longer"]
+            .iter()
+            .any(|words| sentence.contains(words));
+    boundary && !denied
 }
 
 /// `A: 18` as the last line.
@@ -166,7 +172,7 @@ fn announced(behind: &str) -> Option<String> {
 
 /// Whether a sentence begins with words that bound or deny the value behind them.
 fn qualifies(sentence: &str) -> bool {
-    const WORDS: [&str; 16] = [
+    const WORDS: [&str; 25] = [
         "not ",
         "no more ",
         "no less ",
@@ -183,6 +189,15 @@ fn qualifies(sentence: &str) -> bool {
         "minus ",
         "anything but ",
         "neither ",
+        "either ",
+        "between ",
+        "over ",
+        "under ",
+        "above ",
+        "below ",
+        "up to ",
+        "never ",
+        "unlikely ",
     ];
     let lower = sentence.to_ascii_lowercase();
     WORDS.iter().any(|word| lower.starts_with(word))
@@ -338,10 +353,25 @@ pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
     }
 }
 
-/// The last number that is a word of its own.
+/// The last number that is a word of its own, unless it is said not to be the one.
 pub(super) fn last_number(text: &str) -> Option<&str> {
     let tail = tail(text, WINDOW);
-    numbers(tail).last().cloned().map(|range| &tail[range])
+    let range = numbers(tail).last().cloned()?;
+    let before = tail[..range.start]
+        .trim_end_matches([' ', '$', '*'])
+        .to_ascii_lowercase();
+    let denied = [
+        " not",
+        " not be",
+        " cannot be",
+        " can't be",
+        " isn't",
+        " never",
+        " never be",
+    ]
+    .iter()
+    .any(|words| before.ends_with(words));
+    (!denied).then_some(&tail[range])
 }
 
 /// `A`, `B)`, `(C)`, `D.` at the beginning.

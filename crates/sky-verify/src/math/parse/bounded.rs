@@ -97,9 +97,7 @@ impl<'a> Parser<'a> {
                             _ => String::new(),
                         };
                         let (rel, value) = rest.remove(0);
-                        if name.is_empty()
-                            || !matches!(rel, Rel::Eq | Rel::Arrow | Rel::Other | Rel::In)
-                        {
+                        if name.is_empty() || !matches!(rel, Rel::Eq | Rel::Arrow | Rel::In) {
                             return self.fail("bounds that are not understood");
                         }
                         var = name;

@@ -365,6 +365,17 @@ impl<'a> Parser<'a> {
                 return self.fail("the work budget is spent");
             }
             match self.peek() {
+                // Operations that do not commute, as far as is known: `f \circ g`, `\vec{a} \times \vec{b}`.
+                Tok::Cmd(op @ ("circ" | "star" | "oplus" | "otimes" | "bullet" | "times"))
+                    if *op != "times" || above.last().is_some_and(is_vector) =>
+                {
+                    let op = (*op).to_owned();
+                    self.at += 1;
+                    let right = self.signed_factor()?;
+                    let span = self.since(start);
+                    let args = above.pop().into_iter().chain([right]).collect();
+                    above.push(Kind::Apply(op, args).at(span));
+                }
                 Tok::Ch('*') | Tok::Cmd("cdot" | "times" | "ast") => {
                     // `5 \times` at the end of a text.
                     self.at += 1;
@@ -480,6 +491,11 @@ impl<'a> Parser<'a> {
             factor
         })
     }
+}
+
+/// `\vec{a}`.
+fn is_vector(e: &Expr) -> bool {
+    matches!(&e.kind, Kind::Sym(name) if name.starts_with("vec:"))
 }
 
 /// Whether a literal is a remainder of division by another.

@@ -132,6 +132,7 @@ impl<'a> Parser<'a> {
             .is_some_and(|i| matches!(self.tokens[i].tok, Tok::Num(_)));
         let repeats = |e: &Expr| self.text[e.span.clone()].contains("\\");
         let after_number = after_number
+            || matches!(last, Some(e) if matches!(e.kind, Kind::Based { .. }))
             || matches!(last, Some(e) if matches!(e.kind, Kind::Num { .. }) && repeats(e)
                 && !self.text[e.span.clone()].starts_with('\\'));
         if !after_number {

@@ -88,8 +88,12 @@ impl<'a> Parser<'a> {
                 "to" | "rightarrow" | "Rightarrow" | "implies" | "longrightarrow" | "mapsto" => {
                     (Rel::Arrow, 1)
                 }
-                "equiv" | "cong" | "sim" | "propto" | "iff" | "Leftrightarrow" | "perp"
-                | "parallel" => (Rel::Other, 1),
+                "equiv" | "cong" => (Rel::Named("equiv"), 1),
+                "sim" => (Rel::Named("sim"), 1),
+                "propto" => (Rel::Named("propto"), 1),
+                "iff" | "Leftrightarrow" => (Rel::Named("iff"), 1),
+                "perp" => (Rel::Named("perp"), 1),
+                "parallel" => (Rel::Named("parallel"), 1),
                 _ => return Ok(None),
             },
             _ => return Ok(None),
