@@ -1,6 +1,11 @@
 //! Lists, sets, tuples, matrices.
 
-use super::{Compare, Judged, kind_name, map, parameter::is_domain, relation::assignment};
+use super::{
+    Compare, Judged, kind_name,
+    parameter::is_domain,
+    point::{components, is_point},
+    relation::assignment,
+};
 use crate::math::{
     exact,
     expr::{Const, Expr, Func, Kind},
@@ -301,77 +306,6 @@ fn value(expr: Expr) -> Expr {
         Some((_, value)) => value.clone(),
         None => expr,
     }
-}
-
-/// One value or one point.
-fn is_point(expr: &Expr) -> bool {
-    expr.is_scalar() || matches!(expr.kind, Kind::Tuple(_))
-}
-
-/// The coordinates of a point with its letter in front, or of a sum of multiples of `i`, `j` and `k`.
-fn components(expr: &Expr, count: usize) -> Option<Vec<Expr>> {
-    match &expr.kind {
-        Kind::Mul(parts) => {
-            if let [
-                label,
-                Expr {
-                    kind: Kind::Tuple(items),
-                    ..
-                },
-            ] = parts.as_slice()
-            {
-                return matches!(label.kind, Kind::Sym(_)).then(|| items.clone());
-            }
-        }
-        Kind::Apply(name, args) if args.len() == count && count > 1 => {
-            return name
-                .starts_with(|c: char| c.is_ascii_uppercase())
-                .then(|| args.clone());
-        }
-        _ => {}
-    }
-    let axis = |k: &Kind| match k {
-        Kind::Const(Const::I) => Some(0),
-        Kind::Sym(name) => match name.rsplit(':').next()? {
-            "i" | "\\imath" => Some(0),
-            "j" | "\\jmath" => Some(1),
-            "k" if count == 3 => Some(2),
-            _ => None,
-        },
-        _ => None,
-    };
-    if !(2..=3).contains(&count) || !expr.is_scalar() || !expr.any(&|k| axis(k) == Some(1)) {
-        return None;
-    }
-    // Each term is a multiple of one axis.
-    let one = std::slice::from_ref(expr);
-    let terms = match &expr.kind {
-        Kind::Add(terms) => terms.as_slice(),
-        _ => one,
-    };
-    let mut out: Vec<Vec<Expr>> = vec![Vec::new(); count];
-    for term in terms {
-        let mut axes = Vec::new();
-        let scale = map(term, &|e| {
-            axis(&e.kind).map(|_| Kind::int(1).at(e.span.clone()))
-        });
-        gather_axes(term, &axis, &mut axes);
-        match axes.as_slice() {
-            [axis] => out[*axis].push(scale),
-            _ => return None,
-        }
-    }
-    let sum = |mut terms: Vec<Expr>| match terms.len() {
-        0 => Kind::int(0).at(0..0),
-        1 => terms.remove(0),
-        _ => Kind::Add(terms).at(0..0),
-    };
-    Some(out.into_iter().map(sum).collect())
-}
-
-fn gather_axes(expr: &Expr, axis: &dyn Fn(&Kind) -> Option<usize>, found: &mut Vec<usize>) {
-    found.extend(axis(&expr.kind));
-    expr.children(&mut |child| gather_axes(child, axis, found));
 }
 
 /// The entries of a row or a column.

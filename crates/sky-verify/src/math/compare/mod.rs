@@ -3,6 +3,7 @@
 mod collection;
 mod matrix;
 mod parameter;
+mod point;
 mod quantity;
 mod region;
 mod relation;

@@ -3,6 +3,7 @@
 mod boxed;
 mod phrase;
 mod section;
+mod spans;
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
 //! From text to tree: a recursive descent with a bounded depth over a forgiving grammar of LaTeX and plain mathematics.
 
+mod apply;
 mod atom;
 mod bounded;
 mod group;
