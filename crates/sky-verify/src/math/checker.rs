@@ -203,9 +203,16 @@ impl MathChecker {
     /// When a side has no tree: the same text, or not.
     fn as_written(&self, a: &Side, b: &Side) -> Judged {
         let bare = |text: &str| {
-            text.chars()
-                .filter(|c| !c.is_whitespace() && !matches!(c, '{' | '}' | '$'))
-                .collect::<String>()
+            let mut out = String::with_capacity(text.len());
+            for part in text.split_whitespace() {
+                // `1 2` is not 12.
+                let digit = |c: char| c.is_ascii_digit();
+                if out.ends_with(digit) && part.starts_with(digit) {
+                    out.push(' ');
+                }
+                out.extend(part.chars().filter(|c| !matches!(c, '{' | '}' | '$')));
+            }
+            out
         };
         let (x, y) = (bare(&a.text), bare(&b.text));
         if !x.is_empty() && x == y {

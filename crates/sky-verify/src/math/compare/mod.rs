@@ -89,6 +89,14 @@ impl Compare<'_> {
             if let Some(judged) = self.regions(a, b) {
                 return judged;
             }
+            for (one, other, first) in [(a, b, true), (b, a, false)] {
+                if let Some(set) = self.conditions(one) {
+                    return match first {
+                        true => self.same(&set, other),
+                        false => self.same(other, &set),
+                    };
+                }
+            }
         }
         if let Some(judged) = self.relations(a, b) {
             return judged;

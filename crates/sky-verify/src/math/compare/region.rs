@@ -113,6 +113,28 @@ impl Compare<'_> {
         Some(Judged::yes("the same set of numbers"))
     }
 
+    /// `x < -2, x > 3` as a set: what holds at once, or, where nothing could, either. `None`: not a list of conditions.
+    pub(super) fn conditions(&self, list: &Expr) -> Option<Expr> {
+        let Kind::List(items) = &list.kind else {
+            return None;
+        };
+        if items.len() < 2
+            || !items
+                .iter()
+                .all(|item| is_relation(item) && is_region(item))
+        {
+            return None;
+        }
+        let as_set = |op| Kind::Sets(op, items.clone()).at(list.span.clone());
+        let nothing = Kind::Const(Const::Empty).at(0..0);
+        let both = as_set(SetOp::Intersection);
+        match self.regions(&both, &nothing) {
+            Some(judged) if judged.equal => Some(as_set(SetOp::Union)),
+            Some(_) => Some(both),
+            None => None,
+        }
+    }
+
     fn order(&self, a: &Expr, b: &Expr) -> Option<Ordering> {
         match (identity::infinity(a), identity::infinity(b)) {
             (Some(x), Some(y)) => return Some(x.cmp(&y)),

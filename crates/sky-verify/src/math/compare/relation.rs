@@ -62,7 +62,11 @@ impl Compare<'_> {
             let (x, y) = (member_of(a), member_of(b));
             let value =
                 |e: &Expr| e.is_scalar() || matches!(e.kind, Kind::List(_) | Kind::Tuple(_));
-            if !std::ptr::eq(x, a) && value(b) || !std::ptr::eq(y, b) && value(a) {
+            // `x \in (1, 2)` is an interval.
+            let points = |e: &Expr| !matches!(e.kind, Kind::Tuple(_));
+            if !std::ptr::eq(x, a) && points(x) && value(b)
+                || !std::ptr::eq(y, b) && points(y) && value(a)
+            {
                 return Some(self.same(x, y));
             }
         }

@@ -97,7 +97,7 @@ pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
                 out.push_str(&name);
             }
         } else if c.is_alphanumeric()
-            || "+-/=<>^_*".contains(c)
+            || "+-/=<>^_*|".contains(c)
             || numeric && !c.is_whitespace() && !"{}$~".contains(c)
         {
             if options.ignore_case {

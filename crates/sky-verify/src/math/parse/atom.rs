@@ -377,6 +377,9 @@ impl<'a> Parser<'a> {
             (Func::Cos, true) => (Func::Acos, None),
             (Func::Tan, true) => (Func::Atan, None),
             (Func::Cot, true) => (Func::Acot, None),
+            (Func::Sinh, true) => (Func::Asinh, None),
+            (Func::Cosh, true) => (Func::Acosh, None),
+            (Func::Tanh, true) => (Func::Atanh, None),
             (func, _) => (func, power),
         };
         // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.

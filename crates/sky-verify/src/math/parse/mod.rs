@@ -327,10 +327,18 @@ impl<'a> Parser<'a> {
             } else {
                 let term = self.product()?;
                 let span = self.since(at);
-                terms.push(if negative {
-                    Kind::Neg(Box::new(term)).at(span)
-                } else {
-                    term
+                terms.push(match (negative, term.kind) {
+                    // `-7 \bmod 3` is that of -7.
+                    (true, Kind::Call(Func::Mod, mut args))
+                        if terms.is_empty() && args.len() == 2 =>
+                    {
+                        let value = args.remove(0);
+                        let value = Kind::Neg(Box::new(value)).at(span.clone());
+                        args.insert(0, value);
+                        Kind::Call(Func::Mod, args).at(span)
+                    }
+                    (true, kind) => Kind::Neg(Box::new(kind.at(term.span))).at(span),
+                    (false, kind) => kind.at(term.span),
                 });
             }
             if !(matches!(self.peek(), Tok::Ch('+' | '-'))
@@ -444,6 +452,11 @@ impl<'a> Parser<'a> {
                     }
                     let mixed = self.mixed_ahead(above.last(), &below);
                     let factor = self.factor()?;
+                    if let Some(angle) = operator::minutes(above.last(), &factor) {
+                        above.pop();
+                        above.push(angle.at(self.since(start)));
+                        continue;
+                    }
                     if mixed && let Some(part) = fraction_of(&factor) {
                         let whole = above.pop();
                         let span = self.since(start);

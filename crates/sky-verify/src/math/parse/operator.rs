@@ -288,6 +288,14 @@ impl<'a> Parser<'a> {
                     }
                     _ => return Ok(base),
                 },
+                // `E[X]`, an expectation.
+                (Tok::Ch('['), _)
+                    if !self.token().space
+                        && matches!(&base.kind, Kind::Sym(name) if name == "E") =>
+                {
+                    let inner = self.bracketed()?;
+                    base = Kind::Apply("E".to_owned(), vec![inner]).at(self.since(start));
+                }
                 // `f(x)`: after a letter that commonly names a function.
                 (Tok::Ch('('), _) => match &base.kind {
                     Kind::Sym(name)
@@ -453,6 +461,25 @@ impl<'a> Parser<'a> {
             kind => Kind::Apply(format!("index_{suffix}"), vec![kind.at(base.span)]).at(span),
         }
     }
+}
+
+/// `45^\circ 30'`: degrees, and minutes or seconds behind them.
+pub(super) fn minutes(degrees: Option<&Expr>, factor: &Expr) -> Option<Kind> {
+    let (Kind::Degree(whole), Kind::Apply(mark, parts)) = (&degrees?.kind, &factor.kind) else {
+        return None;
+    };
+    let size = match mark.as_str() {
+        "prime" => 60,
+        "prime'" => 3600,
+        _ => return None,
+    };
+    let [part] = parts.as_slice() else {
+        return None;
+    };
+    let below = Box::new(Kind::int(size).at(0..0));
+    let part = Kind::Div(Box::new(part.clone()), below).at(factor.span.clone());
+    let sum = Kind::Add(vec![(**whole).clone(), part]).at(factor.span.clone());
+    Some(Kind::Degree(Box::new(sum)))
 }
 
 /// A row becomes a column, a matrix is turned.

@@ -120,7 +120,12 @@ fn find(word: &str) -> Option<&'static Row> {
 }
 
 fn scale(word: &str) -> Option<RBig> {
-    let word = word.to_ascii_lowercase();
+    // `K` is a kelvin.
+    let word = if word.len() > 1 {
+        word.to_ascii_lowercase()
+    } else {
+        word.to_owned()
+    };
     SCALES
         .iter()
         .find(|(name, ..)| *name == word)

@@ -144,6 +144,7 @@ pub(super) const SCALES: &[(&str, i64, i64)] = &[
     ("hundreds", 100, 1),
     ("thousand", 1000, 1),
     ("thousands", 1000, 1),
+    ("k", 1000, 1),
     ("lakh", 100_000, 1),
     ("lakhs", 100_000, 1),
     ("million", 1_000_000, 1),

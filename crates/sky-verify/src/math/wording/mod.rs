@@ -86,8 +86,11 @@ const SETS: [(&str, &str); 26] = [
 /// Rewrites cleaned text whose words have a meaning; any other is itself.
 pub(super) fn reword(text: &str) -> Cow<'_, str> {
     let same = Cow::Borrowed(text);
-    if text.len() > MAX_TEXT || !text.bytes().any(|b| b.is_ascii_alphabetic()) {
+    if text.len() > MAX_TEXT {
         return same;
+    }
+    if !text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return date(text.trim()).map_or(same, Cow::Owned);
     }
     let flat = flat(text);
     let lower = flat.to_ascii_lowercase();
@@ -120,7 +123,8 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| remainder(&lower))
         .or_else(|| chosen(&flat))
         .or_else(|| percent(&flat, &lower))
-        .or_else(|| to_ratio(&lower))
+        .or_else(|| sign_in_words(&flat, &lower))
+        .or_else(|| hexadecimal(&flat))
         .or_else(|| time(&lower))
         .or_else(|| in_base(&flat, &lower));
     rewritten.map_or(same, Cow::Owned)
@@ -306,11 +310,49 @@ fn percent(flat: &str, lower: &str) -> Option<String> {
     Some(format!("{}\\%", &flat[..at]))
 }
 
-/// `3 to 4`, a ratio.
-fn to_ratio(lower: &str) -> Option<String> {
-    let (a, b) = lower.split_once(" to ")?;
+/// `3 to 4`, `1 in 4`, `3 times 10^8`, `10 mod 3`: a sign in words between two values.
+fn sign_in_words(flat: &str, lower: &str) -> Option<String> {
+    const WORDS: [(&str, &str, bool); 6] = [
+        (" to ", ":", true),
+        (" out of ", "/", true),
+        (" in ", "/", true),
+        (" mod ", r" \bmod ", false),
+        (" times ", r" \times ", false),
+        (" divided by ", "/", true),
+    ];
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-    (digits(a) && digits(b)).then(|| format!("{a}:{b}"))
+    WORDS.iter().find_map(|(word, sign, whole)| {
+        let at = lower.find(word)?;
+        let (a, b) = (&flat[..at], &flat[at + word.len()..]);
+        let fits = if *whole {
+            digits(a) && digits(b)
+        } else {
+            a.ends_with(|c: char| c.is_ascii_digit()) && b.starts_with(|c: char| c.is_ascii_digit())
+        };
+        fits.then(|| format!("{a}{sign}{b}"))
+    })
+}
+
+/// `2020-01-02`, `1/2/2020`: a date, not a difference or a quotient.
+fn date(flat: &str) -> Option<String> {
+    let mark = ['-', '/'].into_iter().find(|mark| flat.contains(*mark))?;
+    let parts: Vec<usize> = flat
+        .split(mark)
+        .map(|part| {
+            part.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then_some(part.len())
+        })
+        .collect::<Option<_>>()?;
+    matches!(parts.as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4])
+        .then(|| format!(r"\text{{on {flat}}}"))
+}
+
+/// `0x1F`.
+fn hexadecimal(flat: &str) -> Option<String> {
+    let digits = flat.strip_prefix("0x")?;
+    (!digits.is_empty() && digits.len() < 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        .then(|| format!("{}_{{16}}", digits.to_ascii_uppercase()))
 }
 
 /// `5 R 2`, `5 remainder 2`.
