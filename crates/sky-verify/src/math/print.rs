@@ -40,6 +40,10 @@ impl Display for Expr {
             Kind::Call(func, args) => call(*func, args, f),
             Kind::Apply(name, args) => match name.strip_suffix('_') {
                 Some(name) => write!(f, "{name}_{{{}}}", List(args)),
+                None if name == "E" => write!(f, "E[{}]", List(args)),
+                None if args.len() == 2 && is_operation(name) => {
+                    write!(f, r"{} \{name} {}", Tight(&args[0]), Tight(&args[1]))
+                }
                 None => write!(f, "{name}({})", List(args)),
             },
             Kind::Big {
@@ -123,6 +127,14 @@ impl Display for Expr {
             Kind::Text(text) => write!(f, r"\text{{{text}}}"),
         }
     }
+}
+
+/// Signs between two values that say nothing of what they do.
+fn is_operation(name: &str) -> bool {
+    matches!(
+        name,
+        "circ" | "star" | "oplus" | "otimes" | "bullet" | "times"
+    )
 }
 
 /// In brackets where it would fall apart otherwise.
