@@ -43,7 +43,9 @@ impl Compare<'_> {
         {
             return self.same(&one.value, inner);
         }
+        let marked = matches!(one.value.kind, Kind::Percent(_) | Kind::Degree(_));
         if matches!(bare.kind, Kind::Percent(_) | Kind::Degree(_))
+            && !marked
             && unit.is_known()
             && !only("rad")
         {

@@ -23,7 +23,9 @@ impl<'a> Parser<'a> {
             || matches!(run, "th" | "st" | "nd" | "rd")
             || self.token().space && (self.rate_ahead() || self.single_letter_ahead());
         let worded = self.token().space && units::is_wordlike(run);
-        if run.is_empty() || self.depth > self.top + 8 || below || !(plain || worded) {
+        // `1/2 cup`, where `1/2 x` would be ambiguous.
+        let fraction = self.token().space && units::is_plain_unit(run);
+        if run.is_empty() || self.depth > self.top + 8 || below && !fraction || !(plain || worded) {
             return None;
         }
         // Behind a number, a closing bracket or a root; everything up to the end, a comma or the next number has to be words.

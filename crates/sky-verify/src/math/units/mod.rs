@@ -229,6 +229,16 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 /// The singular, without case.
 fn singular(word: &str) -> String {
     let word = word.to_lowercase();
+    for (many, one) in [
+        ("people", "person"),
+        ("men", "man"),
+        ("women", "woman"),
+        ("children", "child"),
+    ] {
+        if word == many {
+            return one.to_owned();
+        }
+    }
     for (ending, instead) in [
         ("ies", "y"),
         ("sses", "ss"),
