@@ -9,7 +9,7 @@ use std::{
 
 use dashu_ratio::RBig;
 
-use table::{FILLERS, QUALIFIERS, SCALES, UNITS};
+use table::{FILLERS, QUALIFIERS, SCALES, UNITS, WAYS};
 
 /// Longest name of a unit, in bytes.
 const MAX_NAME: usize = 16;
@@ -309,6 +309,8 @@ pub(crate) fn read(text: &str) -> Unit {
     }
     let bounded = !said.is_empty();
     let pieces = pieces(&text);
+    // `5 more than x` is not `5 more`.
+    let compared = lower.split_whitespace().any(|w| matches!(w, "or" | "than"));
     let mut sign = 1;
     let mut next_power = 1;
     // The unit or noun last taken, with its power.
@@ -355,8 +357,13 @@ pub(crate) fn read(text: &str) -> Unit {
             "metric" => {}
             _ if bounded
                 && (QUALIFIERS.contains(&plain.as_str())
+                    || WAYS.contains(&plain.as_str())
                     || matches!(plain.as_str(), "maximum" | "minimum")) => {}
-            _ if QUALIFIERS.contains(&plain.as_str()) => said.push(plain),
+            _ if QUALIFIERS.contains(&plain.as_str())
+                || compared && WAYS.contains(&plain.as_str()) =>
+            {
+                said.push(plain);
+            }
             _ if FILLERS.contains(&plain.as_str()) => {}
             _ => {
                 if let Some(scale) = scale(word) {

@@ -269,9 +269,6 @@ pub(super) const QUALIFIERS: &[&str] = &[
     "above",
     "below",
     "than",
-    "less",
-    "more",
-    "fewer",
     "least",
     "most",
     "or",
@@ -284,21 +281,19 @@ pub(super) const QUALIFIERS: &[&str] = &[
     "minus",
     "negative",
     "factorial",
+    "percent",
     "loss",
-    "profit",
-    "gain",
     "debt",
     "owed",
-    "short",
     "before",
-    "ago",
-    "later",
-    "earlier",
-    "early",
-    "late",
     "after",
     "bc",
     "ad",
     "bce",
     "ce",
+];
+
+/// Words that say which way a number counts: not needed, but not to be contradicted.
+pub(super) const WAYS: &[&str] = &[
+    "more", "less", "fewer", "later", "earlier", "early", "late", "ago", "profit", "gain", "short",
 ];

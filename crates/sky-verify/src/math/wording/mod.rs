@@ -7,7 +7,7 @@ mod number;
 
 use std::borrow::Cow;
 
-use super::{clean::letters, lex::group_end, names};
+use super::{clean::letters, lex::group_end, names, units};
 pub(super) use number::number;
 
 /// Longer texts are not answers in words.
@@ -121,6 +121,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| imaginary(&flat))
         .or_else(|| domain(&flat))
         .or_else(|| remainder(&lower))
+        .or_else(|| half_of(&flat, &lower))
         .or_else(|| chosen(&flat))
         .or_else(|| percent(&flat, &lower))
         .or_else(|| sign_in_words(&flat, &lower))
@@ -302,6 +303,17 @@ fn chosen(flat: &str) -> Option<String> {
         format!(r" \cdot {k}!")
     };
     (rest.len() == len && k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+}
+
+/// `half an hour`.
+fn half_of(flat: &str, lower: &str) -> Option<String> {
+    let head = ["half an ", "half a "]
+        .into_iter()
+        .find(|head| lower.starts_with(head))?;
+    let unit = &flat[head.len()..];
+    units::read(unit)
+        .is_known()
+        .then(|| format!(r"\frac{{1}}{{2}}\text{{ {unit}}}"))
 }
 
 /// `75 per cent`.
