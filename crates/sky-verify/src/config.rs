@@ -4,7 +4,7 @@ use crate::math::Options;
 
 /// Part of what a verdict depends on, beside replies and settings: raised with every change here that may give a reply
 /// another verdict, so that older verdicts count as made otherwise.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// The recipe's `[verify]`: how replies are judged, by the pipeline and by the evaluations alike.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
