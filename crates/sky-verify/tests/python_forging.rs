@@ -145,6 +145,20 @@ fn two_functions_of_a_program_cannot_run_code_in_the_test() {
 }
 
 #[test]
+fn a_program_cannot_make_its_test_share_an_interpreter() {
+    // In a shared one `all` would be the program's.
+    let program = "import json\nreal = json.JSONEncoder.encode\ndef forged(self, o):\n    return real(self, o).replace('\"deep\"', '[' * DEPTH + ']' * DEPTH)\njson.JSONEncoder.encode = forged\nall = lambda *a: True\ndef first(x): return 'deep'\ndef second(x): return 0";
+    for depth in ["50", "105", "150", "250", "400", "900"] {
+        let program = program.replace("DEPTH", depth);
+        let test = "assert all([second([first(3), [first(3)]]) == 3, False])";
+        let Some(found) = mbpp(test, &program) else {
+            return;
+        };
+        assert_ne!(found.verdict, Verdict::Correct, "{depth}: {found:?}");
+    }
+}
+
+#[test]
 fn tests_see_what_honest_programs_do() {
     // Arguments changed in place, objects with attributes, iterators, exceptions, numbers of any length, types, keywords.
     let program = "

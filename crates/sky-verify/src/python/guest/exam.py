@@ -3,7 +3,8 @@
 # interpreter (`prepare_answer`) and comes back as data: nothing of the program's ever runs beside the test.
 # On the program's side nothing is trusted, and nothing has to be: whatever it says is no more than a claim about a value.
 import ast, collections, datetime, decimal, fractions, importlib
-MOST_DEEP = 200
+# Nesting that a program's values may have, and a test's: what a test was told it can always tell again.
+PROGRAM_DEEP, TEST_DEEP = 100, 200
 # Named values that both sides have: types and functions of these modules go by name.
 SHARED = {"builtins", "math", "operator", "collections", "decimal", "fractions", "datetime", "re", "functools", "itertools", "string"}
 DATE_PARTS = {
@@ -31,7 +32,7 @@ def named(value):
 def pack(value, other, depth=0):
     """A value as JSON can carry it: lists as they are, what JSON has no word for as `{tag: ...}`. `other` gives what stands for
     the rest."""
-    if depth > MOST_DEEP:
+    if depth > (TEST_DEEP if other is cannot_send else PROGRAM_DEEP):
         raise CannotSend("nested too deeply")
     if value is None or value is True or value is False:
         return value
@@ -70,19 +71,22 @@ def pack(value, other, depth=0):
     return other(value, depth)
 
 
-def unpack(value, held):
+def unpack(value, held, depth=0):
     """What `pack` made, as a value again. `held` gives what a number of the other side stands for."""
+    depth += 1
+    if held is stand_in and depth > PROGRAM_DEEP + 10:
+        raise ValueError("nested too deeply")
     if type(value) is list:
-        return [unpack(item, held) for item in value]
+        return [unpack(item, held, depth) for item in value]
     if type(value) is not dict:
         return value
     (kind, inner), = value.items()
     if kind == "int":
         return int(inner, 16)
     if kind == "dict":
-        return {unpack(key, held): unpack(item, held) for key, item in inner}
+        return {unpack(key, held, depth): unpack(item, held, depth) for key, item in inner}
     if kind in ("tuple", "set", "frozenset"):
-        return PRISTINE[kind](unpack(item, held) for item in inner)
+        return PRISTINE[kind](unpack(item, held, depth) for item in inner)
     if kind == "bytes":
         return inner.encode("latin-1")
     if kind == "bytearray":
@@ -90,7 +94,7 @@ def unpack(value, held):
     if kind in ("complex", "range"):
         return PRISTINE[kind](*inner)
     if kind == "deque":
-        return collections.deque(unpack(inner[0], held), inner[1])
+        return collections.deque(unpack(inner[0], held, depth), inner[1])
     if kind == "Decimal":
         return decimal.Decimal(inner)
     if kind == "Fraction":
