@@ -159,11 +159,25 @@ def load(sky, folder, args):
     return {"identical": same, "idle_s": idle_s, "loaded_s": loaded_s, "nice_s": nice_s}
 
 
-def memory(sky, folder, args):
+def many(count):
+    """Problems, and so many right replies to them: nine programs of one line that read and print to each of HumanEval's."""
     rows = human_eval_rows()[:20]
+    sums = [{"id": f"sum-{i}", "source": "sum", "domain": "code", "prompt": "", "answer": {"tests": {"inputs": [f"{i} 1", f"{i} 2"], "outputs": [str(i + 1), str(i + 2)]}}}
+            for i in range(180)]
+    kinds = [(problem(row), row["canonical_solution"]) for row in rows] + [(row, "```python\nprint(sum(map(int, input().split())))\n```") for row in sums]
+
+    def reply(i):
+        row, text = kinds[i % len(kinds)]
+        return sample({"task_id": row["id"], "canonical_solution": text}, i // len(kinds))
+
+    return [row for row, _ in kinds], map(reply, range(count))
+
+
+def memory(sky, folder, args):
     problems, samples, verdicts = (folder / name for name in ("many-problems.jsonl", "many-samples.jsonl", "many-verdicts.jsonl"))
-    write_rows(problems, map(problem, rows))
-    write_rows(samples, (sample(rows[i % len(rows)], i // len(rows)) for i in range(args.candidates)))
+    rows, replies = many(args.candidates)
+    write_rows(problems, rows)
+    write_rows(samples, replies)
     started = time.perf_counter()
     process = subprocess.Popen([sky, "code", "--problems", problems, "--samples", samples, "--out", verdicts], stdout=subprocess.DEVNULL)
     seen = []

@@ -85,7 +85,16 @@ impl Server {
             .unwrap()
     }
 
-    fn wait_until(&self, what: impl Fn(u64) -> bool) {
+    /// Memory of the server's process that is its own; a sandbox's mapped snapshot counts once.
+    fn resident_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+        kib.parse::<u64>().unwrap() >> 10
+    }
+
+    fn wait_until(&self, mut what: impl FnMut(u64) -> bool) {
         let started = Instant::now();
         while !what(self.in_flight()) {
             assert!(started.elapsed() < Duration::from_secs(60));
@@ -204,4 +213,145 @@ fn asked_to_stop_it_lets_programs_end() {
     assert!(answer.contains("12499997500000"), "{answer}");
     assert!(server.child.wait().unwrap().success());
     assert!(TcpStream::connect(&server.address).is_err());
+}
+
+/// A program whose answer is six times as long as its output.
+const FLOOD: &str = "import sys\nsys.stdout.write(chr(1) * 1_000_000)";
+
+#[test]
+fn answers_that_nobody_reads_are_bounded_and_given_up_on() {
+    let Some(server) = Server::start(&["--held", "40", "--patience", "2", "--queue", "64"]) else {
+        return;
+    };
+    let body = json!({"code": FLOOD}).to_string();
+    let silent: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&server.address).unwrap();
+            write!(
+                stream,
+                "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+            stream
+        })
+        .collect();
+    // All their answers together would be 360 MB.
+    let started = Instant::now();
+    let mut most = 0;
+    server.wait_until(|now| {
+        most = most.max(server.resident_mib());
+        now == 0 && started.elapsed() > Duration::from_secs(1)
+    });
+    eprintln!("at most {most} MiB");
+    assert!(most < 250, "{most} MiB");
+    // Whoever reads is served all the while and afterwards.
+    let (status, ran) = server.post(&json!({"code": FLOOD}));
+    assert_eq!(status, 200);
+    assert_eq!(
+        ran["run_result"]["stdout"].as_str().unwrap().len(),
+        1_000_000
+    );
+    drop(silent);
+}
+
+#[test]
+fn slow_heads_and_bodies_are_given_up_on() {
+    let Some(server) = Server::start(&["--patience", "1"]) else {
+        return;
+    };
+    for begun in [
+        "POST /run_code HT",
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"c",
+    ] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        let mut answer = Vec::new();
+        // A reset counts as an end, too.
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{begun}");
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.is_empty() || answer.contains(" 408 "),
+            "{begun}: {answer}"
+        );
+    }
+    assert_eq!(server.post(&json!({"code": "1"})).0, 200);
+}
+
+#[test]
+fn odd_requests_are_refused_and_the_server_goes_on() {
+    let Some(server) = Server::start(&["--max-body", "1", "--held", "8"]) else {
+        return;
+    };
+    let long = "x".repeat(1 << 20);
+    let deep = format!("{{\"code\": {}", "[".repeat(500_000));
+    let many = "A: b\r\n".repeat(5_000);
+    let chunks = format!("{:x}\r\n{long}\r\n", long.len()).repeat(4);
+    for request in [
+        "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        "BREW /run_code HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000000\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n{}{}".to_owned(),
+        format!("POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+        format!("POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{deep}", deep.len()),
+        format!("GET /healthz HTTP/1.1\r\n{many}\r\n"),
+        format!("GET /{long} HTTP/1.1\r\n\r\n"),
+        "\0\0\0\0\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"code\": \"\u{0}\"".to_owned(),
+    ] {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        // It may hang up before it has read everything.
+        let _ = stream.write_all(request.as_bytes());
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        let shown: String = request.chars().take(80).collect();
+        assert!(!answer.contains(" 200 "), "{shown:?}: {answer}");
+    }
+    for body in [
+        json!({"code": "1", "run_timeout": 1e308}),
+        json!({"code": "1", "memory_limit_MB": i64::MAX}),
+        json!({"code": "1", "memory_limit_MB": i64::MIN}),
+        json!({"code": "1", "stdin": "\u{0}\u{ffff}"}),
+    ] {
+        assert_eq!(server.post(&body).0, 200, "{body}");
+    }
+    server.wait_until(|now| now == 0);
+}
+
+#[test]
+fn requests_sent_in_a_row_are_answered_in_order() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    for n in 0..20 {
+        let body = json!({"code": format!("print('number', {n})")}).to_string();
+        let last = if n == 19 { "Connection: close\r\n" } else { "" };
+        write!(
+            stream,
+            "POST /run_code HTTP/1.1\r\nHost: x\r\n{last}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+    }
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    let found: Vec<&str> = answers
+        .split("\"stdout\":\"number ")
+        .skip(1)
+        .filter_map(|rest| rest.split("\\n").next())
+        .collect();
+    let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(found, expected);
 }

@@ -1,12 +1,13 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
+    io::{self, Write},
     num::NonZero,
     path::Path,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
 
-use sky_files::{Journal, read_jsonl, write_jsonl};
+use sky_files::{Journal, read_jsonl, write_atomic};
 use sky_types::{Check, Problem, Sample, VerdictRecord, Version};
 
 use crate::{EvalError, ProblemIndex, Result, VerdictMix};
@@ -26,8 +27,9 @@ pub struct Checking<'a> {
     pub threads: Option<NonZero<usize>>,
 }
 
-type Key = (String, u32);
-type Feed<'a> = dyn Iterator<Item = Result<(Arc<Problem>, Sample)>> + Send + 'a;
+/// A problem's line and a sample's index: what tells samples apart, in 16 bytes.
+type Key = (u64, u32);
+type Feed<'a> = dyn Iterator<Item = Result<(u64, Arc<Problem>, Sample)>> + Send + 'a;
 
 impl Checking<'_> {
     /// Checks what the journal does not hold yet, then writes `verdicts`. `on_verdict` is told of every verdict as it comes;
@@ -42,44 +44,48 @@ impl Checking<'_> {
         on_verdict: &mut dyn FnMut(&VerdictRecord, bool),
     ) -> Result<VerdictMix> {
         let mut problems = ProblemIndex::open(self.problems)?;
-        let (mut journal, found) = Journal::<VerdictRecord>::open(self.journal)?;
-        let mut done: HashMap<Key, VerdictRecord> = HashMap::new();
-        for row in found.rows {
-            on_verdict(&row, false);
-            done.insert((row.problem_id.clone(), row.index), row);
-        }
-        let before: HashSet<Key> = done.keys().cloned().collect();
-        let todo = read_jsonl::<Sample>(self.samples)?.filter_map(move |sample| {
+        // Verdicts wait in the journal until they are put in order; in memory there is only where each one is.
+        let mut places: HashMap<Key, u64> = HashMap::new();
+        let replayed = Journal::<VerdictRecord>::replay(self.journal, |row, place| {
+            if let Some(line) = problems.line(&row.problem_id) {
+                on_verdict(&row, false);
+                places.insert((line, row.index), place);
+            }
+            Ok::<_, EvalError>(())
+        });
+        let (mut journal, _) = replayed?;
+        let places = Mutex::new(places);
+        let known = || places.lock().unwrap_or_else(PoisonError::into_inner);
+        let todo = read_jsonl::<Sample>(self.samples)?.filter_map(|sample| {
             let sample = match sample {
                 Ok(sample) => sample,
                 Err(error) => return Some(Err(error.into())),
             };
-            if before.contains(&(sample.problem_id.clone(), sample.index)) {
+            let line = problems.line(&sample.problem_id).unwrap_or_default();
+            if known().contains_key(&(line, sample.index)) {
                 return None;
             }
-            Some(
-                problems
-                    .get(&sample.problem_id)
-                    .map(|problem| (problem, sample)),
-            )
+            let problem = problems.get(&sample.problem_id);
+            Some(problem.map(|problem| (line, problem, sample)))
         });
-        self.check(checker, Box::new(todo), &mut |row| {
-            journal.append(&row)?;
+        self.check(checker, Box::new(todo), &mut |line, row| {
+            let place = journal.append(&row)?;
             on_verdict(&row, true);
-            match done.insert((row.problem_id.clone(), row.index), row) {
+            match known().insert((line, row.index), place) {
                 None => Ok(()),
-                Some(row) => Err(self.twice(&row.problem_id, row.index)),
+                Some(_) => Err(self.twice(&row.problem_id, row.index)),
             }
         })?;
         journal.sync()?;
-        self.write(done)
+        let places = places.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.write(&problems, &journal, places)
     }
 
     fn check(
         &self,
         checker: &dyn Check,
         todo: Box<Feed<'_>>,
-        take: &mut dyn FnMut(VerdictRecord) -> Result<()>,
+        take: &mut dyn FnMut(u64, VerdictRecord) -> Result<()>,
     ) -> Result<()> {
         let threads = self
             .threads
@@ -87,7 +93,7 @@ impl Checking<'_> {
             .map_or(1, NonZero::get);
         let todo = Mutex::new(todo);
         // Bounded, so that workers wait for a slow disk instead of filling memory.
-        let (send, receive) = mpsc::sync_channel::<Result<VerdictRecord>>(4 * threads);
+        let (send, receive) = mpsc::sync_channel::<Result<(u64, VerdictRecord)>>(4 * threads);
         thread::scope(|scope| {
             for _ in 0..threads {
                 let (send, todo) = (send.clone(), &todo);
@@ -96,8 +102,9 @@ impl Checking<'_> {
                         // A panic of another worker ends the whole scope; nothing half-read is used after it.
                         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
                         let Some(next) = next else { break };
-                        let row = next.and_then(|(problem, sample)| {
-                            record(checker, &problem, &sample).map_err(EvalError::from)
+                        let row = next.and_then(|(line, problem, sample)| {
+                            let row = record(checker, &problem, &sample)?;
+                            Ok((line, row))
                         });
                         // An error ends this worker; a closed channel means that another one met an error.
                         let failed = row.is_err();
@@ -110,27 +117,49 @@ impl Checking<'_> {
             drop(send);
             // Returning early drops the receiver: the workers' next send fails and they end.
             for row in receive {
-                take(row?)?;
+                let (line, row) = row?;
+                take(line, row)?;
             }
             Ok(())
         })
     }
 
     /// In the samples' order, whatever order they were checked in.
-    fn write(&self, mut done: HashMap<Key, VerdictRecord>) -> Result<VerdictMix> {
+    fn write(
+        &self,
+        problems: &ProblemIndex,
+        journal: &Journal<VerdictRecord>,
+        mut places: HashMap<Key, u64>,
+    ) -> Result<VerdictMix> {
         let mut mix = VerdictMix::default();
-        let mut rows = Vec::with_capacity(done.len());
-        for sample in read_jsonl::<Sample>(self.samples)? {
+        let mut rows = read_jsonl::<Sample>(self.samples)?.map(|sample| {
             let sample = sample?;
-            let (id, index) = (sample.problem_id, sample.index);
-            let row = done
-                .remove(&(id.clone(), index))
-                .ok_or_else(|| self.twice(&id, index))?;
+            let line = problems.line(&sample.problem_id).unwrap_or_default();
+            let place = places
+                .remove(&(line, sample.index))
+                .ok_or_else(|| self.twice(&sample.problem_id, sample.index))?;
+            let row = journal.row_at(place)?;
             mix.add(row.verdict);
-            rows.push(row);
+            Ok::<_, EvalError>(row)
+        });
+        let mut failed = None;
+        let written = write_atomic(self.verdicts, |writer| {
+            for row in &mut rows {
+                let row = row.map_err(|error| {
+                    failed = Some(error);
+                    io::Error::other("the verdicts are not whole")
+                })?;
+                serde_json::to_writer(&mut *writer, &row).map_err(io::Error::from)?;
+                writer.write_all(b"\n")?;
+            }
+            Ok(())
+        });
+        drop(rows);
+        // What went wrong with a row says more than that the file was not written.
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(written.map(|()| mix)?),
         }
-        write_jsonl(self.verdicts, rows)?;
-        Ok(mix)
     }
 
     fn twice(&self, id: &str, index: u32) -> EvalError {

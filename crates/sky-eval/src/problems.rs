@@ -101,6 +101,11 @@ impl ProblemIndex {
         self.domains.contains(&domain)
     }
 
+    /// The line of a problem in the file; nothing for one that is not there.
+    pub(crate) fn line(&self, id: &str) -> Option<u64> {
+        self.places.get(id).map(|place| place.line)
+    }
+
     /// One problem, read from the file; asking for the same one again in a row costs nothing.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{BufReader, Seek, SeekFrom, Write},
+    io::{BufReader, Seek, SeekFrom},
     marker::PhantomData,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +19,8 @@ use crate::{FileError, Result, hash::hex, jsonl::read_line};
 pub struct Journal<T> {
     path: PathBuf,
     file: File,
+    /// Where the next row goes.
+    end: u64,
     row: PhantomData<fn(&T)>,
 }
 
@@ -37,6 +40,29 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
     /// # Errors
     /// When another process holds it, it cannot be read or written, or an intact row does not have the form of `T`.
     pub fn open(path: &Path) -> Result<(Self, Recovered<T>)> {
+        let mut rows = Vec::new();
+        let (journal, damaged_lines) = Self::replay(path, |row, _| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok((
+            journal,
+            Recovered {
+                rows,
+                damaged_lines,
+            },
+        ))
+    }
+
+    /// As [`Journal::open`], handing over row by row what the journal holds, each with its place for [`Journal::row_at`]:
+    /// nothing is kept. Gives the journal and the numbers of the damaged lines.
+    ///
+    /// # Errors
+    /// As [`Journal::open`], and what `each` gives.
+    pub fn replay<E: From<FileError>>(
+        path: &Path,
+        mut each: impl FnMut(T, u64) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(Self, Vec<u64>), E> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)
                 .map_err(|source| FileError::io(folder, "make the folder", source))?;
@@ -50,37 +76,63 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             .open(path)
             .map_err(|source| FileError::io(path, "open", source))?;
         lock(&file, path)?;
-        let (recovered, intact) = recover(&file, path)?;
-        let fail = |source| FileError::io(path, "write", source);
-        if !recovered.damaged_lines.is_empty() {
-            // In place: a temporary file would lose the lock. A kill in between loses rows, never invents one.
-            file.seek(SeekFrom::Start(0)).map_err(fail)?;
-            file.write_all(&intact).map_err(fail)?;
-            file.set_len(intact.len() as u64).map_err(fail)?;
-            file.sync_data().map_err(fail)?;
+        let damaged = mend(&mut file, path)?;
+        let fail = |action| move |source| FileError::io(path, action, source);
+        file.seek(SeekFrom::Start(0)).map_err(fail("read"))?;
+        let mut reader = BufReader::with_capacity(1 << 16, &file);
+        let (mut line, mut number, mut place) = (Vec::new(), 0, 0);
+        loop {
+            line.clear();
+            number += 1;
+            if read_line(&mut reader, &mut line).map_err(fail("read"))? == 0 {
+                break;
+            }
+            each(row(&line, path, Some(number))?, place)?;
+            place += line.len() as u64;
         }
-        file.seek(SeekFrom::End(0)).map_err(fail)?;
-        Ok((
-            Self {
-                path: path.into(),
-                file,
-                row: PhantomData,
-            },
-            recovered,
-        ))
+        let journal = Self {
+            path: path.into(),
+            file,
+            end: place,
+            row: PhantomData,
+        };
+        Ok((journal, damaged))
     }
 
-    /// Appends one row with a single write, so that a kill leaves it whole, torn at the very end, or absent.
+    /// The row that stands at a place which [`Journal::replay`] or [`Journal::append`] gave.
+    ///
+    /// # Errors
+    /// When it cannot be read, or no row begins there.
+    pub fn row_at(&self, place: u64) -> Result<T> {
+        let fail = |source| FileError::io(&self.path, "read", source);
+        let mut line = Vec::new();
+        let mut chunk = [0; 512];
+        while !line.contains(&b'\n') {
+            let at = place.saturating_add(line.len() as u64);
+            match self.file.read_at(&mut chunk, at).map_err(fail)? {
+                0 => break,
+                read => line.extend_from_slice(&chunk[..read]),
+            }
+        }
+        let end = line.iter().position(|&byte| byte == b'\n');
+        line.truncate(end.map_or(line.len(), |end| end + 1));
+        row(&line, &self.path, None)
+    }
+
+    /// Appends one row with a single write, so that a kill leaves it whole, torn at the very end, or absent. Gives its place.
     ///
     /// # Errors
     /// When the row has no JSON form or the operating system refuses.
-    pub fn append(&mut self, row: &T) -> Result<()> {
+    pub fn append(&mut self, row: &T) -> Result<u64> {
         let json = serde_json::to_string(row)
             .map_err(|error| FileError::format(&self.path, error.to_string()))?;
         let line = format!("{} {json}\n", check(json.as_bytes()));
         self.file
-            .write_all(line.as_bytes())
-            .map_err(|source| FileError::io(&self.path, "append", source))
+            .write_all_at(line.as_bytes(), self.end)
+            .map_err(|source| FileError::io(&self.path, "append", source))?;
+        let place = self.end;
+        self.end += line.len() as u64;
+        Ok(place)
     }
 
     /// Forces what was appended to the disk.
@@ -102,36 +154,48 @@ fn lock(file: &File, path: &Path) -> Result<()> {
     }
 }
 
-fn recover<T: DeserializeOwned>(file: &File, path: &Path) -> Result<(Recovered<T>, Vec<u8>)> {
-    let mut reader = BufReader::with_capacity(1 << 16, file);
-    let mut recovered = Recovered {
-        rows: Vec::new(),
-        damaged_lines: Vec::new(),
-    };
-    let (mut intact, mut line, mut number) = (Vec::new(), Vec::new(), 0);
+/// Takes torn and damaged lines out of the file; gives their numbers.
+fn mend(file: &mut File, path: &Path) -> Result<Vec<u64>> {
+    let fail = |action| move |source| FileError::io(path, action, source);
+    let mut reader = BufReader::with_capacity(1 << 16, &*file);
+    let (mut damaged, mut line, mut number, mut end) = (Vec::new(), Vec::new(), 0, 0);
     loop {
         line.clear();
         number += 1;
-        if read_line(&mut reader, &mut line)
-            .map_err(|source| FileError::io(path, "read", source))?
-            == 0
-        {
-            return Ok((recovered, intact));
+        if read_line(&mut reader, &mut line).map_err(fail("read"))? == 0 {
+            break;
         }
-        let Some(json) = row_of(&line) else {
-            recovered.damaged_lines.push(number);
+        if row_of(&line).is_none() {
+            damaged.push(number);
             continue;
-        };
-        let row = serde_json::from_slice(json).map_err(|error| FileError::Format {
-            path: path.into(),
-            line: Some(number),
-            message: format!(
-                "{error}; it was written by another version: finish with that one, or use --force"
-            ),
-        })?;
-        recovered.rows.push(row);
-        intact.extend_from_slice(&line);
+        }
+        // In place: a temporary file would lose the lock. What is written lies before what is still to be read; a kill in
+        // between loses rows or leaves one twice, never invents one.
+        if !damaged.is_empty() {
+            file.write_all_at(&line, end).map_err(fail("write"))?;
+        }
+        end += line.len() as u64;
     }
+    if !damaged.is_empty() {
+        file.set_len(end).map_err(fail("write"))?;
+        file.sync_data().map_err(fail("write"))?;
+    }
+    Ok(damaged)
+}
+
+/// The row of an intact line.
+fn row<T: DeserializeOwned>(line: &[u8], path: &Path, number: Option<u64>) -> Result<T> {
+    let fail = |message| FileError::Format {
+        path: path.into(),
+        line: number,
+        message,
+    };
+    let json = row_of(line).ok_or_else(|| fail("it changed while it was read".to_owned()))?;
+    serde_json::from_slice(json).map_err(|error| {
+        fail(format!(
+            "{error}; it was written by another version: finish with that one, or use --force"
+        ))
+    })
 }
 
 fn row_of(line: &[u8]) -> Option<&[u8]> {
@@ -194,6 +258,36 @@ mod tests {
                 "opening repairs the journal"
             );
         }
+    }
+
+    #[test]
+    fn rows_are_found_again_at_their_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("j");
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let texts: Vec<String> = (0..50).map(|n| "x".repeat(n * 97)).collect();
+        let mut places: Vec<u64> = texts.iter().map(|t| journal.append(t).unwrap()).collect();
+        drop(journal);
+        // The 21st row is damaged: those after it move.
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[places[20] as usize + 30] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let mut found = Vec::new();
+        let (mut journal, damaged) = Journal::<String>::replay(&path, |row, place| {
+            found.push((row, place));
+            Ok::<_, FileError>(())
+        })
+        .unwrap();
+        assert_eq!(damaged, [21]);
+        places.clear();
+        for (row, place) in &found {
+            assert_eq!(journal.row_at(*place).unwrap(), *row);
+            places.push(*place);
+        }
+        assert_eq!(found.len(), 49);
+        let last = journal.append(&"last".to_owned()).unwrap();
+        assert_eq!(journal.row_at(last).unwrap(), "last");
+        assert!(journal.row_at(last + 1).is_err() && journal.row_at(1 << 40).is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@
 mod check;
 mod conversation;
 mod generate;
+mod json;
 mod problem;
 mod prompt;
 mod sample;
@@ -28,6 +29,7 @@ mod version;
 pub use check::{Check, CheckError, Checked};
 pub use conversation::{Conversation, From, Message, Role, Turn};
 pub use generate::{Generate, GenerateError, Reply, Request, Sink};
+pub use json::Json;
 pub use problem::{Answer, Compare, Domain, Problem, Program, Tests};
 pub use prompt::Prompt;
 pub use sample::{FinishReason, Sample, SamplingParams};

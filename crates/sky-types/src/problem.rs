@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::Version;
+use crate::{Json, Version};
 
 /// What kind of answer a problem has, and so who checks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,9 +79,9 @@ pub enum Answer {
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
-    pub inputs: Vec<Value>,
+    pub inputs: Vec<Json>,
     /// One entry a test: what is expected on standard output, or returned.
-    pub outputs: Vec<Value>,
+    pub outputs: Vec<Json>,
     /// The function (or method of `class Solution`) to call; without it the program reads standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fn_name: Option<String>,
@@ -90,7 +90,7 @@ pub struct Tests {
     pub timeout_s: Option<f64>,
     /// Further outputs that are as right as `outputs`: none at all, or one list a test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accepted: Vec<Vec<Value>>,
+    pub accepted: Vec<Vec<Json>>,
     /// How standard output is compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub compare: Compare,

@@ -335,13 +335,18 @@ fn the_watchdog_ends_what_the_instructions_would_not() {
     );
 }
 
+/// What a test of `f`, which ought to double its argument, says.
+const TEST: &str = "def check(f):\n    assert f(1) == 2\n    assert all(f(x) == 2 * x for x in range(5))\n    assert abs(f(2) - 4) < 1e-9\n    assert isinstance(f(1), int)\n";
+/// The same, and hands over a function of its own, so that it has to share the program's interpreter.
+const SHARING: &str = "def check(f):\n    try: f(lambda: 0)\n    except Exception: pass\n    assert f(1) == 2\n    assert all(f(x) == 2 * x for x in range(5))\n    assert abs(f(2) - 4) < 1e-9\n    assert isinstance(f(1), int)\n";
+
 /// The verdict on a function `f` that ought to double its argument.
-fn judge(program: &str) -> Option<(Verdict, String)> {
+fn judge(program: &str, test: &str) -> Option<(Verdict, String)> {
     sandbox()?;
     static CHECKER: std::sync::OnceLock<CodeChecker> = std::sync::OnceLock::new();
     let checker = CHECKER.get_or_init(|| CodeChecker::open(&guest::sky_home()).unwrap());
     let answer = Answer::Program(Program {
-        test: "def check(f):\n    assert f(1) == 2\n    assert all(f(x) == 2 * x for x in range(5))\n    assert abs(f(2) - 4) < 1e-9\n    assert isinstance(f(1), int)\n".into(),
+        test: test.into(),
         entry_point: Some("f".into()),
         prefix: None,
         timeout_s: Some(0.2),
@@ -359,18 +364,22 @@ fn judge(program: &str) -> Option<(Verdict, String)> {
 
 #[test]
 fn an_honest_function_passes() {
-    let Some(verdict) = judge("def f(x): return 2 * x") else {
-        return;
-    };
-    assert_eq!(verdict.0, Verdict::Correct, "{verdict:?}");
+    for test in [TEST, SHARING] {
+        let Some(verdict) = judge("def f(x): return 2 * x", test) else {
+            return;
+        };
+        assert_eq!(verdict.0, Verdict::Correct, "{verdict:?}");
+    }
 }
 
 macro_rules! does_not_pass {
     ($($name:ident: $program:expr;)*) => {$(
         #[test]
         fn $name() {
-            let Some(verdict) = judge($program) else { return };
-            assert_ne!(verdict.0, Verdict::Correct, "{verdict:?}");
+            for test in [TEST, SHARING] {
+                let Some(verdict) = judge($program, test) else { return };
+                assert_ne!(verdict.0, Verdict::Correct, "{verdict:?}");
+            }
         }
     )*};
 }

@@ -1,21 +1,83 @@
 //! One request, one answer.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::{Body, Bytes, Incoming},
     header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
 use sky_verify::python::{Limits, Sandbox};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
-
-use super::{
-    PATIENCE,
-    wire::{Complaint, Health, Ran, RunCode},
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
 };
+
+use super::wire::{Complaint, Health, Ran, RunCode};
+
+/// What a request takes for each byte of its body: the body, its text, what the guest is sent.
+const REQUEST_COPIES: u64 = 3;
+/// What an answer takes at most for each byte of output while it is written: the output, its text, and its JSON, which is six
+/// times as long for control characters.
+const ANSWER_COPIES: u64 = 10;
+/// What an answer takes besides.
+const ANSWER_FRAME: u64 = 64 << 10;
+
+/// A bound on the bytes of all requests and answers that are here at once.
+pub(super) struct Held {
+    /// In KiB.
+    free: Arc<Semaphore>,
+    most: u32,
+}
+
+impl Held {
+    pub(super) fn new(bytes: u64) -> Self {
+        let most = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
+        Self {
+            free: Arc::new(Semaphore::new(most as usize)),
+            most,
+        }
+    }
+
+    /// What these bytes take; what is more than everything takes everything, alone.
+    fn parts(&self, bytes: u64) -> u32 {
+        let parts = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        parts.clamp(1, self.most)
+    }
+
+    fn try_take(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.free);
+        free.try_acquire_many_owned(self.parts(bytes)).ok()
+    }
+
+    async fn take(&self, bytes: u64, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        let free = Arc::clone(&self.free);
+        let taken = timeout(patience, free.acquire_many_owned(self.parts(bytes))).await;
+        taken.ok()?.ok()
+    }
+
+    /// Gives back what is not needed after all.
+    fn shrink(&self, taken: &mut OwnedSemaphorePermit, bytes: u64) {
+        let needed = self.parts(bytes) as usize;
+        drop(taken.split(taken.num_permits().saturating_sub(needed)));
+    }
+}
+
+/// The bytes of an answer, and what they hold until they are sent or given up: their bytes, and the request's place.
+struct Sent {
+    bytes: Vec<u8>,
+    _held: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// What all connections share.
 pub(super) struct Service {
@@ -23,7 +85,10 @@ pub(super) struct Service {
     pub(super) most: Limits,
     pub(super) most_seconds: f64,
     pub(super) most_body: u64,
-    /// Requests for a run that may be here at once, running or waiting.
+    /// How long clients may take to send and to read.
+    pub(super) patience: Duration,
+    pub(super) held: Held,
+    /// Requests for a run that may be here at once, waiting, running, or being answered.
     pub(super) capacity: usize,
     pub(super) room: Arc<Semaphore>,
 }
@@ -66,19 +131,21 @@ impl Service {
     async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
         // Before the body is read: bodies that wait take memory too.
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
-            let detail = format!("{} requests are here already", self.capacity);
-            let mut answer = complain(StatusCode::SERVICE_UNAVAILABLE, &detail);
-            answer
-                .headers_mut()
-                .insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
-            return answer;
+            return busy(&format!("{} requests are here already", self.capacity));
+        };
+        // As it says of itself, which is all that it can send; most of all when it says nothing.
+        let bytes = body.size_hint().upper().unwrap_or(self.most_body);
+        if bytes > self.most_body {
+            return too_large(self.most_body);
+        }
+        let Some(held) = self.held.try_take(REQUEST_COPIES * bytes) else {
+            return busy("requests and answers take all the memory there is for them (--held)");
         };
         let most = usize::try_from(self.most_body).unwrap_or(usize::MAX);
-        let body = match timeout(PATIENCE, Limited::new(body, most).collect()).await {
+        let body = match timeout(self.patience, Limited::new(body, most).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let detail = format!("a request has at most {most} bytes (--max-body)");
-                return complain(StatusCode::PAYLOAD_TOO_LARGE, &detail);
+                return too_large(self.most_body);
             }
             Ok(Err(error)) => return complain(StatusCode::BAD_REQUEST, &error.to_string()),
             Err(_) => return complain(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
@@ -96,18 +163,47 @@ impl Service {
         let service = Arc::clone(&self);
         let run = move || {
             // Held until the program has ended, even when its client has not waited for that.
-            let _room = room;
+            let (room, _held) = (room, held);
             let stdin = request.stdin.unwrap_or_default();
-            service
+            let ran = service
                 .sandbox
-                .run(&request.code, stdin.as_bytes(), &limits)
+                .run(&request.code, stdin.as_bytes(), &limits);
+            (ran, room)
         };
-        match spawn_blocking(run).await {
-            Ok(Ok(outcome)) => json(StatusCode::OK, &Ran::new(outcome)),
-            Ok(Err(error)) => complain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-            Err(error) => complain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        }
+        let (outcome, room) = match spawn_blocking(run).await {
+            Ok((Ok(outcome), room)) => (outcome, room),
+            Ok((Err(error), _)) => {
+                return complain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
+            }
+            Err(error) => return complain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        };
+        let output = (outcome.stdout.len() + outcome.stderr.len()) as u64;
+        let most = ANSWER_COPIES * output + ANSWER_FRAME;
+        let Some(mut held) = self.held.take(most, self.patience).await else {
+            return busy("answers wait for slow readers (--held)");
+        };
+        let bytes = serde_json::to_vec(&Ran::new(outcome)).unwrap_or_default();
+        self.held.shrink(&mut held, bytes.len() as u64);
+        let sent = Sent {
+            bytes,
+            _held: held,
+            _room: room,
+        };
+        respond(StatusCode::OK, Bytes::from_owner(sent))
     }
+}
+
+fn busy(detail: &str) -> Answer {
+    let mut answer = complain(StatusCode::SERVICE_UNAVAILABLE, detail);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+    answer
+}
+
+fn too_large(most: u64) -> Answer {
+    let detail = format!("a request has at most {most} bytes (--max-body)");
+    complain(StatusCode::PAYLOAD_TOO_LARGE, &detail)
 }
 
 fn complain(status: StatusCode, detail: &str) -> Answer {
@@ -117,8 +213,11 @@ fn complain(status: StatusCode, detail: &str) -> Answer {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     // Plain structs of texts and finite numbers always have a JSON form.
-    let body = serde_json::to_vec(body).unwrap_or_default();
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    respond(status, serde_json::to_vec(body).unwrap_or_default().into())
+}
+
+fn respond(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(
         CONTENT_TYPE,

@@ -1,6 +1,7 @@
 //! `sky-verify serve`: the sandbox over HTTP.
 
 mod answer;
+mod patient;
 mod wire;
 
 use std::{net::SocketAddr, num::NonZero, pin::pin, sync::Arc, time::Duration};
@@ -16,7 +17,10 @@ use tokio::{
     sync::Semaphore,
 };
 
-use self::answer::Service;
+use self::{
+    answer::{Held, Service},
+    patient::Patient,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -36,12 +40,19 @@ pub(crate) struct ServeArgs {
     /// Most MiB of memory for one program, whatever a request asks for.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=(MAX_MEMORY >> 20)))]
     memory: u64,
-    /// Most MiB of output of one program: answers wait in memory for clients that read slowly.
+    /// Most MiB of output of one program.
     #[arg(long, default_value_t = 1, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
     max_output: u64,
     /// Most MiB of a request.
     #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
     max_body: u64,
+    /// Most MiB that requests and answers may take together, whatever their number; further ones get 503.
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
+    held: u64,
+    /// Seconds that a client may take over a request's head, over its body, and over reading an answer (with a second more for
+    /// each 64 KiB it reads).
+    #[arg(long, default_value_t = NonZero::new(30).unwrap_or(NonZero::<u32>::MIN), value_name = "S")]
+    patience: NonZero<u32>,
 }
 
 const EXAMPLES: &str = r#"Requests and answers have SandboxFusion's shape. SIGTERM and Ctrl-C let what runs come to its end.
@@ -51,8 +62,6 @@ Example:
   curl -s 127.0.0.1:8080/run_code -d '{"code": "print(1 + 1)", "language": "python", "run_timeout": 2}'
   curl -s 127.0.0.1:8080/healthz"#;
 
-/// How long a client may take over a request's head or body.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long what runs may take to end when the server is asked to.
 const FAREWELL: Duration = Duration::from_secs(60);
 
@@ -74,6 +83,8 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         most_seconds: args.max_seconds,
         most_body: args.max_body << 20,
         capacity,
+        patience: Duration::from_secs(args.patience.get().into()),
+        held: Held::new(args.held << 20),
         room: Arc::new(Semaphore::new(capacity)),
     });
     // One thread answers; programs run on threads of their own, as many at once as there are cores.
@@ -120,12 +131,12 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let service = Arc::clone(&service);
+        let (service, patience) = (Arc::clone(&service), service.patience);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
+            .header_read_timeout(patience)
             .serve_connection(
-                TokioIo::new(stream),
+                TokioIo::new(Patient::new(stream, patience)),
                 service_fn(move |request| Arc::clone(&service).answer(request)),
             );
         let connection = graceful.watch(connection);

@@ -137,7 +137,7 @@ impl Ran {
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     pub(super) status: &'static str,
-    /// Requests accepted and not yet answered, waiting ones included.
+    /// Requests accepted and not yet answered to the last byte, waiting ones included.
     pub(super) in_flight: usize,
     /// Most of them at once.
     pub(super) capacity: usize,

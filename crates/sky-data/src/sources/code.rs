@@ -1,6 +1,6 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sky_types::{Answer, Domain, Problem, Program, Tests};
+use sky_types::{Answer, Domain, Json, Problem, Program, Tests};
 
 use super::{Converted, Refusal, keep, text};
 
@@ -66,8 +66,8 @@ pub(super) fn mbpp(row: &Map<String, Value>) -> Converted {
 /// `input_output` of a row: what is read of it, whatever else a data set puts there.
 #[derive(Deserialize)]
 struct InputOutput {
-    inputs: Vec<Value>,
-    outputs: Vec<Value>,
+    inputs: Vec<Json>,
+    outputs: Vec<Json>,
     fn_name: Option<String>,
     timeout_s: Option<f64>,
 }
@@ -92,14 +92,15 @@ pub(super) fn contest_prompt(
 /// APPS and TACO: inputs and outputs, often as JSON inside a string; some rows have none.
 pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
     let question = text(row, "question")?;
-    let tests = match row.get("input_output") {
-        Some(Value::String(json)) if json.trim().is_empty() => None,
-        Some(Value::String(json)) => serde_json::from_str(json)
-            .map_err(|error| Refusal::Skip(format!("`input_output` is not JSON: {error}")))?,
-        Some(Value::Null) | None => None,
-        Some(value) => Some(value.clone()),
+    // From the text itself where there is one: a row's own values have no integers beyond 64 bits.
+    let found: Result<Option<InputOutput>, _> = match row.get("input_output") {
+        Some(Value::String(json)) if json.trim().is_empty() => Ok(None),
+        Some(Value::String(json)) => serde_json::from_str(json),
+        Some(Value::Null) | None => Ok(None),
+        Some(value) => serde_json::from_value(value.clone()).map(Some),
     };
-    let Some(tests) = tests else {
+    let Some(tests) = found.map_err(|error| Refusal::Skip(format!("`input_output`: {error}")))?
+    else {
         return Err(Refusal::Skip("no tests".into()));
     };
     let InputOutput {
@@ -107,8 +108,7 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
         outputs,
         fn_name,
         timeout_s,
-    } = serde_json::from_value(tests)
-        .map_err(|error| Refusal::Skip(format!("`input_output`: {error}")))?;
+    } = tests;
     let mut tests = Tests {
         inputs,
         outputs,

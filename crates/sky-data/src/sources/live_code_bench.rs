@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::read::ZlibDecoder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sky_types::{Answer, Domain, Problem, Tests};
+use sky_types::{Answer, Domain, Json, Problem, Tests};
 
 use super::{Converted, Refusal, code::contest_prompt, keep, pickle::unpickle, text};
 
@@ -40,7 +40,10 @@ pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
     let prompt = contest_prompt(text(row, "question_content")?, function, row);
     let (inputs, outputs) = cases
         .into_iter()
-        .map(|case| (Value::String(case.input), Value::String(case.output)))
+        .map(|case| {
+            let text = |text| Json::from(Value::String(text));
+            (text(case.input), text(case.output))
+        })
         .unzip();
     let tests = Tests {
         inputs,
@@ -134,8 +137,8 @@ mod tests {
             let Answer::Tests(tests) = &problem.answer else {
                 panic!()
             };
-            assert_eq!(tests.inputs, [json!("1\n2"), json!("2\n2")]);
-            assert_eq!(tests.outputs, [json!("3"), json!("4")]);
+            assert_eq!(tests.inputs, [json!("1\n2"), json!("2\n2")].map(Json::from));
+            assert_eq!(tests.outputs, [json!("3"), json!("4")].map(Json::from));
             assert_eq!(tests.fn_name.as_deref(), Some("add"));
             assert_eq!(problem.id, "livecodebench/7");
         }

@@ -17,6 +17,7 @@ use super::{stack_check, wasi};
 const BOOT: &str = include_str!("guest/boot.py");
 const SUPPORT: &str = include_str!("guest/support.py");
 const DRIVER: &str = include_str!("guest/driver.py");
+const EXAM: &str = include_str!("guest/exam.py");
 
 /// Changes when the meaning of a snapshot does; part of the cache key.
 const FORMAT: u32 = 3;
@@ -87,6 +88,8 @@ pub(super) struct Functions {
     pub(super) prepare: u32,
     pub(super) prepare_test: u32,
     pub(super) prepare_call: u32,
+    pub(super) prepare_exam: u32,
+    pub(super) prepare_answer: u32,
     pub(super) guard: u32,
     pub(super) finish: u32,
 }
@@ -126,6 +129,7 @@ impl Source {
         }
         files.insert("support.py", SUPPORT.as_bytes());
         files.insert("driver.py", DRIVER.as_bytes());
+        files.insert("exam.py", EXAM.as_bytes());
         let mut hash = Sha256::new();
         hash.update(FORMAT.to_le_bytes());
         hash.update(compatibility(engine));

@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, Permissions};
 use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,6 +45,11 @@ impl Entry {
         format!("{:x}", hash.finalize())
     }
 }
+
+/// Held by the process that bakes.
+const LOCK: &str = ".lock";
+/// Guests that stay when another is baked, that one included: builds of several versions may share a folder.
+const KEPT: usize = 4;
 
 /// A folder that only its owner can write to.
 pub(super) struct Cache {
@@ -90,13 +96,25 @@ impl Cache {
         })
     }
 
-    /// The baked guest for this source, from disk when it is there and whole, made and kept otherwise.
+    /// The baked guest for this source, from disk when it is there and whole, made and kept otherwise. One process bakes at a
+    /// time; others wait for it.
     pub(super) fn load(
         &self,
         engine: &Engine,
         source: Source,
     ) -> Result<(Module, Layout), SandboxError> {
         let record = self.folder.join(format!("{}.json", source.key));
+        if let Some(found) = self.find(engine, &record) {
+            return Ok(found);
+        }
+        let lock = self.folder.join(LOCK);
+        let io = |action| {
+            let lock = lock.clone();
+            move |source| sky_files::FileError::io(lock, action, source)
+        };
+        let file = File::create(&lock).map_err(io("create"))?;
+        // Let go of when it is closed.
+        file.lock().map_err(io("lock"))?;
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
         }
@@ -107,11 +125,50 @@ impl Cache {
         let entry = Entry::new(format!("{:x}", Sha256::digest(&code)), layout);
         sky_files::write_bytes(&self.code(&entry.code), &code)?;
         sky_files::write_json(&record, &entry)?;
-        self.find(engine, &record)
+        let found = self
+            .find(engine, &record)
             .ok_or_else(|| SandboxError::Cache {
                 path: record,
                 reason: "what was just written to it cannot be read back".to_owned(),
+            })?;
+        self.tidy();
+        Ok(found)
+    }
+
+    /// Removes all but the guests used last, and code that no record names. Only files named as ours are; a process that has
+    /// one of them mapped keeps it. What cannot be removed stays: it is only space.
+    fn tidy(&self) {
+        let ours = |name: &str, suffix| {
+            name.strip_suffix(suffix).is_some_and(|stem: &str| {
+                stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
             })
+        };
+        let names: Vec<String> = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        let mut records: Vec<(SystemTime, PathBuf)> = names
+            .iter()
+            .filter(|name| ours(name, ".json"))
+            .map(|name| self.folder.join(name))
+            .filter_map(|path| Some((std::fs::metadata(&path).ok()?.modified().ok()?, path)))
+            .collect();
+        records.sort_unstable();
+        records.reverse();
+        for (_, path) in records.drain(records.len().min(KEPT)..) {
+            let _ = std::fs::remove_file(path);
+        }
+        let kept: Vec<String> = records
+            .iter()
+            .filter_map(|(_, path)| sky_files::read_json::<Entry>(path).ok())
+            .map(|entry| format!("{}.cwasm", entry.code))
+            .collect();
+        for name in names {
+            if ours(&name, ".cwasm") && !kept.contains(&name) {
+                let _ = std::fs::remove_file(self.folder.join(name));
+            }
+        }
     }
 
     /// The file at fault, when there is a record that [`Cache::find`] cannot use.
@@ -140,6 +197,9 @@ impl Cache {
             return None;
         }
         let mut file = File::open(self.code(&entry.code)).ok()?;
+        // When it was used last is when its record was written, as far as `tidy` is concerned.
+        let used = File::options().write(true).open(record);
+        let _ = used.and_then(|record| record.set_modified(SystemTime::now()));
         let mut hash = Sha256::new();
         let mut chunk = vec![0; 1 << 20];
         loop {
@@ -159,5 +219,75 @@ impl Cache {
         #[allow(unsafe_code)]
         let module = unsafe { Module::deserialize_open_file(engine, file) }.ok()?;
         Some((module, entry.layout))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn guests_that_nobody_used_lately_go_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("cache");
+        let cache = Cache::open(&folder).unwrap();
+        let hash = |n: usize| format!("{n:064x}");
+        let write = |name: &str| std::fs::write(folder.join(name), b"x").unwrap();
+        let layout = || {
+            let functions = serde_json::json!({
+                "prepare": 1, "prepare_test": 1, "prepare_call": 1, "prepare_exam": 1, "prepare_answer": 1, "guard": 1,
+                "finish": 1,
+            });
+            let layout = serde_json::json!({
+                "call": 1, "functions": functions, "no_arguments": 1, "none": 1, "cell": 1, "memory": 1,
+            });
+            serde_json::from_value(layout).unwrap()
+        };
+        for n in 0..10 {
+            write(&format!("{}.cwasm", hash(n)));
+            let record = folder.join(format!("{}.json", hash(100 + n)));
+            sky_files::write_json(&record, &Entry::new(hash(n), layout())).unwrap();
+            // 3 was used last, the others in their order.
+            let used = if n == 3 { 50 } else { n as u64 };
+            let file = File::options().write(true).open(&record).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(used))
+                .unwrap();
+        }
+        write(&format!("{}.cwasm", hash(77)));
+        for other in [
+            "notes.json",
+            "x.cwasm",
+            &format!("{}.txt", hash(1)),
+            ".lock",
+        ] {
+            write(other);
+        }
+        cache.tidy();
+        let names = || -> Vec<String> {
+            let entries = std::fs::read_dir(&folder).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let mut left: Vec<String> = [3, 7, 8, 9]
+            .iter()
+            .flat_map(|&n| {
+                [
+                    format!("{}.cwasm", hash(n)),
+                    format!("{}.json", hash(100 + n)),
+                ]
+            })
+            .collect();
+        left.extend([".lock", "notes.json", "x.cwasm"].map(str::to_owned));
+        left.push(format!("{}.txt", hash(1)));
+        left.sort();
+        assert_eq!(names(), left);
+        cache.tidy();
+        assert_eq!(names(), left);
     }
 }

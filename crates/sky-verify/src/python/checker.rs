@@ -1,16 +1,17 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sky_types::{
-    Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Tests, Verdict,
+    Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Verdict,
 };
 
 use super::SandboxError;
-use super::compare::{TOLERANCE, same_output, same_result};
+use super::exam::{Exam, Examined};
 use super::extract::{Extracted, defines, extract};
+use super::io_tests::Run;
 use super::limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits};
-use super::sandbox::{Finished, Job, Sandbox};
+use super::sandbox::Sandbox;
+use super::session::{Finished, Job};
 
 /// How code is judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ impl Default for CodeOptions {
 
 /// Judges programs in replies by running them: [`Check`] for [`Domain::Code`].
 pub struct CodeChecker {
-    sandbox: Sandbox,
-    options: CodeOptions,
+    pub(super) sandbox: Sandbox,
+    pub(super) options: CodeOptions,
 }
 
 impl CodeChecker {
@@ -66,168 +67,12 @@ impl CodeChecker {
         &self.sandbox
     }
 
-    fn limits(&self, seconds: Option<f64>, default: f64) -> Limits {
+    pub(super) fn limits(&self, seconds: Option<f64>, default: f64) -> Limits {
         Limits {
             memory: self.options.memory,
             output: self.options.output,
             ..Limits::seconds(seconds.unwrap_or(default))
         }
-    }
-
-    fn run(&self, job: &Job<'_>, stdin: &[u8], limits: &Limits) -> Result<Finished, CheckError> {
-        self.sandbox
-            .execute(job, stdin, limits)
-            .map_err(|error| CheckError::Host(Box::new(error)))
-    }
-
-    fn tests(
-        &self,
-        problem: &Problem,
-        tests: &Tests,
-        program: &str,
-    ) -> Result<Checked, CheckError> {
-        let limits = self.limits(tests.timeout_s, self.options.test_seconds);
-        let count = tests.inputs.len();
-        let lists = [tests.outputs.len(), tests.accepted.len()];
-        if count == 0 || count != lists[0] || ![0, count].contains(&lists[1]) {
-            let reason = format!(
-                "{count} inputs, {} outputs, {} lists of accepted ones",
-                lists[0], lists[1]
-            );
-            return Err(unsupported(problem, reason));
-        }
-        let mut first_failure = None;
-        let mut passed = 0;
-        for index in 0..count {
-            let test = Test {
-                problem,
-                tests,
-                index,
-                limits: &limits,
-            };
-            let checked = match &tests.fn_name {
-                Some(name) => self.call(program, name, &test)?,
-                None => self.script(program, &test)?,
-            };
-            if checked.verdict.is_correct() {
-                passed += 1;
-                continue;
-            }
-            let detail = format!("test {} of {count}: {}", index + 1, checked.detail);
-            first_failure.get_or_insert(Checked { detail, ..checked });
-            if !self.options.all_tests {
-                break;
-            }
-        }
-        Ok(match first_failure {
-            None => right(format!("{count} tests passed")),
-            Some(mut failure) => {
-                if self.options.all_tests {
-                    failure.detail =
-                        format!("{passed} of {count} tests passed; {}", failure.detail);
-                }
-                failure
-            }
-        })
-    }
-
-    fn script(&self, program: &str, test: &Test<'_>) -> Result<Checked, CheckError> {
-        let mut stdin = lines(test.input());
-        if !stdin.is_empty() && !stdin.ends_with('\n') {
-            stdin.push('\n');
-        }
-        let finished = self.run(&Job::Script(program), stdin.as_bytes(), test.limits)?;
-        if finished.outcome.exit != Exit::Exited(0) {
-            return Ok(failed(&finished));
-        }
-        let found = String::from_utf8_lossy(&finished.outcome.stdout);
-        if test.tests.judge.is_some() {
-            return self.ask_judge(test, &Value::from(found.as_ref()));
-        }
-        let (compare, tolerance) = (test.tests.compare, test.tolerance());
-        let same = |expected: &Value| same_output(&found, &lines(expected), compare, tolerance);
-        if test.expected().any(same) {
-            return Ok(right(String::new()));
-        }
-        Ok(wrong(format!(
-            "expected {}, printed {}",
-            short(&lines(test.output())),
-            short(&found)
-        )))
-    }
-
-    fn call(&self, program: &str, name: &str, test: &Test<'_>) -> Result<Checked, CheckError> {
-        // LiveCodeBench writes values as JSON inside a text, arguments one a line.
-        let value = |line: &str| {
-            serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned()))
-        };
-        let input = test.input();
-        let arguments: Vec<Value> = match input {
-            Value::Array(arguments) => arguments.clone(),
-            Value::String(text) => text
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-                .map(value)
-                .collect(),
-            other => vec![other.clone()],
-        };
-        let expected = |expected: &Value| match expected {
-            Value::String(text) if input.is_string() => value(text),
-            other => other.clone(),
-        };
-        let job = Job::Call {
-            program,
-            name,
-            arguments: &arguments,
-        };
-        let finished = self.run(&job, b"", test.limits)?;
-        let found = match (&finished.outcome.exit, &finished.returned) {
-            (Exit::Exited(0), Some(found)) => found,
-            (Exit::Exited(0), None) => {
-                return Ok(wrong(
-                    "the program ended before its function returned".to_owned(),
-                ));
-            }
-            _ => return Ok(failed(&finished)),
-        };
-        if test.tests.judge.is_some() {
-            return self.ask_judge(test, found);
-        }
-        let same = |other: &Value| same_result(found, &expected(other), test.tolerance());
-        if test.expected().any(same) {
-            return Ok(right(String::new()));
-        }
-        Ok(wrong(format!(
-            "expected {}, returned {}",
-            short(&expected(test.output()).to_string()),
-            short(&found.to_string())
-        )))
-    }
-
-    /// Asks the problem's own judge, in an interpreter that has never seen the program: to the judge its output is data.
-    fn ask_judge(&self, test: &Test<'_>, found: &Value) -> Result<Checked, CheckError> {
-        let judge = test.tests.judge.as_deref().unwrap_or_default();
-        let arguments = [test.input().clone(), test.output().clone(), found.clone()];
-        let job = Job::Call {
-            program: judge,
-            name: "accepts",
-            arguments: &arguments,
-        };
-        let finished = self.run(&job, b"", test.limits)?;
-        if finished.returned == Some(Value::Bool(true)) {
-            return Ok(right(String::new()));
-        }
-        if finished.returned.is_some() {
-            return Ok(wrong(format!(
-                "the judge does not accept {}",
-                short(&lines(found))
-            )));
-        }
-        let detail = failed(&finished).detail;
-        if matches!(finished.outcome.exit, Exit::CompileError { .. }) || !finished.in_test {
-            return Err(unsupported(test.problem, format!("its judge: {detail}")));
-        }
-        Ok(wrong(format!("the judge gave up: {detail}")))
     }
 
     fn program(
@@ -238,6 +83,35 @@ impl CodeChecker {
     ) -> Result<Checked, CheckError> {
         let limits = self.limits(answer.timeout_s, self.options.program_seconds);
         let program = assemble(answer, found);
+        let exam = Exam {
+            program: &program,
+            test: &answer.test,
+            prefix: answer.prefix.as_deref(),
+            entry: answer.entry_point.as_deref(),
+        };
+        let examined = self.sandbox.examine(&exam, &limits).map_err(host)?;
+        let Examined::Finished(finished) = examined else {
+            return self.shared(problem, answer, &program, &limits);
+        };
+        if finished.passed {
+            return Ok(right("the test ran to its end".to_owned()));
+        }
+        let checked = failed(&finished);
+        if finished.in_test && checked.verdict == Verdict::CompileError {
+            // Nothing of the program's was there.
+            return Err(unsupported(problem, checked.detail));
+        }
+        Ok(checked)
+    }
+
+    /// Runs program and test in one interpreter, for tests that hand over what cannot leave theirs.
+    fn shared(
+        &self,
+        problem: &Problem,
+        answer: &Program,
+        program: &str,
+        limits: &Limits,
+    ) -> Result<Checked, CheckError> {
         let call = answer
             .entry_point
             .as_ref()
@@ -247,11 +121,14 @@ impl CodeChecker {
             None => (None, answer.test.as_str()),
         };
         let job = Job::Test {
-            program: &program,
+            program,
             define,
             run,
         };
-        let finished = self.run(&job, b"", &limits)?;
+        let run = |job: &Job<'_>, limits: &Limits| {
+            self.sandbox.execute(job, b"", limits, None).map_err(host)
+        };
+        let finished = run(&job, limits)?;
         // Only the host's own call into the test says that it passed; what the guest printed or reported does not count.
         if finished.passed {
             return Ok(right("the test ran to its end".to_owned()));
@@ -260,9 +137,9 @@ impl CodeChecker {
             // The program may be to blame: only a test that does not compile where none has run is the problem's own fault.
             let alone = Limits {
                 instructions: limits.instructions.min(INSTRUCTIONS_PER_SECOND / 10),
-                ..limits
+                ..limits.clone()
             };
-            let alone = self.run(&Job::Script(&answer.test), b"", &alone)?;
+            let alone = run(&Job::Script(&answer.test), &alone)?;
             if matches!(alone.outcome.exit, Exit::CompileError { .. }) {
                 return Err(unsupported(problem, failed(&alone).detail));
             }
@@ -275,35 +152,6 @@ impl CodeChecker {
             });
         }
         Ok(failed(&finished))
-    }
-}
-
-/// One test of a problem.
-struct Test<'a> {
-    problem: &'a Problem,
-    tests: &'a Tests,
-    index: usize,
-    limits: &'a Limits,
-}
-
-impl Test<'_> {
-    fn input(&self) -> &Value {
-        &self.tests.inputs[self.index]
-    }
-
-    /// What the problem gives as the output.
-    fn output(&self) -> &Value {
-        &self.tests.outputs[self.index]
-    }
-
-    /// Everything that is right.
-    fn expected(&self) -> impl Iterator<Item = &Value> {
-        let more = self.tests.accepted.get(self.index);
-        std::iter::once(self.output()).chain(more.into_iter().flatten())
-    }
-
-    fn tolerance(&self) -> f64 {
-        self.tests.tolerance.unwrap_or(TOLERANCE)
     }
 }
 
@@ -349,7 +197,7 @@ impl Check for CodeChecker {
             return Ok(nothing("the reply ends inside its program"));
         }
         let checked = match &problem.answer {
-            Answer::Tests(tests) => self.tests(problem, tests, &found.code)?,
+            Answer::Tests(tests) => Run::new(self, problem, tests, &found.code).verdict()?,
             Answer::Program(program) => self.program(problem, program, &found)?,
             Answer::Math(_) | Answer::Choice(_) => return Ok(nothing("")),
         };
@@ -393,24 +241,14 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     format!("{prefix}{body}")
 }
 
-/// An input or output: a text, or lines of one.
-fn lines(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(lines).collect::<Vec<_>>().join("\n"),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
-fn right(detail: String) -> Checked {
+pub(super) fn right(detail: String) -> Checked {
     Checked {
         verdict: Verdict::Correct,
         detail,
     }
 }
 
-fn wrong(detail: String) -> Checked {
+pub(super) fn wrong(detail: String) -> Checked {
     Checked {
         verdict: Verdict::Wrong,
         detail,
@@ -418,7 +256,7 @@ fn wrong(detail: String) -> Checked {
 }
 
 /// What a run that did not end well is called.
-fn failed(finished: &Finished) -> Checked {
+pub(super) fn failed(finished: &Finished) -> Checked {
     let (verdict, detail) = match &finished.outcome.exit {
         Exit::Exited(code) => (
             Verdict::RuntimeError,
@@ -445,22 +283,16 @@ fn failed(finished: &Finished) -> Checked {
     Checked { verdict, detail }
 }
 
-fn unsupported(problem: &Problem, reason: String) -> CheckError {
+/// The host's own trouble.
+pub(super) fn host(error: SandboxError) -> CheckError {
+    CheckError::Host(Box::new(error))
+}
+
+pub(super) fn unsupported(problem: &Problem, reason: String) -> CheckError {
     CheckError::Unsupported {
         id: problem.id.clone(),
         checker: "the Python checker",
         domain: format!("{:?}", problem.domain).to_lowercase(),
         reason,
-    }
-}
-
-/// A text short enough to be read, quoted.
-fn short(text: &str) -> String {
-    const MOST: usize = 120;
-    let end = text.floor_char_boundary(MOST);
-    if end < text.len() {
-        format!("{:?}...", &text[..end])
-    } else {
-        format!("{text:?}")
     }
 }

@@ -1,6 +1,5 @@
 //! Whether an output is the expected one.
 
-use serde_json::Value;
 use sky_types::Compare;
 
 /// Relative and absolute tolerance of numbers with a fraction where a problem names none; integers are compared exactly.
@@ -91,50 +90,12 @@ fn decimal(word: &str) -> Option<(bool, String, i64)> {
     Some((negative, kept.to_owned(), exponent))
 }
 
-fn close(a: f64, b: f64, tolerance: f64) -> bool {
+pub(super) fn close(a: f64, b: f64, tolerance: f64) -> bool {
     a.is_finite() && b.is_finite() && (a - b).abs() <= tolerance * b.abs().max(1.0)
-}
-
-/// Compares what a function returned with what is expected, as Python's `==` would after tuples became lists; numbers with a
-/// fraction by value where the expected one has one. APPS wraps many a single result into a list, so a list of one is looked
-/// into as well.
-pub(super) fn same_result(found: &Value, expected: &Value, tolerance: f64) -> bool {
-    same_value(found, expected, tolerance)
-        || matches!(expected.as_array().map(Vec::as_slice), Some([only]) if same_value(found, only, tolerance))
-}
-
-fn same_value(found: &Value, expected: &Value, tolerance: f64) -> bool {
-    match (found, expected) {
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b, tolerance))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b, tolerance)))
-        }
-        (a, b) if a == b => true,
-        (a, b) => match (number(a), number(b)) {
-            (Some(x), Some(y)) if b.is_f64() => close(x, y, tolerance),
-            (Some(x), Some(y)) if a.is_f64() => x == y,
-            // True is 1 in Python.
-            (Some(x), Some(y)) => (a.is_boolean() || b.is_boolean()) && x == y,
-            _ => false,
-        },
-    }
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Bool(value) => Some(f64::from(u8::from(*value))),
-        value => value.as_f64(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn lines_alike(found: &str, expected: &str) -> bool {
@@ -163,24 +124,6 @@ mod tests {
         assert!(!lines_alike("9e999", "1e400"));
         assert!(!lines_alike("1000000000000000006.0", "1000000000000000007"));
         assert!(!lines_alike("7.0000001", "7"));
-    }
-
-    fn alike(found: &Value, expected: &Value) -> bool {
-        same_result(found, expected, TOLERANCE)
-    }
-
-    #[test]
-    fn results_as_python_compares_them() {
-        assert!(alike(&json!([1, [2, 3]]), &json!([1, [2, 3]])));
-        assert!(alike(&json!(5), &json!([5])));
-        assert!(alike(&json!(true), &json!(1)));
-        assert!(alike(&json!(2.0), &json!(2)));
-        assert!(!alike(&json!(1_000_000_006.5), &json!(1_000_000_007)));
-        assert!(!alike(&json!(0), &json!([0, 1])));
-        assert!(alike(&json!(0.1), &json!(0.100_000_000_01)));
-        assert!(!alike(&json!("1"), &json!(1)));
-        assert!(!alike(&json!([1]), &json!([1, 2])));
-        assert!(!alike(&json!(null), &json!(0)));
     }
 
     #[test]

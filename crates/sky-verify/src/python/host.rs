@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use wasmtime::ResourceLimiter;
 
+use super::exam::Partner;
 use super::files::Files;
 
 /// Descriptor of what the host tells the driver.
@@ -31,6 +32,8 @@ pub(super) struct Host {
     pub(super) environment: Vec<String>,
     /// Set while the guest is baked only.
     pub(super) bake: Option<Files>,
+    /// The program that this guest's test asks.
+    pub(super) partner: Option<Box<Partner>>,
 }
 
 /// Bytes to be read once.
@@ -70,6 +73,7 @@ impl Host {
             arguments: Vec::new(),
             environment: Vec::new(),
             bake: None,
+            partner: None,
         }
     }
 
@@ -158,6 +162,8 @@ pub(super) enum Stop {
     Fuel,
     /// It used up its time by the wall.
     Time,
+    /// The program that it asked has ended, or cannot be asked.
+    Partner,
     /// It stands where the snapshot is taken.
     Snapshot,
 }

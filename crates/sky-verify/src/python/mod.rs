@@ -11,14 +11,19 @@ mod checker;
 mod compare;
 mod engine;
 mod error;
+mod exam;
 mod extract;
 mod files;
 mod host;
 mod image;
+mod io_tests;
 mod limits;
 mod record;
+mod result;
 mod sandbox;
+mod session;
 mod stack_check;
+
 mod wasi;
 
 pub use bake::GuestPaths;

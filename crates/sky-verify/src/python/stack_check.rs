@@ -128,26 +128,81 @@ fn redirected(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use wasm_encoder::{
+        ConstExpr, EntityType, ExportKind, ExportSection, GlobalSection, GlobalType, ImportSection,
+        TypeSection, ValType as EncodedType,
+    };
     use wasmtime::{Engine, Instance, Module, Store, Trap};
 
     use super::*;
 
-    /// `take(n)` lowers the stack pointer by n; `untouched()` sets another global.
-    const GUEST: &str = r#"(module
-        (import "host" "nothing" (func (param i32)))
-        (global $sp (export "sp") (mut i32) (i32.const 1000000))
-        (global $other (export "other") (mut i32) (i32.const 5))
-        (func (export "take") (param i32) (result i32) (local i64 i64)
-            (if (i32.eqz (local.get 0)) (then (return (i32.const 7))))
-            global.get $sp local.get 0 i32.sub global.set $sp
-            global.get $sp)
-        (func (export "untouched") (global.set $other (i32.const 1)))
-        (memory 1))"#;
+    /// `take(n)` lowers the stack pointer by n and gives it, or 7 for 0; `untouched()` sets another global.
+    fn guest() -> Vec<u8> {
+        let mut types = TypeSection::new();
+        types.ty().function([EncodedType::I32], []);
+        types.ty().function([EncodedType::I32], [EncodedType::I32]);
+        types.ty().function([], []);
+        let mut imports = ImportSection::new();
+        imports.import("host", "nothing", EntityType::Function(0));
+        let mut functions = FunctionSection::new();
+        functions.function(1).function(2);
+        let mut globals = GlobalSection::new();
+        for value in [1_000_000, 5] {
+            let kind = GlobalType {
+                val_type: EncodedType::I32,
+                mutable: true,
+                shared: false,
+            };
+            globals.global(kind, &ConstExpr::i32_const(value));
+        }
+        let mut exports = ExportSection::new();
+        exports
+            .export("sp", ExportKind::Global, 0)
+            .export("other", ExportKind::Global, 1)
+            .export("take", ExportKind::Func, 1)
+            .export("untouched", ExportKind::Func, 2);
+        let mut take = Function::new([(2, EncodedType::I64)]);
+        for instruction in [
+            Instruction::LocalGet(0),
+            Instruction::I32Eqz,
+            Instruction::If(wasm_encoder::BlockType::Empty),
+            Instruction::I32Const(7),
+            Instruction::Return,
+            Instruction::End,
+            Instruction::GlobalGet(0),
+            Instruction::LocalGet(0),
+            Instruction::I32Sub,
+            Instruction::GlobalSet(0),
+            Instruction::GlobalGet(0),
+            Instruction::End,
+        ] {
+            take.instruction(&instruction);
+        }
+        let mut untouched = Function::new([]);
+        for instruction in [
+            Instruction::I32Const(1),
+            Instruction::GlobalSet(1),
+            Instruction::End,
+        ] {
+            untouched.instruction(&instruction);
+        }
+        let mut code = CodeSection::new();
+        code.function(&take).function(&untouched);
+        let mut module = wasm_encoder::Module::new();
+        module
+            .section(&types)
+            .section(&imports)
+            .section(&functions)
+            .section(&globals)
+            .section(&exports)
+            .section(&code);
+        module.finish()
+    }
 
     #[test]
     fn the_stack_pointer_cannot_pass_the_floor() {
         let engine = Engine::default();
-        let bytes = with_floor(&wat::parse_str(GUEST).unwrap(), 900_000 - SLACK).unwrap();
+        let bytes = with_floor(&guest(), 900_000 - SLACK).unwrap();
         let module = Module::new(&engine, bytes).unwrap();
         let mut store = Store::new(&engine, ());
         let nothing = wasmtime::Func::wrap(&mut store, |_: i32| {});
@@ -172,7 +227,18 @@ mod tests {
 
     #[test]
     fn other_modules_are_refused_or_left_alone() {
-        let none = wat::parse_str("(module (func))").unwrap();
+        // One function of nothing, and no type to make the setter from.
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let mut functions = FunctionSection::new();
+        functions.function(0);
+        let mut empty = Function::new([]);
+        empty.instruction(&Instruction::End);
+        let mut code = CodeSection::new();
+        code.function(&empty);
+        let mut none = wasm_encoder::Module::new();
+        none.section(&types).section(&functions).section(&code);
+        let none = none.finish();
         assert!(with_floor(&none, 0).unwrap_err().contains("one i32"));
         assert!(with_floor(b"\0asm", 0).is_err());
     }

@@ -6,6 +6,7 @@ import sys, os, io, json, builtins, types, atexit, traceback, warnings
 from types import FunctionType, ModuleType
 from gc import disable as collect_nothing, enable as collect_again
 
+get_digits, set_digits = sys.get_int_max_str_digits, sys.set_int_max_str_digits
 CONTROL_IN, CONTROL_OUT = 100, 101
 PRISTINE = dict(vars(builtins))
 state = {}
@@ -54,7 +55,10 @@ def prepare():
     name = "__main__" if kind == "script" else "solution"
     module = ModuleType(name)
     space = module.__dict__
-    if kind == "call":
+    if kind == "judge":
+        # A judge reads numbers of any length, where a program has CPython's own limit of 4300 digits.
+        set_digits(0)
+    if kind in ("call", "judge"):
         space.update(PRELUDE)
         space["__name__"] = name
     space["__builtins__"] = builtins
@@ -103,12 +107,16 @@ def plain(value, depth=0):
 
 
 def prepare_call():
-    """Reads `[name, [arguments]]`, gives `(function,)` that calls the program's function and sends what it returns."""
+    """Reads `[name, [arguments], whether a judge is asked]`, gives `(function,)` that calls the function and sends what it
+    returns."""
     collect_nothing()
-    name, arguments = json.loads(receive())
+    digits = get_digits()
+    set_digits(0)
+    name, arguments, judge = json.loads(receive())
+    set_digits(digits)
     space = state["space"]
-    # JSON has no integer keys; the graders of APPS restore them in a first argument.
-    if arguments and isinstance(arguments[0], dict):
+    # JSON has no integer keys; the graders of APPS restore them in a first argument. A judge sees what there is.
+    if arguments and isinstance(arguments[0], dict) and not judge:
         try:
             arguments[0] = {int(key): value for key, value in arguments[0].items()}
         except ValueError:
@@ -122,7 +130,10 @@ def prepare_call():
             target = space.get(name)
         if target is None:
             raise NameError("name %r is not defined" % name)
-        send({"returned": plain(target(*arguments))})
+        returned = target(*arguments)
+        # Told with every digit, however many.
+        set_digits(0)
+        send({"returned": plain(returned)})
     found = (call,)
     collect_again()
     return found
@@ -258,7 +269,7 @@ def emit(failed):
     import gc, marshal, _imp
     methods = disarm(gc, marshal, types.CodeType, types.FrameType, types.FunctionType, _imp)
     addresses = {
-        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, guard, finish)},
+        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, prepare_answer, guard, finish)},
         "function_type": id(types.FunctionType),
         "code_type": id(types.CodeType),
         "no_arguments": id(()),

@@ -1,0 +1,351 @@
+//! One fresh guest, from its start to its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use wasmtime::{Store, Trap, TypedFunc};
+
+use super::bake::Layout;
+use super::host::{Heap, Host, Stop, Stream};
+use super::limits::{Exit, Limits, Outcome};
+use super::record::{self, Record};
+use super::sandbox::Sandbox;
+use super::{SandboxError, image};
+
+/// What a run is for: which parts of a program's life the driver goes through.
+pub(super) enum Job<'a> {
+    /// A program of its own that reads standard input.
+    Script(&'a str),
+    /// A program, then a test that shares its names and its interpreter: what it defines, then what it runs.
+    Test {
+        program: &'a str,
+        define: Option<&'a str>,
+        run: &'a str,
+    },
+    /// A program, then a call of one of its functions.
+    Call {
+        program: &'a str,
+        name: &'a str,
+        /// A JSON array.
+        arguments: &'a str,
+        /// The program is a problem's own judge.
+        judge: bool,
+    },
+}
+
+/// How a [`Job`] ended, besides its outcome.
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    /// The test ran to its end: the host's own call into it returned.
+    pub(super) passed: bool,
+    /// What the function returned, as far as the guest can be believed: JSON as Python writes it.
+    pub(super) returned: Option<String>,
+    /// Whether the program itself had ended when this happened.
+    pub(super) in_test: bool,
+}
+
+/// Tells a run that nobody waits for it any more: a test before this one has failed.
+#[derive(Clone)]
+pub(super) struct Cancel {
+    pub(super) first_failed: Arc<AtomicUsize>,
+    pub(super) index: usize,
+}
+
+impl Cancel {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.first_failed.load(Ordering::Relaxed) < self.index
+    }
+}
+
+/// Instructions between two looks at the clock: some tens of milliseconds.
+const SLICE: u64 = 200_000_000;
+
+/// One fresh guest.
+pub(super) struct Session {
+    store: Store<Host>,
+    memory: wasmtime::Memory,
+    stack_pointer: wasmtime::Global,
+    call: TypedFunc<(u32, u32, u32), u32>,
+    layout: Arc<Layout>,
+    fuel: u64,
+    cancel: Option<Cancel>,
+}
+
+/// Why a phase did not give a value.
+pub(super) enum Broken {
+    Exit(Exit),
+    /// The driver's call failed inside the interpreter.
+    Null,
+}
+
+impl Session {
+    pub(super) fn start(
+        sandbox: &Sandbox,
+        stdin: &[u8],
+        limits: &Limits,
+        cancel: Option<Cancel>,
+    ) -> Result<Self, SandboxError> {
+        let layout = Arc::clone(&sandbox.layout);
+        let heap = Heap::new((layout.memory + limits.memory) as usize);
+        let fuel = limits.instructions.min(u64::MAX / 4);
+        let mut host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
+        host.deadline = Instant::now().checked_add(limits.wall());
+        let mut store = Store::new(&sandbox.engine, host);
+        store.limiter(|host| &mut host.heap);
+        store
+            .set_fuel(fuel)
+            .map_err(SandboxError::engine("set fuel"))?;
+        let fail = SandboxError::engine("instantiate the guest");
+        let instance = sandbox.guest.instantiate(&mut store).map_err(fail)?;
+        let missing = |what: &str| SandboxError::Engine {
+            action: "find the driver",
+            reason: format!("the baked guest has no {what}"),
+        };
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| missing("memory"))?;
+        let stack_pointer = instance
+            .get_global(&mut store, image::STACK_POINTER)
+            .ok_or_else(|| missing("stack pointer"))?;
+        let call = instance
+            .get_table(&mut store, image::TABLE)
+            .and_then(|table| table.get(&mut store, u64::from(layout.call)))
+            .and_then(|slot| slot.unwrap_func().copied())
+            .ok_or_else(|| missing("call slot"))?
+            .typed(&store)
+            .map_err(SandboxError::engine("find the driver"))?;
+        // From here on the guest stops after each slice of its instructions, for the host to look at the clock.
+        store
+            .fuel_async_yield_interval(Some(SLICE))
+            .map_err(SandboxError::engine("slice the fuel"))?;
+        Ok(Self {
+            store,
+            memory,
+            stack_pointer,
+            call,
+            layout,
+            fuel,
+            cancel,
+        })
+    }
+
+    pub(super) fn go(mut self, job: &Job<'_>) -> Finished {
+        let mut passed = false;
+        let mut in_test = false;
+        let mut returned = None;
+        let exit = self
+            .phases(job, &mut passed, &mut in_test, &mut returned)
+            .unwrap_or_else(|broken| self.exit(broken));
+        Finished {
+            outcome: self.outcome(exit),
+            passed,
+            returned,
+            in_test,
+        }
+    }
+
+    /// How a guest that broke off has ended.
+    pub(super) fn exit(&self, broken: Broken) -> Exit {
+        match broken {
+            Broken::Exit(exit) => exit,
+            // The driver itself found no memory.
+            Broken::Null if self.store.data().heap.refused => Exit::OutOfMemory,
+            Broken::Null => Exit::Crashed {
+                trap: "the interpreter gave up".to_owned(),
+            },
+        }
+    }
+
+    /// What it leaves behind. Its outputs are taken.
+    pub(super) fn outcome(&mut self, exit: Exit) -> Outcome {
+        let left = self.store.get_fuel().unwrap_or(0);
+        let host = self.store.data_mut();
+        Outcome {
+            stdout: std::mem::take(&mut host.stdout),
+            stderr: std::mem::take(&mut host.stderr),
+            exit,
+            instructions: self.fuel - left.min(self.fuel),
+            peak_memory: (host.heap.peak as u64).saturating_sub(self.layout.memory),
+            wall: std::time::Duration::ZERO,
+        }
+    }
+
+    pub(super) fn host(&mut self) -> &mut Host {
+        self.store.data_mut()
+    }
+
+    pub(super) fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&self.layout)
+    }
+
+    /// The phases of one run. Each is a call from the host; between them no program code runs.
+    fn phases(
+        &mut self,
+        job: &Job<'_>,
+        passed: &mut bool,
+        in_test: &mut bool,
+        returned: &mut Option<String>,
+    ) -> Result<Exit, Broken> {
+        let functions = self.layout.functions.clone();
+        let (kind, program) = match job {
+            Job::Script(program) => ("script", program),
+            Job::Test { program, .. } => ("test", program),
+            Job::Call { program, judge, .. } => (if *judge { "judge" } else { "call" }, program),
+        };
+        self.send(format!("{kind}\n{program}").into_bytes());
+        if let Some(exit) = self.guarded(functions.prepare)? {
+            return Ok(exit);
+        }
+        match job {
+            Job::Script(_) => {}
+            Job::Test { define, run, .. } => {
+                *in_test = true;
+                let parts = define.map(|source| ("define", source));
+                for (kind, source) in parts.into_iter().chain([("run", *run)]) {
+                    self.send(format!("{kind}\n{source}").into_bytes());
+                    if let Some(exit) = self.guarded(functions.prepare_test)? {
+                        return Ok(exit);
+                    }
+                }
+                // Nothing after this counts: exit handlers and the like are not run.
+                *passed = true;
+                return Ok(Exit::Exited(0));
+            }
+            Job::Call {
+                name,
+                arguments,
+                judge,
+                ..
+            } => {
+                *in_test = true;
+                let name = serde_json::Value::from(*name);
+                self.send(format!("[{name},{arguments},{judge}]").into_bytes());
+                if let Some(exit) = self.guarded(functions.prepare_call)? {
+                    return Ok(exit);
+                }
+                if let Record::Returned(value) = self.received() {
+                    *returned = Some(value);
+                }
+                return Ok(Exit::Exited(0));
+            }
+        }
+        self.finish(self.layout.none)
+    }
+
+    /// Prepares a function and runs it under the guard. `None` when it returned; how it ended otherwise.
+    pub(super) fn guarded(&mut self, prepare: u32) -> Result<Option<Exit>, Broken> {
+        let program = self.call(prepare, self.layout.no_arguments)?;
+        if program == self.layout.none {
+            let message = match self.received() {
+                Record::CompileError(message) => message,
+                _ => "it does not compile".to_owned(),
+            };
+            return Ok(Some(Exit::CompileError { message }));
+        }
+        self.store.data_mut().control_out.clear();
+        let error = self.call(self.layout.functions.guard, program)?;
+        if error == self.layout.none {
+            return Ok(None);
+        }
+        self.finish(error).map(Some)
+    }
+
+    /// The end of a program that ended with this exception, or None.
+    fn finish(&mut self, error: u32) -> Result<Exit, Broken> {
+        // The first item of the driver's one-item tuple.
+        let item = self.layout.cell as usize + 12;
+        if self
+            .memory
+            .write(&mut self.store, item, &error.to_le_bytes())
+            .is_err()
+        {
+            return Err(Broken::Null);
+        }
+        self.store.data_mut().control_out.clear();
+        self.call(self.layout.functions.finish, self.layout.no_arguments)?;
+        Ok(match self.received() {
+            Record::Exited(code) => Exit::Exited(code),
+            Record::Raised { kind, .. } if kind == "MemoryError" => Exit::OutOfMemory,
+            Record::Raised { kind, message } => Exit::Raised { kind, message },
+            _ => Exit::Crashed {
+                trap: "the driver's last word was lost".to_owned(),
+            },
+        })
+    }
+
+    pub(super) fn send(&mut self, bytes: Vec<u8>) {
+        self.store.data_mut().control_in = Stream::new(bytes);
+    }
+
+    pub(super) fn received(&mut self) -> Record {
+        record::parse(&std::mem::take(&mut self.store.data_mut().control_out))
+    }
+
+    /// Calls a function of the driver with a tuple of arguments; gives the address of what it returns.
+    fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
+        let deadline = self.store.data().deadline;
+        let cancel = &self.cancel;
+        let ended = {
+            let call = self
+                .call
+                .call_async(&mut self.store, (function, arguments, 0));
+            let mut call = std::pin::pin!(call);
+            let mut context = Context::from_waker(Waker::noop());
+            loop {
+                match call.as_mut().poll(&mut context) {
+                    Poll::Ready(ended) => break ended,
+                    Poll::Pending
+                        if deadline.is_none_or(|end| Instant::now() < end)
+                            && !cancel.as_ref().is_some_and(Cancel::is_cancelled) => {}
+                    // Dropping the call unwinds the guest.
+                    Poll::Pending => return Err(Broken::Exit(Exit::OutOfTime)),
+                }
+            }
+        };
+        match ended {
+            Ok(0) => Err(Broken::Null),
+            Ok(value) => Ok(value),
+            Err(error) => {
+                // What stands in front of the end of the guest's stack leaves this mark.
+                let full = self.stack_pointer.get(&mut self.store).i32() == Some(0);
+                if full {
+                    return Err(Broken::Exit(Exit::StackOverflow));
+                }
+                let refused = self.store.data().heap.refused;
+                Err(Broken::Exit(exit_of(&error, refused)))
+            }
+        }
+    }
+}
+
+/// What a guest that did not return ended with.
+fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return match stop {
+            Stop::Exit(code) => Exit::Exited(*code & 0xff),
+            Stop::Output => Exit::OutputLimit,
+            Stop::Fuel => Exit::OutOfInstructions,
+            Stop::Time => Exit::OutOfTime,
+            Stop::Partner => Exit::Crashed {
+                trap: "the program it asks has ended".to_owned(),
+            },
+            Stop::Snapshot => Exit::Crashed {
+                trap: "it stopped for a snapshot".to_owned(),
+            },
+        };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Exit::OutOfInstructions,
+        Some(Trap::StackOverflow) => Exit::StackOverflow,
+        // CPython aborts where it cannot report that there is no memory.
+        Some(Trap::UnreachableCodeReached) if refused => Exit::OutOfMemory,
+        Some(trap) => Exit::Crashed {
+            trap: trap.to_string(),
+        },
+        None => Exit::Crashed {
+            trap: format!("{error:#}"),
+        },
+    }
+}

@@ -1,0 +1,157 @@
+//! A WASI (preview 1) that grants nothing. Every pointer a guest passes is checked; work done for it is charged to its
+//! instructions, so that no call is a way to spend the host's time for free.
+
+mod memory;
+mod paths;
+mod streams;
+mod time;
+
+use std::time::Instant;
+
+use wasmtime::{Caller, Engine, Error, ExternType, Linker, Module, Result, Val};
+
+use self::memory::{arguments, environment, with};
+use super::host::{Host, Stop};
+
+const MODULE: &str = "wasi_snapshot_preview1";
+
+/// Error numbers of `wasi_snapshot_preview1`.
+#[derive(Clone, Copy)]
+struct Errno(i32);
+
+const BADF: Errno = Errno(8);
+const FAULT: Errno = Errno(21);
+const INVAL: Errno = Errno(28);
+const ISDIR: Errno = Errno(31);
+const NOENT: Errno = Errno(44);
+const NOSYS: Errno = Errno(52);
+const NOTDIR: Errno = Errno(54);
+const ROFS: Errno = Errno(69);
+const SPIPE: Errno = Errno(70);
+const NOTCAPABLE: Errno = Errno(76);
+
+/// File types of `wasi_snapshot_preview1`.
+const CHARACTER_DEVICE: u8 = 2;
+const DIRECTORY: u8 = 3;
+const REGULAR_FILE: u8 = 4;
+
+/// The root folder, there while the guest is baked and a dead end afterwards.
+const ROOT: u32 = 3;
+/// Most buffers in one read or write, as `IOV_MAX` of Linux.
+const MAX_BUFFERS: u32 = 1024;
+
+type Answer = std::result::Result<(), Errno>;
+
+/// Takes instructions for work done in the guest's name, and looks at the clock: setting the fuel begins a new slice of it,
+/// so that a guest which does little else would never be seen between two slices.
+fn charge(caller: &mut Caller<'_, Host>, instructions: u64) -> Result<()> {
+    if caller
+        .data()
+        .deadline
+        .is_some_and(|end| Instant::now() >= end)
+    {
+        return Err(Error::new(Stop::Time));
+    }
+    let left = caller.get_fuel()?;
+    caller.set_fuel(left.saturating_sub(instructions))?;
+    if left < instructions {
+        return Err(Error::new(Stop::Fuel));
+    }
+    Ok(())
+}
+
+/// Everything a guest may import.
+pub(super) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
+    let mut linker: Linker<Host> = Linker::new(engine);
+    linker.allow_shadowing(true);
+    deny(&mut linker, module)?;
+    linker.func_wrap(
+        MODULE,
+        "args_sizes_get",
+        |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
+            with(&mut c, |call| call.string_sizes(arguments, count, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "args_get",
+        |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
+            with(&mut c, |call| call.strings(arguments, pointers, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_sizes_get",
+        |mut c: Caller<'_, Host>, count: u32, bytes: u32| {
+            with(&mut c, |call| call.string_sizes(environment, count, bytes))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_get",
+        |mut c: Caller<'_, Host>, pointers: u32, bytes: u32| {
+            with(&mut c, |call| call.strings(environment, pointers, bytes))
+        },
+    )?;
+    linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> {
+        Err(Error::new(Stop::Exit(code)))
+    })?;
+    linker.func_wrap(MODULE, "sched_yield", || 0)?;
+    time::link(&mut linker)?;
+    streams::link(&mut linker)?;
+    paths::link(&mut linker)?;
+    linker.func_wrap(
+        MODULE,
+        "random_get",
+        |mut c: Caller<'_, Host>, pointer: u32, len: u32| -> Result<i32> {
+            charge(&mut c, u64::from(len))?;
+            Ok(with(&mut c, |call| {
+                call.bytes(pointer, len)?;
+                let into = &mut call.memory[pointer as usize..][..len as usize];
+                for chunk in into.chunks_mut(8) {
+                    let word = call.host.next_word().to_le_bytes();
+                    chunk.copy_from_slice(&word[..chunk.len()]);
+                }
+                Ok(())
+            }))
+        },
+    )?;
+    Ok(linker)
+}
+
+/// Whatever the guest imports answers that it may not, unless a later definition says otherwise.
+fn deny(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
+    for import in module.imports() {
+        let ExternType::Func(kind) = import.ty() else {
+            continue;
+        };
+        let errno = if import.name().starts_with("sock_") {
+            NOTCAPABLE
+        } else {
+            NOSYS
+        };
+        linker.func_new(
+            import.module(),
+            import.name(),
+            kind,
+            move |_, _, results| {
+                if let Some(result) = results.first_mut() {
+                    *result = Val::I32(errno.0);
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn filestat(kind: u8, size: u64) -> [u8; 64] {
+    let mut stat = [0_u8; 64];
+    stat[16] = kind;
+    stat[24] = 1;
+    stat[32..40].copy_from_slice(&size.to_le_bytes());
+    stat
+}
+
+#[cfg(test)]
+mod hostile;
