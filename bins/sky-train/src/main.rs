@@ -1,6 +1,7 @@
 //! The `sky-train` program: fine-tuning, export, and the plan of a run.
 
 mod export;
+mod fits;
 mod group;
 mod launch;
 mod plan;
@@ -35,7 +36,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     /// Stage: train the student on the selected rows.
-    Train(sky_cli::StageArgs),
+    Train(train::Args),
     /// Start several processes of this program on this host.
     Launch(launch::Args),
     /// Write a checkpoint's weights as a Hugging Face folder.

@@ -258,10 +258,11 @@ fn print(plan: &Plan, planned: &Planned) {
         planned.gpu.memory / 1e9
     );
     println!(
-        "  host, GB: parameters {}  gradients {}  optimizer {}  processes {}  = {}",
+        "  host, GB: parameters {}  gradients {}  optimizer {}  copy for checkpoints {}  processes {}  = {}",
         gb(host.parameters),
         gb(host.gradients),
         gb(host.optimizer),
+        gb(host.checkpoint),
         gb(host.processes),
         gb(host.total)
     );

@@ -13,6 +13,8 @@ use sky_types::Conversation;
 pub(crate) struct DataSize {
     pub(crate) rows: u64,
     pub(crate) tokens_per_row: f64,
+    /// Tokens of the longest row at most, where the rows are here: none is shorter than a byte.
+    pub(crate) longest: Option<u64>,
     /// Where the numbers are from, for a person.
     pub(crate) source: &'static str,
 }
@@ -34,17 +36,22 @@ pub(crate) fn data_size(
         .filter(|p| p.exists())
     {
         let rows: Vec<Conversation> = read_json(&path)?;
-        let characters: usize = rows
+        let lengths: Vec<usize> = rows
             .iter()
             .map(|row| {
                 let turns = row.conversations.iter().map(|turn| turn.value.len());
                 row.system.len() + turns.sum::<usize>()
             })
-            .sum();
+            .collect();
+        let characters: usize = lengths.iter().sum();
         let mean = characters as f64 / CHARACTERS_PER_TOKEN / rows.len().max(1) as f64;
         return Ok(Some(DataSize {
             rows: rows.len() as u64,
             tokens_per_row: (mean + TEMPLATE_TOKENS).min(config.cutoff as f64),
+            longest: lengths
+                .iter()
+                .max()
+                .map(|&bytes| bytes as u64 + TEMPLATE_TOKENS as u64),
             source: "counted, tokens from characters",
         }));
     }
@@ -71,6 +78,7 @@ pub(crate) fn data_size(
         } else {
             longest * 0.8
         }),
+        longest: None,
         source: match (hardware.rows, hardware.tokens_per_row) {
             (Some(_), Some(_)) => "from [hardware]",
             (Some(_), None) => "rows from [hardware], tokens a row assumed",

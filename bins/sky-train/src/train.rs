@@ -17,17 +17,27 @@ use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, lay
 use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, SaveOptions};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, Job, ModelShape, Order, Ranks,
-    TrainConfig, Trainer, encode, export, prune,
+    Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
+    Ranks, TrainConfig, Trainer, encode, export, prune,
 };
 use sky_types::Conversation;
 use tch::Kind;
 
 use crate::{
+    fits,
     group::Group,
     plan::{Planned, hardware_section, words},
-    size::{data_size, shape},
+    size::{DataSize, data_size, shape},
 };
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+    /// Start a run that by the plan does not fit into this machine's memory.
+    #[arg(long)]
+    overcommit: bool,
+}
 
 /// The run was asked to stop and has saved its state.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +52,9 @@ const FOLDER: &str = "train";
 const CHECKPOINTS: &str = "checkpoints";
 const MODEL: &str = "model";
 
-pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
+    let overcommit = args.overcommit;
+    let args = &args.stage;
     let recipe = args.load()?;
     let config: TrainConfig = recipe.section("train")?;
     config
@@ -54,6 +66,27 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
     if args.looks_only() && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
         return Ok(());
     }
+    let options = hardware_section(&recipe)?;
+    // Data that cannot be read is not counted; whoever trains on it is told.
+    let counted = data_size(&recipe, Some(&args.run), &config, &options);
+    let run = counted.is_ok().then_some(&*args.run);
+    let size = match counted {
+        Ok(size) => size,
+        Err(_) => data_size(&recipe, None, &config, &options)?,
+    };
+    let to_be_done = args.force || !args.path(FOLDER).join("manifest.json").exists();
+    if to_be_done && !args.looks_only() && !cuda && !overcommit {
+        fits::check(&shape, &config, ranks.as_ref(), size.as_ref())?;
+    }
+    let expected = Expected {
+        recipe: &recipe,
+        config: &config,
+        shape: &shape,
+        ranks: ranks.as_ref(),
+        options,
+        run,
+    };
+    let plan = expected.plan(size)?;
     let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
     let mut model = PathBuf::new();
     if !args.dry_run {
@@ -68,7 +101,7 @@ pub(crate) fn run(args: &StageArgs, cuda: bool) -> anyhow::Result<()> {
         inputs,
         config: serde_json::json!({ "train": config.essence() }),
         revision: 1,
-        plan: expected(&recipe, &config, &shape, args)?,
+        plan,
     };
     if args.looks_only() {
         return args.run(&recipe, work, |_| unreachable_in_a_dry_run());
@@ -107,73 +140,94 @@ fn unreachable_in_a_dry_run() -> anyhow::Result<Made> {
     anyhow::bail!("a dry run runs nothing")
 }
 
-/// What a dry run says: for the recipe's [hardware] when it names some, else for this machine's cores.
-fn expected(
-    recipe: &Recipe,
-    config: &TrainConfig,
-    shape: &ModelShape,
-    args: &StageArgs,
-) -> anyhow::Result<Plan> {
-    let options = hardware_section(recipe)?;
-    // Data that cannot be read is not counted; whoever trains on it is told.
-    let counted = data_size(recipe, Some(&args.run), config, &options).is_ok();
-    let run = counted.then_some(&*args.run);
-    let size = data_size(recipe, run, config, &options)?;
-    let params = shape.params() as f64 / 1e9;
-    let Some(size) = size else {
-        return Ok(Plan {
-            what: format!("{params:.2} B parameters; rows are not known before the data is"),
-            seconds: None,
-        });
-    };
-    let steps = Order::new(config, config.training_rows(size.rows) as usize, 0).steps();
-    let batch = (config.global_batch as u64).min(size.rows);
-    let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
-    let mut what = format!(
-        "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters",
-        size.rows,
-        size.source,
-        tokens / 1e6
-    );
-    let hardware = Hardware::builtin()?;
-    if recipe.has("hardware") {
-        let planned = Planned::new(
+/// What a dry run tells from.
+struct Expected<'a> {
+    recipe: &'a Recipe,
+    config: &'a TrainConfig,
+    shape: &'a ModelShape,
+    ranks: Option<&'a Ranks>,
+    options: HardwareConfig,
+    /// The run folder, when its data can be counted.
+    run: Option<&'a Path>,
+}
+
+impl Expected<'_> {
+    /// What a dry run says: for the recipe's [hardware] when it names some, else for this machine's cores and memory.
+    fn plan(self, size: Option<DataSize>) -> anyhow::Result<Plan> {
+        let Self {
             recipe,
-            shape.clone(),
-            config.clone(),
-            hardware,
-            options.clone(),
+            config,
+            shape,
+            ranks,
+            options,
             run,
-        )?;
-        let plan = planned.plan()?;
-        what += &format!(
-            "; {} x {}, {}, {:.0} GB a GPU, ${:.0}{}",
-            options.gpus,
-            options.gpu,
-            words(plan.best.setting),
-            plan.best.gpu_bytes.total as f64 / 1e9,
-            plan.best.dollars,
-            if plan.fits { "" } else { ", does not fit" }
+        } = self;
+        let params = shape.params() as f64 / 1e9;
+        let Some(size) = size else {
+            return Ok(Plan {
+                what: format!("{params:.2} B parameters; rows are not known before the data is"),
+                seconds: None,
+            });
+        };
+        let steps = Order::new(config, config.training_rows(size.rows) as usize, 0).steps();
+        let batch = (config.global_batch as u64).min(size.rows);
+        let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
+        let mut what = format!(
+            "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters",
+            size.rows,
+            size.source,
+            tokens / 1e6
         );
-        return Ok(Plan {
+        let hardware = Hardware::builtin()?;
+        if recipe.has("hardware") {
+            let planned = Planned::new(
+                recipe,
+                shape.clone(),
+                config.clone(),
+                hardware,
+                options.clone(),
+                run,
+            )?;
+            let plan = planned.plan()?;
+            what += &format!(
+                "; {} x {}, {}, {:.0} GB a GPU, ${:.0}{}",
+                options.gpus,
+                options.gpu,
+                words(plan.best.setting),
+                plan.best.gpu_bytes.total as f64 / 1e9,
+                plan.best.dollars,
+                if plan.fits { "" } else { ", does not fit" }
+            );
+            return Ok(Plan {
+                what,
+                seconds: Some(plan.best.hours * 3600.0),
+            });
+        }
+        let cores = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let passes = if config.activation_checkpointing == Checkpointing::Full {
+            4.0
+        } else {
+            3.0
+        };
+        if let Some((plan, memory)) = fits::plan(shape, config, ranks, Some(&size)) {
+            what += &format!(
+                "; about {:.1} of {:.1} GB of memory",
+                plan.host_bytes as f64 / 1e9,
+                memory as f64 / 1e9
+            );
+            if let Some(advice) = plan.advice {
+                what += &format!(", does not fit: {advice}");
+            }
+        }
+        let flops = passes * shape.forward_flops(size.tokens_per_row) * tokens;
+        Ok(Plan {
+            seconds: Some(flops / (hardware.cpu.flops_per_core * cores as f64)),
             what,
-            seconds: Some(plan.best.hours * 3600.0),
-        });
+        })
     }
-    let cores = match config.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
-    let passes = if config.activation_checkpointing == Checkpointing::Full {
-        4.0
-    } else {
-        3.0
-    };
-    let flops = passes * shape.forward_flops(size.tokens_per_row) * tokens;
-    Ok(Plan {
-        seconds: Some(flops / (hardware.cpu.flops_per_core * cores as f64)),
-        what,
-    })
 }
 
 /// What a stage hands back: outputs, scratch files, counts.

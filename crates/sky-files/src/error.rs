@@ -95,7 +95,12 @@ impl FileError {
 
 fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::StorageFull => "; free some space and run the same command again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space and run the same command again"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit on the size of a file (ulimit -f) and run the same command again"
+        }
         io::ErrorKind::PermissionDenied => "; check the folder's owner and mode",
         io::ErrorKind::NotFound => "; check the path, or run the stage that makes it",
         _ => "",

@@ -51,5 +51,7 @@ pub use error::ModelError;
 pub use export::{SaveOptions, save_hf};
 pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, Precision};
-pub use math::{HeadGrads, IGNORED, embed, head_backward, head_logits, head_loss, layer, rms_norm};
+pub use math::{
+    HeadGrads, HeadOptions, IGNORED, embed, head_backward, head_logits, head_loss, layer, rms_norm,
+};
 pub use segments::Segments;

@@ -68,13 +68,8 @@ pub fn head_loss(
     let count = rows.size()[0];
     let mut sum = Tensor::zeros([], (wide(x.kind()), x.device()));
     for rows in row_chunks(&rows, chunk) {
-        sum += chunk_loss(
-            config,
-            norm_w,
-            head_w,
-            &x.index_select(0, &rows),
-            &targets.index_select(0, &rows),
-        );
+        let logits = chunk_logits(config, norm_w, head_w, &x.index_select(0, &rows));
+        sum += cross_entropies(&logits, &targets.index_select(0, &rows));
     }
     (sum, count)
 }
@@ -82,7 +77,7 @@ pub fn head_loss(
 /// The head's loss and its gradients in one go.
 #[derive(Debug)]
 pub struct HeadGrads {
-    /// Sum of cross-entropies, f32 scalar, not multiplied by the scale.
+    /// Sum of cross-entropies, f32 scalar, not multiplied by the scale, without z-loss.
     pub loss_sum: Tensor,
     /// Number of targets.
     pub count: i64,
@@ -94,7 +89,19 @@ pub struct HeadGrads {
     pub head_w: Tensor,
 }
 
-/// [`head_loss`] and the gradients of `scale` times its sum, with logits of at most `chunk` tokens alive at any moment.
+/// What [`head_backward`] takes the gradient of, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadOptions {
+    /// Tokens whose logits are alive at any moment, at most.
+    pub chunk: i64,
+    /// What the sum of losses is multiplied by before its gradient is taken.
+    pub scale: f64,
+    /// z-loss: this times the square of each target's `log Z`, the logarithm of the sum of the exponentials of its logits, is
+    /// added to its cross-entropy (Chowdhery et al., 2022, section 5: 1e-4). 0 for none.
+    pub z_loss: f64,
+}
+
+/// [`head_loss`] and the gradients of `scale` times its sum, z-loss added.
 ///
 /// # Errors
 /// When libtorch runs out of memory.
@@ -104,8 +111,7 @@ pub fn head_backward(
     head_w: &Tensor,
     x: &Tensor,
     targets: &Tensor,
-    chunk: i64,
-    scale: f64,
+    options: &HeadOptions,
 ) -> Result<HeadGrads, sky_torch::TorchError> {
     let leaf = |t: &Tensor| t.detach().set_requires_grad(true);
     let zeros = |t: &Tensor| Tensor::zeros(t.size(), (wide(t.kind()), t.device()));
@@ -118,20 +124,22 @@ pub fn head_backward(
         head_w: zeros(head_w),
     };
     let (norm_leaf, head_leaf) = (leaf(norm_w), leaf(head_w));
-    let upstream = Tensor::full([], scale, (wide(x.kind()), x.device()));
-    for rows in row_chunks(&rows, chunk) {
+    let upstream = Tensor::full([], options.scale, (wide(x.kind()), x.device()));
+    for rows in row_chunks(&rows, options.chunk) {
         let x_leaf = leaf(&x.detach().index_select(0, &rows));
-        let loss = tch::with_grad(|| {
-            chunk_loss(
-                config,
-                &norm_leaf,
-                &head_leaf,
-                &x_leaf,
-                &targets.index_select(0, &rows),
-            )
+        let (loss, whole) = tch::with_grad(|| {
+            let logits = chunk_logits(config, &norm_leaf, &head_leaf, &x_leaf);
+            let loss = cross_entropies(&logits, &targets.index_select(0, &rows));
+            let whole = if options.z_loss > 0.0 {
+                let log_z = logits.logsumexp([-1i64].as_slice(), false);
+                &loss + log_z.square().sum(logits.kind()) * options.z_loss
+            } else {
+                loss.shallow_clone()
+            };
+            (loss, whole)
         });
         let found =
-            sky_torch::backward(&[&loss], &[&upstream], &[&x_leaf, &norm_leaf, &head_leaf])?;
+            sky_torch::backward(&[&whole], &[&upstream], &[&x_leaf, &norm_leaf, &head_leaf])?;
         tch::no_grad(|| {
             grads.loss_sum += loss.detach();
             let mut found = found.into_iter().flatten();
@@ -167,16 +175,12 @@ fn row_chunks(rows: &Tensor, chunk: i64) -> Vec<Tensor> {
     }
 }
 
-fn chunk_loss(
-    config: &Config,
-    norm_w: &Tensor,
-    head_w: &Tensor,
-    x: &Tensor,
-    targets: &Tensor,
-) -> Tensor {
-    head_logits(config, norm_w, head_w, x)
-        .to_kind(wide(x.kind()))
-        .cross_entropy_loss(targets, NONE, Reduction::Sum, IGNORED, 0.0)
+fn chunk_logits(config: &Config, norm_w: &Tensor, head_w: &Tensor, x: &Tensor) -> Tensor {
+    head_logits(config, norm_w, head_w, x).to_kind(wide(x.kind()))
+}
+
+fn cross_entropies(logits: &Tensor, targets: &Tensor) -> Tensor {
+    logits.cross_entropy_loss(targets, NONE, Reduction::Sum, IGNORED, 0.0)
 }
 
 /// Rotates the two halves of each head: `x` `[tokens, heads, head_dim]`, tables `[tokens, 1, head_dim / 2]`.

@@ -6,7 +6,9 @@ mod common;
 use std::cell::RefCell;
 
 use common::{LLAMA, QWEN2, random_params};
-use sky_model::{Config, IGNORED, Segments, embed, head_backward, head_logits, head_loss, layer};
+use sky_model::{
+    Config, HeadOptions, IGNORED, Segments, embed, head_backward, head_logits, head_loss, layer,
+};
 use tch::{Device, Kind, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -197,8 +199,14 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
     let scale = Tensor::from(0.25f32);
     let expected =
         sky_torch::backward(&[&whole], &[&scale], &[&leaves[0], &leaves[1], &leaves[2]]).unwrap();
+    let options = |chunk, z_loss| HeadOptions {
+        chunk,
+        scale: 0.25,
+        z_loss,
+    };
     for chunk in [1, 3, 100] {
-        let found = head_backward(&config, norm, matrix, &x, &targets, chunk, 0.25).unwrap();
+        let found =
+            head_backward(&config, norm, matrix, &x, &targets, &options(chunk, 0.0)).unwrap();
         assert_eq!((found.count, count), (7, 7));
         assert!(max_abs(&(&found.loss_sum - whole.detach())) < 1e-4);
         for (found, expected) in [&found.x, &found.norm_w, &found.head_w]
@@ -208,8 +216,32 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
             assert!(max_abs(&(found - expected.as_ref().unwrap())) < 1e-5);
         }
     }
+    // z-loss as it is written: a coefficient times the square of log(sum(exp(logits))), at the targets alone.
+    let at = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    let logits = head_logits(&config, &leaves[1], &leaves[2], &leaves[0]).index_select(0, &at);
+    let log_z = logits
+        .exp()
+        .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+        .log();
+    let (sum, whole) = (&whole, &whole + log_z.square().sum(Kind::Float) * 0.1);
+    let with_z =
+        sky_torch::backward(&[&whole], &[&scale], &[&leaves[0], &leaves[1], &leaves[2]]).unwrap();
+    for chunk in [1, 3, 100] {
+        let found =
+            head_backward(&config, norm, matrix, &x, &targets, &options(chunk, 0.1)).unwrap();
+        assert!(max_abs(&(&found.loss_sum - sum.detach())) < 1e-4);
+        for ((found, with_z), without) in [&found.x, &found.norm_w, &found.head_w]
+            .into_iter()
+            .zip(&with_z)
+            .zip(&expected)
+        {
+            let (with_z, without) = (with_z.as_ref().unwrap(), without.as_ref().unwrap());
+            assert!(max_abs(&(found - with_z)) < 1e-5);
+            assert!(max_abs(&(with_z - without)) > 1e-3, "z-loss does nothing");
+        }
+    }
     let nothing = Tensor::full([11], IGNORED, (Kind::Int64, CPU));
-    let found = head_backward(&config, norm, matrix, &x, &nothing, 4, 1.0).unwrap();
+    let found = head_backward(&config, norm, matrix, &x, &nothing, &options(4, 0.1)).unwrap();
     assert_eq!((found.count, found.loss_sum.double_value(&[])), (0, 0.0));
     assert_eq!(max_abs(&found.head_w), 0.0);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use sky_files::{FileError, FileHash, hash_file, read_json, read_jsonl, write_json, write_jsonl};
 use sky_model::{ParamSpec, blocks};
 use sky_types::Version;
-use tch::{Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 use crate::{
     DataId, StepMetrics, TrainConfig, TrainError,
@@ -289,10 +289,10 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Copies the tensors, so that training may go on while the draft is written.
+    /// Copies the tensors into host memory, so that training may go on while the draft is written.
     pub(crate) fn copy(&mut self) -> Result<(), TrainError> {
         for (_, tensor) in &mut self.tensors {
-            let mut copy = Tensor::f_empty_like(tensor)?;
+            let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), Device::Cpu))?;
             no_grad(|| copy.f_copy_(tensor))?;
             *tensor = copy;
         }
@@ -310,13 +310,13 @@ impl Draft {
     /// Writes this rank's part into the hidden folder, each file synced. Rank 0 waits for all the others' parts, writes the
     /// manifest last, gives the folder its name in one rename, and removes all but the newest checkpoints.
     ///
-    /// The ranks meet in the folder, not in a collective: this may run beside training.
-    pub(crate) fn write(self, abandoned: &AtomicBool) -> Result<(), TrainError> {
+    /// The ranks meet in the folder, not in a collective: this may run beside training. Gives the step.
+    pub(crate) fn write(self, abandoned: &AtomicBool) -> Result<u64, TrainError> {
         let (partial, world) = (self.partial(), self.state.world);
         let hash = write_shard(&partial.join(rank_file(self.rank, world)), &self.tensors)?;
         write_json(&partial.join(hash_file_name(self.rank)), &hash)?;
         if self.rank > 0 {
-            return Ok(());
+            return Ok(self.state.step);
         }
         let io = |path: &Path, action| {
             let path = path.to_owned();
@@ -344,7 +344,8 @@ impl Draft {
         File::open(&self.root)
             .and_then(|folder| folder.sync_all())
             .map_err(io(&self.root, "sync"))?;
-        prune(&self.root, self.keep)
+        prune(&self.root, self.keep)?;
+        Ok(self.state.step)
     }
 
     fn wait_for(&self, note: &Path, rank: usize, abandoned: &AtomicBool) -> Result<(), TrainError> {

@@ -35,6 +35,12 @@ pub struct TrainConfig {
     pub eps: f64,
     /// Largest global norm of the gradient; 0 for no clipping.
     pub clip: f64,
+    /// z-loss: this times the square of the logarithm of the softmax's denominator is added to each target's loss (PaLM:
+    /// 1e-4); 0 for none. The `loss` that is told is without it.
+    pub z_loss: f64,
+    /// NEFTune: noise on the embedded tokens, uniform within `alpha / sqrt(tokens x width)` (Jain et al., 2023: 5 to 15);
+    /// 0 for none. Not when the loss on held-out rows is taken.
+    pub neftune_alpha: f64,
     /// Longest conversation in tokens.
     pub cutoff: usize,
     /// What happens to a longer one.
@@ -49,8 +55,11 @@ pub struct TrainConfig {
     pub offload: Offload,
     /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
     pub collective_timeout: u64,
-    /// What the model computes in. Master weights and optimizer state are f32 always.
+    /// What the model computes in. Master weights are f32 always.
     pub precision: Precision,
+    /// What AdamW's two moments are kept in. bf16 ones are rounded up or down by chance (by the seed), so that small changes
+    /// are not lost.
+    pub moments: Precision,
     /// Tokens whose logits exist at once in the head.
     pub head_chunk: usize,
     /// A checkpoint every so many steps, and at the end; 0 for the end only.
@@ -93,14 +102,14 @@ pub enum Checkpointing {
     Auto,
 }
 
-/// What the model computes in.
+/// What the model computes in, or what moments are kept in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// bfloat16 compute.
+    /// bfloat16.
     #[default]
     Bf16,
-    /// float32 compute, for comparisons.
+    /// float32; compute in it is for comparisons.
     F32,
 }
 
@@ -110,6 +119,14 @@ impl Precision {
         match self {
             Self::Bf16 => 2,
             Self::F32 => 4,
+        }
+    }
+
+    #[cfg(feature = "torch")]
+    pub(crate) fn kind(self) -> tch::Kind {
+        match self {
+            Self::Bf16 => tch::Kind::BFloat16,
+            Self::F32 => tch::Kind::Float,
         }
     }
 }
@@ -131,6 +148,8 @@ impl Default for TrainConfig {
             beta2: 0.999,
             eps: 1e-8,
             clip: 1.0,
+            z_loss: 0.0,
+            neftune_alpha: 0.0,
             cutoff: 16_384,
             over_long: OverLong::Drop,
             micro_batch_tokens: 16_384,
@@ -139,6 +158,7 @@ impl Default for TrainConfig {
             offload: Offload::None,
             collective_timeout: 600,
             precision: Precision::Bf16,
+            moments: Precision::F32,
             head_chunk: 1024,
             save_every: 100,
             background_save: true,
@@ -211,6 +231,16 @@ impl TrainConfig {
                 "must be zero (no clipping) or more",
             ),
             (
+                "z_loss",
+                self.z_loss >= 0.0 && self.z_loss.is_finite(),
+                "must be zero (none) or more",
+            ),
+            (
+                "neftune_alpha",
+                self.neftune_alpha >= 0.0 && self.neftune_alpha.is_finite(),
+                "must be zero (no noise) or more",
+            ),
+            (
                 "cutoff",
                 (2..=1 << 24).contains(&self.cutoff),
                 "must be from 2 to 16777216 tokens",
@@ -256,7 +286,7 @@ impl TrainConfig {
     }
 
     /// The settings that a result depends on: two runs that agree in these may go on from each other's checkpoints. How
-    /// state is kept, sharded and saved changes no more than the last bits.
+    /// state is kept, sharded and saved changes no more than the last bits, the moments' precision hardly more.
     pub fn essence(&self) -> serde_json::Value {
         // A struct of numbers, names and options has a JSON form.
         let mut value = serde_json::to_value(self).unwrap_or_default();
@@ -267,6 +297,7 @@ impl TrainConfig {
                 "collective_timeout",
                 "keep_checkpoints",
                 "keep_finished",
+                "moments",
                 "offload",
                 "save_every",
                 "threads",
@@ -275,6 +306,9 @@ impl TrainConfig {
             if self.validation_rows == 0 {
                 left_out.extend(["validation_rows", "validate_every"]);
             }
+            // Off, they are as if they were not.
+            left_out.extend((self.z_loss == 0.0).then_some("z_loss"));
+            left_out.extend((self.neftune_alpha == 0.0).then_some("neftune_alpha"));
             for key in left_out {
                 object.remove(key);
             }
@@ -309,6 +343,8 @@ mod tests {
             ("warmup_ratio", "1.5"),
             ("beta2", "1.0"),
             ("clip", "-1.0"),
+            ("z_loss", "-1e-4"),
+            ("neftune_alpha", "-5.0"),
             ("cutoff", "1"),
             ("keep_checkpoints", "0"),
             ("max_steps", "0"),

@@ -35,6 +35,16 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of the run could not be written.
+    #[error("{source}; the last good checkpoint is of step {saved}: {} of {step} steps are done again", step - saved)]
+    NotSaved {
+        /// Steps done when it happened.
+        step: u64,
+        /// The step of the last good checkpoint; 0 when there is none.
+        saved: u64,
+        /// What went wrong.
+        source: sky_files::FileError,
+    },
     /// A checkpoint belongs to another run.
     #[error("{}: was written by a run with other {what}; use another folder, or --force to begin anew", path.display())]
     OtherRun {

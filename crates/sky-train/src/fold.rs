@@ -1,10 +1,11 @@
 use sky_data::PackedRow;
-use sky_model::{Config, Segments, embed, head_backward, head_loss, layer};
+use sky_model::{Config, HeadOptions, Segments, embed, head_backward, head_loss, layer};
 use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
 use crate::{
     Checkpointing, ModelShape, TrainError,
+    memory::available_memory,
     zero::{Gathered, Store},
 };
 
@@ -13,6 +14,8 @@ pub(crate) struct MicroBatch {
     ids: Tensor,
     targets: Tensor,
     segments: Segments,
+    /// What is added to the embedded tokens, `[tokens, hidden]`.
+    noise: Option<Tensor>,
 }
 
 impl MicroBatch {
@@ -28,7 +31,13 @@ impl MicroBatch {
             ids: Tensor::f_from_slice(&ids)?.f_to_device(device)?,
             targets: Tensor::f_from_slice(&row.next_tokens())?.f_to_device(device)?,
             segments: Segments::new(config, &lengths, kind, device),
+            noise: None,
         })
+    }
+
+    pub(crate) fn with_noise(mut self, noise: Option<Tensor>) -> Self {
+        self.noise = noise;
+        self
     }
 }
 
@@ -52,14 +61,6 @@ pub(crate) fn keeps_graphs(
     }
 }
 
-/// Memory that can be had without swapping, in bytes, where the system says so.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 /// What the forward pass leaves for the backward pass of one layer.
 struct Saved {
     /// The layer's input, a leaf.
@@ -71,20 +72,22 @@ struct Saved {
 /// Forward and backward pass of one micro-batch as a fold over the blocks: each block's parameters are gathered, used and
 /// let go; its gradients are reduced as soon as they are known. Gives the sum of the cross-entropies.
 ///
-/// The gradient is that of `scale` times this sum.
+/// The gradient is that of `head.scale` times this sum, with noise and z-loss where they are asked for.
 pub(crate) fn forward_backward(
     config: &Config,
     store: &mut Store<'_>,
     batch: &MicroBatch,
-    scale: f64,
     keep_graphs: bool,
-    head_chunk: i64,
+    options: &HeadOptions,
 ) -> Result<f64, TrainError> {
     let layers = config.num_layers;
     let head_block = layers + 1;
     let run = |params: &[Tensor], x: &Tensor| layer(config, params, x, &batch.segments);
 
     let mut x = embedded(store, batch)?;
+    if let Some(noise) = &batch.noise {
+        x = no_grad(|| x.f_add(noise))?;
+    }
     let mut saved = Vec::with_capacity(layers);
     for index in 1..=layers {
         let block = store.gather(index, Some(index + 1))?;
@@ -110,8 +113,7 @@ pub(crate) fn forward_backward(
         head.matrix(),
         &x,
         &batch.targets,
-        head_chunk,
-        scale,
+        options,
     )?;
     head.release(store);
     drop(x);

@@ -8,7 +8,7 @@
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
 //!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment.
-//! - Master weights, moments and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
+//! - Master weights, moments (unless bf16 is asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
 //!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
@@ -28,6 +28,7 @@
 
 mod config;
 mod error;
+mod memory;
 mod order;
 mod plan;
 mod ranks;
@@ -52,6 +53,10 @@ mod layout;
 #[cfg(feature = "torch")]
 mod metrics;
 #[cfg(feature = "torch")]
+mod moments;
+#[cfg(feature = "torch")]
+mod neftune;
+#[cfg(feature = "torch")]
 mod saver;
 #[cfg(feature = "torch")]
 mod shard_file;
@@ -66,10 +71,11 @@ mod zero;
 
 pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
+pub use memory::host_memory;
 pub use order::Order;
 pub use plan::{
-    Collectives, Cpu, Gpu, GpuBytes, Hardware, HardwareConfig, Host, HostBytes, ModelShape,
-    Offload, Plan, PlanInput, Setting, SettingPlan, parse_bytes,
+    Collectives, Cpu, CpuBytes, CpuPlan, CpuPlanInput, Gpu, GpuBytes, Hardware, HardwareConfig,
+    Host, HostBytes, ModelShape, Offload, Plan, PlanInput, Setting, SettingPlan, parse_bytes,
 };
 pub use ranks::{Ranks, free_port};
 pub use schedule::{Decay, Schedule};

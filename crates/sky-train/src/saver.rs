@@ -11,14 +11,13 @@ use crate::{TrainError, checkpoint::Draft};
 /// Writes checkpoints, in a thread of its own when asked to; at most one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Saver {
-    writing: Option<JoinHandle<Result<(), TrainError>>>,
+    writing: Option<JoinHandle<Result<u64, TrainError>>>,
     abandoned: Arc<AtomicBool>,
 }
 
 impl Saver {
-    /// Writes a draft while this thread goes on.
+    /// Writes a draft while this thread goes on; nothing may be being written.
     pub(crate) fn begin(&mut self, mut draft: Draft) -> Result<(), TrainError> {
-        self.finish()?;
         draft.copy()?;
         let abandoned = Arc::clone(&self.abandoned);
         let thread = thread::Builder::new()
@@ -29,19 +28,19 @@ impl Saver {
         Ok(())
     }
 
-    /// Whatever went wrong with a draft that has been written meanwhile.
-    pub(crate) fn check(&mut self) -> Result<(), TrainError> {
+    /// The step of a draft that has been written meanwhile, or what went wrong with it.
+    pub(crate) fn check(&mut self) -> Result<Option<u64>, TrainError> {
         if self.writing.as_ref().is_some_and(JoinHandle::is_finished) {
             return self.finish();
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Waits until nothing is being written.
-    pub(crate) fn finish(&mut self) -> Result<(), TrainError> {
+    /// Waits until nothing is being written; gives the step of what was.
+    pub(crate) fn finish(&mut self) -> Result<Option<u64>, TrainError> {
         match self.writing.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(written)) => written,
+            None => Ok(None),
+            Some(Ok(written)) => written.map(Some),
             Some(Err(_)) => Err(failed("its thread panicked")),
         }
     }

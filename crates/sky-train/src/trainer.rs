@@ -6,17 +6,18 @@ use std::{
 };
 
 use sky_data::PackedRow;
-use sky_model::{Config, ParamSpec, blocks};
+use sky_model::{Config, HeadOptions, ParamSpec, blocks};
 use sky_torch::AdamW;
-use sky_types::{TokenSeq, Version};
+use sky_types::{TokenSeq, Version, derive_seed};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Checkpoint, Collective, Dataset, Order, Precision, Schedule, State, StepMetrics, StepTime,
-    TrainConfig, TrainError,
+    Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, StepTime, TrainConfig,
+    TrainError,
     checkpoint::Draft,
     fold::{MicroBatch, forward_backward, keeps_graphs, loss_alone},
     metrics::MetricsFile,
+    neftune::noise,
     saver::Saver,
     split::Split,
     tensorboard::EventFile,
@@ -59,6 +60,8 @@ pub struct Trainer<'c> {
     step: u64,
     history: Vec<StepMetrics>,
     saver: Saver,
+    /// Step of the newest checkpoint that is known to be whole; 0 for none.
+    saved: u64,
 }
 
 impl<'c> Trainer<'c> {
@@ -75,7 +78,7 @@ impl<'c> Trainer<'c> {
         job.config
             .check()
             .map_err(|(key, reason)| TrainError::Config { key, reason })?;
-        let kind = kind(job.config.precision);
+        let kind = job.config.precision.kind();
         let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
         let specs = blocks(&job.model);
         let store = Store::new(&specs, &job.config, kind, device, comm, weights)?;
@@ -91,6 +94,7 @@ impl<'c> Trainer<'c> {
             step: 0,
             history: Vec::new(),
             saver: Saver::default(),
+            saved: 0,
         })
     }
 
@@ -114,6 +118,7 @@ impl<'c> Trainer<'c> {
         trainer.same_run(checkpoint)?;
         checkpoint.restore(&mut trainer.store)?;
         trainer.step = checkpoint.state().step;
+        trainer.saved = trainer.step;
         trainer.history = checkpoint.metrics()?;
         if trainer.history.len() as u64 != trainer.step {
             return Err(TrainError::Checkpoint {
@@ -191,6 +196,22 @@ impl<'c> Trainer<'c> {
         dir: &Path,
         on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
+        let ended = self.run_steps(dir, on_step);
+        ended.map_err(|error| match error {
+            TrainError::File(source) => TrainError::NotSaved {
+                step: self.step,
+                saved: self.saved,
+                source,
+            },
+            other => other,
+        })
+    }
+
+    fn run_steps(
+        &mut self,
+        dir: &Path,
+        on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
+    ) -> Result<Ended, TrainError> {
         let mut files = None;
         if self.store.comm().rank() == 0 {
             files = Some((
@@ -206,13 +227,15 @@ impl<'c> Trainer<'c> {
                 lines.append(&metrics)?;
                 events.append(&metrics)?;
             }
-            self.saver.check()?;
+            let written = self.saver.check()?;
+            self.note(written);
             let stop = self.store.any_rank(on_step(&metrics).is_break())?;
             if stop || self.step == self.steps() {
                 self.save(&root)?;
             } else if every > 0 && self.step.is_multiple_of(every) {
                 if self.job.config.background_save {
-                    self.saver.finish()?;
+                    let written = self.saver.finish()?;
+                    self.note(written);
                     let draft = self.draft(&root)?;
                     self.saver.begin(draft)?;
                 } else {
@@ -231,9 +254,15 @@ impl<'c> Trainer<'c> {
     /// # Errors
     /// When the operating system refuses; older checkpoints stay.
     pub fn save(&mut self, root: &Path) -> Result<(), TrainError> {
-        self.saver.finish()?;
-        self.draft(root)?.write(&AtomicBool::new(false))?;
+        let written = self.saver.finish()?;
+        self.note(written);
+        let written = self.draft(root)?.write(&AtomicBool::new(false))?;
+        self.note(Some(written));
         self.store.comm().barrier()
+    }
+
+    fn note(&mut self, written: Option<u64>) {
+        self.saved = written.unwrap_or(self.saved);
     }
 
     fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
@@ -293,22 +322,35 @@ impl<'c> Trainer<'c> {
         }
         // The mean is over the batch's targets, on whichever rank they are.
         let scale = 1.0 / targets as f64;
-        let kind = kind(config.precision);
+        let kind = config.precision.kind();
+        let options = HeadOptions {
+            chunk: config.head_chunk as i64,
+            scale,
+            z_loss: config.z_loss,
+        };
         let mut loss = 0.0;
         for row in mine(&packed, self.store.comm()) {
-            let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
+            let noise = noise(
+                &row,
+                &batch,
+                self.job.model.hidden_size,
+                config.neftune_alpha,
+                (self.job.seed, self.step),
+                (kind, self.device),
+            )?;
+            let micro =
+                MicroBatch::new(&self.job.model, &row, kind, self.device)?.with_noise(noise);
             loss += forward_backward(
                 &self.job.model,
                 &mut self.store,
                 &micro,
-                scale,
                 keeps_graphs(
                     &self.job.model,
                     config.activation_checkpointing,
                     row.len(),
                     self.device,
                 ),
-                config.head_chunk as i64,
+                &options,
             )?;
         }
         self.store.finish_gradients()?;
@@ -329,8 +371,12 @@ impl<'c> Trainer<'c> {
             eps: config.eps,
             weight_decay: config.weight_decay,
         };
-        self.store
-            .update(&hyper, clip_scale(grad_norm, config.clip), self.step)?;
+        self.store.update(
+            &hyper,
+            clip_scale(grad_norm, config.clip),
+            self.step,
+            derive_seed(self.job.seed, "moments", self.step),
+        )?;
         self.step += 1;
         let optimizer_seconds = optimizer_began.elapsed().as_secs_f64();
         let seconds = began.elapsed().as_secs_f64();
@@ -369,20 +415,13 @@ impl<'c> Trainer<'c> {
         let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
         let mut sum = 0.0;
         for row in mine(&packed, self.store.comm()) {
-            let kind = kind(config.precision);
+            let kind = config.precision.kind();
             let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
             let chunk = config.head_chunk as i64;
             sum += loss_alone(&self.job.model, &mut self.store, &micro, chunk)?;
         }
         // Every row of a data set has a target.
         Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
-    }
-}
-
-fn kind(precision: Precision) -> Kind {
-    match precision {
-        Precision::Bf16 => Kind::BFloat16,
-        Precision::F32 => Kind::Float,
     }
 }
 

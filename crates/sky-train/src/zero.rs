@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::{
     Collective, Offload, Pending, TrainConfig, TrainError,
     layout::{ALIGN, Layout},
+    moments::Dither,
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
@@ -20,6 +21,8 @@ pub(crate) struct Store<'c> {
     sharded: Sharded,
     comm: &'c dyn Collective,
     kind: Kind,
+    /// Of the moments.
+    moments: Kind,
     places: Places,
     buffers: Buffers,
     ahead: Option<Ahead>,
@@ -89,9 +92,9 @@ struct Shard {
     weights: Tensor,
     /// f32 master weights.
     master: Tensor,
-    /// f32 first moment.
+    /// First moment.
     exp_avg: Tensor,
-    /// f32 second moment.
+    /// Second moment.
     exp_avg_sq: Tensor,
     /// f32 gradient, summed over the micro-batches of a step.
     grad: Tensor,
@@ -157,10 +160,11 @@ impl<'c> Store<'c> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
         let places = Places::new(device, config.offload);
+        let moments = config.moments.kind();
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
         let shards = layouts
             .iter()
-            .map(|layout| Shard::zeros(layout, sharded, rank, kind, places))
+            .map(|layout| Shard::zeros(layout, sharded, rank, (kind, moments), places))
             .collect::<Result<_, _>>()?;
         let mut store = Self {
             layouts,
@@ -168,6 +172,7 @@ impl<'c> Store<'c> {
             sharded,
             comm,
             kind,
+            moments,
             places,
             buffers: Buffers::default(),
             ahead: None,
@@ -476,12 +481,18 @@ impl<'c> Store<'c> {
     }
 
     /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is zero afterwards.
+    /// `seed` is that of the step: bf16 moments are rounded by it.
     pub(crate) fn update(
         &mut self,
         hyper: &AdamW,
         scale: f64,
         done: u64,
+        seed: u64,
     ) -> Result<(), TrainError> {
+        let dither = match self.moments {
+            Kind::BFloat16 => Some(Dither::new(seed, self.places.optimizer)?),
+            _ => None,
+        };
         let mut travelling = Pending::done();
         for index in 0..self.shards.len() {
             let (layout, shard) = (&self.layouts[index], &self.shards[index]);
@@ -507,13 +518,14 @@ impl<'c> Store<'c> {
                     exp_avg_sq: &part(&shard.exp_avg_sq)?,
                     step: &step,
                 };
-                fused_adamw_(
-                    &[slot],
-                    &AdamW {
-                        weight_decay,
-                        ..*hyper
-                    },
-                )?;
+                let hyper = AdamW {
+                    weight_decay,
+                    ..*hyper
+                };
+                match &dither {
+                    Some(dither) => dither.step(&slot, &hyper, done, begin + from)?,
+                    None => fused_adamw_(&[slot], &hyper)?,
+                }
             }
             let _ = shard.grad.shallow_clone().f_zero_()?;
             // One block's new weights travel while the next one's are made.
@@ -550,7 +562,7 @@ impl Shard {
         layout: &Layout,
         sharded: Sharded,
         rank: usize,
-        kind: Kind,
+        (kind, moments): (Kind, Kind),
         places: Places,
     ) -> Result<Self, TrainError> {
         let zeros = |whole: bool, kind, place| {
@@ -558,10 +570,10 @@ impl Shard {
             places.zeros(length, kind, place)
         };
         let weights = zeros(!sharded.parameters, kind, places.weights)?;
-        let state = || zeros(!sharded.optimizer, Kind::Float, places.optimizer);
+        let state = |kind| zeros(!sharded.optimizer, kind, places.optimizer);
         Ok(Self {
             master: if kind != Kind::Float || places.weights != places.optimizer {
-                state()?
+                state(Kind::Float)?
             } else if sharded.optimizer && !sharded.parameters {
                 let (from, to) = layout.part(rank);
                 weights.f_narrow(0, from, to - from)?
@@ -569,8 +581,8 @@ impl Shard {
                 weights.shallow_clone()
             },
             weights,
-            exp_avg: state()?,
-            exp_avg_sq: state()?,
+            exp_avg: state(moments)?,
+            exp_avg_sq: state(moments)?,
             grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
         })
     }

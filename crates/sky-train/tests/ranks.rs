@@ -11,7 +11,7 @@ use std::{
 
 use common::{LLAMA, QWEN2, bits, config, job, max_difference, model, trained_until};
 use sky_model::Config;
-use sky_train::{Collective, Pending, Solo, StepMetrics, TrainError};
+use sky_train::{Collective, Pending, Solo, StepMetrics, TrainConfig, TrainError};
 use tch::Tensor;
 
 /// One rank of a group of threads.
@@ -114,7 +114,13 @@ fn run(model: &Config, world: usize, until: u64, dir: &Path) -> (Vec<StepMetrics
             .into_iter()
             .map(|comm| {
                 scope.spawn(move || {
-                    let job = job(model, &config(), 4);
+                    // Noise is the same whichever rank a conversation comes to.
+                    let config = TrainConfig {
+                        neftune_alpha: 5.0,
+                        z_loss: 1e-3,
+                        ..config()
+                    };
+                    let job = job(model, &config, 4);
                     let trainer = trained_until(job, &comm, until, dir);
                     (trainer.history().to_vec(), bits(&trainer, model))
                 })

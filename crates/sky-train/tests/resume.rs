@@ -44,6 +44,13 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
         let model = model(text);
         let config = TrainConfig {
             precision,
+            // Chance, too, is taken up where it was left.
+            moments: precision,
+            neftune_alpha: if precision == Precision::Bf16 {
+                5.0
+            } else {
+                0.0
+            },
             ..config()
         };
         let job = || job(&model, &config, 9);
@@ -192,6 +199,47 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         ..config()
     };
     assert!(Trainer::resume(job(&llama, &other_disk, 9), Device::Cpu, &Solo, &checkpoint).is_ok());
+}
+
+#[test]
+fn a_run_goes_on_with_moments_of_another_precision_and_bf16_ones_take_half_the_room() {
+    let model = model(QWEN2);
+    let with = |moments| TrainConfig {
+        moments,
+        learning_rate: 1e-3,
+        ..config()
+    };
+    let run = |moments: [Precision; 2]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = trainer(job(&model, &with(moments[0]), 9));
+        first
+            .run(dir.path(), &mut |m| match m.step {
+                3 => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            })
+            .unwrap();
+        let mut second = resume(
+            job(&model, &with(moments[1]), 9),
+            dir.path(),
+            &mut Vec::new(),
+        );
+        second.run(dir.path(), &mut go_on).unwrap();
+        let losses: Vec<f64> = second.history().iter().map(|m| m.loss).collect();
+        (losses, [first.kept_bytes(), second.kept_bytes()])
+    };
+    let (full, half) = (Precision::F32, Precision::Bf16);
+    let (expected, [wide, _]) = run([full, full]);
+    let (other, [narrow, _]) = run([half, half]);
+    let params = wide / 16;
+    assert_eq!(wide - narrow, 4 * params, "two bytes less for each moment");
+    assert_ne!(other, expected);
+    for moments in [[half, half], [full, half], [half, full]] {
+        let (losses, kept) = run(moments);
+        assert_eq!(kept, moments.map(|m| if m == full { wide } else { narrow }));
+        for (a, b) in losses.iter().zip(&expected) {
+            assert!((a - b).abs() < 3e-3 * b, "{moments:?}: {a} {b}");
+        }
+    }
 }
 
 #[test]

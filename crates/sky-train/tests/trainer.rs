@@ -4,13 +4,21 @@
 mod common;
 
 use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model, seqs, trainer};
-use sky_model::{Config, Segments, blocks, embed, head_loss, layer};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sky_model::{Config, IGNORED, Segments, blocks, embed, head_logits, head_loss, layer};
 use sky_train::{Checkpointing, Dataset, Job, OverLong, Precision, TrainConfig, TrainError};
-use sky_types::TokenSeq;
+use sky_types::{TokenSeq, derive_seed};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// One conversation at a time through one graph over the whole model: the sum of cross-entropies.
-fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor {
+/// One conversation at a time through one graph over the whole model: the sum of cross-entropies, and that of the squares of
+/// the logarithm of the softmax's denominator.
+fn plain_loss(
+    model: &Config,
+    params: &[Vec<Tensor>],
+    seq: &TokenSeq,
+    noise: &Tensor,
+) -> (Tensor, Tensor) {
     let ids: Vec<i64> = seq.ids.iter().map(|&id| i64::from(id)).collect();
     let targets: Vec<i64> = (1..=seq.len())
         .map(|at| {
@@ -22,21 +30,47 @@ fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor 
         })
         .collect();
     let segments = Segments::new(model, &[ids.len() as i64], Kind::Float, Device::Cpu);
-    let mut x = embed(&params[0], &Tensor::from_slice(&ids));
+    let mut x = embed(&params[0], &Tensor::from_slice(&ids)) + noise;
     for block in &params[1..=model.num_layers] {
         x = layer(model, block, &x, &segments);
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
-    head_loss(
-        model,
-        &head[0],
-        matrix,
-        &x,
-        &Tensor::from_slice(&targets),
-        1024,
+    let targets = Tensor::from_slice(&targets);
+    let at = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    let logits = head_logits(model, &head[0], matrix, &x).index_select(0, &at);
+    let log_z = logits
+        .exp()
+        .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+        .log();
+    (
+        head_loss(model, &head[0], matrix, &x, &targets, 1024).0,
+        log_z.square().sum(Kind::Float),
     )
-    .0
+}
+
+/// NEFTune's noise as its paper has it: uniform from -1 to 1, times `alpha / sqrt(tokens x width)`.
+fn paper_noise(
+    model: &Config,
+    config: &TrainConfig,
+    step: u64,
+    row: usize,
+    tokens: usize,
+) -> Tensor {
+    let seed = derive_seed(derive_seed(SEED, "neftune", step), "row", row as u64);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (tokens, width) = (tokens as i64, model.hidden_size);
+    let unit: Vec<f32> = (0..tokens * width).map(|_| rng.random()).collect();
+    let scale = config.neftune_alpha / ((tokens * width) as f64).sqrt();
+    (Tensor::from_slice(&unit) * 2.0 - 1.0).view([tokens, width]) * scale
+}
+
+const SEED: u64 = 5;
+
+/// A step's learning rate, and its rows with their numbers.
+struct Batch {
+    lr: f64,
+    rows: Vec<(usize, TokenSeq)>,
 }
 
 /// AdamW as Loshchilov and Hutter write it, with ordinary autograd and clipping. Gives each step's loss and gradient norm,
@@ -44,7 +78,7 @@ fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor 
 fn reference(
     model: &Config,
     config: &TrainConfig,
-    batches: &[(Vec<TokenSeq>, f64)],
+    batches: &[Batch],
 ) -> (Vec<(f64, f64)>, Vec<u32>) {
     let params: Vec<Vec<Tensor>> = blocks(model)
         .iter()
@@ -62,14 +96,18 @@ fn reference(
         .map(|p| (p.detach().zeros_like(), p.detach().zeros_like()))
         .collect();
     let mut seen = Vec::new();
-    for (step, (batch, lr)) in batches.iter().enumerate() {
-        let targets: usize = batch.iter().map(TokenSeq::num_targets).sum();
-        let losses: Vec<Tensor> = batch
+    for (step, Batch { lr, rows }) in batches.iter().enumerate() {
+        let targets: usize = rows.iter().map(|(_, seq)| seq.num_targets()).sum();
+        let (losses, squares): (Vec<Tensor>, Vec<Tensor>) = rows
             .iter()
-            .map(|seq| plain_loss(model, &params, seq))
-            .collect();
-        let loss = Tensor::stack(&losses, 0).sum(Kind::Float) / targets as f64;
-        loss.backward();
+            .map(|(row, seq)| {
+                let noise = paper_noise(model, config, step as u64, *row, seq.len());
+                plain_loss(model, &params, seq, &noise)
+            })
+            .unzip();
+        let mean = |all: &[Tensor]| Tensor::stack(all, 0).sum(Kind::Float) / targets as f64;
+        let loss = mean(&losses);
+        (&loss + mean(&squares) * config.z_loss).backward();
         no_grad(|| {
             let norm = flat
                 .iter()
@@ -105,18 +143,32 @@ fn reference(
 
 #[test]
 fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
-    for text in [QWEN2, LLAMA] {
+    let z_loss = TrainConfig {
+        z_loss: 0.02,
+        ..config()
+    };
+    let noisy = TrainConfig {
+        neftune_alpha: 10.0,
+        ..config()
+    };
+    for (text, config) in [
+        (QWEN2, config()),
+        (LLAMA, config()),
+        (QWEN2, z_loss),
+        (LLAMA, noisy),
+    ] {
         let model = model(text);
-        let config = config();
-        let mut ours = trainer(job(&model, &config, 5));
-        let mut order = sky_train::Order::new(&config, 20, 5);
+        let mut ours = trainer(job(&model, &config, SEED));
+        let mut order = sky_train::Order::new(&config, 20, SEED);
         let schedule = sky_train::Schedule::new(&config, order.steps());
         let data = seqs(20);
-        let batches: Vec<(Vec<TokenSeq>, f64)> = (0..order.steps())
+        let batches: Vec<Batch> = (0..order.steps())
             .map(|step| {
-                let rows = order.batch(step);
-                let batch = rows.into_iter().map(|row| data[row].clone()).collect();
-                (batch, schedule.lr(step))
+                let rows = order.batch(step).into_iter();
+                Batch {
+                    lr: schedule.lr(step),
+                    rows: rows.map(|row| (row, data[row].clone())).collect(),
+                }
             })
             .collect();
         let (expected, weights) = reference(&model, &config, &batches);
@@ -139,8 +191,24 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
         }
         let difference = max_difference(&bits(&ours, &model), &weights);
         assert!(difference < 2e-4, "{difference}");
-        let moved = max_difference(&bits(&trainer(job(&model, &config, 5)), &model), &weights);
+        let moved = max_difference(
+            &bits(&trainer(job(&model, &config, SEED)), &model),
+            &weights,
+        );
         assert!(moved > 5e-3, "the weights hardly moved: {moved}");
+        let plain = TrainConfig {
+            z_loss: 0.0,
+            neftune_alpha: 0.0,
+            ..config.clone()
+        };
+        if plain != config {
+            let mut plain = trainer(job(&model, &plain, SEED));
+            for _ in 0..plain.steps() {
+                plain.train_step().unwrap();
+            }
+            let apart = max_difference(&bits(&plain, &model), &weights);
+            assert!(apart > 2e-3, "the option does nothing: {apart}");
+        }
     }
 }
 
@@ -170,6 +238,7 @@ fn packing_changes_nothing_but_rounding() {
     let run = |micro_batch_tokens| {
         let config = TrainConfig {
             micro_batch_tokens,
+            neftune_alpha: 5.0,
             ..config()
         };
         let mut trainer = trainer(job(&model, &config, 1));

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, TrainConfig, TrainError};
+use super::bytes::{self, kept};
+use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, Precision, TrainConfig, TrainError};
 
 /// What leaves the GPUs for host memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct HostBytes {
     pub gradients: u64,
     /// Offloaded master weights and moments.
     pub optimizer: u64,
+    /// The copy from which a checkpoint is written while training goes on.
+    pub checkpoint: u64,
     /// The processes themselves.
     pub processes: u64,
     /// All of it.
@@ -211,7 +214,7 @@ fn micro_tokens(input: &PlanInput<'_>) -> u64 {
 
 fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan {
     let gpu_bytes = gpu_bytes(input, setting);
-    let host_bytes = host_bytes(input, setting);
+    let host_bytes = host_bytes(input, setting, steps);
     let (shape, gpu) = (input.shape, input.gpu);
     let world = input.gpus as f64;
     let params = shape.params() as f64;
@@ -249,7 +252,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
     // AdamW reads gradient, weight and two moments and writes the last three and the compute weight.
-    let optimizer_traffic = 7.0 * 4.0 + width;
+    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() as f64 + width;
     let (optimizer, weights_transfer) = match setting.offload {
         Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
         Offload::Optimizer => {
@@ -280,42 +283,20 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
 
 fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
-    let world = input.gpus;
-    let width = input.config.precision.bytes();
-    let sharded_from = |stage| {
-        if input.config.zero_stage >= stage {
-            shape.params().div_ceil(world)
-        } else {
-            shape.params()
-        }
-    };
-    // With f32 compute the master weights lie within the weights.
-    let state = if width == 4 { 8 } else { 12 };
-    let weights = width * sharded_from(3);
+    let (config, world) = (input.config, input.gpus);
+    let weights = config.precision.bytes() * kept(shape, config, world, 3);
     let (parameters, gradients, optimizer) = match setting.offload {
-        Offload::None => (weights, 4 * sharded_from(2), state * sharded_from(1)),
+        Offload::None => (
+            weights,
+            4 * kept(shape, config, world, 2),
+            bytes::optimizer(config) * kept(shape, config, world, 1),
+        ),
         Offload::Optimizer => (weights, 0, 0),
         Offload::OptimizerAndParameters => (0, 0, 0),
     };
     let tokens = micro_tokens(input);
-    let graph = tokens * shape.graph_bytes() * width / 2;
-    let inputs = tokens * shape.hidden * width * shape.layers;
-    let layers = match setting.activation_checkpointing {
-        Checkpointing::Full => inputs + graph,
-        Checkpointing::None | Checkpointing::Auto => inputs + graph * shape.layers,
-    };
-    // Logits, their f32 copy, its log-softmax, and the gradients of two of them.
-    let chunk = (input.config.head_chunk as u64).min(tokens);
-    let logits = chunk * shape.vocab * (2 * width + 3 * 4);
-    let activations = layers + logits;
-    // The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
-    // and its gradients.
-    let stage = input.config.zero_stage;
-    let gathered = if world > 1 && stage == 3 { width } else { 0 };
-    let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
-    let head = shape.embedding() * (gathered + width + 4 + flat) + shape.layer() * gathered;
-    let layer = shape.layer() * (2 * gathered + width + flat);
-    let buffers = head.max(layer);
+    let activations = bytes::activations(shape, config, tokens, setting.activation_checkpointing);
+    let buffers = bytes::buffers(shape, config, world);
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,
@@ -328,39 +309,48 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     }
 }
 
-fn host_bytes(input: &PlanInput<'_>, setting: Setting) -> HostBytes {
+fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
     let params = input.shape.params();
     let width = input.config.precision.bytes();
+    let state = 4 + 2 * input.config.moments.bytes();
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (0, 0, 0),
-        Offload::Optimizer => (0, 4 * params, 12 * params),
-        Offload::OptimizerAndParameters => (width * params, 4 * params, 12 * params),
+        Offload::Optimizer => (0, 4 * params, state * params),
+        Offload::OptimizerAndParameters => (width * params, 4 * params, state * params),
     };
+    let checkpoint = bytes::copy(input.config, steps) * params;
     let processes = PROCESS * input.gpus;
     HostBytes {
         parameters,
         gradients,
         optimizer,
+        checkpoint,
         processes,
-        total: parameters + gradients + optimizer + processes,
+        total: parameters + gradients + optimizer + checkpoint + processes,
     }
 }
 
-/// The one change that makes a run fit that does not: fewer tokens at once, more host memory, or more GPUs.
+/// The one change that makes a run fit that does not, the least costly first.
 fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
     let fits = |changed: &PlanInput<'_>| {
         settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
     };
-    if input.config.activation_checkpointing == Checkpointing::None {
-        let config = TrainConfig {
-            activation_checkpointing: Checkpointing::Full,
-            ..input.config.clone()
-        };
+    type Change = fn(&mut TrainConfig);
+    let knobs: [(&str, Change); 3] = [
+        ("background_save = false", |c| c.background_save = false),
+        ("activation_checkpointing = \"full\"", |c| {
+            c.activation_checkpointing = Checkpointing::Full;
+        }),
+        ("moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+    ];
+    for (text, change) in knobs {
+        let mut config = input.config.clone();
+        change(&mut config);
         if fits(&PlanInput {
             config: &config,
             ..input.clone()
         }) {
-            return "set train.activation_checkpointing = \"full\"".into();
+            return format!("set train.{text}");
         }
     }
     let most = micro_tokens(input);
@@ -489,7 +479,7 @@ mod tests {
         assert_eq!(plan.best.setting.offload, Offload::Optimizer);
         assert_eq!(
             plan.best.host_bytes.total,
-            16 * 32_763_876_352 + 32_000_000_000
+            (16 + 12) * 32_763_876_352 + 32_000_000_000
         );
         // 8 FLOP a weight and token: about 8 x 32 B x 393 k tokens over 8 x 445 TFLOP/s is 29 s.
         assert!(
@@ -527,6 +517,9 @@ mod tests {
             crate::plan::parse_bytes(&knob.replace("give the host ", "").replace(" of memory", ""))
                 .unwrap();
         assert!(plan(8, "h100-80g", bytes, &config).fits);
+
+        let knob = plan(8, "h100-80g", TERABYTES * 7 / 10, &config).advice;
+        assert_eq!(knob.unwrap(), "set train.background_save = false");
 
         let graphs = TrainConfig {
             activation_checkpointing: Checkpointing::None,

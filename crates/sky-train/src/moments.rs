@@ -1,0 +1,138 @@
+//! AdamW with moments in bf16.
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::TrainError;
+
+/// Elements that are widened to f32 at once: few enough for a cache, enough to keep every core busy.
+const CHUNK: i64 = 1 << 18;
+/// Bits of an f32 that a bf16 has not.
+const DROPPED: u32 = 16;
+
+/// Rounds f32 to bf16 up or down by chance, up the more often the nearer that is, so that the mean is right: with rounding
+/// to nearest a second moment that should shrink by a thousandth would never move, for bf16 has 8 bits.
+pub(crate) struct Dither {
+    /// i32 `[CHUNK]`, uniform over the dropped bits.
+    noise: Tensor,
+}
+
+impl Dither {
+    /// The chances of one step.
+    pub(crate) fn new(seed: u64, device: Device) -> Result<Self, TrainError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let noise: Vec<i32> = (0..CHUNK)
+            .map(|_| (rng.next_u32() >> DROPPED) as i32)
+            .collect();
+        Ok(Self {
+            noise: Tensor::f_from_slice(&noise)?.f_to_device(device)?,
+        })
+    }
+
+    /// One AdamW step of a stretch whose first element has the number `at` in its block; the moments are bf16. What chance
+    /// an element meets depends on its number alone, not on who keeps it.
+    pub(crate) fn step(
+        &self,
+        slot: &AdamWSlot<'_>,
+        hyper: &AdamW,
+        done: u64,
+        at: i64,
+    ) -> Result<(), TrainError> {
+        let length = slot.param.size1()?;
+        let mut from = 0;
+        while from < length {
+            let phase = (at + from) % CHUNK;
+            let count = (CHUNK - phase).min(length - from);
+            let part = |t: &Tensor| t.f_narrow(0, from, count);
+            let [exp_avg, exp_avg_sq] = [part(slot.exp_avg)?, part(slot.exp_avg_sq)?];
+            let [wide, wide_sq] = [
+                exp_avg.f_to_kind(Kind::Float)?,
+                exp_avg_sq.f_to_kind(Kind::Float)?,
+            ];
+            fused_adamw_(
+                &[AdamWSlot {
+                    param: &part(slot.param)?,
+                    grad: &part(slot.grad)?,
+                    exp_avg: &wide,
+                    exp_avg_sq: &wide_sq,
+                    step: &Tensor::f_full([], done as f64, (Kind::Float, slot.param.device()))?,
+                }],
+                hyper,
+            )?;
+            self.round(&wide, exp_avg, phase)?;
+            self.round(&wide_sq, exp_avg_sq, phase)?;
+            from += count;
+        }
+        Ok(())
+    }
+
+    /// Overwrites `wide`. Sign and magnitude are apart in a float: adding to its bits moves it away from zero.
+    fn round(&self, wide: &Tensor, mut narrow: Tensor, phase: i64) -> Result<(), TrainError> {
+        no_grad(|| {
+            let mut bits = wide.f_view_dtype(Kind::Int)?;
+            let _ = bits.f_add_(&self.noise.f_narrow(0, phase, narrow.size1()?)?)?;
+            let _ = bits.f_bitwise_and_(-1_i64 << DROPPED)?;
+            narrow.f_copy_(wide)?;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_moment_without_gradient_shrinks_as_it_should_and_to_nearest_it_would_not() {
+        let count = 1000;
+        let float = (Kind::Float, Device::Cpu);
+        let (param, grad) = (Tensor::zeros([count], float), Tensor::zeros([count], float));
+        let moment = |value| Tensor::full([count], value, (Kind::BFloat16, Device::Cpu));
+        let (exp_avg, exp_avg_sq) = (moment(-3.0), moment(1.7));
+        let hyper = AdamW {
+            lr: 0.0,
+            beta1: 0.999,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+        };
+        let slot = AdamWSlot {
+            param: &param,
+            grad: &grad,
+            exp_avg: &exp_avg,
+            exp_avg_sq: &exp_avg_sq,
+            step: &Tensor::zeros([], float),
+        };
+        let begin = [&exp_avg, &exp_avg_sq].map(|t| t.to_kind(Kind::Double).double_value(&[0]));
+        for step in 0..1000 {
+            // Across the boundary between two chunks.
+            let dither = Dither::new(step, Device::Cpu).unwrap();
+            dither.step(&slot, &hyper, step, CHUNK - 300).unwrap();
+        }
+        // What is left: 0.999 ^ 1000 = 0.3677.
+        for (t, begin) in [&exp_avg, &exp_avg_sq].into_iter().zip(begin) {
+            let mean = t.to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+            assert!((mean / begin - 0.3677).abs() < 0.004, "{mean} of {begin}");
+        }
+        let nearest = (moment(1.7).to_kind(Kind::Float) * 0.999).to_kind(Kind::BFloat16);
+        assert!(Tensor::equal(&nearest, &moment(1.7)));
+    }
+
+    #[test]
+    fn what_bf16_can_hold_is_kept_as_it_is() {
+        let wide = Tensor::from_slice(&[0.0_f32, -0.0, 1.0, -2.5, 3.0e38, f32::INFINITY]);
+        let before = wide.copy();
+        let narrow = Tensor::zeros([6], (Kind::BFloat16, Device::Cpu));
+        let exact = before.to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        let held = exact.eq_tensor(&before);
+        let dither = Dither::new(1, Device::Cpu).unwrap();
+        dither.round(&wide, narrow.shallow_clone(), 7).unwrap();
+        let found = narrow.to_kind(Kind::Float);
+        let same = found.eq_tensor(&before).logical_or(&held.logical_not());
+        assert!(same.all().int64_value(&[]) == 1, "{found:?}");
+        assert!(held.sum(Kind::Int64).int64_value(&[]) >= 5);
+    }
+}

@@ -1,0 +1,64 @@
+//! What a rank keeps and what a micro-batch takes, the same on GPUs and on CPUs.
+
+use crate::{Checkpointing, ModelShape, TrainConfig};
+
+/// Parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
+pub(super) fn kept(shape: &ModelShape, config: &TrainConfig, world: u64, stage: u8) -> u64 {
+    if config.zero_stage >= stage {
+        shape.params().div_ceil(world)
+    } else {
+        shape.params()
+    }
+}
+
+/// Bytes a parameter of master weights and moments. With f32 compute the master weights lie within the weights.
+pub(super) fn optimizer(config: &TrainConfig) -> u64 {
+    let master = if config.precision.bytes() == 4 { 0 } else { 4 };
+    master + 2 * config.moments.bytes()
+}
+
+/// Bytes a parameter of the copy from which a checkpoint is written while training goes on; 0 when none is.
+pub(super) fn copy(config: &TrainConfig, steps: u64) -> u64 {
+    let during_training = config.save_every > 0 && config.save_every < steps;
+    if config.background_save && during_training {
+        4 + 2 * config.moments.bytes()
+    } else {
+        0
+    }
+}
+
+/// Block inputs, one block's graph (all of them when nothing is computed again), and the head's logits: logits, their f32
+/// copy, its log-softmax, and the gradients of two of them; z-loss adds a softmax.
+pub(super) fn activations(
+    shape: &ModelShape,
+    config: &TrainConfig,
+    tokens: u64,
+    checkpointing: Checkpointing,
+) -> u64 {
+    let width = config.precision.bytes();
+    let graph = tokens * shape.graph_bytes() * width / 2;
+    let inputs = tokens * shape.hidden * width * shape.layers;
+    let layers = match checkpointing {
+        Checkpointing::Full => inputs + graph,
+        Checkpointing::None | Checkpointing::Auto => inputs + graph * shape.layers,
+    };
+    let noise = if config.neftune_alpha > 0.0 {
+        tokens * shape.hidden * (4 + width)
+    } else {
+        0
+    };
+    let chunk = (config.head_chunk as u64).min(tokens);
+    let softmax = if config.z_loss > 0.0 { 4 } else { 0 };
+    layers + noise + chunk * shape.vocab * (2 * width + 3 * 4 + softmax)
+}
+
+/// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
+/// and its gradients.
+pub(super) fn buffers(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
+    let (width, stage) = (config.precision.bytes(), config.zero_stage);
+    let gathered = if world > 1 && stage == 3 { width } else { 0 };
+    let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
+    let head = shape.embedding() * (gathered + width + 4 + flat) + shape.layer() * gathered;
+    let layer = shape.layer() * (2 * gathered + width + flat);
+    head.max(layer)
+}

@@ -1,0 +1,237 @@
+use serde::Serialize;
+
+use super::bytes::{activations, buffers, copy, kept, optimizer};
+use crate::{Checkpointing, ModelShape, Precision, TrainConfig};
+
+/// libtorch, the tokenizer, the data, and what the allocator keeps: measured, see `docs/plan.md`.
+const PROCESS: u64 = 600_000_000;
+
+/// What a run on CPUs is checked for.
+#[derive(Clone, Debug)]
+pub struct CpuPlanInput<'a> {
+    /// The model.
+    pub shape: &'a ModelShape,
+    /// The recipe's `[train]`.
+    pub config: &'a TrainConfig,
+    /// Ranks of the run.
+    pub world: u64,
+    /// Of these, ranks on this host.
+    pub local_world: u64,
+    /// Tokens of the longest conversation.
+    pub longest: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Memory of this host in bytes.
+    pub memory: u64,
+}
+
+/// Most memory of one process that trains on a CPU, in bytes by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CpuBytes {
+    /// What the model computes with.
+    pub parameters: u64,
+    /// f32 gradients.
+    pub gradients: u64,
+    /// Master weights and moments.
+    pub optimizer: u64,
+    /// The copy from which a checkpoint is written while training goes on.
+    pub checkpoint: u64,
+    /// Block inputs, one block's graph (or all), and the head's logits.
+    pub activations: u64,
+    /// Gathered blocks and gradients on their way.
+    pub buffers: u64,
+    /// The process itself.
+    pub process: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// Whether a host's memory holds a run on CPUs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CpuPlan {
+    /// Whether it does.
+    pub fits: bool,
+    /// One process.
+    pub rank_bytes: CpuBytes,
+    /// All processes of this host.
+    pub host_bytes: u64,
+    /// When it does not fit, the one knob that would make it.
+    pub advice: Option<String>,
+}
+
+impl CpuPlan {
+    /// Plans a run on CPUs.
+    pub fn new(input: &CpuPlanInput<'_>) -> Self {
+        let rank_bytes = rank_bytes(input);
+        let host_bytes = rank_bytes.total * input.local_world;
+        let fits = host_bytes <= input.memory;
+        Self {
+            fits,
+            rank_bytes,
+            host_bytes,
+            advice: (!fits).then(|| advice(input, host_bytes)),
+        }
+    }
+}
+
+fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
+    let (shape, config, world) = (input.shape, input.config, input.world.max(1));
+    let batch = (config.global_batch as u64).saturating_mul(input.longest);
+    let tokens = (config.pack_tokens(input.longest as usize) as u64).min(batch);
+    // Graphs are kept of their own accord only where there is memory to spare.
+    let checkpointing = match config.activation_checkpointing {
+        Checkpointing::Auto => Checkpointing::Full,
+        chosen => chosen,
+    };
+    let mut bytes = CpuBytes {
+        parameters: config.precision.bytes() * kept(shape, config, world, 3),
+        gradients: 4 * kept(shape, config, world, 2),
+        optimizer: optimizer(config) * kept(shape, config, world, 1),
+        // Each rank saves its own shard, whatever else it keeps.
+        checkpoint: copy(config, input.steps) * shape.params().div_ceil(world),
+        activations: activations(shape, config, tokens, checkpointing),
+        buffers: buffers(shape, config, world),
+        process: PROCESS,
+        total: 0,
+    };
+    bytes.total = bytes.parameters
+        + bytes.gradients
+        + bytes.optimizer
+        + bytes.checkpoint
+        + bytes.activations
+        + bytes.buffers
+        + bytes.process;
+    bytes
+}
+
+/// The one change that makes a run fit that does not, the least costly first.
+fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
+    let fits = |change: &dyn Fn(&mut TrainConfig)| {
+        let mut config = input.config.clone();
+        change(&mut config);
+        let changed = CpuPlanInput {
+            config: &config,
+            longest: input.longest.min(config.cutoff as u64),
+            ..input.clone()
+        };
+        rank_bytes(&changed).total * input.local_world <= input.memory
+    };
+    type Change = fn(&mut TrainConfig);
+    let knobs: [(&str, Change); 4] = [
+        ("train.background_save = false", |c| {
+            c.background_save = false;
+        }),
+        ("train.activation_checkpointing = \"full\"", |c| {
+            c.activation_checkpointing = Checkpointing::Full;
+        }),
+        ("train.zero_stage = 3", |c| c.zero_stage = 3),
+        ("train.moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+    ];
+    for (text, change) in knobs {
+        if fits(&change) {
+            return format!("set {text}");
+        }
+    }
+    let mut tokens = input.config.pack_tokens(input.longest as usize) / 2;
+    while tokens >= 512 {
+        let shorter = |c: &mut TrainConfig| {
+            c.micro_batch_tokens = tokens;
+            c.cutoff = c.cutoff.min(tokens);
+        };
+        if fits(&shorter) {
+            return format!(
+                "lower train.micro_batch_tokens and train.cutoff to {tokens} (longer rows are left out)"
+            );
+        }
+        tokens /= 2;
+    }
+    format!(
+        "use a host with at least {:.1} GB of memory",
+        host_bytes as f64 / 1e9
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn plan(config: &TrainConfig, world: u64, memory: u64) -> CpuPlan {
+        CpuPlan::new(&CpuPlanInput {
+            shape: &ModelShape::known("Qwen2.5-0.5B").unwrap(),
+            config,
+            world,
+            local_world: world,
+            longest: 2048,
+            steps: 1000,
+            memory,
+        })
+    }
+
+    const PARAMS: u64 = 494_032_768;
+
+    #[test]
+    fn what_a_rank_keeps_is_counted_once_and_the_copy_by_shards() {
+        let config = TrainConfig::default();
+        let alone = plan(&config, 1, u64::MAX).rank_bytes;
+        assert_eq!(
+            (alone.parameters, alone.gradients, alone.optimizer),
+            (2 * PARAMS, 4 * PARAMS, 12 * PARAMS)
+        );
+        assert_eq!(alone.checkpoint, 12 * PARAMS);
+        let below = TrainConfig {
+            zero_stage: 0,
+            ..config.clone()
+        };
+        let four = plan(&below, 4, u64::MAX).rank_bytes;
+        assert_eq!((four.optimizer, four.checkpoint), (12 * PARAMS, 3 * PARAMS));
+        let at_the_end_only = TrainConfig {
+            save_every: 0,
+            ..config
+        };
+        assert_eq!(plan(&at_the_end_only, 1, u64::MAX).rank_bytes.checkpoint, 0);
+    }
+
+    #[test]
+    fn the_named_knob_is_one_that_makes_it_fit() {
+        let none = TrainConfig {
+            background_save: false,
+            ..TrainConfig::default()
+        };
+        let needed = |config: &TrainConfig, world| plan(config, world, u64::MAX).host_bytes;
+        let advice = |config: &TrainConfig, world, memory| {
+            let plan = plan(config, world, memory);
+            assert!(!plan.fits);
+            plan.advice.unwrap()
+        };
+        let all = TrainConfig::default();
+        assert!(plan(&all, 1, needed(&all, 1)).fits);
+        assert_eq!(
+            advice(&all, 1, needed(&all, 1) - 1),
+            "set train.background_save = false"
+        );
+        let graphs = TrainConfig {
+            activation_checkpointing: Checkpointing::None,
+            ..none.clone()
+        };
+        assert!(
+            advice(&graphs, 1, needed(&graphs, 1) - 1)
+                .ends_with("activation_checkpointing = \"full\"")
+        );
+        let whole = TrainConfig {
+            zero_stage: 1,
+            ..none.clone()
+        };
+        assert!(advice(&whole, 4, needed(&whole, 4) - 1).ends_with("zero_stage = 3"));
+        assert!(advice(&none, 1, needed(&none, 1) - 1).ends_with("moments = \"bf16\""));
+        let small = TrainConfig {
+            moments: Precision::Bf16,
+            ..none.clone()
+        };
+        assert_eq!(needed(&none, 1) - needed(&small, 1), 4 * PARAMS);
+        let said = advice(&small, 1, needed(&small, 1) - 1);
+        assert!(said.contains("train.cutoff to 8192"), "{said}");
+        let said = advice(&none, 1, 1_000_000_000);
+        assert!(said.starts_with("use a host with at least "), "{said}");
+    }
+}
