@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::bytes::{activations, buffers, copy, kept, optimizer};
 use crate::{Checkpointing, ModelShape, Precision, TrainConfig};
 
-/// libtorch, the tokenizer, the data, and what the allocator keeps: measured, see `docs/plan.md`.
+/// libtorch, the tokenizer, the data, and what the allocator keeps: an assumption.
 const PROCESS: u64 = 600_000_000;
 
 /// What a run on CPUs is checked for.
