@@ -66,9 +66,9 @@ impl Server {
         (status, serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    /// Asks for a run of [`LONG`] and does not wait for the answer.
-    fn begin_long(&self) -> TcpStream {
-        let body = json!({"code": LONG, "run_timeout": 10}).to_string();
+    /// Asks for a run and does not wait for the answer.
+    fn begin(&self, request: &Value) -> TcpStream {
+        let body = request.to_string();
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
@@ -77,6 +77,11 @@ impl Server {
         )
         .unwrap();
         stream
+    }
+
+    /// The same of [`LONG`].
+    fn begin_long(&self) -> TcpStream {
+        self.begin(&json!({"code": LONG, "run_timeout": 10}))
     }
 
     fn in_flight(&self) -> u64 {
@@ -223,19 +228,8 @@ fn answers_that_nobody_reads_are_bounded_and_given_up_on() {
     let Some(server) = Server::start(&["--held", "40", "--patience", "2", "--queue", "64"]) else {
         return;
     };
-    let body = json!({"code": FLOOD}).to_string();
-    let silent: Vec<TcpStream> = (0..60)
-        .map(|_| {
-            let mut stream = TcpStream::connect(&server.address).unwrap();
-            write!(
-                stream,
-                "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .unwrap();
-            stream
-        })
-        .collect();
+    let flood = json!({"code": FLOOD});
+    let silent: Vec<TcpStream> = (0..60).map(|_| server.begin(&flood)).collect();
     // All their answers together would be 360 MB.
     let started = Instant::now();
     let mut most = 0;

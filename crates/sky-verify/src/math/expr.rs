@@ -78,6 +78,22 @@ pub(crate) enum Func {
     Det,
 }
 
+impl Func {
+    /// Meant for whole numbers: a name under it stands for one.
+    pub(crate) fn of_whole_numbers(self) -> bool {
+        matches!(
+            self,
+            Self::Factorial
+                | Self::DoubleFactorial
+                | Self::Binomial
+                | Self::Mod
+                | Self::Residue
+                | Self::Gcd
+                | Self::Lcm
+        )
+    }
+}
+
 /// Operators with bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BigOp {

@@ -13,17 +13,7 @@ use crate::math::{
 impl Eval<'_> {
     pub(super) fn call(&mut self, func: Func, args: &[Expr]) -> Result<Complex, Stop> {
         // Functions of whole numbers, when the arguments are known exactly.
-        if matches!(
-            func,
-            Func::Factorial
-                | Func::DoubleFactorial
-                | Func::Binomial
-                | Func::Mod
-                | Func::Residue
-                | Func::Gcd
-                | Func::Lcm
-                | Func::Log
-        ) {
+        if func.of_whole_numbers() || matches!(func, Func::Log) {
             let constant = args.iter().all(|a| !a.has_names());
             if constant {
                 let whole = Kind::Call(func, args.to_vec()).at(0..0);

@@ -178,21 +178,7 @@ fn unbound(expr: &Expr, depth: usize) -> Expr {
 
 /// Functions of whole numbers, which take names for such.
 fn discrete(e: &Expr) -> bool {
-    e.any(&|k| {
-        matches!(
-            k,
-            Kind::Call(
-                Func::Factorial
-                    | Func::DoubleFactorial
-                    | Func::Binomial
-                    | Func::Mod
-                    | Func::Residue
-                    | Func::Gcd
-                    | Func::Lcm,
-                _
-            )
-        )
-    })
+    e.any(&|k| matches!(k, Kind::Call(func, _) if func.of_whole_numbers()))
 }
 
 /// A negative number to a power with a name.
