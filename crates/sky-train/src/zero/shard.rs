@@ -1,0 +1,110 @@
+use tch::{Device, Kind, Tensor};
+
+use crate::{Offload, TrainError, layout::Layout};
+
+/// What is sharded; each rank keeps the rest whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sharded {
+    pub(super) optimizer: bool,
+    pub(super) gradients: bool,
+    pub(super) parameters: bool,
+}
+
+impl Sharded {
+    pub(super) fn stage(stage: u8, world: usize) -> Self {
+        // One rank's shard is the whole: the stages are the same then.
+        let from = |least| world == 1 || stage >= least;
+        Self {
+            optimizer: from(1),
+            gradients: from(2),
+            parameters: from(3),
+        }
+    }
+}
+
+/// Where things lie. They differ when something is offloaded from a GPU.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    /// What computes.
+    pub(super) compute: Device,
+    /// The weights that the model computes with, between uses.
+    pub(super) weights: Device,
+    /// Master weights, moments, and the gradients they meet; the optimizer's step is done there.
+    pub(super) optimizer: Device,
+}
+
+impl Places {
+    /// On a CPU there is nowhere to offload to: all is in host memory already.
+    pub(super) fn new(compute: Device, offload: Offload) -> Self {
+        let (weights, optimizer) = match offload {
+            Offload::None => (compute, compute),
+            Offload::Optimizer => (compute, Device::Cpu),
+            Offload::OptimizerAndParameters => (Device::Cpu, Device::Cpu),
+        };
+        Self {
+            compute,
+            weights,
+            optimizer,
+        }
+    }
+
+    /// A vector of zeros; in host memory that a GPU can read and write directly when it computes elsewhere.
+    pub(super) fn zeros(
+        self,
+        length: i64,
+        kind: Kind,
+        place: Device,
+    ) -> Result<Tensor, tch::TchError> {
+        let zeros = Tensor::f_zeros([length], (kind, place))?;
+        if place == self.compute {
+            Ok(zeros)
+        } else {
+            zeros.f_pin_memory(self.compute)
+        }
+    }
+}
+
+/// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of `layout.whole()`.
+pub(super) struct Shard {
+    /// What the model computes with. With f32 compute, the master weights are a part of them.
+    pub(super) weights: Tensor,
+    /// f32 master weights.
+    pub(super) master: Tensor,
+    /// First moment.
+    pub(super) exp_avg: Tensor,
+    /// Second moment.
+    pub(super) exp_avg_sq: Tensor,
+    /// f32 gradient, summed over the micro-batches of a step.
+    pub(super) grad: Tensor,
+}
+
+impl Shard {
+    pub(super) fn zeros(
+        layout: &Layout,
+        sharded: Sharded,
+        rank: usize,
+        (kind, moments): (Kind, Kind),
+        places: Places,
+    ) -> Result<Self, TrainError> {
+        let zeros = |whole: bool, kind, place| {
+            let length = if whole { layout.whole() } else { layout.shard };
+            places.zeros(length, kind, place)
+        };
+        let weights = zeros(!sharded.parameters, kind, places.weights)?;
+        let state = |kind| zeros(!sharded.optimizer, kind, places.optimizer);
+        Ok(Self {
+            master: if kind != Kind::Float || places.weights != places.optimizer {
+                state(Kind::Float)?
+            } else if sharded.optimizer && !sharded.parameters {
+                let (from, to) = layout.part(rank);
+                weights.f_narrow(0, from, to - from)?
+            } else {
+                weights.shallow_clone()
+            },
+            weights,
+            exp_avg: state(moments)?,
+            exp_avg_sq: state(moments)?,
+            grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
+        })
+    }
+}
