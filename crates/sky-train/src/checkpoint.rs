@@ -234,7 +234,7 @@ impl Checkpoint {
                     Ok::<_, TrainError>(())
                 })?;
             }
-            store.refresh(block)?.wait()?;
+            store.refresh(block)?;
         }
         Ok(())
     }

@@ -128,20 +128,26 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 }
 
 #[test]
-fn offload_changes_no_bit_on_a_cpu() {
+fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
-    let with = |offload, world| {
-        let config = TrainConfig {
-            offload,
-            precision: Precision::Bf16,
-            ..config()
-        };
-        fresh(&model, &config, world).1
-    };
-    for world in [1, 2] {
-        let without = with(Offload::None, world);
-        assert_eq!(with(Offload::Optimizer, world), without);
-        assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+    for stage in 0..=3 {
+        for moments in [Precision::F32, Precision::Bf16] {
+            let with = |offload, world| {
+                let config = TrainConfig {
+                    offload,
+                    moments,
+                    zero_stage: stage,
+                    precision: Precision::Bf16,
+                    ..config()
+                };
+                fresh(&model, &config, world).1
+            };
+            for world in [1, 2] {
+                let without = with(Offload::None, world);
+                assert_eq!(with(Offload::Optimizer, world), without);
+                assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+            }
+        }
     }
 }
 

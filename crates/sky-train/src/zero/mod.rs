@@ -1,17 +1,24 @@
+mod behind;
 mod buffers;
 mod gradients;
 mod shard;
 mod update;
 
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
 use sky_model::{BlockSpec, ParamSpec};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use self::{
+    behind::Behind,
     buffers::Buffers,
     gradients::Reducing,
     shard::{Places, Shard, Sharded},
 };
-use crate::{Collective, Pending, TrainConfig, TrainError, layout::Layout};
+use crate::{Collective, Offload, Pending, TrainConfig, TrainError, layout::Layout};
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
 /// as the ZeRO stage says (Rajbhandari et al., 2020).
@@ -30,6 +37,10 @@ pub(crate) struct Store<'c> {
     buffers: Buffers,
     ahead: Option<Ahead>,
     reducing: Option<Reducing>,
+    /// Whether the optimizer's step goes on behind the next forward pass.
+    behind_compute: bool,
+    behind: RefCell<Option<Behind>>,
+    waited: Cell<Duration>,
 }
 
 /// A block's parameters, whole.
@@ -77,6 +88,9 @@ impl<'c> Store<'c> {
             buffers: Buffers::default(),
             ahead: None,
             reducing: None,
+            behind_compute: config.offload != Offload::None,
+            behind: RefCell::default(),
+            waited: Cell::default(),
         };
         for index in 0..store.layouts.len() {
             let (layout, master) = (&store.layouts[index], &store.shards[index].master);
@@ -102,7 +116,7 @@ impl<'c> Store<'c> {
                     })?;
                 }
             }
-            store.refresh(index)?.wait()?;
+            store.refresh(index)?;
         }
         Ok(store)
     }
@@ -170,6 +184,7 @@ impl<'c> Store<'c> {
         block: usize,
         next: Option<usize>,
     ) -> Result<Gathered, TrainError> {
+        self.reach(block.max(next.unwrap_or(block)))?;
         if self.sharded.parameters && self.comm.world() > 1 {
             let found = self.ahead.take();
             let now = match found {
@@ -217,6 +232,7 @@ impl<'c> Store<'c> {
 
     /// The block's parameters, whole, outside of a step.
     pub(crate) fn look(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
+        self.reach(block)?;
         let weights = self.at_hand(block)?;
         if !self.sharded.parameters || self.comm.world() == 1 {
             return self.leaves(block, &weights);
