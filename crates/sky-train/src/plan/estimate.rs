@@ -101,7 +101,7 @@ pub struct SettingPlan {
     pub transfer_bytes_per_step: f64,
     /// Time of a step.
     pub step_seconds: f64,
-    /// Of it, the optimizer's part, which nothing hides.
+    /// Of it, the optimizer's part that nothing hides.
     pub optimizer_seconds: f64,
     /// Model FLOPs (recomputation not counted) over the GPUs' peak.
     pub mfu: f64,
@@ -263,6 +263,13 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
             optimizer_traffic * params / input.hardware.host.memory_bandwidth,
             0.0,
         ),
+    };
+    // An offloaded optimizer goes on behind the forward pass of the next step's first micro-batch.
+    let optimizer = match setting.offload {
+        Offload::None => optimizer,
+        Offload::Optimizer | Offload::OptimizerAndParameters => {
+            (optimizer - pass / passes / micro_batches).max(0.0)
+        }
     };
     let step_seconds = pass + optimizer;
     let hours = step_seconds * steps as f64 / 3600.0;
@@ -430,7 +437,7 @@ fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             PACKING * 100.0
         ),
         format!(
-            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; the optimizer is not hidden",
+            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; an offloaded optimizer behind the next step's first forward pass, any other behind nothing",
             config.zero_stage
         ),
         "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
