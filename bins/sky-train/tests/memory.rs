@@ -13,10 +13,10 @@ use sky_types::Conversation;
 /// How far a prediction may be off, as a share of what was measured.
 const TOLERANCE: f64 = 0.07;
 
-/// Peak memory of a run of four steps with these settings, and the plan's.
+/// Peak memory of a run of two steps with these settings, and the plan's.
 fn peaks(root: &Path, name: &str, settings: &str) -> (CpuBytes, u64) {
     let text = format!(
-        "max_steps = 4\nglobal_batch = 24\nsave_every = 1\nthreads = 2\nlearning_rate = 1e-6\n{settings}\n"
+        "max_steps = 2\nglobal_batch = 64\nsave_every = 1\nthreads = 2\nlearning_rate = 1e-6\n{settings}\n"
     );
     let model = set_up_model().unwrap().canonicalize().unwrap();
     fs::write(
@@ -27,6 +27,12 @@ fn peaks(root: &Path, name: &str, settings: &str) -> (CpuBytes, u64) {
     )
     .unwrap();
     finish(root, name, &[]);
+    let metrics = fs::read_to_string(root.join(name).join("train/metrics.jsonl")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    eprintln!(
+        "{name}: {} tokens in {} micro-batches",
+        metrics["tokens"], metrics["micro_batches"]
+    );
     let manifest = fs::read_to_string(root.join(name).join("train/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     fs::remove_dir_all(root.join(name)).unwrap();
@@ -38,7 +44,7 @@ fn peaks(root: &Path, name: &str, settings: &str) -> (CpuBytes, u64) {
         world: 1,
         local_world: 1,
         longest: config.micro_batch_tokens as u64,
-        steps: 4,
+        steps: 2,
         memory: u64::MAX,
     });
     (plan.rank_bytes, manifest["peak_memory"].as_u64().unwrap())
@@ -52,9 +58,9 @@ fn compare(name: &str, settings: &str) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     fs::create_dir_all(root.join("data")).unwrap();
-    let rows: Vec<Conversation> = (0..24)
+    let rows: Vec<Conversation> = (0..128)
         .map(|row| {
-            let sum: String = (0..40)
+            let sum: String = (0..6)
                 .map(|i| format!("{i} + {row} = {}; ", i + row))
                 .collect();
             Conversation::exchange("", format!("Add {row} to each."), sum)

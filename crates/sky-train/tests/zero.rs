@@ -152,6 +152,37 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
 }
 
 #[test]
+fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
+    let model = model(QWEN2);
+    let folder = tempfile::tempdir().unwrap();
+    for (precision, moments, zero_stage, world) in [
+        (Precision::Bf16, Precision::F32, 3, 1),
+        (Precision::Bf16, Precision::Bf16, 3, 2),
+        (Precision::Bf16, Precision::F32, 0, 2),
+        (Precision::F32, Precision::F32, 1, 2),
+    ] {
+        let memory = TrainConfig {
+            precision,
+            moments,
+            zero_stage,
+            ..config()
+        };
+        let disk = TrainConfig {
+            offload_folder: Some(folder.path().into()),
+            ..memory.clone()
+        };
+        let without = fresh(&model, &memory, world).1;
+        assert_eq!(fresh(&model, &disk, world).1, without);
+        // A checkpoint of one goes on with the other.
+        let dir = tempfile::tempdir().unwrap();
+        run(&model, &disk, world, 2, dir.path());
+        assert_eq!(run(&model, &memory, world, 5, dir.path()).1, without);
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
 fn bf16_weights_are_the_same_whatever_is_sharded() {
     let model = model(LLAMA);
     let losses = |zero_stage, world| {

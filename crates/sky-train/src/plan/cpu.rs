@@ -86,7 +86,11 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     let mut bytes = CpuBytes {
         parameters: config.precision.bytes() * kept(shape, config, world, 3),
         gradients: 4 * kept(shape, config, world, 2),
-        optimizer: optimizer(config) * kept(shape, config, world, 1),
+        // Of a file that is mapped the system keeps in memory what it has to spare.
+        optimizer: match config.offload_folder {
+            Some(_) => 0,
+            None => optimizer(config) * kept(shape, config, world, 1),
+        },
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: copy(config, input.steps) * shape.params().div_ceil(world),
         activations: activations(shape, config, tokens, checkpointing),

@@ -1,5 +1,6 @@
 mod behind;
 mod buffers;
+mod disk;
 mod gradients;
 mod shard;
 mod update;
@@ -15,8 +16,9 @@ use tch::{Device, Kind, Tensor, no_grad};
 use self::{
     behind::Behind,
     buffers::Buffers,
+    disk::Disk,
     gradients::Reducing,
-    shard::{Places, Shard, Sharded},
+    shard::{Places, Shard, Sharded, state_words},
 };
 use crate::{Collective, Offload, Pending, TrainConfig, TrainError, layout::Layout};
 
@@ -70,12 +72,20 @@ impl<'c> Store<'c> {
     ) -> Result<Self, TrainError> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
-        let places = Places::new(device, config.offload);
+        let places = Places::new(device, config.offloaded());
         let moments = config.moments.kind();
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
+        let mut disk = None;
+        if let Some(folder) = &config.offload_folder {
+            let words = |layout| state_words(layout, sharded, (kind, moments), places);
+            disk = Some(Disk::new(folder, layouts.iter().map(words).sum())?);
+        }
         let shards = layouts
             .iter()
-            .map(|layout| Shard::zeros(layout, sharded, rank, (kind, moments), places))
+            .map(|layout| {
+                let disk = disk.as_mut();
+                Shard::zeros(layout, sharded, rank, (kind, moments), places, disk)
+            })
             .collect::<Result<_, _>>()?;
         let mut store = Self {
             layouts,
@@ -149,7 +159,7 @@ impl<'c> Store<'c> {
 
     /// Whether the master weights lie within the weights: with f32 compute in one place.
     fn one_memory(&self) -> bool {
-        self.kind == Kind::Float && self.places.weights == self.places.optimizer
+        !self.places.own_master(self.kind)
     }
 
     /// The elements of a block whose master weights and moments this rank keeps: from, and up to.

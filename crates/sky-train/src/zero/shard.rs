@@ -1,5 +1,6 @@
 use tch::{Device, Kind, Tensor};
 
+use super::disk::{Disk, words};
 use crate::{Offload, TrainError, layout::Layout};
 
 /// What is sharded; each rank keeps the rest whole.
@@ -48,6 +49,11 @@ impl Places {
         }
     }
 
+    /// Whether master weights are apart from the weights; with f32 compute in one place they are the same memory.
+    pub(super) fn own_master(self, kind: Kind) -> bool {
+        kind != Kind::Float || self.weights != self.optimizer
+    }
+
     /// A vector of zeros; in host memory that a GPU can read and write directly when it computes elsewhere.
     pub(super) fn zeros(
         self,
@@ -62,6 +68,30 @@ impl Places {
             zeros.f_pin_memory(self.compute)
         }
     }
+}
+
+fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
+    if sharded.optimizer {
+        layout.shard
+    } else {
+        layout.whole()
+    }
+}
+
+/// 4-byte words of a block's master weights, where these are apart, and moments.
+pub(super) fn state_words(
+    layout: &Layout,
+    sharded: Sharded,
+    (kind, moments): (Kind, Kind),
+    places: Places,
+) -> i64 {
+    let length = state_length(layout, sharded);
+    let master = if places.own_master(kind) {
+        words(length, Kind::Float)
+    } else {
+        0
+    };
+    master + 2 * words(length, moments)
 }
 
 /// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of `layout.whole()`.
@@ -85,15 +115,20 @@ impl Shard {
         rank: usize,
         (kind, moments): (Kind, Kind),
         places: Places,
+        disk: Option<&mut Disk>,
     ) -> Result<Self, TrainError> {
         let zeros = |whole: bool, kind, place| {
             let length = if whole { layout.whole() } else { layout.shard };
             places.zeros(length, kind, place)
         };
         let weights = zeros(!sharded.parameters, kind, places.weights)?;
-        let state = |kind| zeros(!sharded.optimizer, kind, places.optimizer);
+        let mut disk = disk;
+        let mut state = |kind| match &mut disk {
+            Some(disk) => disk.take(state_length(layout, sharded), kind),
+            None => Ok(zeros(!sharded.optimizer, kind, places.optimizer)?),
+        };
         Ok(Self {
-            master: if kind != Kind::Float || places.weights != places.optimizer {
+            master: if places.own_master(kind) {
                 state(Kind::Float)?
             } else if sharded.optimizer && !sharded.parameters {
                 let (from, to) = layout.part(rank);
