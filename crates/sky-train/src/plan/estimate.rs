@@ -545,10 +545,9 @@ mod tests {
         assert_eq!(there.disk_bytes_per_step, 2.0 * state as f64);
         let slower = there.step_seconds - least.step_seconds;
         let rate = Hardware::builtin().unwrap().host.disk_bandwidth;
-        assert!(
-            (slower - 2.0 * state as f64 / rate).abs() < 1e-6,
-            "{slower}"
-        );
+        let most = 2.0 * state as f64 / rate;
+        // In memory the step may hide behind compute with time to spare.
+        assert!((0.8 * most..most + 1e-6).contains(&slower), "{slower}");
     }
 
     #[test]
