@@ -175,6 +175,22 @@ fn installs_what_is_listed_and_then_leaves_it_alone() {
 }
 
 #[test]
+fn what_only_gpus_need_is_fetched_when_it_is_asked_for() {
+    let scene = Scene::new();
+    let list = scene.at("artifacts.toml");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, text.replace("unpacked =", "cuda = true\nunpacked =")).unwrap();
+    let (good, text) = run(&mut scene.command(&["setup"]));
+    assert!(good && !scene.demo("data.bin").exists(), "{text}");
+    let (good, text) = run(&mut scene.command(&["setup", "--check", "--cuda"]));
+    assert!(!good && text.contains("missing"), "{text}");
+    assert!(run(&mut scene.command(&["setup", "--cuda"])).0);
+    scene.assert_complete();
+    let (good, text) = run(&mut scene.command(&["setup", "--check", "--cuda"]));
+    assert!(good, "{text}");
+}
+
+#[test]
 fn damage_of_any_kind_is_named_and_mended() {
     let scene = Scene::new();
     assert!(run(&mut scene.command(&["setup"])).0);

@@ -98,7 +98,7 @@ impl<'c> Store<'c> {
             buffers: Buffers::default(),
             ahead: None,
             reducing: None,
-            behind_compute: config.offload != Offload::None,
+            behind_compute: config.offloaded() != Offload::None,
             behind: RefCell::default(),
             waited: Cell::default(),
         };
