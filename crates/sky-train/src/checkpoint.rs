@@ -10,12 +10,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sky_files::{FileError, FileHash, hash_file, read_json, read_jsonl, write_json, write_jsonl};
-use sky_model::{ParamSpec, blocks};
+use sky_model::ParamSpec;
 use sky_types::Version;
 use tch::{Device, Tensor, no_grad};
 
 use crate::{
     DataId, StepMetrics, TrainConfig, TrainError,
+    adapters::trained_blocks,
     layout::Layout,
     shard_file::{ShardFile, write_shard},
     zero::Store,
@@ -47,6 +48,10 @@ pub struct State {
     pub config: TrainConfig,
     /// The model's `config.json`.
     pub model: Value,
+    /// With adapters: SHA-256 of the frozen weights they belong to, over their names, shapes and bytes as they are computed
+    /// with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// The training data.
     pub data: DataId,
 }
@@ -100,7 +105,7 @@ impl Checkpoint {
     pub fn reopen(path: &Path) -> Result<Self, TrainError> {
         let state: State = read_json(&path.join(STATE))?;
         let config = sky_model::Config::from_json(&state.model.to_string())?;
-        let layouts = blocks(&config)
+        let layouts = trained_blocks(&config, &state.config)
             .iter()
             .map(|block| Layout::new(block, state.world.max(1)))
             .collect();
@@ -183,7 +188,7 @@ impl Checkpoint {
         Ok(read_jsonl(&self.path.join(METRICS))?.collect::<Result<_, _>>()?)
     }
 
-    /// The f32 master weights of one parameter, whole, on the CPU.
+    /// The f32 master weights of one trained parameter, whole, on the CPU.
     ///
     /// # Errors
     /// When the model has no such parameter or the file cannot be read.
@@ -266,6 +271,9 @@ impl Draft {
         let comm = store.comm();
         let mut tensors = Vec::with_capacity(store.layouts.len() * PARTS.len());
         for (block, layout) in store.layouts.iter().enumerate() {
+            if layout.numel == 0 {
+                continue;
+            }
             for (part, tensor) in PARTS.iter().zip(store.shard_of_state(block)?) {
                 tensors.push((format!("{}.{part}", layout.name), tensor));
             }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Decay, Offload};
+use crate::{Decay, LoraConfig, Offload};
 
 /// The recipe's section `[train]`. The defaults are those of the published Sky-T1 run (full fine-tuning with LLaMA-Factory:
 /// 3 epochs, 96 rows a batch, peak 1e-5, cosine, 10 % warm-up, 16k tokens).
@@ -55,6 +55,8 @@ pub struct TrainConfig {
     pub offload: Offload,
     /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
     pub collective_timeout: u64,
+    /// Adapters are trained and the model's own weights frozen; none: all weights are trained.
+    pub lora: Option<LoraConfig>,
     /// What the model computes in. Master weights are f32 always.
     pub precision: Precision,
     /// What AdamW's two moments are kept in. bf16 ones are rounded up or down by chance (by the seed), so that small changes
@@ -157,6 +159,7 @@ impl Default for TrainConfig {
             zero_stage: 3,
             offload: Offload::None,
             collective_timeout: 600,
+            lora: None,
             precision: Precision::Bf16,
             moments: Precision::F32,
             head_chunk: 1024,
@@ -275,7 +278,9 @@ impl TrainConfig {
             ),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
-            None => Ok(()),
+            None => self.lora.as_ref().map_or(Ok(()), |lora| {
+                lora.check().map_err(|reason| ("lora", reason.to_owned()))
+            }),
             Some((key, _, reason)) => Err((key, reason.to_owned())),
         }
     }
@@ -309,6 +314,7 @@ impl TrainConfig {
             // Off, they are as if they were not.
             left_out.extend((self.z_loss == 0.0).then_some("z_loss"));
             left_out.extend((self.neftune_alpha == 0.0).then_some("neftune_alpha"));
+            left_out.extend(self.lora.is_none().then_some("lora"));
             for key in left_out {
                 object.remove(key);
             }
@@ -350,6 +356,9 @@ mod tests {
             ("max_steps", "0"),
             ("zero_stage", "4"),
             ("collective_timeout", "0"),
+            ("lora", "{\"rank\": 0}"),
+            ("lora", "{\"alpha\": -1}"),
+            ("lora", "{\"targets\": []}"),
         ] {
             let config: TrainConfig =
                 serde_json::from_str(&format!("{{\"{key}\": {value}}}")).unwrap();

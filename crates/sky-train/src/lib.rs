@@ -28,12 +28,15 @@
 
 mod config;
 mod error;
+mod lora;
 mod memory;
 mod order;
 mod plan;
 mod ranks;
 mod schedule;
 
+#[cfg(feature = "torch")]
+mod adapters;
 #[cfg(feature = "torch")]
 mod checkpoint;
 #[cfg(feature = "torch")]
@@ -71,6 +74,7 @@ mod zero;
 
 pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
+pub use lora::{LoraConfig, Projection};
 pub use memory::host_memory;
 pub use order::Order;
 pub use plan::{
@@ -85,7 +89,7 @@ pub use {
     checkpoint::{Checkpoint, State, prune},
     collective::{Collective, Pending, Solo},
     dataset::{DataId, Dataset},
-    export::export,
+    export::{export, export_adapter, export_merged},
     gloo::Gloo,
     metrics::{StepMetrics, StepTime},
     trainer::{Ended, Job, Trainer, encode},

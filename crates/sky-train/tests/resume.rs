@@ -19,7 +19,10 @@ fn resume(job: Job, dir: &Path, said: &mut Vec<String>) -> Trainer<'static> {
     })
     .unwrap();
     match newest {
-        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap(),
+        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
+            Ok(initial(p))
+        })
+        .unwrap(),
         None => trainer(job),
     }
 }
@@ -176,7 +179,10 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         .unwrap()
         .unwrap();
     let refused = |job: Job, what: &str| {
-        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap_err();
+        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
+            Ok(initial(p))
+        })
+        .unwrap_err();
         assert!(
             matches!(&error, TrainError::OtherRun { what: found, .. } if found.contains(what)),
             "{error}"
@@ -198,7 +204,16 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         keep_checkpoints: 7,
         ..config()
     };
-    assert!(Trainer::resume(job(&llama, &other_disk, 9), Device::Cpu, &Solo, &checkpoint).is_ok());
+    assert!(
+        Trainer::resume(
+            job(&llama, &other_disk, 9),
+            Device::Cpu,
+            &Solo,
+            &checkpoint,
+            &mut |p| Ok(initial(p))
+        )
+        .is_ok()
+    );
 }
 
 #[test]

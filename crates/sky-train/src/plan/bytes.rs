@@ -2,12 +2,22 @@
 
 use crate::{Checkpointing, ModelShape, TrainConfig};
 
-/// Parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
+/// Trained parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
 pub(super) fn kept(shape: &ModelShape, config: &TrainConfig, world: u64, stage: u8) -> u64 {
+    share(shape.trained(config), config, world, stage)
+}
+
+/// Bytes of the weights that a rank keeps between steps, trained and frozen.
+pub(super) fn weights(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
+    let frozen = share(shape.frozen(config), config, world, 3);
+    config.precision.bytes() * (frozen + kept(shape, config, world, 3))
+}
+
+fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
     if config.zero_stage >= stage {
-        shape.params().div_ceil(world)
+        params.div_ceil(world)
     } else {
-        shape.params()
+        params
     }
 }
 
@@ -36,7 +46,7 @@ pub(super) fn activations(
     checkpointing: Checkpointing,
 ) -> u64 {
     let width = config.precision.bytes();
-    let graph = tokens * shape.graph_bytes() * width / 2;
+    let graph = tokens * (shape.graph_bytes() + shape.adapter_graph_bytes(config)) * width / 2;
     let inputs = tokens * shape.hidden * width * shape.layers;
     let layers = match checkpointing {
         Checkpointing::Full => inputs + graph,
@@ -53,12 +63,19 @@ pub(super) fn activations(
 }
 
 /// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
-/// and its gradients.
+/// and its gradients. Adapters count with their layer; what is frozen has no gradient.
 pub(super) fn buffers(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
     let gathered = if world > 1 && stage == 3 { width } else { 0 };
     let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
-    let head = shape.embedding() * (gathered + width + 4 + flat) + shape.layer() * gathered;
-    let layer = shape.layer() * (2 * gathered + width + flat);
+    let adapters = shape.layer_adapters(config);
+    let whole = shape.layer() + adapters;
+    // What of head and layer has a gradient.
+    let (head_trained, trained) = match config.lora {
+        None => (shape.embedding(), whole),
+        Some(_) => (0, adapters),
+    };
+    let head = shape.embedding() * gathered + head_trained * (width + 4 + flat) + whole * gathered;
+    let layer = 2 * whole * gathered + trained * (width + flat);
     head.max(layer)
 }

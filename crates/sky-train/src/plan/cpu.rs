@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::bytes::{activations, buffers, copy, kept, optimizer};
+use super::bytes::{activations, buffers, copy, kept, optimizer, weights};
 use crate::{Checkpointing, ModelShape, Precision, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: an assumption.
@@ -84,11 +84,11 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         chosen => chosen,
     };
     let mut bytes = CpuBytes {
-        parameters: config.precision.bytes() * kept(shape, config, world, 3),
+        parameters: weights(shape, config, world),
         gradients: 4 * kept(shape, config, world, 2),
         optimizer: optimizer(config) * kept(shape, config, world, 1),
         // Each rank saves its own shard, whatever else it keeps.
-        checkpoint: copy(config, input.steps) * shape.params().div_ceil(world),
+        checkpoint: copy(config, input.steps) * shape.trained(config).div_ceil(world),
         activations: activations(shape, config, tokens, checkpointing),
         buffers: buffers(shape, config, world),
         process: PROCESS,

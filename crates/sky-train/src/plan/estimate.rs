@@ -122,6 +122,8 @@ pub struct Plan {
     pub advice: Option<String>,
     /// Parameters of the model.
     pub params: u64,
+    /// Parameters that are trained: the same, or those of the adapters, which `params` does not count.
+    pub trained_params: u64,
     /// Steps of the run.
     pub steps: u64,
     /// Tokens of the run.
@@ -172,6 +174,7 @@ impl Plan {
             fits: best.fits,
             advice: (!best.fits).then(|| advice(input, steps, &best)),
             params: input.shape.params(),
+            trained_params: input.shape.trained(input.config),
             steps,
             tokens: steps as f64 * step_tokens(input),
             settings,
@@ -217,36 +220,35 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let host_bytes = host_bytes(input, setting, steps);
     let (shape, gpu) = (input.shape, input.gpu);
     let world = input.gpus as f64;
-    let params = shape.params() as f64;
+    let trained = shape.trained(input.config) as f64;
+    let weights = shape.frozen(input.config) as f64 + trained;
     let width = input.config.precision.bytes() as f64;
 
     let tokens = step_tokens(input);
-    let forward = shape.forward_flops(input.tokens_per_row);
-    let passes = match setting.activation_checkpointing {
-        Checkpointing::Full => 4.0,
-        Checkpointing::None | Checkpointing::Auto => 3.0,
-    };
-    let compute = passes * forward * tokens / world / (gpu.bf16_flops * gpu.efficiency);
+    let flops =
+        |again| shape.step_flops(input.tokens_per_row, input.config, again) * tokens / world;
+    let again = setting.activation_checkpointing == Checkpointing::Full;
+    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
 
     // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
     // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
     let micro_batches = (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0);
     let share = (world - 1.0) / world;
     let carried = match input.config.zero_stage {
-        0 => 8.0,
-        1 => 4.0 + width,
-        2 => micro_batches * 4.0 + width,
-        _ => micro_batches * (2.0 * width + 4.0),
+        0 => 8.0 * trained,
+        1 => (4.0 + width) * trained,
+        2 => (micro_batches * 4.0 + width) * trained,
+        _ => micro_batches * (2.0 * width * weights + 4.0 * trained),
     };
-    let link_bytes = params * carried * share;
+    let link_bytes = carried * share;
     let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
-    let shard = params / world;
+    let shard = trained / world;
     let hidden_transfer = micro_batches
         * match setting.offload {
             Offload::None => 0.0,
             Offload::Optimizer => 4.0 * shard,
-            Offload::OptimizerAndParameters => (4.0 + 2.0 * width) * shard,
+            Offload::OptimizerAndParameters => 4.0 * shard + 2.0 * width * weights / world,
         };
     // What one pass does not hide behind another shows: the slowest of the three sets the pace.
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
@@ -256,11 +258,11 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let (optimizer, weights_transfer) = match setting.offload {
         Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
         Offload::Optimizer => {
-            let seconds = optimizer_traffic * params / input.hardware.host.memory_bandwidth;
+            let seconds = optimizer_traffic * trained / input.hardware.host.memory_bandwidth;
             (seconds + width * shard / gpu.host_bandwidth, width * shard)
         }
         Offload::OptimizerAndParameters => (
-            optimizer_traffic * params / input.hardware.host.memory_bandwidth,
+            optimizer_traffic * trained / input.hardware.host.memory_bandwidth,
             0.0,
         ),
     };
@@ -275,7 +277,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
         transfer_bytes_per_step: hidden_transfer + weights_transfer,
         step_seconds,
         optimizer_seconds: optimizer,
-        mfu: 3.0 * forward * tokens / world / step_seconds / gpu.bf16_flops,
+        mfu: flops(false) / step_seconds / gpu.bf16_flops,
         hours,
         dollars: hours * world * input.dollars_per_gpu_hour,
     }
@@ -284,7 +286,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
 fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
     let (config, world) = (input.config, input.gpus);
-    let weights = config.precision.bytes() * kept(shape, config, world, 3);
+    let weights = bytes::weights(shape, config, world);
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (
             weights,
@@ -310,15 +312,15 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
 }
 
 fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
-    let params = input.shape.params();
-    let width = input.config.precision.bytes();
+    let trained = input.shape.trained(input.config);
+    let weights = input.config.precision.bytes() * (input.shape.frozen(input.config) + trained);
     let state = 4 + 2 * input.config.moments.bytes();
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (0, 0, 0),
-        Offload::Optimizer => (0, 4 * params, state * params),
-        Offload::OptimizerAndParameters => (width * params, 4 * params, state * params),
+        Offload::Optimizer => (0, 4 * trained, state * trained),
+        Offload::OptimizerAndParameters => (weights, 4 * trained, state * trained),
     };
-    let checkpoint = bytes::copy(input.config, steps) * params;
+    let checkpoint = bytes::copy(input.config, steps) * trained;
     let processes = PROCESS * input.gpus;
     HostBytes {
         parameters,
@@ -405,7 +407,7 @@ fn sized(bytes: u64) -> String {
 
 fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
     let (gpu, config) = (input.gpu, input.config);
-    vec![
+    let mut all = vec![
         format!(
             "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
             gpu.name,
@@ -436,7 +438,15 @@ fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
         "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
             .into(),
         format!("${} a GPU hour", input.dollars_per_gpu_hour),
-    ]
+    ];
+    all.extend(config.lora.as_ref().map(|lora| {
+        format!(
+            "adapters of rank {} are trained, {:.1} M parameters; the model's own are frozen: no gradient, no optimizer, no time for their gradients",
+            lora.rank,
+            input.shape.trained(config) as f64 / 1e6
+        )
+    }));
+    all
 }
 
 #[cfg(test)]

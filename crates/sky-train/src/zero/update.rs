@@ -63,6 +63,9 @@ impl Store<'_> {
     pub(crate) fn refresh(&mut self, block: usize) -> Result<Pending, TrainError> {
         let shard = &self.shards[block];
         let gathered = self.sharded.optimizer && !self.sharded.parameters;
+        if self.layouts[block].numel == 0 {
+            return Ok(Pending::done());
+        }
         let (from, to) = self.kept(block);
         let mine = if gathered {
             shard.weights.f_narrow(0, from, to - from)?
