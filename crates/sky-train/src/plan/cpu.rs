@@ -192,6 +192,50 @@ mod tests {
         assert_eq!(plan(&at_the_end_only, 1, u64::MAX).rank_bytes.checkpoint, 0);
     }
 
+    /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times
+    /// 896 + 4864.
+    const ADAPTERS: u64 = 24 * 16 * (2 * 1792 + 2 * 1024 + 3 * 5760);
+
+    #[test]
+    fn frozen_weights_are_weights_and_nothing_else() {
+        let lora = TrainConfig {
+            lora: Some(crate::LoraConfig::default()),
+            ..TrainConfig::default()
+        };
+        let alone = plan(&lora, 1, u64::MAX).rank_bytes;
+        assert_eq!(
+            (
+                alone.parameters,
+                alone.gradients,
+                alone.optimizer,
+                alone.checkpoint
+            ),
+            (
+                2 * (PARAMS + ADAPTERS),
+                4 * ADAPTERS,
+                12 * ADAPTERS,
+                12 * ADAPTERS
+            )
+        );
+        let whole = plan(&TrainConfig::default(), 1, u64::MAX).rank_bytes;
+        assert!(
+            alone.buffers < whole.buffers / 10,
+            "no gradient of the head"
+        );
+        assert!(alone.activations < whole.activations * 102 / 100);
+        let four = plan(&lora, 4, u64::MAX).rank_bytes;
+        assert_eq!(four.parameters, 2 * (PARAMS / 4 + ADAPTERS / 4));
+        let stage = TrainConfig {
+            zero_stage: 2,
+            ..lora
+        };
+        let four = plan(&stage, 4, u64::MAX).rank_bytes;
+        assert_eq!(
+            (four.parameters, four.gradients),
+            (2 * (PARAMS + ADAPTERS), ADAPTERS)
+        );
+    }
+
     #[test]
     fn the_named_knob_is_one_that_makes_it_fit() {
         let none = TrainConfig {

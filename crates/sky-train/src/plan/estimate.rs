@@ -547,6 +547,50 @@ mod tests {
     }
 
     #[test]
+    fn adapters_fit_where_the_model_does_not_and_cost_less() {
+        let lora = TrainConfig {
+            lora: Some(crate::LoraConfig::default()),
+            ..TrainConfig::default()
+        };
+        let (adapters, whole) = (
+            plan(8, "h100-80g", 2 * TERABYTES, &lora),
+            plan(8, "h100-80g", 2 * TERABYTES, &TrainConfig::default()),
+        );
+        assert!(adapters.fits && adapters.best.setting.offload == Offload::None);
+        assert_eq!(
+            (adapters.params, adapters.trained_params),
+            (whole.params, 134_217_728)
+        );
+        let (params, trained) = (adapters.params, adapters.trained_params);
+        let gpu = adapters.settings[0].gpu_bytes;
+        assert_eq!(
+            (gpu.parameters, gpu.gradients, gpu.optimizer),
+            (
+                2 * (params / 8 + trained / 8),
+                trained / 2,
+                12 * trained / 8
+            )
+        );
+        // Computed again: three passes of four, and a little for the adapters.
+        let ratio = |at: usize| {
+            let seconds = |plan: &Plan| {
+                let plan = &plan.settings[at];
+                plan.step_seconds - plan.optimizer_seconds
+            };
+            seconds(&adapters) / seconds(&whole)
+        };
+        assert!((0.75..0.77).contains(&ratio(1)), "{}", ratio(1));
+        assert!(
+            adapters
+                .assumptions
+                .iter()
+                .any(|line| line.contains("rank 16"))
+        );
+        assert!(plan(2, "h100-80g", TERABYTES / 2, &lora).fits);
+        assert!(!plan(2, "h100-80g", TERABYTES / 2, &TrainConfig::default()).fits);
+    }
+
+    #[test]
     fn nothing_to_plan_is_refused() {
         let hardware = Hardware::builtin().unwrap();
         let input = PlanInput {
