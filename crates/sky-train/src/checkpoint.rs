@@ -12,13 +12,14 @@ use serde_json::Value;
 use sky_files::{FileError, FileHash, hash_file, read_json, read_jsonl, write_json, write_jsonl};
 use sky_model::ParamSpec;
 use sky_types::Version;
-use tch::{Device, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::{
     DataId, StepMetrics, TrainConfig, TrainError,
     adapters::trained_blocks,
     layout::Layout,
     shard_file::{ShardFile, write_shard},
+    vector::Vector,
     zero::Store,
 };
 
@@ -228,15 +229,11 @@ impl Checkpoint {
         for block in 0..store.layouts.len() {
             let (from, to) = store.kept(block);
             let filled = to.min(store.layouts[block].numel);
-            for (part, target) in PARTS.iter().zip(store.state(block)) {
-                let mut target = target.shallow_clone();
-                no_grad(|| {
-                    let _ = target.f_zero_()?;
-                    if from < filled {
-                        let saved = self.flat(block, part, from, filled)?;
-                        target.f_narrow(0, 0, filled - from)?.f_copy_(&saved)?;
-                    }
-                    Ok::<_, TrainError>(())
+            for (part, target) in PARTS.iter().zip(store.state(block, (from, to))?) {
+                target.fill(&if from < filled {
+                    self.flat(block, part, from, filled)?
+                } else {
+                    Tensor::f_zeros([0], (Kind::Float, tch::Device::Cpu))?
                 })?;
             }
             store.refresh(block)?.wait()?;
@@ -252,7 +249,7 @@ pub(crate) struct Draft {
     history: Vec<StepMetrics>,
     keep: usize,
     rank: usize,
-    tensors: Vec<(String, Tensor)>,
+    tensors: Vec<(String, Vector)>,
     patience: Duration,
 }
 
@@ -300,9 +297,7 @@ impl Draft {
     /// Copies the tensors into host memory, so that training may go on while the draft is written.
     pub(crate) fn copy(&mut self) -> Result<(), TrainError> {
         for (_, tensor) in &mut self.tensors {
-            let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), Device::Cpu))?;
-            no_grad(|| copy.f_copy_(tensor))?;
-            *tensor = copy;
+            *tensor = tensor.copied()?;
         }
         Ok(())
     }

@@ -59,9 +59,8 @@ pub struct TrainConfig {
     pub lora: Option<LoraConfig>,
     /// What the model computes in. Master weights are f32 always.
     pub precision: Precision,
-    /// What AdamW's two moments are kept in. bf16 ones are rounded up or down by chance (by the seed), so that small changes
-    /// are not lost.
-    pub moments: Precision,
+    /// What AdamW's two moments are kept in.
+    pub moments: Moments,
     /// Tokens whose logits exist at once in the head.
     pub head_chunk: usize,
     /// A checkpoint every so many steps, and at the end; 0 for the end only.
@@ -104,7 +103,33 @@ pub enum Checkpointing {
     Auto,
 }
 
-/// What the model computes in, or what moments are kept in.
+/// What AdamW's moments are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Moments {
+    /// float32.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// bfloat16, rounded up or down by chance (by the seed), so that small changes are not lost.
+    #[serde(rename = "bf16")]
+    Bf16,
+    /// 8 bits and a scale for every 64 elements (Dettmers et al., 2022).
+    #[serde(rename = "8bit")]
+    EightBit,
+}
+
+impl Moments {
+    /// Bytes of one number, scales included.
+    pub fn bytes(self) -> f64 {
+        match self {
+            Self::F32 => 4.0,
+            Self::Bf16 => 2.0,
+            Self::EightBit => 1.0 + 4.0 / 64.0,
+        }
+    }
+}
+
+/// What the model computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -161,7 +186,7 @@ impl Default for TrainConfig {
             collective_timeout: 600,
             lora: None,
             precision: Precision::Bf16,
-            moments: Precision::F32,
+            moments: Moments::F32,
             head_chunk: 1024,
             save_every: 100,
             background_save: true,

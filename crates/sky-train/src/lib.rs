@@ -8,7 +8,7 @@
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
 //!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment.
-//! - Master weights, moments (unless bf16 is asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
+//! - Master weights, moments (unless fewer bits are asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
 //!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
@@ -44,6 +44,8 @@ mod collective;
 #[cfg(feature = "torch")]
 mod dataset;
 #[cfg(feature = "torch")]
+mod eight_bit;
+#[cfg(feature = "torch")]
 mod export;
 #[cfg(feature = "torch")]
 mod fold;
@@ -70,9 +72,11 @@ mod tensorboard;
 #[cfg(feature = "torch")]
 mod trainer;
 #[cfg(feature = "torch")]
+mod vector;
+#[cfg(feature = "torch")]
 mod zero;
 
-pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
+pub use config::{Checkpointing, Moments, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
 pub use lora::{LoraConfig, Projection};
 pub use memory::host_memory;

@@ -9,7 +9,8 @@ use common::{
     run,
 };
 use sky_train::{
-    Checkpoint, Checkpointing, ModelShape, Offload, Precision, StepMetrics, TrainConfig, Trainer,
+    Checkpoint, Checkpointing, ModelShape, Moments, Offload, Precision, StepMetrics, TrainConfig,
+    Trainer,
 };
 use tch::Device;
 
@@ -96,6 +97,30 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
     for stage in 0..=3 {
         let apart = apart(&alone, &losses(stage, 3));
         assert!(apart < 2e-3, "stage {stage}: {apart:e}");
+    }
+}
+
+#[test]
+fn moments_in_8_bits_follow_f32_ones_on_any_number_of_ranks() {
+    let model = model(LLAMA);
+    let losses = |moments, zero_stage, world| {
+        let config = TrainConfig {
+            zero_stage,
+            moments,
+            learning_rate: 1e-3,
+            ..config()
+        };
+        fresh(&model, &config, world).0
+    };
+    let exact = losses(Moments::F32, 3, 1);
+    let alone = losses(Moments::EightBit, 3, 1);
+    let off = apart(&exact, &alone);
+    assert!(0.0 < off && off < 2e-3, "{off:e}");
+    for (stage, world) in [(3, 2), (3, 4), (1, 2), (0, 2)] {
+        let shared = losses(Moments::EightBit, stage, world);
+        // Sums over ranks have other last bits, and a code may be the next one.
+        let apart = apart(&alone, &shared);
+        assert!(apart < 1e-4, "stage {stage}, {world} ranks: {apart:e}");
     }
 }
 

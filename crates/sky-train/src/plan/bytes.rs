@@ -21,17 +21,26 @@ fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
     }
 }
 
-/// Bytes a parameter of master weights and moments. With f32 compute the master weights lie within the weights.
-pub(super) fn optimizer(config: &TrainConfig) -> u64 {
+/// Bytes of master weights and moments of so many parameters. With f32 compute the master weights lie within the weights.
+pub(super) fn optimizer(config: &TrainConfig, params: u64) -> u64 {
     let master = if config.precision.bytes() == 4 { 0 } else { 4 };
-    master + 2 * config.moments.bytes()
+    master * params + moments(config, params)
 }
 
-/// Bytes a parameter of the copy from which a checkpoint is written while training goes on; 0 when none is.
-pub(super) fn copy(config: &TrainConfig, steps: u64) -> u64 {
+/// The same, master weights in a place of their own.
+pub(super) fn state(config: &TrainConfig, params: u64) -> u64 {
+    4 * params + moments(config, params)
+}
+
+fn moments(config: &TrainConfig, params: u64) -> u64 {
+    (2.0 * config.moments.bytes() * params as f64) as u64
+}
+
+/// Bytes of the copy from which a checkpoint is written while training goes on; 0 when none is.
+pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     let during_training = config.save_every > 0 && config.save_every < steps;
     if config.background_save && during_training {
-        4 + 2 * config.moments.bytes()
+        state(config, params)
     } else {
         0
     }

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::bytes::{activations, buffers, copy, kept, optimizer, weights};
-use crate::{Checkpointing, ModelShape, Precision, TrainConfig};
+use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: an assumption.
 const PROCESS: u64 = 600_000_000;
@@ -86,9 +86,9 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     let mut bytes = CpuBytes {
         parameters: weights(shape, config, world),
         gradients: 4 * kept(shape, config, world, 2),
-        optimizer: optimizer(config) * kept(shape, config, world, 1),
+        optimizer: optimizer(config, kept(shape, config, world, 1)),
         // Each rank saves its own shard, whatever else it keeps.
-        checkpoint: copy(config, input.steps) * shape.trained(config).div_ceil(world),
+        checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
         activations: activations(shape, config, tokens, checkpointing),
         buffers: buffers(shape, config, world),
         process: PROCESS,
@@ -117,7 +117,7 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
         rank_bytes(&changed).total * input.local_world <= input.memory
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 4] = [
+    let knobs: [(&str, Change); 5] = [
         ("train.background_save = false", |c| {
             c.background_save = false;
         }),
@@ -125,7 +125,10 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
             c.activation_checkpointing = Checkpointing::Full;
         }),
         ("train.zero_stage = 3", |c| c.zero_stage = 3),
-        ("train.moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+        ("train.moments = \"bf16\"", |c| c.moments = Moments::Bf16),
+        ("train.moments = \"8bit\"", |c| {
+            c.moments = Moments::EightBit;
+        }),
     ];
     for (text, change) in knobs {
         if fits(&change) {
@@ -269,10 +272,17 @@ mod tests {
         assert!(advice(&whole, 4, needed(&whole, 4) - 1).ends_with("zero_stage = 3"));
         assert!(advice(&none, 1, needed(&none, 1) - 1).ends_with("moments = \"bf16\""));
         let small = TrainConfig {
-            moments: Precision::Bf16,
+            moments: Moments::Bf16,
             ..none.clone()
         };
         assert_eq!(needed(&none, 1) - needed(&small, 1), 4 * PARAMS);
+        assert!(advice(&small, 1, needed(&small, 1) - 1).ends_with("moments = \"8bit\""));
+        let small = TrainConfig {
+            moments: Moments::EightBit,
+            ..none.clone()
+        };
+        // Two moments of 4 bytes against two of 1 + 4 / 64.
+        assert_eq!(needed(&none, 1) - needed(&small, 1), PARAMS * 47 / 8);
         let said = advice(&small, 1, needed(&small, 1) - 1);
         assert!(said.contains("train.cutoff to 8192"), "{said}");
         let said = advice(&none, 1, 1_000_000_000);

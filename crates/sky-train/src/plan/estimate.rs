@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{self, kept};
-use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, Precision, TrainConfig, TrainError};
+use crate::{Checkpointing, Gpu, Hardware, ModelShape, Moments, Order, TrainConfig, TrainError};
 
 /// What leaves the GPUs for host memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,7 +254,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
     // AdamW reads gradient, weight and two moments and writes the last three and the compute weight.
-    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() as f64 + width;
+    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() + width;
     let (optimizer, weights_transfer) = match setting.offload {
         Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
         Offload::Optimizer => {
@@ -291,7 +291,7 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         Offload::None => (
             weights,
             4 * kept(shape, config, world, 2),
-            bytes::optimizer(config) * kept(shape, config, world, 1),
+            bytes::optimizer(config, kept(shape, config, world, 1)),
         ),
         Offload::Optimizer => (weights, 0, 0),
         Offload::OptimizerAndParameters => (0, 0, 0),
@@ -314,13 +314,13 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
 fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
     let trained = input.shape.trained(input.config);
     let weights = input.config.precision.bytes() * (input.shape.frozen(input.config) + trained);
-    let state = 4 + 2 * input.config.moments.bytes();
+    let state = bytes::state(input.config, trained);
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (0, 0, 0),
-        Offload::Optimizer => (0, 4 * trained, state * trained),
-        Offload::OptimizerAndParameters => (weights, 4 * trained, state * trained),
+        Offload::Optimizer => (0, 4 * trained, state),
+        Offload::OptimizerAndParameters => (weights, 4 * trained, state),
     };
-    let checkpoint = bytes::copy(input.config, steps) * trained;
+    let checkpoint = bytes::copy(input.config, trained, steps);
     let processes = PROCESS * input.gpus;
     HostBytes {
         parameters,
@@ -338,12 +338,13 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
         settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 3] = [
+    let knobs: [(&str, Change); 4] = [
         ("background_save = false", |c| c.background_save = false),
         ("activation_checkpointing = \"full\"", |c| {
             c.activation_checkpointing = Checkpointing::Full;
         }),
-        ("moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+        ("moments = \"bf16\"", |c| c.moments = Moments::Bf16),
+        ("moments = \"8bit\"", |c| c.moments = Moments::EightBit),
     ];
     for (text, change) in knobs {
         let mut config = input.config.clone();

@@ -13,7 +13,9 @@ use self::{
     gradients::Reducing,
     shard::{Places, Shard, Sharded},
 };
-use crate::{Collective, Pending, TrainConfig, TrainError, layout::Layout};
+use crate::{
+    Collective, Moments, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
+};
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
 /// as the ZeRO stage says (Rajbhandari et al., 2020).
@@ -33,8 +35,7 @@ pub(crate) struct Store<'c> {
     sharded: Sharded,
     comm: &'c dyn Collective,
     kind: Kind,
-    /// Of the moments.
-    moments: Kind,
+    moments: Moments,
     places: Places,
     buffers: Buffers,
     ahead: Option<Ahead>,
@@ -83,7 +84,7 @@ impl<'c> Store<'c> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
         let places = Places::new(device, config.offload);
-        let moments = config.moments.kind();
+        let moments = config.moments;
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
         let shards = layouts
             .iter()
@@ -138,13 +139,8 @@ impl<'c> Store<'c> {
                 } else {
                     of(&shard.master)
                 };
-                let rest = [
-                    &shard.weights,
-                    &shard.exp_avg,
-                    &shard.exp_avg_sq,
-                    &shard.grad,
-                ];
-                master + rest.into_iter().map(of).sum::<u64>()
+                let moments = shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
+                master + of(&shard.weights) + moments + of(&shard.grad)
             })
             .sum();
         frozen + trained
@@ -165,20 +161,24 @@ impl<'c> Store<'c> {
         }
     }
 
-    /// Master weights and the two moments of a block, as far as this rank keeps them.
-    pub(crate) fn state(&self, block: usize) -> [&Tensor; 3] {
-        let shard = &self.shards[block];
-        [&shard.master, &shard.exp_avg, &shard.exp_avg_sq]
+    /// Master weights and the two moments of a block's elements `from..to`, which this rank keeps.
+    pub(crate) fn state(
+        &self,
+        block: usize,
+        (from, to): (i64, i64),
+    ) -> Result<[Vector; 3], TrainError> {
+        let (shard, begin) = (&self.shards[block], self.kept(block).0);
+        let (from, length) = (from - begin, to - from);
+        Ok([
+            Vector::Plain(shard.master.f_narrow(0, from, length)?),
+            shard.exp_avg.narrow(from, length)?,
+            shard.exp_avg_sq.narrow(from, length)?,
+        ])
     }
 
     /// The same, this rank's shard alone: what it writes into a checkpoint.
-    pub(crate) fn shard_of_state(&self, block: usize) -> Result<[Tensor; 3], TrainError> {
-        let layout = &self.layouts[block];
-        let (from, _) = layout.part(self.comm.rank());
-        let begin = from - self.kept(block).0;
-        let [master, exp_avg, exp_avg_sq] = self.state(block);
-        let part = |t: &Tensor| t.f_narrow(0, begin, layout.shard);
-        Ok([part(master)?, part(exp_avg)?, part(exp_avg_sq)?])
+    pub(crate) fn shard_of_state(&self, block: usize) -> Result<[Vector; 3], TrainError> {
+        self.state(block, self.layouts[block].part(self.comm.rank()))
     }
 
     /// The block's parameters, whole. `next` is the block that will be asked for after this one: it travels meanwhile.

@@ -1,6 +1,11 @@
 use tch::{Device, Kind, Tensor};
 
-use crate::{Offload, TrainError, layout::Layout};
+use crate::{
+    Moments, Offload, TrainError,
+    eight_bit::{EightBit, Moment},
+    layout::Layout,
+    vector::Vector,
+};
 
 /// What is sharded; each rank keeps the rest whole.
 #[derive(Clone, Copy, Debug)]
@@ -71,9 +76,9 @@ pub(super) struct Shard {
     /// f32 master weights.
     pub(super) master: Tensor,
     /// First moment.
-    pub(super) exp_avg: Tensor,
+    pub(super) exp_avg: Vector,
     /// Second moment.
-    pub(super) exp_avg_sq: Tensor,
+    pub(super) exp_avg_sq: Vector,
     /// f32 gradient, summed over the micro-batches of a step.
     pub(super) grad: Tensor,
 }
@@ -83,7 +88,7 @@ impl Shard {
         layout: &Layout,
         sharded: Sharded,
         rank: usize,
-        (kind, moments): (Kind, Kind),
+        (kind, moments): (Kind, Moments),
         places: Places,
     ) -> Result<Self, TrainError> {
         let zeros = |whole: bool, kind, place| {
@@ -92,6 +97,23 @@ impl Shard {
         };
         let weights = zeros(!sharded.parameters, kind, places.weights)?;
         let state = |kind| zeros(!sharded.optimizer, kind, places.optimizer);
+        let moment = |moment| {
+            Ok::<_, TrainError>(match moments {
+                Moments::F32 => Vector::Plain(state(Kind::Float)?),
+                Moments::Bf16 => Vector::Plain(state(Kind::BFloat16)?),
+                Moments::EightBit => {
+                    let place = places.optimizer;
+                    let length = if sharded.optimizer {
+                        layout.shard
+                    } else {
+                        layout.whole()
+                    };
+                    Vector::EightBit(EightBit::zeros(moment, length, place, &|length, kind| {
+                        places.zeros(length, kind, place)
+                    })?)
+                }
+            })
+        };
         Ok(Self {
             master: if kind != Kind::Float || places.weights != places.optimizer {
                 state(Kind::Float)?
@@ -102,8 +124,8 @@ impl Shard {
                 weights.shallow_clone()
             },
             weights,
-            exp_avg: state(moments)?,
-            exp_avg_sq: state(moments)?,
+            exp_avg: moment(Moment::First)?,
+            exp_avg_sq: moment(Moment::Second)?,
             grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
         })
     }

@@ -2,7 +2,7 @@ use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Kind, Tensor, no_grad};
 
 use super::Store;
-use crate::{Pending, TrainError, moments::Dither};
+use crate::{Moments, Pending, TrainError, eight_bit, moments::Dither, vector::Vector};
 
 impl Store<'_> {
     /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is zero afterwards.
@@ -15,7 +15,7 @@ impl Store<'_> {
         seed: u64,
     ) -> Result<(), TrainError> {
         let dither = match self.moments {
-            Kind::BFloat16 => Some(Dither::new(seed, self.places.optimizer)?),
+            Moments::Bf16 => Some(Dither::new(seed, self.places.optimizer)?),
             _ => None,
         };
         let mut travelling = Pending::done();
@@ -27,10 +27,23 @@ impl Store<'_> {
             }
             let (begin, end) = self.kept(index);
             let decayed = (layout.decayed - begin).clamp(0, end - begin);
-            for (from, length, weight_decay) in [
-                (0, decayed, hyper.weight_decay),
-                (decayed, end - begin - decayed, 0.0),
-            ] {
+            let moments = match (&shard.exp_avg, &shard.exp_avg_sq) {
+                (Vector::Plain(first), Vector::Plain(second)) => Some((first, second)),
+                (Vector::EightBit(first), Vector::EightBit(second)) => {
+                    let param = (&shard.master, &grad);
+                    eight_bit::step(param, (first, second), hyper, decayed, done)?;
+                    None
+                }
+                // Both are made of one kind.
+                _ => None,
+            };
+            let plain = moments.into_iter().flat_map(|moments| {
+                [
+                    (moments, 0, decayed, hyper.weight_decay),
+                    (moments, decayed, end - begin - decayed, 0.0),
+                ]
+            });
+            for ((first, second), from, length, weight_decay) in plain {
                 if length == 0 {
                     continue;
                 }
@@ -39,8 +52,8 @@ impl Store<'_> {
                 let slot = AdamWSlot {
                     param: &part(&shard.master)?,
                     grad: &part(&grad)?,
-                    exp_avg: &part(&shard.exp_avg)?,
-                    exp_avg_sq: &part(&shard.exp_avg_sq)?,
+                    exp_avg: &part(first)?,
+                    exp_avg_sq: &part(second)?,
                     step: &step,
                 };
                 let hyper = AdamW {
