@@ -26,15 +26,15 @@ fn main() {
         }
         println!("cargo:rerun-if-changed={}", needed.display());
     }
-    // Two libraries: the stubs must come before libtorch's own headers for one source and not for the other.
-    let build = |name: &str, source: &str, stub: bool| {
+    // Libraries of their own: the stubs must come before libtorch's own headers for one source and not for the other.
+    let build = |name: &str, source: &str, stub: bool, opt_level: u32| {
         let mut build = cc::Build::new();
         build
             .cpp(true)
             .pic(true)
             .warnings(false)
             .std("c++17")
-            .opt_level(2)
+            .opt_level(opt_level)
             .define("_GLIBCXX_USE_CXX11_ABI", "1");
         if stub {
             build.include("shim/stub");
@@ -46,8 +46,10 @@ fn main() {
             .compile(name);
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| build("sky_torch", "shim/ops.cpp", false));
-        scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true));
+        scope.spawn(|| build("sky_torch", "shim/ops.cpp", false, 2));
+        // Loops that have to become vector code.
+        scope.spawn(|| build("sky_fused", "shim/fused.cpp", false, 3));
+        scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true, 2));
     });
     // After the static shim, so that the linker resolves its symbols here.
     println!("cargo:rustc-link-search=native={}", lib.display());

@@ -23,6 +23,9 @@ pub(crate) struct Artifact {
     pub(crate) title: String,
     /// Disk space when unpacked, in bytes, rounded up.
     pub(crate) unpacked: u64,
+    /// Fetched for `--cuda` alone. Left out of what receipts compare when it is not set.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cuda: bool,
     #[serde(default)]
     pub(crate) links: Vec<Link>,
     #[serde(default)]
@@ -80,6 +83,15 @@ impl Artifacts {
     }
 }
 
+impl Artifacts {
+    /// What is wanted: everything, or all but what only GPUs need.
+    pub(crate) fn wanted(&self, cuda: bool) -> impl Iterator<Item = &Artifact> {
+        self.artifact
+            .iter()
+            .filter(move |artifact| cuda || !artifact.cuda)
+    }
+}
+
 impl Artifact {
     /// Bytes to download.
     pub(crate) fn download(&self) -> u64 {
@@ -106,6 +118,38 @@ pub(crate) fn size(bytes: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cuda_build_is_asked_for_and_pins_the_same_libtorch() {
+        let list = Artifacts::pinned().unwrap();
+        let torch = |cuda| {
+            let wanted = list.wanted(cuda).flat_map(|artifact| &artifact.package);
+            wanted
+                .filter(|package| package.project == "torch")
+                .last()
+                .unwrap()
+        };
+        let names = |cuda| list.wanted(cuda).map(Artifact::name).collect::<Vec<_>>();
+        assert!(!names(false).contains(&"libtorch-cuda".to_owned()));
+        assert_eq!(names(true).len(), names(false).len() + 1);
+        assert_eq!(torch(true).sha256, torch(false).sha256);
+        let cuda = list.artifact.iter().find(|artifact| artifact.cuda).unwrap();
+        // What libtorch_cuda finds beside itself, and cudarc by its links.
+        let files: Vec<&str> = cuda
+            .package
+            .iter()
+            .flat_map(|package| &package.keep)
+            .map(|keep| keep.to.as_str())
+            .collect();
+        for needed in ["torch/lib/libtorch_cuda.so", "nvidia/nccl/lib/libnccl.so.2"] {
+            assert!(files.contains(&needed), "{needed}");
+        }
+        assert!(
+            cuda.links
+                .iter()
+                .any(|link| link.path == "torch/lib/libnccl.so")
+        );
+    }
 
     #[test]
     fn the_pins_are_complete_and_stay_inside_their_folder() {

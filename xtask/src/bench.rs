@@ -33,7 +33,7 @@ pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> 
             sky_cli::nearest(name, names.iter().map(String::as_str))
         )));
     }
-    setup::run(place)?;
+    setup::run(place, false)?;
     let folder = folder.join(name);
     let driver = driver(&folder).context("the bench has just gone")?;
     let python = match fs::read(folder.join("requirements.txt")) {

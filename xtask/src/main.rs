@@ -5,6 +5,7 @@ mod artifacts;
 mod bench;
 mod build;
 mod fetch;
+mod gpu_check;
 mod place;
 mod process;
 mod receipt;
@@ -39,6 +40,9 @@ enum Command {
         /// Only say what is there, reading every byte; exit code 1 when something is missing or damaged.
         #[arg(long)]
         check: bool,
+        /// Also libtorch with its CUDA half and NVIDIA's libraries, into a folder of its own: 2.5 GB more.
+        #[arg(long)]
+        cuda: bool,
     },
     /// Run a recipe from problems to report; stages that are done are skipped, a stage that was cut short goes on.
     Repro(repro::Options),
@@ -52,6 +56,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Check the trainer on this machine's GPUs and measure it; fetches the CUDA build of libtorch. Exit code 2 without a GPU.
+    GpuCheck,
     /// Become a program that ends when its parent does.
     #[command(hide = true)]
     Tied {
@@ -110,9 +116,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let place = Place::find()?;
     match command {
-        Command::Setup { check: false } => setup::run(&place),
-        Command::Setup { check: true } => {
-            if setup::check(&place)? {
+        Command::Setup { check: false, cuda } => setup::run(&place, cuda),
+        Command::Setup { check: true, cuda } => {
+            if setup::check(&place, cuda)? {
                 return Ok(());
             }
             Err(Exit {
@@ -124,6 +130,7 @@ fn run(command: Command) -> Result<()> {
         Command::Repro(options) => repro::run(&place, &options),
         Command::Test => test::run(&place),
         Command::Bench { name, arguments } => bench::run(&place, name.as_deref(), &arguments),
+        Command::GpuCheck => gpu_check::run(&place),
         Command::Tied {
             parent,
             program,

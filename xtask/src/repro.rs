@@ -101,7 +101,7 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
         .clone()
         .unwrap_or_else(|| default_run(place, &recipe, options.seed));
     if !options.dry_run {
-        setup::run(place)?;
+        setup::run(place, false)?;
     } else if !setup::can_build(place) {
         return Err(Exit::failed(setup::would_fetch(place)?));
     }

@@ -19,8 +19,8 @@ use crate::{
 
 const UNPACK: &str = include_str!("python/unpack.py");
 
-/// Brings the cache folder into order; quick when it is. Two at once: the second waits.
-pub(crate) fn run(place: &Place) -> Result<()> {
+/// Brings the cache folder into order, with `cuda` also what GPUs need; quick when it is. Two at once: the second waits.
+pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
     let started = Instant::now();
     let list = Artifacts::pinned()?;
     supported(&list)?;
@@ -29,7 +29,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     let _lock = lock(&place.home)?;
     let mut bytes = 0;
     let mut todo = Vec::new();
-    for artifact in &list.artifact {
+    for artifact in list.wanted(cuda) {
         match receipt::check(&place.home, artifact)? {
             State::Good(size) => bytes += size,
             State::Missing => todo.push(artifact),
@@ -76,7 +76,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
 }
 
 /// Says what is there and what is missing; false when set-up has something to do.
-pub(crate) fn check(place: &Place) -> Result<bool> {
+pub(crate) fn check(place: &Place, cuda: bool) -> Result<bool> {
     let list = Artifacts::pinned()?;
     let mut good = true;
     let mut say = |name: &str, state: Result<String>| {
@@ -97,7 +97,7 @@ pub(crate) fn check(place: &Place) -> Result<bool> {
             Ok(python.display().to_string())
         }),
     );
-    for artifact in &list.artifact {
+    for artifact in list.wanted(cuda) {
         let state = match receipt::check(&place.home, artifact)? {
             State::Good(bytes) => Ok(format!("{:>9}  {}", size(bytes), artifact.title)),
             State::Missing => Err(format!(
@@ -126,7 +126,7 @@ pub(crate) fn can_build(place: &Place) -> bool {
 /// What set-up would fetch, for a dry run that finds it has not been run.
 pub(crate) fn would_fetch(place: &Place) -> Result<String> {
     let list = Artifacts::pinned()?;
-    let missing = list.artifact.iter().filter(|artifact| {
+    let missing = list.wanted(false).filter(|artifact| {
         let receipt = format!("receipts/{}.json", artifact.name());
         !place.home.join(receipt).exists()
     });

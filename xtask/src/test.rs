@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::{Exit, build, place::Place, setup};
 
 pub(crate) fn run(place: &Place) -> Result<()> {
-    setup::run(place)?;
+    setup::run(place, false)?;
     // The tests of the pipeline as a whole start the programs; built here, so that their time limits count tests alone.
     let programs = build::programs(place)?;
     let folder = programs

@@ -4,30 +4,91 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use sky_cli::Invalid;
-use sky_train::{Checkpoint, Collective, Gloo, Job, Ranks, Solo, TrainConfig, TrainError};
+use sky_train::{Checkpoint, Collective, Gloo, Job, Nccl, Ranks, Solo, TrainConfig, TrainError};
 use tch::Device;
 
 /// This process's part in a run.
 pub(crate) struct Group {
-    ranks: Option<(Ranks, Gloo)>,
+    ranks: Option<(Ranks, Peers)>,
+    device: Device,
+}
+
+/// The other processes.
+enum Peers {
+    OnCpus(Gloo),
+    OnGpus(Nccl),
+}
+
+impl Peers {
+    fn gloo(&self) -> &Gloo {
+        match self {
+            Self::OnCpus(gloo) => gloo,
+            Self::OnGpus(nccl) => nccl.control(),
+        }
+    }
 }
 
 impl Group {
-    /// Meets the other processes, when there are others.
-    pub(crate) fn join(ranks: Option<Ranks>, config: &TrainConfig) -> anyhow::Result<Self> {
+    /// Meets the other processes, when there are others. With `cuda` each has a GPU of its own.
+    pub(crate) fn join(
+        ranks: Option<Ranks>,
+        config: &TrainConfig,
+        cuda: bool,
+    ) -> anyhow::Result<Self> {
         let timeout = Duration::from_secs(config.collective_timeout);
+        let local_rank = ranks.as_ref().map_or(0, |ranks| ranks.local_rank);
+        let gpu = cuda
+            .then(|| sky_torch::gpu_for(local_rank, tch::Cuda::device_count().max(0) as usize))
+            .transpose()
+            .map_err(|error| Invalid(error.to_string()))?;
         let ranks = ranks
             .map(|ranks| {
-                let gloo = Gloo::connect(&ranks, timeout)
-                    .with_context(|| format!("rank {}", ranks.rank))?;
-                Ok::<_, anyhow::Error>((ranks, gloo))
+                let peers = Self::meet(&ranks, timeout, gpu);
+                let peers = peers.with_context(|| format!("rank {}", ranks.rank))?;
+                Ok::<_, anyhow::Error>((ranks, peers))
             })
             .transpose()?;
-        Ok(Self { ranks })
+        Ok(Self {
+            ranks,
+            device: gpu.map_or(Device::Cpu, Device::Cuda),
+        })
+    }
+
+    fn meet(ranks: &Ranks, timeout: Duration, gpu: Option<usize>) -> anyhow::Result<Peers> {
+        const KEY: &str = "computes on";
+        let gloo = Gloo::connect(ranks, timeout)?;
+        let mine = if gpu.is_some() { "a GPU" } else { "a CPU" };
+        // One that waits for GPUs and one that does not would wait for each other.
+        gloo.tell(&format!("{KEY}/{}", ranks.rank), mine)?;
+        for peer in 0..ranks.world {
+            let theirs = gloo.hear(&format!("{KEY}/{peer}"))?;
+            if theirs != mine {
+                let said = format!(
+                    "rank {peer} computes on {theirs}, rank {} on {mine}: give all of them GPUs, or hide these with CUDA_VISIBLE_DEVICES= (set to nothing)",
+                    ranks.rank
+                );
+                gloo.give_up(&said);
+                return Err(Invalid(said).into());
+            }
+        }
+        Ok(match gpu {
+            Some(gpu) => Peers::OnGpus(Nccl::connect(gloo, gpu, timeout)?),
+            None => Peers::OnCpus(gloo),
+        })
     }
 
     pub(crate) fn comm(&self) -> &dyn Collective {
-        self.ranks.as_ref().map_or(&Solo, |(_, gloo)| gloo)
+        match &self.ranks {
+            None => &Solo,
+            Some((_, Peers::OnCpus(gloo))) => gloo,
+            Some((_, Peers::OnGpus(nccl))) => nccl,
+        }
+    }
+
+    fn others(&self) -> Option<(&Ranks, &Gloo)> {
+        self.ranks
+            .as_ref()
+            .map(|(ranks, peers)| (ranks, peers.gloo()))
     }
 
     /// Whether this is rank 0, which speaks and writes for all.
@@ -43,16 +104,8 @@ impl Group {
     }
 
     /// What this process trains on.
-    pub(crate) fn device(&self, cuda: bool) -> anyhow::Result<Device> {
-        match (&self.ranks, cuda) {
-            (_, false) => Ok(Device::Cpu),
-            (None, true) => Ok(Device::Cuda(0)),
-            (Some(_), true) => Err(Invalid(
-                "several processes train on CPUs alone so far: set CUDA_VISIBLE_DEVICES= (to nothing) to hide the GPUs"
-                    .into(),
-            )
-            .into()),
-        }
+    pub(crate) fn device(&self) -> Device {
+        self.device
     }
 
     /// Runs `lead` on rank 0, and `follow` on the others once `lead` has called what it is given; they do nothing when it
@@ -63,7 +116,7 @@ impl Group {
         follow: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         const KEY: &str = "stage";
-        let Some((ranks, gloo)) = &self.ranks else {
+        let Some((ranks, gloo)) = self.others() else {
             return lead(&|| Ok(()));
         };
         let done = if ranks.rank == 0 {
@@ -103,7 +156,7 @@ impl Group {
 
     /// Sees to it that all ranks train the same model on the same data with the same settings.
     pub(crate) fn same_everywhere(&self, job: &Job) -> anyhow::Result<()> {
-        let Some((ranks, gloo)) = &self.ranks else {
+        let Some((ranks, gloo)) = self.others() else {
             return Ok(());
         };
         let ours = [
@@ -126,7 +179,7 @@ impl Group {
     /// The checkpoint to go on from: rank 0 finds the newest good one, the others open the same.
     pub(crate) fn newest_checkpoint(&self, root: &Path) -> anyhow::Result<Option<Checkpoint>> {
         const KEY: &str = "checkpoint";
-        if let Some((ranks, gloo)) = &self.ranks
+        if let Some((ranks, gloo)) = self.others()
             && ranks.rank > 0
         {
             let name = gloo.hear(KEY)?;
@@ -140,7 +193,7 @@ impl Group {
             ));
         }
         let found = Checkpoint::newest(root, &mut |line| eprintln!("train: {line}"))?;
-        if let Some((_, gloo)) = &self.ranks {
+        if let Some((_, gloo)) = self.others() {
             let name = found.as_ref().and_then(|found| found.path().file_name());
             gloo.tell(KEY, &name.unwrap_or_default().to_string_lossy())?;
         }
@@ -149,7 +202,7 @@ impl Group {
 
     /// The end of what the ranks do together.
     pub(crate) fn leave(&self) -> anyhow::Result<()> {
-        if let Some((_, gloo)) = &self.ranks {
+        if let Some((_, gloo)) = self.others() {
             gloo.leave()?;
         }
         Ok(())

@@ -182,6 +182,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "host_bytes": best.host_bytes,
         "link_bytes_per_step": best.link_bytes_per_step,
         "transfer_bytes_per_step": best.transfer_bytes_per_step,
+        "disk_bytes_per_step": best.disk_bytes_per_step,
         "step_seconds": best.step_seconds,
         "optimizer_seconds": best.optimizer_seconds,
         "mfu": best.mfu,
@@ -282,6 +283,13 @@ fn print(plan: &Plan, planned: &Planned) {
         plan.best.transfer_bytes_per_step / 1e9,
         plan.best.mfu * 100.0
     );
+    if host.disk > 0 {
+        println!(
+            "  disk, GB: optimizer {}, {:.1} a step read and written",
+            gb(host.disk),
+            plan.best.disk_bytes_per_step / 1e9
+        );
+    }
     if let Some(advice) = &plan.advice {
         println!("does not fit; {advice}");
     }

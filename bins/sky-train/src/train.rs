@@ -106,13 +106,12 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
     if args.looks_only() {
         return args.run(&recipe, work, |_| unreachable_in_a_dry_run());
     }
-    let group = Group::join(ranks, &config)?;
+    let group = Group::join(ranks, &config, cuda)?;
     let training = Training {
         recipe: &recipe,
         config: &config,
         args,
         model: &model,
-        cuda,
         group: &group,
     };
     let done = group.together(
@@ -244,7 +243,6 @@ struct Training<'a> {
     config: &'a TrainConfig,
     args: &'a StageArgs,
     model: &'a Path,
-    cuda: bool,
     group: &'a Group,
 }
 
@@ -255,7 +253,7 @@ impl Training<'_> {
             0 => group.threads(),
             threads => threads,
         });
-        let device = group.device(self.cuda)?;
+        let device = group.device();
         let files = ModelFiles::open(self.model)?;
         let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
         let conversations: Vec<Conversation> = read_json(&self.args.path(layout::SHAREGPT))?;

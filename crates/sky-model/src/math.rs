@@ -45,12 +45,28 @@ pub fn adapted_layer(
     let attended = attention(config, &q, &k, &v, segments);
     let x = x + linear(&attended, p.o);
     let normed = rms_norm(&x, p.post_norm, config.rms_norm_eps);
-    let gated = linear(&normed, p.gate).silu() * linear(&normed, p.up);
+    let gated = swiglu(&linear(&normed, p.gate), &linear(&normed, p.up));
     x + linear(&gated, p.down)
 }
 
 /// `x / rms(x) * weight`, the mean square in f32 (in f64 when `x` is).
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
+    fused(x, |x| sky_torch::rms_norm(x, weight, eps))
+        .unwrap_or_else(|| composed_norm(x, weight, eps))
+}
+
+/// What sky-torch does in one pass, where it takes such tensors.
+fn fused(
+    x: &Tensor,
+    operation: impl FnOnce(&Tensor) -> Result<Tensor, sky_torch::TorchError>,
+) -> Option<Tensor> {
+    // Shapes that do not fit make the composed operations panic with libtorch's own words.
+    sky_torch::fuses(x.kind(), x.device())
+        .then(|| operation(x).ok())
+        .flatten()
+}
+
+fn composed_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Tensor {
     let wide = x.to_kind(wide(x.kind()));
     let mean_square = wide
         .square()
@@ -140,41 +156,70 @@ pub fn head_backward(
         norm_w: zeros(norm_w),
         head_w: zeros(head_w),
     };
-    let (norm_leaf, head_leaf) = (weight(norm_w), weight(head_w));
-    let upstream = Tensor::full([], options.scale, (wide(x.kind()), x.device()));
+    let norm_leaf = weight(norm_w);
     for rows in row_chunks(&rows, options.chunk) {
         let x_leaf = leaf(&x.detach().index_select(0, &rows));
-        let (loss, whole) = tch::with_grad(|| {
-            let logits = chunk_logits(config, &norm_leaf, &head_leaf, &x_leaf);
-            let loss = cross_entropies(&logits, &targets.index_select(0, &rows));
-            let whole = if options.z_loss > 0.0 {
-                let log_z = logits.logsumexp([-1i64].as_slice(), false);
-                &loss + log_z.square().sum(logits.kind()) * options.z_loss
-            } else {
-                loss.shallow_clone()
-            };
-            (loss, whole)
-        });
-        let inputs = [&x_leaf, &norm_leaf, &head_leaf];
+        let normed = tch::with_grad(|| rms_norm(&x_leaf, &norm_leaf, config.rms_norm_eps));
+        let upstream = tch::no_grad(|| {
+            let logits = normed.linear(head_w, NONE);
+            let (loss, logits) = logit_grads(logits, &targets.index_select(0, &rows), options)?;
+            grads.loss_sum += loss;
+            if let Some(sum) = &mut grads.head_w {
+                add(sum, &logits.tr().matmul(&normed))?;
+            }
+            Ok::<_, sky_torch::TorchError>(logits.matmul(head_w))
+        })?;
+        let inputs = [&x_leaf, &norm_leaf];
         let asked = if options.frozen { 1 } else { inputs.len() };
-        let found = sky_torch::backward(&[&whole], &[&upstream], &inputs[..asked])?;
+        let found = sky_torch::backward(&[&normed], &[&upstream], &inputs[..asked])?;
         tch::no_grad(|| {
-            grads.loss_sum += loss.detach();
             let mut found = found.into_iter().flatten();
-            // All take part in every loss, so none that was asked for is missing.
+            // Both take part in every norm, so none that was asked for is missing.
             if let Some(dx) = found.next() {
                 let _ = grads.x.index_copy_(0, &rows, &dx);
             }
-            for (sum, grad) in [&mut grads.norm_w, &mut grads.head_w]
-                .into_iter()
-                .flatten()
-                .zip(found)
-            {
-                *sum += grad;
+            if let (Some(sum), Some(dnorm)) = (&mut grads.norm_w, found.next()) {
+                *sum += dnorm;
             }
         });
     }
     Ok(grads)
+}
+
+/// The sum of the cross-entropies of some rows, and the gradient with respect to their logits: the logits' own memory, where
+/// sky-torch takes it.
+fn logit_grads(
+    logits: Tensor,
+    targets: &Tensor,
+    options: &HeadOptions,
+) -> Result<(Tensor, Tensor), sky_torch::TorchError> {
+    let (scale, z_loss) = (options.scale, options.z_loss);
+    let width = wide(logits.kind());
+    if sky_torch::fuses(logits.kind(), logits.device()) {
+        let losses = sky_torch::cross_entropy_(&logits, targets, scale, z_loss)?;
+        return Ok((losses.sum(width), logits));
+    }
+    let leaf = logits.set_requires_grad(true);
+    let (loss, whole) = tch::with_grad(|| {
+        let logits = leaf.to_kind(width);
+        let loss = cross_entropies(&logits, targets);
+        let log_z = logits.logsumexp([-1i64].as_slice(), false);
+        let whole = &loss + log_z.square().sum(width) * z_loss;
+        (loss, whole)
+    });
+    let upstream = Tensor::full([], scale, (width, leaf.device()));
+    let mut found = sky_torch::backward(&[&whole], &[&upstream], &[&leaf])?;
+    let grad = found.pop().flatten().unwrap_or_else(|| leaf.zeros_like());
+    Ok((loss.detach(), grad))
+}
+
+/// Adds a gradient to a sum in f32.
+fn add(sum: &mut Tensor, grad: &Tensor) -> Result<(), sky_torch::TorchError> {
+    if sky_torch::fuses(grad.kind(), grad.device()) {
+        return sky_torch::accumulate_(sum, &grad.contiguous());
+    }
+    tch::no_grad(|| *sum += grad);
+    Ok(())
 }
 
 /// Where precision matters: f32, or f64 when the model itself is.
@@ -207,9 +252,18 @@ fn cross_entropies(logits: &Tensor, targets: &Tensor) -> Tensor {
 
 /// Rotates the two halves of each head: `x` `[tokens, heads, head_dim]`, tables `[tokens, 1, head_dim / 2]`.
 pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    fused(x, |x| sky_torch::rotary(x, cos, sin)).unwrap_or_else(|| composed_rotation(x, cos, sin))
+}
+
+fn composed_rotation(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     let halves = x.chunk(2, -1);
     let (a, b) = (&halves[0], &halves[1]);
     Tensor::cat(&[a * cos - b * sin, b * cos + a * sin], -1)
+}
+
+/// `silu(gate) * up`.
+pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
+    fused(gate, |gate| sky_torch::swiglu(gate, up)).unwrap_or_else(|| gate.silu() * up)
 }
 
 /// Causal attention inside each document; q `[tokens, heads, d]`, k and v `[tokens, kv_heads, d]`; gives `[tokens, heads * d]`.

@@ -32,6 +32,17 @@ unsafe extern "C" {
         weight_decay: c_double,
         eps: c_double,
     ) -> c_int;
+    pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
+    pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;
+    pub(crate) fn sky_rotary(x: Raw, cos: Raw, sin: Raw, result: *mut Raw) -> c_int;
+    pub(crate) fn sky_cross_entropy(
+        logits: Raw,
+        targets: Raw,
+        scale: c_double,
+        z_loss: c_double,
+        result: *mut Raw,
+    ) -> c_int;
+    pub(crate) fn sky_accumulate(sum: Raw, x: Raw) -> c_int;
     pub(crate) fn sky_dlopen_global(library: *const c_char) -> c_int;
     pub(crate) fn sky_store_connect(
         host: *const c_char,

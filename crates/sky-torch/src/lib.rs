@@ -1,6 +1,7 @@
 //! What tch lacks, in one place, and all unsafe code of the torch side: [`backward`] with an upstream gradient and chosen
-//! inputs, the fused optimizer step [`fused_adamw_`], [`load_cuda`], and what processes do together: the key-value [`Store`]
-//! that they meet at and the [`ProcessGroup`] of gloo.
+//! inputs, the fused optimizer step [`fused_adamw_`], a block's operations in one pass ([`rms_norm`], [`rotary`], [`swiglu`],
+//! [`cross_entropy_`]), [`load_cuda`], and what processes do together: the key-value [`Store`] that they meet at, the
+//! [`ProcessGroup`] of gloo, and the [`NcclGroup`] of their GPUs.
 //!
 //! ```
 //! use sky_torch::backward;
@@ -20,7 +21,9 @@ mod autograd;
 mod cuda;
 mod error;
 mod ffi;
+mod fused;
 mod group;
+mod nccl;
 mod store;
 mod threads;
 
@@ -28,6 +31,8 @@ pub use adamw::{AdamW, AdamWSlot, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
+pub use fused::{accumulate_, cross_entropy_, fuses, rms_norm, rotary, swiglu};
 pub use group::{Listen, ProcessGroup, Work};
+pub use nccl::{NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use store::Store;
 pub use threads::set_threads;

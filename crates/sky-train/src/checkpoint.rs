@@ -236,7 +236,7 @@ impl Checkpoint {
                     Tensor::f_zeros([0], (Kind::Float, tch::Device::Cpu))?
                 })?;
             }
-            store.refresh(block)?.wait()?;
+            store.refresh(block)?;
         }
         Ok(())
     }

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Decay, LoraConfig, Offload};
@@ -53,6 +55,9 @@ pub struct TrainConfig {
     pub zero_stage: u8,
     /// What leaves a GPU for host memory. On a CPU it changes nothing.
     pub offload: Offload,
+    /// A folder on a fast local disk where master weights and moments lie, in a file mapped into memory; the optimizer's step
+    /// is done on the host then, whatever `offload` says. Changes no bit of a result on a CPU.
+    pub offload_folder: Option<PathBuf>,
     /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
     pub collective_timeout: u64,
     /// Adapters are trained and the model's own weights frozen; none: all weights are trained.
@@ -183,6 +188,7 @@ impl Default for TrainConfig {
             activation_checkpointing: Checkpointing::Auto,
             zero_stage: 3,
             offload: Offload::None,
+            offload_folder: None,
             collective_timeout: 600,
             lora: None,
             precision: Precision::Bf16,
@@ -292,6 +298,11 @@ impl TrainConfig {
             ("threads", self.threads <= 4096, "must be at most 4096"),
             ("zero_stage", self.zero_stage <= 3, "must be from 0 to 3"),
             (
+                "offload_folder",
+                self.offload_folder.as_deref().is_none_or(Path::is_absolute),
+                "must be an absolute path, of a folder on a fast local disk",
+            ),
+            (
                 "collective_timeout",
                 (1..=7 * 24 * 3600).contains(&self.collective_timeout),
                 "must be from 1 to 604800 seconds",
@@ -307,6 +318,14 @@ impl TrainConfig {
                 lora.check().map_err(|reason| ("lora", reason.to_owned()))
             }),
             Some((key, _, reason)) => Err((key, reason.to_owned())),
+        }
+    }
+
+    /// What leaves a GPU: with a folder for it, the optimizer always does.
+    pub fn offloaded(&self) -> Offload {
+        match self.offload {
+            Offload::None if self.offload_folder.is_some() => Offload::Optimizer,
+            chosen => chosen,
         }
     }
 
@@ -329,6 +348,7 @@ impl TrainConfig {
                 "keep_finished",
                 "moments",
                 "offload",
+                "offload_folder",
                 "save_every",
                 "threads",
                 "zero_stage",
@@ -384,6 +404,7 @@ mod tests {
             ("lora", "{\"rank\": 0}"),
             ("lora", "{\"alpha\": -1}"),
             ("lora", "{\"targets\": []}"),
+            ("offload_folder", "\"state\""),
         ] {
             let config: TrainConfig =
                 serde_json::from_str(&format!("{{\"{key}\": {value}}}")).unwrap();

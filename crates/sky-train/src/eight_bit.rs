@@ -64,7 +64,7 @@ impl EightBit {
         moment: Moment,
         length: i64,
         device: Device,
-        place: &dyn Fn(i64, Kind) -> Result<Tensor, tch::TchError>,
+        place: &mut dyn FnMut(i64, Kind) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
         let values = values(moment);
         let bounds: Vec<f32> = values
@@ -155,6 +155,11 @@ impl EightBit {
     }
 }
 
+/// 4-byte words of codes and scales of so many elements.
+pub(crate) fn words(length: i64) -> i64 {
+    length / 4 + length / BLOCK
+}
+
 /// One AdamW step of a shard, a stretch at a time in f32; weight decay applies to its first `decayed` elements. `done` steps
 /// were taken before.
 pub(crate) fn step(
@@ -205,8 +210,8 @@ mod tests {
     use super::*;
 
     fn zeros(moment: Moment, length: i64) -> EightBit {
-        EightBit::zeros(moment, length, Device::Cpu, &|length, kind| {
-            Tensor::f_zeros([length], (kind, Device::Cpu))
+        EightBit::zeros(moment, length, Device::Cpu, &mut |length, kind| {
+            Ok(Tensor::f_zeros([length], (kind, Device::Cpu))?)
         })
         .unwrap()
     }

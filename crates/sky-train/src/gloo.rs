@@ -149,6 +149,10 @@ impl Gloo {
             .give_up(&format!("rank {} failed: {reason}", self.rank));
     }
 
+    pub(crate) fn heartbeat(&self) -> &Arc<Heartbeat> {
+        &self.heartbeat
+    }
+
     fn failed(&self, what: &'static str, error: &TorchError) -> TrainError {
         TrainError::Collective {
             what,

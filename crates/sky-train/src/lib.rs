@@ -7,7 +7,7 @@
 //!
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
-//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment.
+//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs.
 //! - Master weights, moments (unless fewer bits are asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
@@ -60,6 +60,8 @@ mod metrics;
 #[cfg(feature = "torch")]
 mod moments;
 #[cfg(feature = "torch")]
+mod nccl;
+#[cfg(feature = "torch")]
 mod neftune;
 #[cfg(feature = "torch")]
 mod saver;
@@ -96,5 +98,6 @@ pub use {
     export::{export, export_adapter, export_merged},
     gloo::Gloo,
     metrics::{StepMetrics, StepTime},
+    nccl::Nccl,
     trainer::{Ended, Job, Trainer, encode},
 };

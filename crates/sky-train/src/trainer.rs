@@ -281,6 +281,7 @@ impl<'c> Trainer<'c> {
     }
 
     fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
+        self.store.settle()?;
         let config = &self.job.config;
         let patience = Duration::from_secs(config.collective_timeout);
         Draft::of(
@@ -395,7 +396,9 @@ impl<'c> Trainer<'c> {
             derive_seed(self.job.seed, "moments", self.step),
         )?;
         self.step += 1;
-        let optimizer_seconds = optimizer_began.elapsed().as_secs_f64();
+        // With an offloaded optimizer, what the step before left to be waited for.
+        let optimizer_seconds =
+            (optimizer_began.elapsed() + self.store.take_waited()).as_secs_f64();
         let seconds = began.elapsed().as_secs_f64();
         let validation_loss = self.validation_loss()?;
         let metrics = StepMetrics {

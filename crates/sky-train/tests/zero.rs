@@ -65,21 +65,58 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 }
 
 #[test]
-fn offload_changes_no_bit_on_a_cpu() {
+fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
-    let with = |offload, world| {
-        let config = TrainConfig {
-            offload,
-            precision: Precision::Bf16,
+    for stage in 0..=3 {
+        for moments in [Precision::F32, Precision::Bf16] {
+            let with = |offload, world| {
+                let config = TrainConfig {
+                    offload,
+                    moments,
+                    zero_stage: stage,
+                    precision: Precision::Bf16,
+                    ..config()
+                };
+                fresh(&model, &config, world).1
+            };
+            for world in [1, 2] {
+                let without = with(Offload::None, world);
+                assert_eq!(with(Offload::Optimizer, world), without);
+                assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+            }
+        }
+    }
+}
+
+#[test]
+fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
+    let model = model(QWEN2);
+    let folder = tempfile::tempdir().unwrap();
+    for (precision, moments, zero_stage, world) in [
+        (Precision::Bf16, Precision::F32, 3, 1),
+        (Precision::Bf16, Precision::Bf16, 3, 2),
+        (Precision::Bf16, Precision::F32, 0, 2),
+        (Precision::F32, Precision::F32, 1, 2),
+    ] {
+        let memory = TrainConfig {
+            precision,
+            moments,
+            zero_stage,
             ..config()
         };
-        fresh(&model, &config, world).1
-    };
-    for world in [1, 2] {
-        let without = with(Offload::None, world);
-        assert_eq!(with(Offload::Optimizer, world), without);
-        assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+        let disk = TrainConfig {
+            offload_folder: Some(folder.path().into()),
+            ..memory.clone()
+        };
+        let without = fresh(&model, &memory, world).1;
+        assert_eq!(fresh(&model, &disk, world).1, without);
+        // A checkpoint of one goes on with the other.
+        let dir = tempfile::tempdir().unwrap();
+        run(&model, &disk, world, 2, dir.path());
+        assert_eq!(run(&model, &memory, world, 5, dir.path()).1, without);
     }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0);
 }
 
 #[test]

@@ -86,7 +86,11 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     let mut bytes = CpuBytes {
         parameters: weights(shape, config, world),
         gradients: 4 * kept(shape, config, world, 2),
-        optimizer: optimizer(config, kept(shape, config, world, 1)),
+        // Of a file that is mapped the system keeps in memory what it has to spare.
+        optimizer: match config.offload_folder {
+            Some(_) => 0,
+            None => optimizer(config, kept(shape, config, world, 1)),
+        },
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
         activations: activations(shape, config, tokens, checkpointing),

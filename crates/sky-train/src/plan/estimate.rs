@@ -82,6 +82,8 @@ pub struct HostBytes {
     pub processes: u64,
     /// All of it.
     pub total: u64,
+    /// On disk, not in `total`: master weights and moments with `offload_folder`.
+    pub disk: u64,
 }
 
 /// What one setting needs and costs.
@@ -99,9 +101,11 @@ pub struct SettingPlan {
     pub link_bytes_per_step: f64,
     /// Bytes each GPU moves to and from its host in a step.
     pub transfer_bytes_per_step: f64,
+    /// Bytes all ranks read from and write to the disk of `offload_folder` in a step.
+    pub disk_bytes_per_step: f64,
     /// Time of a step.
     pub step_seconds: f64,
-    /// Of it, the optimizer's part, which nothing hides.
+    /// Of it, the optimizer's part that nothing hides.
     pub optimizer_seconds: f64,
     /// Model FLOPs (recomputation not counted) over the GPUs' peak.
     pub mfu: f64,
@@ -185,6 +189,7 @@ impl Plan {
 }
 
 fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + use<> {
+    let in_memory = config.offload_folder.is_none();
     let ways = match config.activation_checkpointing {
         Checkpointing::None => vec![Checkpointing::None],
         Checkpointing::Full => vec![Checkpointing::Full],
@@ -196,6 +201,7 @@ fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + use<> {
         Offload::OptimizerAndParameters,
     ]
     .into_iter()
+    .filter(move |offload| in_memory || *offload != Offload::None)
     .flat_map(move |offload| {
         ways.clone()
             .into_iter()
@@ -266,6 +272,16 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
             0.0,
         ),
     };
+    // Every byte of state on a disk comes and goes once a step, as the optimizer asks for it.
+    let disk_bytes = 2.0 * host_bytes.disk as f64;
+    let optimizer = optimizer + disk_bytes / input.hardware.host.disk_bandwidth;
+    // An offloaded optimizer goes on behind the forward pass of the next step's first micro-batch.
+    let optimizer = match setting.offload {
+        Offload::None => optimizer,
+        Offload::Optimizer | Offload::OptimizerAndParameters => {
+            (optimizer - pass / passes / micro_batches).max(0.0)
+        }
+    };
     let step_seconds = pass + optimizer;
     let hours = step_seconds * steps as f64 / 3600.0;
     SettingPlan {
@@ -275,6 +291,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
         host_bytes,
         link_bytes_per_step: link_bytes,
         transfer_bytes_per_step: hidden_transfer + weights_transfer,
+        disk_bytes_per_step: disk_bytes,
         step_seconds,
         optimizer_seconds: optimizer,
         mfu: flops(false) / step_seconds / gpu.bf16_flops,
@@ -320,6 +337,10 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
         Offload::Optimizer => (0, 4 * trained, state),
         Offload::OptimizerAndParameters => (weights, 4 * trained, state),
     };
+    let (optimizer, disk) = match input.config.offload_folder {
+        Some(_) => (0, optimizer),
+        None => (optimizer, 0),
+    };
     let checkpoint = bytes::copy(input.config, trained, steps);
     let processes = PROCESS * input.gpus;
     HostBytes {
@@ -329,6 +350,7 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
         checkpoint,
         processes,
         total: parameters + gradients + optimizer + checkpoint + processes,
+        disk,
     }
 }
 
@@ -433,11 +455,19 @@ fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             PACKING * 100.0
         ),
         format!(
-            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; the optimizer is not hidden",
+            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; an offloaded optimizer behind the next step's first forward pass, any other behind nothing",
             config.zero_stage
         ),
         "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
             .into(),
+        match &config.offload_folder {
+            Some(_) => format!(
+                "optimizer state on a disk of {:.1} GB/s, all of it read and written once a step ({})",
+                input.hardware.host.disk_bandwidth / 1e9,
+                input.hardware.host.source
+            ),
+            None => "optimizer state in memory".into(),
+        },
         format!("${} a GPU hour", input.dollars_per_gpu_hour),
     ];
     all.extend(config.lora.as_ref().map(|lora| {
@@ -499,6 +529,36 @@ mod tests {
             plan.best.step_seconds
         );
         assert!((plan.best.dollars - plan.best.hours * 24.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn state_on_a_disk_leaves_host_memory_and_costs_its_reading_and_writing() {
+        let memory = TrainConfig {
+            background_save: false,
+            ..TrainConfig::default()
+        };
+        let disk = TrainConfig {
+            offload_folder: Some("/nvme".into()),
+            ..memory.clone()
+        };
+        let plan = |config| plan(8, "h100-80g", 2 * TERABYTES, config);
+        let (memory, disk) = (plan(&memory), plan(&disk));
+        assert!(
+            disk.settings
+                .iter()
+                .all(|s| s.setting.offload != Offload::None)
+        );
+        let (least, there) = (&memory.settings[2], &disk.settings[0]);
+        assert_eq!(least.setting, there.setting);
+        let state = 12 * 32_763_876_352;
+        assert_eq!(there.host_bytes.disk, state);
+        assert_eq!(least.host_bytes.total - there.host_bytes.total, state);
+        assert_eq!(there.disk_bytes_per_step, 2.0 * state as f64);
+        let slower = there.step_seconds - least.step_seconds;
+        let rate = Hardware::builtin().unwrap().host.disk_bandwidth;
+        let most = 2.0 * state as f64 / rate;
+        // In memory the step may hide behind compute with time to spare.
+        assert!((0.8 * most..most + 1e-6).contains(&slower), "{slower}");
     }
 
     #[test]

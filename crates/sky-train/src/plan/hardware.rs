@@ -46,7 +46,9 @@ pub struct Hardware {
 pub struct Host {
     /// Memory bandwidth, read and write together.
     pub memory_bandwidth: f64,
-    /// Where the number is from.
+    /// Of a local disk, read and write together.
+    pub disk_bandwidth: f64,
+    /// Where the numbers are from.
     pub source: String,
 }
 
@@ -76,6 +78,15 @@ impl Hardware {
     pub fn parse(text: &str) -> Result<Self, TrainError> {
         let hardware: Self = toml::from_str(text)
             .map_err(|error| TrainError::Plan(format!("hardware: {}", error.message())))?;
+        let host = &hardware.host;
+        if ![host.memory_bandwidth, host.disk_bandwidth]
+            .iter()
+            .all(|n| n.is_finite() && *n > 0.0)
+        {
+            return Err(TrainError::Plan(
+                "hardware: host has a number that is not positive".into(),
+            ));
+        }
         for (name, gpu) in &hardware.gpu {
             let numbers = [
                 gpu.memory,

@@ -35,10 +35,10 @@ impl Store<'_> {
         let layout = &self.layouts[block];
         no_grad(|| {
             for ((param, offset), grad) in layout.params.iter().zip(grads) {
-                let _ = sum
+                let part = sum
                     .f_narrow(0, *offset, param.numel())?
-                    .f_view(param.shape.as_slice())?
-                    .f_add_(&grad.borrow().f_to_device(sum.device())?)?;
+                    .f_view(param.shape.as_slice())?;
+                add(part, grad.borrow())?;
             }
             Ok::<_, TrainError>(())
         })?;
@@ -119,4 +119,15 @@ impl Store<'_> {
         }
         Ok(sum.sqrt())
     }
+}
+
+/// Adds a gradient to a sum in f32, from wherever it lies.
+fn add(mut sum: Tensor, grad: &Tensor) -> Result<(), TrainError> {
+    let here = sum.device() == grad.device();
+    if here && sky_torch::fuses(grad.kind(), grad.device()) {
+        sky_torch::accumulate_(&sum, &grad.f_contiguous()?)?;
+    } else {
+        let _ = sum.f_add_(&grad.f_to_device(sum.device())?)?;
+    }
+    Ok(())
 }

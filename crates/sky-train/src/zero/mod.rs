@@ -1,20 +1,29 @@
+mod behind;
 mod buffers;
+mod disk;
 mod frozen;
 mod gradients;
 mod shard;
 mod update;
 
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
 use sky_model::{BlockSpec, ParamSpec};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use self::{
+    behind::Behind,
     buffers::Buffers,
+    disk::Disk,
     frozen::Frozen,
     gradients::Reducing,
-    shard::{Places, Shard, Sharded},
+    shard::{Places, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, Moments, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
+    Collective, Moments, Offload, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
@@ -40,6 +49,10 @@ pub(crate) struct Store<'c> {
     buffers: Buffers,
     ahead: Option<Ahead>,
     reducing: Option<Reducing>,
+    /// Whether the optimizer's step goes on behind the next forward pass.
+    behind_compute: bool,
+    behind: RefCell<Option<Behind>>,
+    waited: Cell<Duration>,
 }
 
 /// A block's parameters, whole.
@@ -83,12 +96,20 @@ impl<'c> Store<'c> {
     ) -> Result<Self, TrainError> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
-        let places = Places::new(device, config.offload);
+        let places = Places::new(device, config.offloaded());
         let moments = config.moments;
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
+        let mut disk = None;
+        if let Some(folder) = &config.offload_folder {
+            let words = |layout| state_words(layout, sharded, (kind, moments), places);
+            disk = Some(Disk::new(folder, layouts.iter().map(words).sum())?);
+        }
         let shards = layouts
             .iter()
-            .map(|layout| Shard::zeros(layout, sharded, rank, (kind, moments), places))
+            .map(|layout| {
+                let disk = disk.as_mut();
+                Shard::zeros(layout, sharded, rank, (kind, moments), places, disk)
+            })
             .collect::<Result<_, _>>()?;
         let (frozen, base) = frozen::fill(frozen, sharded, comm, (kind, places), weights)?;
         let mut store = Self {
@@ -104,6 +125,9 @@ impl<'c> Store<'c> {
             buffers: Buffers::default(),
             ahead: None,
             reducing: None,
+            behind_compute: config.offload != Offload::None,
+            behind: RefCell::default(),
+            waited: Cell::default(),
         };
         for index in 0..store.layouts.len() {
             let (layout, master) = (&store.layouts[index], &store.shards[index].master);
@@ -112,7 +136,7 @@ impl<'c> Store<'c> {
                 let whole = checked(param, weights(param)?)?;
                 copy_part(&whole, *offset, master, (begin, end))?;
             }
-            store.refresh(index)?.wait()?;
+            store.refresh(index)?;
         }
         Ok(store)
     }
@@ -148,7 +172,7 @@ impl<'c> Store<'c> {
 
     /// Whether the master weights lie within the weights: with f32 compute in one place.
     fn one_memory(&self) -> bool {
-        self.kind == Kind::Float && self.places.weights == self.places.optimizer
+        !self.places.own_master(self.kind)
     }
 
     /// The elements of a block whose master weights and moments this rank keeps: from, and up to.
@@ -187,6 +211,7 @@ impl<'c> Store<'c> {
         block: usize,
         next: Option<usize>,
     ) -> Result<Gathered, TrainError> {
+        self.reach(block.max(next.unwrap_or(block)))?;
         if self.sharded.parameters && self.comm.world() > 1 {
             let found = self.ahead.take();
             let now = match found {
@@ -241,6 +266,7 @@ impl<'c> Store<'c> {
 
     /// The block's parameters, whole, outside of a step; those of its adapters follow.
     pub(crate) fn look(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
+        self.reach(block)?;
         let mut wholes = self.at_hand(block)?;
         if self.sharded.parameters && self.comm.world() > 1 {
             for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {

@@ -1,8 +1,9 @@
 use tch::{Device, Kind, Tensor};
 
+use super::disk::{Disk, words};
 use crate::{
     Moments, Offload, TrainError,
-    eight_bit::{EightBit, Moment},
+    eight_bit::{self, EightBit, Moment},
     layout::Layout,
     vector::Vector,
 };
@@ -53,6 +54,11 @@ impl Places {
         }
     }
 
+    /// Whether master weights are apart from the weights; with f32 compute in one place they are the same memory.
+    pub(super) fn own_master(self, kind: Kind) -> bool {
+        kind != Kind::Float || self.weights != self.optimizer
+    }
+
     /// A vector of zeros; in host memory that a GPU can read and write directly when it computes elsewhere.
     pub(super) fn zeros(
         self,
@@ -67,6 +73,35 @@ impl Places {
             zeros.f_pin_memory(self.compute)
         }
     }
+}
+
+fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
+    if sharded.optimizer {
+        layout.shard
+    } else {
+        layout.whole()
+    }
+}
+
+/// 4-byte words of a block's master weights, where these are apart, and moments.
+pub(super) fn state_words(
+    layout: &Layout,
+    sharded: Sharded,
+    (kind, moments): (Kind, Moments),
+    places: Places,
+) -> i64 {
+    let length = state_length(layout, sharded);
+    let master = if places.own_master(kind) {
+        words(length, Kind::Float)
+    } else {
+        0
+    };
+    let moment = match moments {
+        Moments::F32 => words(length, Kind::Float),
+        Moments::Bf16 => words(length, Kind::BFloat16),
+        Moments::EightBit => eight_bit::words(length),
+    };
+    master + 2 * moment
 }
 
 /// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of `layout.whole()`.
@@ -90,33 +125,33 @@ impl Shard {
         rank: usize,
         (kind, moments): (Kind, Moments),
         places: Places,
+        disk: Option<&mut Disk>,
     ) -> Result<Self, TrainError> {
         let zeros = |whole: bool, kind, place| {
             let length = if whole { layout.whole() } else { layout.shard };
             places.zeros(length, kind, place)
         };
         let weights = zeros(!sharded.parameters, kind, places.weights)?;
-        let state = |kind| zeros(!sharded.optimizer, kind, places.optimizer);
-        let moment = |moment| {
+        let mut disk = disk;
+        let mut state = |length, kind| match &mut disk {
+            Some(disk) => disk.take(length, kind),
+            None => Ok(places.zeros(length, kind, places.optimizer)?),
+        };
+        let length = state_length(layout, sharded);
+        let mut moment = |moment| {
             Ok::<_, TrainError>(match moments {
-                Moments::F32 => Vector::Plain(state(Kind::Float)?),
-                Moments::Bf16 => Vector::Plain(state(Kind::BFloat16)?),
+                Moments::F32 => Vector::Plain(state(length, Kind::Float)?),
+                Moments::Bf16 => Vector::Plain(state(length, Kind::BFloat16)?),
                 Moments::EightBit => {
                     let place = places.optimizer;
-                    let length = if sharded.optimizer {
-                        layout.shard
-                    } else {
-                        layout.whole()
-                    };
-                    Vector::EightBit(EightBit::zeros(moment, length, place, &|length, kind| {
-                        places.zeros(length, kind, place)
-                    })?)
+                    Vector::EightBit(EightBit::zeros(moment, length, place, &mut state)?)
                 }
             })
         };
+        let (exp_avg, exp_avg_sq) = (moment(Moment::First)?, moment(Moment::Second)?);
         Ok(Self {
-            master: if kind != Kind::Float || places.weights != places.optimizer {
-                state(Kind::Float)?
+            master: if places.own_master(kind) {
+                state(length, Kind::Float)?
             } else if sharded.optimizer && !sharded.parameters {
                 let (from, to) = layout.part(rank);
                 weights.f_narrow(0, from, to - from)?
@@ -124,8 +159,8 @@ impl Shard {
                 weights.shallow_clone()
             },
             weights,
-            exp_avg: moment(Moment::First)?,
-            exp_avg_sq: moment(Moment::Second)?,
+            exp_avg,
+            exp_avg_sq,
             grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
         })
     }

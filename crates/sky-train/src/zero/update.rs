@@ -1,12 +1,105 @@
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
+
 use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Kind, Tensor, no_grad};
 
-use super::Store;
+use super::{Store, behind::Behind};
 use crate::{Moments, Pending, TrainError, eight_bit, moments::Dither, vector::Vector};
+
+/// One AdamW step: what is the same for all blocks.
+pub(super) struct Step {
+    hyper: AdamW,
+    /// What gradients are multiplied by.
+    scale: f64,
+    /// Steps taken before.
+    done: u64,
+    dither: Option<Dither>,
+}
+
+/// What the optimizer's step needs of one block, as far as this rank keeps it.
+pub(super) struct Part {
+    master: Tensor,
+    exp_avg: Vector,
+    exp_avg_sq: Vector,
+    grad: Tensor,
+    /// All that is kept of the gradient, to be zeros again.
+    whole_grad: Tensor,
+    /// What the model computes with, where that is not the master weights' own memory.
+    weights: Option<Tensor>,
+    /// Number in the block of the first element.
+    begin: i64,
+    /// Elements that weight decay applies to: they lie first.
+    decayed: i64,
+}
+
+impl Part {
+    /// AdamW, zeros for the next gradient, and the new weights.
+    pub(super) fn take(&self, step: &Step) -> Result<(), TrainError> {
+        let mut grad = self.grad.shallow_clone();
+        if step.scale != 1.0 {
+            let _ = grad.f_mul_scalar_(step.scale)?;
+        }
+        let length = self.master.size1()?;
+        let moments = match (&self.exp_avg, &self.exp_avg_sq) {
+            (Vector::Plain(first), Vector::Plain(second)) => Some((first, second)),
+            (Vector::EightBit(first), Vector::EightBit(second)) => {
+                let (param, hyper) = ((&self.master, &grad), &step.hyper);
+                eight_bit::step(param, (first, second), hyper, self.decayed, step.done)?;
+                None
+            }
+            // Both are made of one kind.
+            _ => None,
+        };
+        let plain = moments.into_iter().flat_map(|moments| {
+            [
+                (moments, 0, self.decayed, step.hyper.weight_decay),
+                (moments, self.decayed, length - self.decayed, 0.0),
+            ]
+        });
+        for ((first, second), from, length, weight_decay) in plain {
+            if length == 0 {
+                continue;
+            }
+            let part = |t: &Tensor| t.f_narrow(0, from, length);
+            let float = (Kind::Float, self.master.device());
+            let slot = AdamWSlot {
+                param: &part(&self.master)?,
+                grad: &part(&grad)?,
+                exp_avg: &part(first)?,
+                exp_avg_sq: &part(second)?,
+                step: &Tensor::f_full([], step.done as f64, float)?,
+            };
+            let hyper = AdamW {
+                weight_decay,
+                ..step.hyper
+            };
+            match &step.dither {
+                Some(dither) => dither.step(&slot, &hyper, step.done, self.begin + from)?,
+                None => fused_adamw_(&[slot], &hyper)?,
+            }
+        }
+        let _ = self.whole_grad.shallow_clone().f_zero_()?;
+        self.renew()
+    }
+
+    /// Rounds the master weights to what the model computes with.
+    fn renew(&self) -> Result<(), TrainError> {
+        if let Some(weights) = &self.weights {
+            no_grad(|| weights.shallow_clone().f_copy_(&self.master))?;
+        }
+        Ok(())
+    }
+}
 
 impl Store<'_> {
     /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is zero afterwards.
     /// `seed` is that of the step: bf16 moments are rounded by it.
+    ///
+    /// With an offloaded optimizer this returns at once: the step goes on behind the next forward pass, block by block in the
+    /// order of their use, and whoever needs a block waits for it. Nothing is ever computed with old weights.
     pub(crate) fn update(
         &mut self,
         hyper: &AdamW,
@@ -14,86 +107,104 @@ impl Store<'_> {
         done: u64,
         seed: u64,
     ) -> Result<(), TrainError> {
+        self.settle()?;
         let dither = match self.moments {
             Moments::Bf16 => Some(Dither::new(seed, self.places.optimizer)?),
             _ => None,
         };
+        let step = Step {
+            hyper: *hyper,
+            scale,
+            done,
+            dither,
+        };
+        let parts = (0..self.shards.len()).map(|block| self.part(block));
+        let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+        if self.behind_compute {
+            self.behind = RefCell::new(Some(Behind::begin(parts, step)?));
+            return Ok(());
+        }
         let mut travelling = Pending::done();
-        for index in 0..self.shards.len() {
-            let (layout, shard) = (&self.layouts[index], &self.shards[index]);
-            let mut grad = self.grad(index)?;
-            if scale != 1.0 {
-                let _ = grad.f_mul_scalar_(scale)?;
-            }
-            let (begin, end) = self.kept(index);
-            let decayed = (layout.decayed - begin).clamp(0, end - begin);
-            let moments = match (&shard.exp_avg, &shard.exp_avg_sq) {
-                (Vector::Plain(first), Vector::Plain(second)) => Some((first, second)),
-                (Vector::EightBit(first), Vector::EightBit(second)) => {
-                    let param = (&shard.master, &grad);
-                    eight_bit::step(param, (first, second), hyper, decayed, done)?;
-                    None
-                }
-                // Both are made of one kind.
-                _ => None,
-            };
-            let plain = moments.into_iter().flat_map(|moments| {
-                [
-                    (moments, 0, decayed, hyper.weight_decay),
-                    (moments, decayed, end - begin - decayed, 0.0),
-                ]
-            });
-            for ((first, second), from, length, weight_decay) in plain {
-                if length == 0 {
-                    continue;
-                }
-                let part = |t: &Tensor| t.f_narrow(0, from, length);
-                let step = Tensor::f_full([], done as f64, (Kind::Float, self.places.optimizer))?;
-                let slot = AdamWSlot {
-                    param: &part(&shard.master)?,
-                    grad: &part(&grad)?,
-                    exp_avg: &part(first)?,
-                    exp_avg_sq: &part(second)?,
-                    step: &step,
-                };
-                let hyper = AdamW {
-                    weight_decay,
-                    ..*hyper
-                };
-                match &dither {
-                    Some(dither) => dither.step(&slot, &hyper, done, begin + from)?,
-                    None => fused_adamw_(&[slot], &hyper)?,
-                }
-            }
-            let _ = shard.grad.shallow_clone().f_zero_()?;
+        for (block, part) in parts.iter().enumerate() {
+            part.take(&step)?;
             // One block's new weights travel while the next one's are made.
-            std::mem::replace(&mut travelling, self.refresh(index)?).wait()?;
+            std::mem::replace(&mut travelling, self.spread(block)?).wait()?;
         }
         travelling.wait()
     }
 
+    /// Waits until the blocks up to this one have taken the step that goes on behind.
+    pub(super) fn reach(&self, block: usize) -> Result<(), TrainError> {
+        let mut slot = self.behind.borrow_mut();
+        while let Some(behind) = slot.as_mut().filter(|behind| behind.next() <= block) {
+            let began = Instant::now();
+            let ready = behind.wait()?;
+            if ready + 1 == self.shards.len() {
+                *slot = None;
+            }
+            self.spread(ready)?.wait()?;
+            self.waited.set(self.waited.get() + began.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Waits until no step goes on behind.
+    pub(crate) fn settle(&self) -> Result<(), TrainError> {
+        self.reach(self.shards.len())
+    }
+
+    /// How long blocks were waited for since this was last asked.
+    pub(crate) fn take_waited(&self) -> Duration {
+        self.waited.take()
+    }
+
     /// Brings what the model computes with up to date with the master weights.
-    pub(crate) fn refresh(&mut self, block: usize) -> Result<Pending, TrainError> {
-        let shard = &self.shards[block];
-        let gathered = self.sharded.optimizer && !self.sharded.parameters;
-        if self.layouts[block].numel == 0 {
-            return Ok(Pending::done());
-        }
-        let (from, to) = self.kept(block);
-        let mine = if gathered {
-            shard.weights.f_narrow(0, from, to - from)?
+    pub(crate) fn refresh(&mut self, block: usize) -> Result<(), TrainError> {
+        self.part(block)?.renew()?;
+        self.spread(block)?.wait()
+    }
+
+    fn part(&self, block: usize) -> Result<Part, TrainError> {
+        let (layout, shard) = (&self.layouts[block], &self.shards[block]);
+        let (begin, end) = self.kept(block);
+        let weights = if self.one_memory() {
+            None
         } else {
-            shard.weights.shallow_clone()
+            Some(self.kept_weights(block)?)
         };
-        if !self.one_memory() {
-            no_grad(|| mine.shallow_clone().f_copy_(&shard.master))?;
+        Ok(Part {
+            master: shard.master.shallow_clone(),
+            exp_avg: shard.exp_avg.narrow(0, shard.exp_avg.length())?,
+            exp_avg_sq: shard.exp_avg_sq.narrow(0, shard.exp_avg_sq.length())?,
+            grad: self.grad(block)?,
+            whole_grad: shard.grad.shallow_clone(),
+            weights,
+            begin,
+            decayed: (layout.decayed - begin).clamp(0, end - begin),
+        })
+    }
+
+    /// The compute weights of the elements of [`Store::kept`].
+    fn kept_weights(&self, block: usize) -> Result<Tensor, TrainError> {
+        let weights = &self.shards[block].weights;
+        if self.sharded.optimizer && !self.sharded.parameters {
+            let (from, to) = self.kept(block);
+            return Ok(weights.f_narrow(0, from, to - from)?);
         }
-        if !gathered {
+        Ok(weights.shallow_clone())
+    }
+
+    /// Gives every rank the new weights, where each keeps them whole and has made a part.
+    fn spread(&self, block: usize) -> Result<Pending, TrainError> {
+        let apart = self.sharded.optimizer && !self.sharded.parameters;
+        if !apart || self.layouts[block].numel == 0 {
             return Ok(Pending::done());
         }
+        let mine = self.kept_weights(block)?;
         // A copy: what is sent and what is received must not be the same memory.
         let mut sent = Tensor::f_empty_like(&mine)?;
         no_grad(|| sent.f_copy_(&mine))?;
-        self.comm.all_gather_into(&shard.weights, &sent)
+        self.comm
+            .all_gather_into(&self.shards[block].weights, &sent)
     }
 }

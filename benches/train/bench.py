@@ -1,0 +1,145 @@
+"""The trainer beside transformers: losses, tokens a second and peak memory, in one run on one machine.
+
+    cargo xtask bench train -- [--only losses,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
+
+losses  20 steps in f32 from the same weights on the same batches: the largest difference
+speed   4 rows of 512 tokens a step, f32 and bf16: tokens a second
+rows    real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
+        peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
+memory  the most memory of a process at 4 x 512, blocks computed again in the backward pass
+SmolLM2-135M. Each figure is the median over the steps after the first. Run it on a quiet machine.
+"""
+import argparse, json, os, pathlib, random, statistics, subprocess, sys, tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+HOME = pathlib.Path(os.environ.get("SKY_HOME", ROOT / ".sky"))
+SHARED = pathlib.Path(os.environ.get("SKY_SHARED_DATA", ROOT.parent / "shared" / "data"))
+COMMON = {"learning_rate": 1e-4, "weight_decay": 0.01, "clip": 1.0}
+
+
+def steps(command):
+    """The lines of steps that a program prints; its errors go to the terminal."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+class Bench:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.model = folder / "model"
+        subprocess.run([args.measure, HOME / "models/smollm2-135m-instruct/model.gguf", "--save", self.model], check=True)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def rows(self, rows):
+        return self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+    def ours(self, rows, precision, checkpointing, count, **more):
+        config = {**COMMON, "epochs": count, "global_batch": len(rows), "schedule": "constant", "warmup_ratio": 0.0,
+                  "cutoff": 16384, "micro_batch_tokens": 2048, "precision": precision, "threads": self.args.threads,
+                  "activation_checkpointing": "full" if checkpointing else "none", **more}
+        return steps([self.args.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config))])
+
+    def peer(self, rows, precision, checkpointing, count, layout="pad"):
+        settings = {**COMMON, "precision": precision, "checkpointing": checkpointing, "layout": layout, "steps": count,
+                    "threads": self.args.threads}
+        return steps([sys.executable, HERE / "peer.py", self.model, self.rows(rows), self.write("settings.json", json.dumps(settings))])
+
+
+def rate(lines):
+    """Tokens a second: the median step's, the first left out."""
+    return lines[0]["tokens"] / statistics.median(line["seconds"] for line in lines[1:])
+
+
+def random_rows(count, length):
+    chance = random.Random(1)
+    return [{"ids": [chance.randrange(1000, 40000) for _ in range(length)], "target": [True] * length} for _ in range(count)]
+
+
+def gsm8k(model, count, long):
+    """Rows of questions and solutions; where `long`, the last one is many of them, as a long trace is."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    with open(SHARED / "gsm8k/train.jsonl") as file:
+        texts = [json.loads(line) for _, line in zip(range(64), file)]
+    rows = []
+    for text in texts:
+        question, answer = (tokenizer.encode(text[key]).ids for key in ("question", "answer"))
+        rows.append({"ids": question + answer, "target": [False] * len(question) + [True] * len(answer)})
+    chosen = rows[:count]
+    if long:
+        chosen[-1] = {"ids": [i for row in rows[count:count + 10] for i in row["ids"]], "target": [t for row in rows[count:count + 10] for t in row["target"]]}
+    return chosen
+
+
+def losses(bench):
+    rows = random_rows(2, 128)
+    ours, peer = bench.ours(rows, "f32", False, 20), bench.peer(rows, "f32", False, 20)
+    worst = max(abs(a["loss"] - b["loss"]) for a, b in zip(ours, peer))
+    norms = max(abs(a["grad_norm"] / b["grad_norm"] - 1) for a, b in zip(ours, peer))
+    print(f"losses   20 steps in f32, {ours[0]['loss']:.4f} to {ours[-1]['loss']:.4f}: at most {worst:.1e} from transformers', gradient norms {norms:.1e}")
+    return {"largest_difference": worst, "largest_norm_difference": norms}
+
+
+def speed(bench):
+    rows, count, out = random_rows(4, 512), bench.args.steps, {}
+    for precision in ("f32", "bf16"):
+        ours = max((rate(bench.ours(rows, precision, c, count)), c) for c in (False, True))
+        peers = max((rate(bench.peer(rows, p, c, count)), p, c) for p in ({"bf16", "autocast"} if precision == "bf16" else {"f32"}) for c in (False, True))
+        print(f"speed    {precision:<5} {ours[0]:6.0f} tokens/s, transformers {peers[0]:6.0f} ({peers[1]}{', checkpointed' if peers[2] else ''}): {ours[0] / peers[0]:.2f} times")
+        out[precision] = {"ours": ours[0], "peer": peers[0], "ratio": ours[0] / peers[0]}
+    return out
+
+
+def rows(bench):
+    out = {}
+    if not (SHARED / "gsm8k/train.jsonl").exists():
+        print(f"rows     SKIPPED: {SHARED} has no gsm8k/train.jsonl (SKY_SHARED_DATA)")
+        return out
+    for name, long in (("gsm8k", False), ("gsm8k and a long one", True)):
+        data, count = gsm8k(bench.model, 16, long), bench.args.steps
+        ours = rate(bench.ours(data, "bf16", False, count))
+        peers = max((rate(bench.peer(data, "bf16", False, count, layout)), layout) for layout in ("pad", "pack"))
+        tokens = sum(len(row["ids"]) for row in data)
+        print(f"rows     {name}: {len(data)} rows, {tokens} tokens: {ours:6.0f} tokens/s, transformers {peers[0]:6.0f} ({peers[1]}): {ours / peers[0]:.2f} times")
+        out[name] = {"ours": ours, "peer": peers[0], "layout": peers[1], "ratio": ours / peers[0]}
+    return out
+
+
+def memory(bench):
+    data, out = random_rows(4, 512), {}
+    for ours, peer in (("f32", "f32"), ("bf16", "autocast")):
+        a = max(line["peak_bytes"] for line in bench.ours(data, ours, True, 3))
+        b = max(line["peak_bytes"] for line in bench.peer(data, peer, True, 3))
+        print(f"memory   {ours:<5} {a / 1e9:5.2f} GB, transformers {b / 1e9:5.2f} GB ({peer}): {a / b:.2f} of it")
+        out[ours] = {"ours": a, "peer": b, "ratio": a / b}
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="losses,speed,rows,memory")
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--measure", help="instead of building `crates/sky-train/examples/measure.rs`")
+    parser.add_argument("--json", type=pathlib.Path)
+    args = parser.parse_args()
+    if args.measure is None:
+        subprocess.run(["cargo", "build", "--quiet", "--workspace", "--example", "measure"], check=True, cwd=ROOT)
+        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        args.measure = target / "debug/examples/measure"
+    print(f"load before: {os.getloadavg()[0]:.2f}; {args.threads} threads; median of {args.steps - 1} steps", flush=True)
+    parts = {"losses": losses, "speed": speed, "rows": rows, "memory": memory}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(args, pathlib.Path(folder))
+        found = {name: parts[name](bench) for name in args.only.split(",")}
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1))
+
+
+main()

@@ -1,0 +1,86 @@
+use tch::{Device, Kind, Tensor};
+
+use crate::{TorchError, ffi};
+
+/// Whether the fused operations take tensors of this kind on this device: f32 and bf16 on a CPU.
+pub fn fuses(kind: Kind, device: Device) -> bool {
+    device == Device::Cpu && matches!(kind, Kind::Float | Kind::BFloat16)
+}
+
+/// `x / rms(x) * weight` over the last axis, with its gradient: one pass over memory where composed operations take eight
+/// forwards and more back.
+///
+/// `x` is `[.., width]`, `weight` `[width]`, both of one kind that [`fuses`]; the result is as `x`. Arithmetic is in f32; the
+/// normed value is rounded to the kind before it meets the weight, as in the models' reference code.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit.
+pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, TorchError> {
+    made("rms_norm", |result| {
+        // SAFETY: both tensors are borrowed for the call, `result` is a place for one pointer.
+        unsafe { ffi::sky_rms_norm(ffi::one(x), ffi::one(weight), eps, result) }
+    })
+}
+
+/// `silu(gate) * up`, element by element, with its gradient; nothing but the two inputs is kept for that.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit.
+pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor, TorchError> {
+    made("swiglu", |result| {
+        // SAFETY: as in `rms_norm`.
+        unsafe { ffi::sky_swiglu(ffi::one(gate), ffi::one(up), result) }
+    })
+}
+
+/// Rotates the two halves of each head, with its gradient: `x` `[tokens, heads, width]`, tables `[tokens, 1, width / 2]`.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit.
+pub fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor, TorchError> {
+    made("rotary", |result| {
+        // SAFETY: as in `rms_norm`.
+        unsafe { ffi::sky_rotary(ffi::one(x), ffi::one(cos), ffi::one(sin), result) }
+    })
+}
+
+/// Cross-entropies of `targets` (i64 `[rows]`) under `logits` `[rows, classes]`: f32 `[rows]`. The logits become the gradient
+/// of `scale * sum(loss + z_loss * log_z^2)` with respect to themselves, in place; there is no graph.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit, or a target is no class.
+pub fn cross_entropy_(
+    logits: &Tensor,
+    targets: &Tensor,
+    scale: f64,
+    z_loss: f64,
+) -> Result<Tensor, TorchError> {
+    made("cross_entropy_", |result| {
+        let (logits, targets) = (ffi::one(logits), ffi::one(targets));
+        // SAFETY: as in `rms_norm`.
+        unsafe { ffi::sky_cross_entropy(logits, targets, scale, z_loss, result) }
+    })
+}
+
+/// Adds `x`, f32 or bf16, to an f32 `sum` of the same shape, in place and without a copy of `x` in f32.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit.
+pub fn accumulate_(sum: &Tensor, x: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: both tensors are borrowed for the call.
+    let status = unsafe { ffi::sky_accumulate(ffi::one(sum), ffi::one(x)) };
+    ffi::check("accumulate_", status)
+}
+
+/// A tensor that the shim makes.
+fn made(
+    what: &'static str,
+    call: impl FnOnce(*mut ffi::Raw) -> std::ffi::c_int,
+) -> Result<Tensor, TorchError> {
+    let mut result = std::ptr::null_mut();
+    ffi::check(what, call(&raw mut result))?;
+    ffi::adopt(result).ok_or_else(|| TorchError::Op {
+        what,
+        reason: "no result".into(),
+    })
+}

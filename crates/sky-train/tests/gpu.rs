@@ -1,0 +1,249 @@
+//! What has to be checked on a machine with a GPU; `cargo xtask gpu-check` runs it. Not yet run on a GPU.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{LLAMA, QWEN2, bits, config, initial, job, model};
+use sky_model::{Config, ParamSpec};
+use sky_torch::{NcclGroup, gpu_memory, load_cuda, nccl_id};
+use sky_train::{
+    Checkpointing, Dataset, Hardware, Job, ModelShape, Offload, Precision, Solo, TrainConfig,
+    TrainError, Trainer,
+};
+use sky_types::{TokenSeq, derive_seed};
+use tch::{Cuda, Device, Kind, Tensor};
+
+const GPU: Device = Device::Cuda(0);
+const STEPS: usize = 5;
+
+fn gpu() {
+    assert!(load_cuda(), "libtorch finds no GPU it can use");
+}
+
+fn trained(model: &Config, config: &TrainConfig, device: Device) -> Trainer<'static> {
+    let job = job(model, config, 4);
+    let mut trainer = Trainer::new(job, device, &Solo, &mut |p| Ok(initial(p))).unwrap();
+    for _ in 0..STEPS {
+        trainer.train_step().unwrap();
+    }
+    trainer
+}
+
+fn losses(trainer: &Trainer<'_>) -> Vec<f64> {
+    trainer.history().iter().map(|m| m.loss).collect()
+}
+
+fn apart(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let of = |(a, b): (&f64, &f64)| (a - b).abs() / a.abs();
+    a.iter().zip(b).map(of).fold(0.0, f64::max)
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn losses_are_the_cpu_s() {
+    gpu();
+    for text in [QWEN2, LLAMA] {
+        let model = model(text);
+        for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 2e-2)] {
+            let config = TrainConfig {
+                precision,
+                ..config()
+            };
+            let cpu = losses(&trained(&model, &config, Device::Cpu));
+            let gpu = losses(&trained(&model, &config, GPU));
+            let apart = apart(&cpu, &gpu);
+            println!("{precision:?}: losses of CPU and GPU are {apart:.1e} apart");
+            assert!(apart < tolerance, "{cpu:?} {gpu:?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_repeated_run_has_the_same_bits() {
+    gpu();
+    let model = model(QWEN2);
+    let run = || bits(&trained(&model, &config(), GPU), &model);
+    assert_eq!(run(), run());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies() {
+    gpu();
+    let model = model(QWEN2);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |offload, on_disk: bool| {
+        let config = TrainConfig {
+            offload,
+            offload_folder: on_disk.then(|| folder.path().into()),
+            precision: Precision::Bf16,
+            ..config()
+        };
+        let trainer = trained(&model, &config, GPU);
+        (bits(&trainer, &model), losses(&trainer))
+    };
+    let (there, losses) = run(Offload::Optimizer, false);
+    assert_eq!(run(Offload::OptimizerAndParameters, false).0, there);
+    assert_eq!(run(Offload::Optimizer, true).0, there);
+    // The GPU's own kernel rounds otherwise.
+    let apart = apart(&run(Offload::None, false).1, &losses);
+    assert!(apart < 1e-2, "{apart:e}");
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nccl_works_on_one_gpu() {
+    gpu();
+    let id = nccl_id().unwrap();
+    let group = NcclGroup::connect(&id, 0, 1, 0, Duration::from_secs(60)).unwrap();
+    let numbers = Tensor::arange(64, (Kind::Float, GPU));
+    let copy = Tensor::zeros([64], (Kind::Float, GPU));
+    group
+        .all_gather_into(&copy, &numbers)
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(copy, numbers);
+    let sum = Tensor::zeros([64], (Kind::Float, GPU));
+    group
+        .reduce_scatter(&sum, &numbers)
+        .unwrap()
+        .wait()
+        .unwrap();
+    assert_eq!(sum, numbers);
+    group.all_reduce(&sum).unwrap().wait().unwrap();
+    group.broadcast(&sum, 0).unwrap().wait().unwrap();
+    assert_eq!(sum, numbers);
+    Cuda::synchronize(0);
+    assert_eq!((group.stuck_for(), group.error()), (None, None));
+    group.abort();
+    assert!(group.all_reduce(&sum).is_err());
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn nccl_works_on_all_gpus_of_this_host() {
+    gpu();
+    let world = Cuda::device_count() as usize;
+    if world < 2 {
+        println!("skipped: one GPU");
+        return;
+    }
+    let id = nccl_id().unwrap();
+    std::thread::scope(|scope| {
+        for rank in 0..world {
+            scope.spawn(move || {
+                let here = Device::Cuda(rank);
+                let wait = Duration::from_secs(60);
+                let group = NcclGroup::connect(&id, rank, world, rank, wait).unwrap();
+                let mine = Tensor::full([1 << 20], rank as f64, (Kind::Float, here));
+                let all = Tensor::zeros([(world as i64) << 20], (Kind::Float, here));
+                group.all_gather_into(&all, &mine).unwrap().wait().unwrap();
+                for peer in 0..world as i64 {
+                    let part = all.narrow(0, peer << 20, 1 << 20);
+                    assert_eq!(f64::try_from(part.mean(Kind::Double)).unwrap(), peer as f64);
+                }
+                group.reduce_scatter(&mine, &all).unwrap().wait().unwrap();
+                let sum = (world * rank) as f64;
+                assert_eq!(f64::try_from(mine.mean(Kind::Double)).unwrap(), sum);
+                Cuda::synchronize(rank as i64);
+            });
+        }
+    });
+}
+
+const QWEN2_5_0_5B: &str = r#"{"model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
+    "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "rope_theta": 1000000.0,
+    "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "max_position_embeddings": 32768, "eos_token_id": 151645}"#;
+
+/// Weights as small as trained ones.
+fn random(param: &ParamSpec) -> Result<Tensor, TrainError> {
+    if !param.decay {
+        return Ok(Tensor::f_ones(
+            param.shape.as_slice(),
+            (Kind::Float, Device::Cpu),
+        )?);
+    }
+    let numbers = Tensor::f_randn(param.shape.as_slice(), (Kind::Float, Device::Cpu))?;
+    Ok(numbers.f_mul_scalar(0.02)?)
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn throughput_of_half_a_billion_parameters() {
+    const WARM: u64 = 2;
+    const MEASURED: u64 = 5;
+    gpu();
+    let model = Config::from_json(QWEN2_5_0_5B).unwrap();
+    let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
+    let hardware = Hardware::builtin().unwrap();
+    // Named by whoever knows it, as `hardware.toml` does.
+    let peak = std::env::var("SKY_GPU")
+        .ok()
+        .map(|name| hardware.gpu(&name).unwrap().bf16_flops);
+    println!("tokens  checkpointing  tokens/s  MFU  peak GB");
+    for (tokens, checkpointing) in [
+        (4096, Checkpointing::None),
+        (4096, Checkpointing::Full),
+        (16_384, Checkpointing::Full),
+    ] {
+        let (before, _) = gpu_memory(0).unwrap();
+        let config = TrainConfig {
+            global_batch: 1,
+            epochs: 1,
+            cutoff: tokens,
+            micro_batch_tokens: tokens,
+            activation_checkpointing: checkpointing,
+            ..TrainConfig::default()
+        };
+        let rows = (0..WARM + MEASURED)
+            .map(|row| TokenSeq {
+                ids: (0..tokens as u64)
+                    .map(|at| (derive_seed(row, "token", at) % 151_000) as u32)
+                    .collect(),
+                target: vec![true; tokens],
+            })
+            .collect();
+        let data = Dataset::new(rows, model.vocab_size, &config).unwrap();
+        let job = Job {
+            config,
+            model: model.clone(),
+            data,
+            seed: 1,
+        };
+        let mut trainer = Trainer::new(job, GPU, &Solo, &mut random).unwrap();
+        for _ in 0..WARM {
+            trainer.train_step().unwrap();
+        }
+        Cuda::synchronize(0);
+        let began = Instant::now();
+        for _ in 0..MEASURED {
+            trainer.train_step().unwrap();
+        }
+        Cuda::synchronize(0);
+        let rate = (tokens as u64 * MEASURED) as f64 / began.elapsed().as_secs_f64();
+        // libtorch keeps what it once took, so what is gone now is the peak; also from settings before this one.
+        let (after, total) = gpu_memory(0).unwrap();
+        let mfu = peak.map_or_else(
+            || "-".to_owned(),
+            |peak| {
+                format!(
+                    "{:.0} %",
+                    300.0 * shape.forward_flops(tokens as f64) * rate / peak
+                )
+            },
+        );
+        println!(
+            "{tokens:>6}  {checkpointing:<13?}  {rate:>8.0}  {mfu:>4}  {:.1} (of {:.0}; {:.1} free before)",
+            (total - after) as f64 / 1e9,
+            total as f64 / 1e9,
+            before as f64 / 1e9
+        );
+        let loss = trainer.history().last().unwrap().loss;
+        assert!(loss.is_finite() && loss > 1.0, "{loss}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What has to be checked on a machine with a GPU. Not yet run on one.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{Exit, place::Place, setup};
+
+/// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
+const PARTS: [&str; 6] = [
+    "losses_are_the_cpu_s",
+    "a_repeated_run_has_the_same_bits",
+    "the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies",
+    "nccl_works_on_one_gpu",
+    "nccl_works_on_all_gpus_of_this_host",
+    "throughput_of_half_a_billion_parameters",
+];
+
+/// Runs the checks of `crates/sky-train/tests/gpu.rs` against the CUDA build of libtorch.
+///
+/// # Errors
+/// With exit code 2 where there is no GPU, 1 when a check fails.
+pub(crate) fn run(place: &Place) -> Result<()> {
+    let name = gpu()?;
+    setup::run(place, true)?;
+    println!("GPU: {name}");
+    let libtorch = place.home.join("libtorch-cuda/torch");
+    let mut failed = Vec::new();
+    for part in PARTS {
+        if !check(place, &libtorch, &name, part)? {
+            failed.push(part);
+        }
+    }
+    println!();
+    for part in PARTS {
+        let mark = if failed.contains(&part) {
+            "FAILED"
+        } else {
+            "ok"
+        };
+        println!("{mark:<7} {}", part.replace('_', " "));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Exit::failed(format!(
+        "{} of {} checks failed on this GPU",
+        failed.len(),
+        PARTS.len()
+    )))
+}
+
+/// The first GPU's name, as its driver's own tool says it.
+fn gpu() -> Result<String> {
+    let output = Command::new("nvidia-smi")
+        .args(["--query-gpu=name", "--format=csv,noheader"])
+        .stdin(Stdio::null())
+        .output();
+    let name = output
+        .ok()
+        .filter(|output| output.status.success())
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .and_then(|names| names.lines().next().map(|name| name.trim().to_owned()));
+    name.filter(|name| !name.is_empty()).ok_or_else(|| {
+        Exit::user("there is no GPU here (nvidia-smi finds none): nothing was checked")
+    })
+}
+
+fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str) -> Result<bool> {
+    let mut cargo = place.cargo();
+    cargo
+        .args(["test", "--package", "sky-train", "--test", "gpu", "--"])
+        .args(["--ignored", "--exact", "--nocapture", part])
+        .env("LIBTORCH", libtorch)
+        // A folder of its own: the other libtorch's build stays as it is.
+        .env("CARGO_TARGET_DIR", place.root.join("target/cuda"))
+        .stdin(Stdio::null());
+    if let Some(known) = known(gpu) {
+        cargo.env("SKY_GPU", known);
+    }
+    Ok(cargo.status().context("cargo does not start")?.success())
+}
+
+/// The name in `crates/sky-train/hardware.toml` of a GPU whose peak is known.
+fn known(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    [
+        ("h200", "h200-141g"),
+        ("h100", "h100-80g"),
+        ("a100-sxm4-40", "a100-40g"),
+        ("a100", "a100-80g"),
+    ]
+    .into_iter()
+    .find_map(|(part, known)| name.contains(part).then_some(known))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_a_test_and_every_test_is_a_part() {
+        let text = include_str!("../../crates/sky-train/tests/gpu.rs");
+        let tests: Vec<&str> = text
+            .split("#[ignore = \"needs a GPU\"]\nfn ")
+            .skip(1)
+            .filter_map(|rest| rest.split('(').next())
+            .collect();
+        assert_eq!(tests, PARTS);
+    }
+
+    #[test]
+    fn gpus_are_known_by_the_names_of_the_hardware_file() {
+        let file = include_str!("../../crates/sky-train/hardware.toml");
+        for (name, known_as) in [
+            ("NVIDIA H200", "h200-141g"),
+            ("NVIDIA H100 80GB HBM3", "h100-80g"),
+            ("NVIDIA A100-SXM4-40GB", "a100-40g"),
+            ("NVIDIA A100-SXM4-80GB", "a100-80g"),
+        ] {
+            assert_eq!(known(name), Some(known_as));
+            assert!(file.contains(&format!("[gpu.{known_as}]")));
+        }
+        assert_eq!(known("Tesla K80"), None);
+    }
+
+    #[test]
+    fn a_machine_without_a_gpu_is_the_user_s_mistake() {
+        match gpu() {
+            Ok(name) => println!("skipped: this machine has {name}"),
+            Err(error) => assert_eq!(error.downcast_ref::<Exit>().unwrap().code, 2),
+        }
+    }
+}
