@@ -234,6 +234,8 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let flops =
         |again| shape.step_flops(input.tokens_per_row, input.config, again) * tokens / world;
     let again = setting.activation_checkpointing == Checkpointing::Full;
+    let row = input.tokens_per_row;
+    let passes = shape.step_flops(row, input.config, again) / shape.forward_flops(row);
     let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
 
     // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
