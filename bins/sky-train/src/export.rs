@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use sky_cli::Invalid;
-use sky_model::{ModelFiles, SaveOptions};
-use sky_train::{Checkpoint, export};
+use sky_model::{ModelFiles, ParamSpec, SaveOptions};
+use sky_train::{Checkpoint, export, export_adapter, export_merged};
 use tch::Kind;
 
 #[derive(clap::Args)]
@@ -15,6 +15,12 @@ pub(crate) struct Args {
     /// The model whose tokenizer and chat template go with the weights: the one training began with.
     #[arg(long, value_name = "MODEL")]
     text: Option<PathBuf>,
+    /// The model that a run's adapters belong to, to merge them into; when it is not given, that of --text.
+    #[arg(long, value_name = "MODEL")]
+    base: Option<PathBuf>,
+    /// Write the adapters alone, f32, as PEFT does.
+    #[arg(long, conflicts_with = "dtype")]
+    adapter: bool,
     /// The folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -63,7 +69,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let text = text
         .as_ref()
         .map(|(tokenizer, template)| (tokenizer, template));
-    export(&checkpoint, text, options, &args.out)?;
+    let base = args.base.as_deref().or(args.text.as_deref());
+    let name = base.map_or_else(String::new, |base| base.display().to_string());
+    if args.adapter {
+        export_adapter(&checkpoint, &name, &args.out)?;
+    } else if checkpoint.state().config.lora.is_some() {
+        let base = base.ok_or_else(|| {
+            Invalid(format!(
+                "{} holds adapters alone: give the model they belong to with --base, or write them as they are with --adapter",
+                checkpoint.path().display()
+            ))
+        })?;
+        let files = ModelFiles::open(base)?;
+        let weights = &mut |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
+        export_merged(&checkpoint, weights, text, options, &args.out)?;
+    } else {
+        export(&checkpoint, text, options, &args.out)?;
+    }
     println!(
         "{}: step {} of {}, from {}",
         args.out.display(),

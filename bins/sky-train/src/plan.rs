@@ -189,6 +189,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "hours": best.hours,
         "dollars": best.dollars,
         "params": plan.params,
+        "trained_params": plan.trained_params,
         "steps": plan.steps,
         "tokens": plan.tokens,
         "settings": plan.settings,
@@ -212,8 +213,15 @@ pub(crate) fn words(setting: Setting) -> String {
 
 fn print(plan: &Plan, planned: &Planned) {
     let gb = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
+    let trained = match planned.config.lora {
+        Some(_) => format!(
+            " ({:.1} M in adapters are trained)",
+            plan.trained_params as f64 / 1e6
+        ),
+        None => String::new(),
+    };
     println!(
-        "{:.2} B parameters, {} steps, {:.1} M tokens on {} x {}",
+        "{:.2} B parameters{trained}, {} steps, {:.1} M tokens on {} x {}",
         plan.params as f64 / 1e9,
         plan.steps,
         plan.tokens / 1e6,

@@ -15,10 +15,10 @@ use signal_hook::{
 };
 use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files};
 use sky_files::{Counts, read_json};
-use sky_model::{ModelFiles, SaveOptions};
+use sky_model::{ModelFiles, ParamSpec, SaveOptions};
 use sky_train::{
     Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
-    Ranks, TrainConfig, Trainer, encode, export, prune,
+    Ranks, TrainConfig, Trainer, encode, export, export_merged, prune,
 };
 use sky_types::Conversation;
 use tch::Kind;
@@ -161,10 +161,19 @@ impl Expected<'_> {
             options,
             run,
         } = self;
+        let trained = match &config.lora {
+            Some(_) => format!(
+                " ({:.1} M in adapters are trained)",
+                shape.trained(config) as f64 / 1e6
+            ),
+            None => String::new(),
+        };
         let params = shape.params() as f64 / 1e9;
         let Some(size) = size else {
             return Ok(Plan {
-                what: format!("{params:.2} B parameters; rows are not known before the data is"),
+                what: format!(
+                    "{params:.2} B parameters{trained}; rows are not known before the data is"
+                ),
                 seconds: None,
             });
         };
@@ -172,7 +181,7 @@ impl Expected<'_> {
         let batch = (config.global_batch as u64).min(size.rows);
         let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
         let mut what = format!(
-            "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters",
+            "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters{trained}",
             size.rows,
             size.source,
             tokens / 1e6
@@ -206,11 +215,7 @@ impl Expected<'_> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let passes = if config.activation_checkpointing == Checkpointing::Full {
-            4.0
-        } else {
-            3.0
-        };
+        let computed_again = config.activation_checkpointing == Checkpointing::Full;
         if let Some((plan, memory)) = fits::plan(shape, config, ranks, Some(&size)) {
             what += &format!(
                 "; about {:.1} of {:.1} GB of memory",
@@ -221,7 +226,7 @@ impl Expected<'_> {
                 what += &format!(", does not fit: {advice}");
             }
         }
-        let flops = passes * shape.forward_flops(size.tokens_per_row) * tokens;
+        let flops = shape.step_flops(size.tokens_per_row, config, computed_again) * tokens;
         Ok(Plan {
             seconds: Some(flops / (hardware.cpu.flops_per_core * cores as f64)),
             what,
@@ -265,11 +270,11 @@ impl Training<'_> {
         group.same_everywhere(&job)?;
         let root = dir.join(CHECKPOINTS);
         let newest = group.newest_checkpoint(&root)?;
+        let base = |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
+        let weights = &mut |param: &ParamSpec| Ok(base(param)?);
         let mut trainer = match &newest {
-            Some(checkpoint) => Trainer::resume(job, device, group.comm(), checkpoint)?,
-            None => Trainer::new(job, device, group.comm(), &mut |param| {
-                Ok(files.tensor(&param.name, Kind::Float)?)
-            })?,
+            Some(checkpoint) => Trainer::resume(job, device, group.comm(), checkpoint, weights)?,
+            None => Trainer::new(job, device, group.comm(), weights)?,
         };
         drop(newest);
 
@@ -306,12 +311,11 @@ impl Training<'_> {
         if out.exists() {
             fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
         }
-        export(
-            &checkpoint,
-            Some((&tokenizer, &template)),
-            SaveOptions::default(),
-            &out,
-        )?;
+        let (text, options) = (Some((&tokenizer, &template)), SaveOptions::default());
+        match config.lora {
+            None => export(&checkpoint, text, options, &out)?,
+            Some(_) => export_merged(&checkpoint, &mut |p| base(p), text, options, &out)?,
+        }
         prune(&root, config.keep_finished)?;
         let mut outputs = vec!["metrics.jsonl".to_owned()];
         for entry in fs::read_dir(&out)? {

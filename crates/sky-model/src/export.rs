@@ -45,17 +45,7 @@ pub fn save_hf(
     options: SaveOptions,
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
-    let (dtype, width) = match options.kind {
-        Kind::BFloat16 => ("BF16", 2),
-        Kind::Half => ("F16", 2),
-        Kind::Float => ("F32", 4),
-        Kind::Double => ("F64", 8),
-        other => {
-            return Err(ModelError::Config(format!(
-                "weights cannot be saved as {other:?}"
-            )));
-        }
-    };
+    let (_, width) = dtype(options.kind)?;
     let shards = shards(&blocks(config), width, options.shard_bytes);
     let count = shards.len();
     let name = |i: usize| match count {
@@ -63,14 +53,7 @@ pub fn save_hf(
         _ => format!("model-{:05}-of-{count:05}.safetensors", i + 1),
     };
     for (i, params) in shards.iter().enumerate() {
-        write_shard(
-            &dir.join(name(i)),
-            params,
-            dtype,
-            width,
-            options.kind,
-            tensor,
-        )?;
+        save_tensors(&dir.join(name(i)), params, options.kind, tensor)?;
     }
     if count > 1 {
         let map: BTreeMap<&str, String> = shards
@@ -150,14 +133,30 @@ fn shards(specs: &[BlockSpec], width: u64, limit: u64) -> Vec<Vec<ParamSpec>> {
     shards
 }
 
-fn write_shard(
+/// A kind's name in safetensors, and its bytes.
+fn dtype(kind: Kind) -> Result<(&'static str, u64), ModelError> {
+    match kind {
+        Kind::BFloat16 => Ok(("BF16", 2)),
+        Kind::Half => Ok(("F16", 2)),
+        Kind::Float => Ok(("F32", 4)),
+        Kind::Double => Ok(("F64", 8)),
+        other => Err(ModelError::Config(format!(
+            "weights cannot be saved as {other:?}"
+        ))),
+    }
+}
+
+/// Writes parameters as one safetensors file, whole or not at all; `tensor` is asked for each in turn.
+///
+/// # Errors
+/// When `tensor` fails, a shape is wrong, or the file cannot be written.
+pub fn save_tensors(
     path: &Path,
     params: &[ParamSpec],
-    dtype: &str,
-    width: u64,
     kind: Kind,
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
+    let (dtype, width) = dtype(kind)?;
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut end = 0;

@@ -39,6 +39,7 @@ mod export;
 mod files;
 mod generator;
 mod gguf;
+mod lora;
 mod math;
 mod quant;
 mod safetensors_dir;
@@ -48,10 +49,12 @@ mod segments;
 pub use blocks::{BlockId, BlockSpec, ParamSpec, blocks};
 pub use config::{Config, Family, RopeScaling};
 pub use error::ModelError;
-pub use export::{SaveOptions, save_hf};
+pub use export::{SaveOptions, save_hf, save_tensors};
 pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, Precision};
+pub use lora::{Adapters, Lora, PROJECTIONS};
 pub use math::{
-    HeadGrads, HeadOptions, IGNORED, embed, head_backward, head_logits, head_loss, layer, rms_norm,
+    HeadGrads, HeadOptions, IGNORED, adapted_layer, embed, head_backward, head_logits, head_loss,
+    layer, rms_norm,
 };
 pub use segments::Segments;

@@ -7,7 +7,10 @@
 
 use tch::{Kind, Reduction, Tensor};
 
-use crate::{Config, Segments};
+use crate::{
+    Adapters, Config, Segments,
+    lora::{Adapter, adapted, by_projection},
+};
 
 const NONE: Option<&Tensor> = None;
 
@@ -18,11 +21,20 @@ pub fn embed(params: &[Tensor], ids: &Tensor) -> Tensor {
 
 /// One transformer layer: `params` in the order of its spec, `x` `[tokens, hidden]`; gives the same shape.
 pub fn layer(config: &Config, params: &[Tensor], x: &Tensor, segments: &Segments) -> Tensor {
-    let p = LayerParams::split(config, params);
+    adapted_layer(config, params, None, x, segments)
+}
+
+/// [`layer`], where some of its projections have adapters.
+pub fn adapted_layer(
+    config: &Config,
+    params: &[Tensor],
+    adapters: Option<&Adapters<'_>>,
+    x: &Tensor,
+    segments: &Segments,
+) -> Tensor {
+    let p = LayerParams::split(config, params, adapters);
     let normed = rms_norm(x, p.input_norm, config.rms_norm_eps);
-    let heads = |(w, b): (&Tensor, Option<&Tensor>), n: i64| {
-        normed.linear(w, b).view([-1, n, config.head_dim])
-    };
+    let heads = |p: Linear<'_>, n: i64| linear(&normed, p).view([-1, n, config.head_dim]);
     let q = rotate(&heads(p.q, config.num_heads), &segments.cos, &segments.sin);
     let k = rotate(
         &heads(p.k, config.num_kv_heads),
@@ -31,13 +43,10 @@ pub fn layer(config: &Config, params: &[Tensor], x: &Tensor, segments: &Segments
     );
     let v = heads(p.v, config.num_kv_heads);
     let attended = attention(config, &q, &k, &v, segments);
-    let x = x + attended.linear(p.o.0, p.o.1);
+    let x = x + linear(&attended, p.o);
     let normed = rms_norm(&x, p.post_norm, config.rms_norm_eps);
-    let gated = swiglu(
-        &normed.linear(p.gate.0, p.gate.1),
-        &normed.linear(p.up.0, p.up.1),
-    );
-    x + gated.linear(p.down.0, p.down.1)
+    let gated = swiglu(&linear(&normed, p.gate), &linear(&normed, p.up));
+    x + linear(&gated, p.down)
 }
 
 /// `x / rms(x) * weight`, the mean square in f32 (in f64 when `x` is).
@@ -102,10 +111,10 @@ pub struct HeadGrads {
     pub count: i64,
     /// Gradient with respect to `x`, `[tokens, hidden]` in its kind.
     pub x: Tensor,
-    /// Gradient of the final norm's weight, f32.
-    pub norm_w: Tensor,
-    /// Gradient of the head's matrix, f32 `[vocab, hidden]`.
-    pub head_w: Tensor,
+    /// Gradient of the final norm's weight, f32; none when the weights are frozen.
+    pub norm_w: Option<Tensor>,
+    /// Gradient of the head's matrix, f32 `[vocab, hidden]`; none when the weights are frozen.
+    pub head_w: Option<Tensor>,
 }
 
 /// What [`head_backward`] takes the gradient of, and how.
@@ -118,6 +127,8 @@ pub struct HeadOptions {
     /// z-loss: this times the square of each target's `log Z`, the logarithm of the sum of the exponentials of its logits, is
     /// added to its cross-entropy (Chowdhery et al., 2022, section 5: 1e-4). 0 for none.
     pub z_loss: f64,
+    /// Whether the norm and the matrix are frozen: neither time nor memory goes into their gradients then.
+    pub frozen: bool,
 }
 
 /// [`head_loss`] and the gradients of `scale` times its sum, z-loss added.
@@ -133,7 +144,10 @@ pub fn head_backward(
     options: &HeadOptions,
 ) -> Result<HeadGrads, sky_torch::TorchError> {
     let leaf = |t: &Tensor| t.detach().set_requires_grad(true);
-    let zeros = |t: &Tensor| Tensor::zeros(t.size(), (wide(t.kind()), t.device()));
+    let weight = |t: &Tensor| t.detach().set_requires_grad(!options.frozen);
+    let zeros = |t: &Tensor| {
+        (!options.frozen).then(|| Tensor::zeros(t.size(), (wide(t.kind()), t.device())))
+    };
     let rows = targets.ne(IGNORED).nonzero().squeeze_dim(1);
     let mut grads = HeadGrads {
         loss_sum: Tensor::zeros([], (wide(x.kind()), x.device())),
@@ -142,24 +156,30 @@ pub fn head_backward(
         norm_w: zeros(norm_w),
         head_w: zeros(head_w),
     };
-    let norm_leaf = leaf(norm_w);
+    let norm_leaf = weight(norm_w);
     for rows in row_chunks(&rows, options.chunk) {
         let x_leaf = leaf(&x.detach().index_select(0, &rows));
         let normed = tch::with_grad(|| rms_norm(&x_leaf, &norm_leaf, config.rms_norm_eps));
-        let (upstream, head) = tch::no_grad(|| {
+        let upstream = tch::no_grad(|| {
             let logits = normed.linear(head_w, NONE);
             let (loss, logits) = logit_grads(logits, &targets.index_select(0, &rows), options)?;
             grads.loss_sum += loss;
-            Ok::<_, sky_torch::TorchError>((logits.matmul(head_w), logits.tr().matmul(&normed)))
+            if let Some(sum) = &mut grads.head_w {
+                add(sum, &logits.tr().matmul(&normed))?;
+            }
+            Ok::<_, sky_torch::TorchError>(logits.matmul(head_w))
         })?;
-        add(&mut grads.head_w, &head)?;
-        let found = sky_torch::backward(&[&normed], &[&upstream], &[&x_leaf, &norm_leaf])?;
+        let inputs = [&x_leaf, &norm_leaf];
+        let asked = if options.frozen { 1 } else { inputs.len() };
+        let found = sky_torch::backward(&[&normed], &[&upstream], &inputs[..asked])?;
         tch::no_grad(|| {
             let mut found = found.into_iter().flatten();
-            // Both take part in every norm, so neither is missing.
-            if let (Some(dx), Some(dnorm)) = (found.next(), found.next()) {
+            // Both take part in every norm, so none that was asked for is missing.
+            if let Some(dx) = found.next() {
                 let _ = grads.x.index_copy_(0, &rows, &dx);
-                grads.norm_w += dnorm;
+            }
+            if let (Some(sum), Some(dnorm)) = (&mut grads.norm_w, found.next()) {
+                *sum += dnorm;
             }
         });
     }
@@ -275,7 +295,12 @@ fn attention(config: &Config, q: &Tensor, k: &Tensor, v: &Tensor, segments: &Seg
     }
 }
 
-type Linear<'a> = (&'a Tensor, Option<&'a Tensor>);
+/// Matrix, bias, adapter.
+type Linear<'a> = (&'a Tensor, Option<&'a Tensor>, Option<Adapter<'a>>);
+
+fn linear(x: &Tensor, (weight, bias, adapter): Linear<'_>) -> Tensor {
+    adapted(x.linear(weight, bias), x, adapter)
+}
 
 struct LayerParams<'a> {
     input_norm: &'a Tensor,
@@ -290,13 +315,16 @@ struct LayerParams<'a> {
 }
 
 impl<'a> LayerParams<'a> {
-    fn split(config: &Config, params: &'a [Tensor]) -> Self {
+    fn split(config: &Config, params: &'a [Tensor], adapters: Option<&Adapters<'a>>) -> Self {
         let mut next = 0;
         let mut take = || {
             next += 1;
             &params[next - 1]
         };
-        let linear = |take: &mut dyn FnMut() -> &'a Tensor, bias: bool| (take(), bias.then(take));
+        let mut adapters = by_projection(adapters).into_iter();
+        let mut linear = |take: &mut dyn FnMut() -> &'a Tensor, bias: bool| {
+            (take(), bias.then(take), adapters.next().flatten())
+        };
         let input_norm = take();
         let (q, k, v) = (
             linear(&mut take, config.qkv_bias),

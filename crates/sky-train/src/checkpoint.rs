@@ -10,14 +10,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sky_files::{FileError, FileHash, hash_file, read_json, read_jsonl, write_json, write_jsonl};
-use sky_model::{ParamSpec, blocks};
+use sky_model::ParamSpec;
 use sky_types::Version;
-use tch::{Device, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::{
     DataId, StepMetrics, TrainConfig, TrainError,
+    adapters::trained_blocks,
     layout::Layout,
     shard_file::{ShardFile, write_shard},
+    vector::Vector,
     zero::Store,
 };
 
@@ -47,6 +49,10 @@ pub struct State {
     pub config: TrainConfig,
     /// The model's `config.json`.
     pub model: Value,
+    /// With adapters: SHA-256 of the frozen weights they belong to, over their names, shapes and bytes as they are computed
+    /// with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// The training data.
     pub data: DataId,
 }
@@ -100,7 +106,7 @@ impl Checkpoint {
     pub fn reopen(path: &Path) -> Result<Self, TrainError> {
         let state: State = read_json(&path.join(STATE))?;
         let config = sky_model::Config::from_json(&state.model.to_string())?;
-        let layouts = blocks(&config)
+        let layouts = trained_blocks(&config, &state.config)
             .iter()
             .map(|block| Layout::new(block, state.world.max(1)))
             .collect();
@@ -183,7 +189,7 @@ impl Checkpoint {
         Ok(read_jsonl(&self.path.join(METRICS))?.collect::<Result<_, _>>()?)
     }
 
-    /// The f32 master weights of one parameter, whole, on the CPU.
+    /// The f32 master weights of one trained parameter, whole, on the CPU.
     ///
     /// # Errors
     /// When the model has no such parameter or the file cannot be read.
@@ -223,15 +229,11 @@ impl Checkpoint {
         for block in 0..store.layouts.len() {
             let (from, to) = store.kept(block);
             let filled = to.min(store.layouts[block].numel);
-            for (part, target) in PARTS.iter().zip(store.state(block)) {
-                let mut target = target.shallow_clone();
-                no_grad(|| {
-                    let _ = target.f_zero_()?;
-                    if from < filled {
-                        let saved = self.flat(block, part, from, filled)?;
-                        target.f_narrow(0, 0, filled - from)?.f_copy_(&saved)?;
-                    }
-                    Ok::<_, TrainError>(())
+            for (part, target) in PARTS.iter().zip(store.state(block, (from, to))?) {
+                target.fill(&if from < filled {
+                    self.flat(block, part, from, filled)?
+                } else {
+                    Tensor::f_zeros([0], (Kind::Float, tch::Device::Cpu))?
                 })?;
             }
             store.refresh(block)?;
@@ -247,7 +249,7 @@ pub(crate) struct Draft {
     history: Vec<StepMetrics>,
     keep: usize,
     rank: usize,
-    tensors: Vec<(String, Tensor)>,
+    tensors: Vec<(String, Vector)>,
     patience: Duration,
 }
 
@@ -266,6 +268,9 @@ impl Draft {
         let comm = store.comm();
         let mut tensors = Vec::with_capacity(store.layouts.len() * PARTS.len());
         for (block, layout) in store.layouts.iter().enumerate() {
+            if layout.numel == 0 {
+                continue;
+            }
             for (part, tensor) in PARTS.iter().zip(store.shard_of_state(block)?) {
                 tensors.push((format!("{}.{part}", layout.name), tensor));
             }
@@ -292,9 +297,7 @@ impl Draft {
     /// Copies the tensors into host memory, so that training may go on while the draft is written.
     pub(crate) fn copy(&mut self) -> Result<(), TrainError> {
         for (_, tensor) in &mut self.tensors {
-            let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), Device::Cpu))?;
-            no_grad(|| copy.f_copy_(tensor))?;
-            *tensor = copy;
+            *tensor = tensor.copied()?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decay, Offload};
+use crate::{Decay, LoraConfig, Offload};
 
 /// The recipe's section `[train]`. The defaults are those of the published Sky-T1 run (full fine-tuning with LLaMA-Factory:
 /// 3 epochs, 96 rows a batch, peak 1e-5, cosine, 10 % warm-up, 16k tokens).
@@ -60,11 +60,12 @@ pub struct TrainConfig {
     pub offload_folder: Option<PathBuf>,
     /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
     pub collective_timeout: u64,
+    /// Adapters are trained and the model's own weights frozen; none: all weights are trained.
+    pub lora: Option<LoraConfig>,
     /// What the model computes in. Master weights are f32 always.
     pub precision: Precision,
-    /// What AdamW's two moments are kept in. bf16 ones are rounded up or down by chance (by the seed), so that small changes
-    /// are not lost.
-    pub moments: Precision,
+    /// What AdamW's two moments are kept in.
+    pub moments: Moments,
     /// Tokens whose logits exist at once in the head.
     pub head_chunk: usize,
     /// A checkpoint every so many steps, and at the end; 0 for the end only.
@@ -107,7 +108,33 @@ pub enum Checkpointing {
     Auto,
 }
 
-/// What the model computes in, or what moments are kept in.
+/// What AdamW's moments are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Moments {
+    /// float32.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// bfloat16, rounded up or down by chance (by the seed), so that small changes are not lost.
+    #[serde(rename = "bf16")]
+    Bf16,
+    /// 8 bits and a scale for every 64 elements (Dettmers et al., 2022).
+    #[serde(rename = "8bit")]
+    EightBit,
+}
+
+impl Moments {
+    /// Bytes of one number, scales included.
+    pub fn bytes(self) -> f64 {
+        match self {
+            Self::F32 => 4.0,
+            Self::Bf16 => 2.0,
+            Self::EightBit => 1.0 + 4.0 / 64.0,
+        }
+    }
+}
+
+/// What the model computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
@@ -163,8 +190,9 @@ impl Default for TrainConfig {
             offload: Offload::None,
             offload_folder: None,
             collective_timeout: 600,
+            lora: None,
             precision: Precision::Bf16,
-            moments: Precision::F32,
+            moments: Moments::F32,
             head_chunk: 1024,
             save_every: 100,
             background_save: true,
@@ -286,7 +314,9 @@ impl TrainConfig {
             ),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
-            None => Ok(()),
+            None => self.lora.as_ref().map_or(Ok(()), |lora| {
+                lora.check().map_err(|reason| ("lora", reason.to_owned()))
+            }),
             Some((key, _, reason)) => Err((key, reason.to_owned())),
         }
     }
@@ -329,6 +359,7 @@ impl TrainConfig {
             // Off, they are as if they were not.
             left_out.extend((self.z_loss == 0.0).then_some("z_loss"));
             left_out.extend((self.neftune_alpha == 0.0).then_some("neftune_alpha"));
+            left_out.extend(self.lora.is_none().then_some("lora"));
             for key in left_out {
                 object.remove(key);
             }
@@ -370,6 +401,9 @@ mod tests {
             ("max_steps", "0"),
             ("zero_stage", "4"),
             ("collective_timeout", "0"),
+            ("lora", "{\"rank\": 0}"),
+            ("lora", "{\"alpha\": -1}"),
+            ("lora", "{\"targets\": []}"),
             ("offload_folder", "\"state\""),
         ] {
             let config: TrainConfig =

@@ -1,5 +1,7 @@
 use sky_data::PackedRow;
-use sky_model::{Config, HeadOptions, Segments, embed, head_backward, head_loss, layer};
+use sky_model::{
+    Adapters, Config, HeadOptions, Lora, Segments, adapted_layer, embed, head_backward, head_loss,
+};
 use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
@@ -72,17 +74,19 @@ struct Saved {
 /// Forward and backward pass of one micro-batch as a fold over the blocks: each block's parameters are gathered, used and
 /// let go; its gradients are reduced as soon as they are known. Gives the sum of the cross-entropies.
 ///
-/// The gradient is that of `head.scale` times this sum, with noise and z-loss where they are asked for.
+/// The gradient is that of `head.scale` times this sum, with noise and z-loss where they are asked for. With adapters it is
+/// taken for these alone: nothing is computed for frozen weights, nor below the first layer.
 pub(crate) fn forward_backward(
-    config: &Config,
+    model: (&Config, Option<&Lora>),
     store: &mut Store<'_>,
     batch: &MicroBatch,
     keep_graphs: bool,
     options: &HeadOptions,
 ) -> Result<f64, TrainError> {
+    let (config, lora) = model;
     let layers = config.num_layers;
     let head_block = layers + 1;
-    let run = |params: &[Tensor], x: &Tensor| layer(config, params, x, &batch.segments);
+    let run = |block: &Gathered, x: &Tensor| run_layer(model, block, x, batch);
 
     let mut x = embedded(store, batch)?;
     if let Some(noise) = &batch.noise {
@@ -91,13 +95,14 @@ pub(crate) fn forward_backward(
     let mut saved = Vec::with_capacity(layers);
     for index in 1..=layers {
         let block = store.gather(index, Some(index + 1))?;
-        let leaf = x.f_detach()?.f_set_requires_grad(true)?;
+        let leaf = x.f_detach()?;
+        let leaf = leaf.f_set_requires_grad(lora.is_none() || index > 1)?;
         let graph = if keep_graphs {
-            let y = with_grad(|| run(&block.params, &leaf));
+            let y = with_grad(|| run(&block, &leaf));
             x = y.f_detach()?;
             Some((block, y))
         } else {
-            x = no_grad(|| run(&block.params, &leaf));
+            x = no_grad(|| run(&block, &leaf));
             store.release(block);
             None
         };
@@ -118,14 +123,15 @@ pub(crate) fn forward_backward(
     head.release(store);
     drop(x);
     let mut upstream = found.x;
-    if tied {
-        store.reduce(head_block, &[&found.norm_w])?;
-        store.reduce(0, &[&found.head_w])?;
-    } else {
-        store.reduce(head_block, &[&found.norm_w, &found.head_w])?;
+    if let (Some(norm_w), Some(head_w)) = (found.norm_w, found.head_w) {
+        if tied {
+            store.reduce(head_block, &[&norm_w])?;
+            store.reduce(0, &[&head_w])?;
+        } else {
+            store.reduce(head_block, &[&norm_w, &head_w])?;
+        }
     }
     let loss = found.loss_sum.f_double_value(&[])?;
-    drop((found.norm_w, found.head_w));
 
     for index in (1..=layers).rev() {
         // One was pushed for each layer.
@@ -136,12 +142,13 @@ pub(crate) fn forward_backward(
             Some(kept) => kept,
             None => {
                 let block = store.gather(index, (index > 1).then(|| index - 1))?;
-                let y = with_grad(|| run(&block.params, &x));
+                let y = with_grad(|| run(&block, &x));
                 (block, y)
             }
         };
-        let mut inputs = vec![&x];
-        inputs.extend(&block.params);
+        let below = x.requires_grad();
+        let mut inputs: Vec<&Tensor> = below.then_some(&x).into_iter().collect();
+        inputs.extend(block.trained());
         let mut grads = Vec::with_capacity(inputs.len());
         for (grad, input) in backward(&[&y], &[&upstream], &inputs)?
             .into_iter()
@@ -150,12 +157,17 @@ pub(crate) fn forward_backward(
             // A parameter that took no part has a gradient of zero.
             grads.push(grad.map_or_else(|| input.f_zeros_like(), Ok)?);
         }
-        upstream = grads.remove(0);
+        if below {
+            upstream = grads.remove(0);
+        }
         drop((y, inputs));
         store.release(block);
         store.reduce(index, &grads)?;
     }
 
+    if lora.is_some() {
+        return Ok(loss);
+    }
     let embedding = no_grad(|| {
         // In f32: a frequent token's gradient is a long sum.
         Tensor::f_embedding_dense_backward(
@@ -172,16 +184,17 @@ pub(crate) fn forward_backward(
 
 /// The sum of the cross-entropies of one micro-batch, nothing else: no graph, no gradient.
 pub(crate) fn loss_alone(
-    config: &Config,
+    model: (&Config, Option<&Lora>),
     store: &mut Store<'_>,
     batch: &MicroBatch,
     head_chunk: i64,
 ) -> Result<f64, TrainError> {
+    let (config, _) = model;
     no_grad(|| {
         let mut x = embedded(store, batch)?;
         for index in 1..=config.num_layers {
             let block = store.gather(index, Some(index + 1))?;
-            x = layer(config, &block.params, &x, &batch.segments);
+            x = run_layer(model, &block, &x, batch);
             store.release(block);
         }
         let head = Head::gather(store, config, None)?;
@@ -196,6 +209,19 @@ pub(crate) fn loss_alone(
         head.release(store);
         Ok(sum.f_double_value(&[])?)
     })
+}
+
+fn run_layer(
+    (config, lora): (&Config, Option<&Lora>),
+    block: &Gathered,
+    x: &Tensor,
+    batch: &MicroBatch,
+) -> Tensor {
+    let adapters = lora.map(|lora| Adapters {
+        lora,
+        params: &block.adapters,
+    });
+    adapted_layer(config, &block.params, adapters.as_ref(), x, &batch.segments)
 }
 
 fn embedded(store: &mut Store<'_>, batch: &MicroBatch) -> Result<Tensor, TrainError> {

@@ -8,7 +8,7 @@
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
 //!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs.
-//! - Master weights, moments (unless bf16 is asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
+//! - Master weights, moments (unless fewer bits are asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
 //!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
@@ -28,6 +28,7 @@
 
 mod config;
 mod error;
+mod lora;
 mod memory;
 mod order;
 mod plan;
@@ -35,11 +36,15 @@ mod ranks;
 mod schedule;
 
 #[cfg(feature = "torch")]
+mod adapters;
+#[cfg(feature = "torch")]
 mod checkpoint;
 #[cfg(feature = "torch")]
 mod collective;
 #[cfg(feature = "torch")]
 mod dataset;
+#[cfg(feature = "torch")]
+mod eight_bit;
 #[cfg(feature = "torch")]
 mod export;
 #[cfg(feature = "torch")]
@@ -69,10 +74,13 @@ mod tensorboard;
 #[cfg(feature = "torch")]
 mod trainer;
 #[cfg(feature = "torch")]
+mod vector;
+#[cfg(feature = "torch")]
 mod zero;
 
-pub use config::{Checkpointing, OverLong, Precision, TrainConfig};
+pub use config::{Checkpointing, Moments, OverLong, Precision, TrainConfig};
 pub use error::TrainError;
+pub use lora::{LoraConfig, Projection};
 pub use memory::host_memory;
 pub use order::Order;
 pub use plan::{
@@ -87,7 +95,7 @@ pub use {
     checkpoint::{Checkpoint, State, prune},
     collective::{Collective, Pending, Solo},
     dataset::{DataId, Dataset},
-    export::export,
+    export::{export, export_adapter, export_merged},
     gloo::Gloo,
     metrics::{StepMetrics, StepTime},
     nccl::Nccl,

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use sky_files::{FileError, FileHash, write_atomic};
 use tch::{Kind, Tensor};
 
-use crate::TrainError;
+use crate::{TrainError, vector::Vector};
 
 /// Longest header that is read: 64 layers need a few tens of kilobytes.
 const MAX_HEADER_BYTES: u64 = 64 << 20;
@@ -19,16 +19,16 @@ const MAX_HEADER_BYTES: u64 = 64 << 20;
 /// Writes named f32 vectors as one safetensors file, whole or not at all; gives its hash.
 pub(crate) fn write_shard(
     path: &Path,
-    tensors: &[(String, Tensor)],
+    tensors: &[(String, Vector)],
 ) -> Result<FileHash, TrainError> {
     let mut header = Map::new();
     let mut end = 0_u64;
     for (name, tensor) in tensors {
         let begin = end;
-        end += tensor.numel() as u64 * 4;
+        end += tensor.length().unsigned_abs() * 4;
         header.insert(
             name.clone(),
-            json!({"dtype": "F32", "shape": [tensor.numel()], "data_offsets": [begin, end]}),
+            json!({"dtype": "F32", "shape": [tensor.length()], "data_offsets": [begin, end]}),
         );
     }
     let mut header = Value::Object(header).to_string().into_bytes();
@@ -54,7 +54,7 @@ pub(crate) fn write_shard(
         Ok(())
     });
     if let Some(error) = failed {
-        return Err(error.into());
+        return Err(error);
     }
     written?;
     Ok(FileHash {
@@ -67,11 +67,10 @@ pub(crate) fn write_shard(
     })
 }
 
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, tch::TchError> {
-    let tensor = tensor
-        .f_detach()?
+fn bytes_of(vector: &Vector) -> Result<Vec<u8>, TrainError> {
+    let tensor = vector
+        .wide()?
         .f_to_device(tch::Device::Cpu)?
-        .f_to_kind(Kind::Float)?
         .f_contiguous()?;
     let mut bytes = vec![0; tensor.numel() * 4];
     tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sky_data::PackedRow;
-use sky_model::{Config, HeadOptions, ParamSpec, blocks};
+use sky_model::{Config, HeadOptions, Lora, ParamSpec, blocks};
 use sky_torch::AdamW;
 use sky_types::{TokenSeq, Version, derive_seed};
 use tch::{Device, Kind, Tensor};
@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, StepTime, TrainConfig,
     TrainError,
+    adapters::{initial, lora, trained_blocks},
     checkpoint::Draft,
     fold::{MicroBatch, forward_backward, keeps_graphs, loss_alone},
     metrics::MetricsFile,
@@ -52,6 +53,7 @@ pub enum Ended {
 /// A run: model, optimizer and cursor.
 pub struct Trainer<'c> {
     job: Job,
+    lora: Option<Lora>,
     store: Store<'c>,
     split: Split,
     order: Order,
@@ -65,7 +67,7 @@ pub struct Trainer<'c> {
 }
 
 impl<'c> Trainer<'c> {
-    /// A run at its beginning; `weights` is asked for each parameter in turn, whole, in any kind.
+    /// A run at its beginning; `weights` is asked for each of the model's parameters in turn, whole, in any kind.
     ///
     /// # Errors
     /// When a setting is out of range, a weight cannot be had or has another shape.
@@ -80,12 +82,19 @@ impl<'c> Trainer<'c> {
             .map_err(|(key, reason)| TrainError::Config { key, reason })?;
         let kind = job.config.precision.kind();
         let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
-        let specs = blocks(&job.model);
-        let store = Store::new(&specs, &job.config, kind, device, comm, weights)?;
+        let lora = lora(&job.config);
+        let trained = trained_blocks(&job.model, &job.config);
+        let frozen = lora.map_or_else(Vec::new, |_| blocks(&job.model));
+        let first = &mut |param: &ParamSpec| match lora {
+            Some(_) if is_adapter(param) => initial(param, job.seed),
+            _ => weights(param),
+        };
+        let store = Store::new(&trained, &frozen, &job.config, kind, device, comm, first)?;
         let order = Order::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
         Ok(Self {
             job,
+            lora,
             store,
             split,
             order,
@@ -98,22 +107,25 @@ impl<'c> Trainer<'c> {
         })
     }
 
-    /// A run as a checkpoint left it.
+    /// A run as a checkpoint left it. `weights` is asked for frozen weights alone: not at all when no adapters are trained.
     ///
     /// # Errors
-    /// When the checkpoint is of another run, or cannot be read.
+    /// When the checkpoint is of another run or belongs to other frozen weights, or cannot be read.
     pub fn resume(
         job: Job,
         device: Device,
         comm: &'c dyn Collective,
         checkpoint: &Checkpoint,
+        weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
+        let frozen = job.config.lora.is_some();
         let mut trainer = Self::new(job, device, comm, &mut |param| {
+            if frozen {
+                return weights(param);
+            }
             // Filled from the checkpoint below, in one pass with the moments.
-            Ok(Tensor::f_zeros(
-                param.shape.as_slice(),
-                (Kind::Float, device),
-            )?)
+            let float = (Kind::Float, device);
+            Ok(Tensor::f_zeros(param.shape.as_slice(), float)?)
         })?;
         trainer.same_run(checkpoint)?;
         checkpoint.restore(&mut trainer.store)?;
@@ -143,6 +155,8 @@ impl<'c> Trainer<'c> {
             format!("seed ({}, now {})", theirs.seed, ours.seed)
         } else if ours.config.essence() != theirs.config.essence() {
             "settings in [train]".to_owned()
+        } else if ours.base != theirs.base {
+            "frozen weights: the adapters belong to another base model".to_owned()
         } else if ours.steps != theirs.steps || theirs.step > theirs.steps {
             format!("length ({} steps, now {})", theirs.steps, ours.steps)
         } else {
@@ -174,7 +188,8 @@ impl<'c> Trainer<'c> {
         self.store.bytes()
     }
 
-    /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model computes in.
+    /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model computes in; those of a
+    /// layer's adapters follow.
     ///
     /// # Errors
     /// When a collective fails.
@@ -288,6 +303,7 @@ impl<'c> Trainer<'c> {
             world: self.store.comm().world(),
             config: self.job.config.clone(),
             model: self.job.model.to_json(),
+            base: self.store.base().map(str::to_owned),
             data: self.job.data.id().clone(),
         }
     }
@@ -328,6 +344,7 @@ impl<'c> Trainer<'c> {
             chunk: config.head_chunk as i64,
             scale,
             z_loss: config.z_loss,
+            frozen: self.lora.is_some(),
         };
         let mut loss = 0.0;
         for row in mine(&packed, self.store.comm()) {
@@ -342,7 +359,7 @@ impl<'c> Trainer<'c> {
             let micro =
                 MicroBatch::new(&self.job.model, &row, kind, self.device)?.with_noise(noise);
             loss += forward_backward(
-                &self.job.model,
+                (&self.job.model, self.lora.as_ref()),
                 &mut self.store,
                 &micro,
                 keeps_graphs(
@@ -421,7 +438,8 @@ impl<'c> Trainer<'c> {
             let kind = config.precision.kind();
             let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
             let chunk = config.head_chunk as i64;
-            sum += loss_alone(&self.job.model, &mut self.store, &micro, chunk)?;
+            let model = (&self.job.model, self.lora.as_ref());
+            sum += loss_alone(model, &mut self.store, &micro, chunk)?;
         }
         // Every row of a data set has a target.
         Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
@@ -435,6 +453,10 @@ impl std::fmt::Debug for Trainer<'_> {
             .field("steps", &self.order.steps())
             .finish_non_exhaustive()
     }
+}
+
+fn is_adapter(param: &ParamSpec) -> bool {
+    param.name.ends_with(".lora_A.weight") || param.name.ends_with(".lora_B.weight")
 }
 
 /// This rank's micro-batches: every `world`-th. All ranks get as many, since every fold is a collective; one that runs out

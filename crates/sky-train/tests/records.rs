@@ -193,6 +193,7 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
         tch::Device::Cpu,
         &sky_train::Solo,
         &newest.unwrap().unwrap(),
+        &mut |param| Ok(common::initial(param)),
     )
     .unwrap();
     again.run(dir.path(), &mut go_on).unwrap();

@@ -8,8 +8,8 @@ use std::{fs, ops::ControlFlow, path::Path};
 use common::{LLAMA, QWEN2, bits, config, initial, job, model, trainer};
 use sky_model::{ModelFiles, SaveOptions, blocks};
 use sky_train::{
-    Checkpoint, Ended, Job, Precision, Solo, StepMetrics, StepTime, TrainConfig, TrainError,
-    Trainer, export,
+    Checkpoint, Ended, Job, Moments, Precision, Solo, StepMetrics, StepTime, TrainConfig,
+    TrainError, Trainer, export,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -19,7 +19,10 @@ fn resume(job: Job, dir: &Path, said: &mut Vec<String>) -> Trainer<'static> {
     })
     .unwrap();
     match newest {
-        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap(),
+        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
+            Ok(initial(p))
+        })
+        .unwrap(),
         None => trainer(job),
     }
 }
@@ -40,12 +43,16 @@ fn go_on(_: &StepMetrics) -> ControlFlow<()> {
 
 #[test]
 fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
-    for (text, precision) in [(QWEN2, Precision::Bf16), (LLAMA, Precision::F32)] {
+    for (text, precision, moments) in [
+        // Chance, too, is taken up where it was left.
+        (QWEN2, Precision::Bf16, Moments::Bf16),
+        (QWEN2, Precision::F32, Moments::EightBit),
+        (LLAMA, Precision::F32, Moments::F32),
+    ] {
         let model = model(text);
         let config = TrainConfig {
             precision,
-            // Chance, too, is taken up where it was left.
-            moments: precision,
+            moments,
             neftune_alpha: if precision == Precision::Bf16 {
                 5.0
             } else {
@@ -176,7 +183,10 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         .unwrap()
         .unwrap();
     let refused = |job: Job, what: &str| {
-        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint).unwrap_err();
+        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
+            Ok(initial(p))
+        })
+        .unwrap_err();
         assert!(
             matches!(&error, TrainError::OtherRun { what: found, .. } if found.contains(what)),
             "{error}"
@@ -198,18 +208,27 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         keep_checkpoints: 7,
         ..config()
     };
-    assert!(Trainer::resume(job(&llama, &other_disk, 9), Device::Cpu, &Solo, &checkpoint).is_ok());
+    assert!(
+        Trainer::resume(
+            job(&llama, &other_disk, 9),
+            Device::Cpu,
+            &Solo,
+            &checkpoint,
+            &mut |p| Ok(initial(p))
+        )
+        .is_ok()
+    );
 }
 
 #[test]
-fn a_run_goes_on_with_moments_of_another_precision_and_bf16_ones_take_half_the_room() {
+fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room() {
     let model = model(QWEN2);
     let with = |moments| TrainConfig {
         moments,
         learning_rate: 1e-3,
         ..config()
     };
-    let run = |moments: [Precision; 2]| {
+    let run = |moments: [Moments; 2]| {
         let dir = tempfile::tempdir().unwrap();
         let mut first = trainer(job(&model, &with(moments[0]), 9));
         first
@@ -227,15 +246,30 @@ fn a_run_goes_on_with_moments_of_another_precision_and_bf16_ones_take_half_the_r
         let losses: Vec<f64> = second.history().iter().map(|m| m.loss).collect();
         (losses, [first.kept_bytes(), second.kept_bytes()])
     };
-    let (full, half) = (Precision::F32, Precision::Bf16);
+    let (full, half, eighth) = (Moments::F32, Moments::Bf16, Moments::EightBit);
     let (expected, [wide, _]) = run([full, full]);
     let (other, [narrow, _]) = run([half, half]);
     let params = wide / 16;
     assert_eq!(wide - narrow, 4 * params, "two bytes less for each moment");
     assert_ne!(other, expected);
-    for moments in [[half, half], [full, half], [half, full]] {
+    // 1 + 4 / 64 bytes in place of 4, twice.
+    let least = wide - params * 47 / 8;
+    for moments in [
+        [half, half],
+        [full, half],
+        [half, full],
+        [eighth, eighth],
+        [eighth, full],
+        [half, eighth],
+    ] {
         let (losses, kept) = run(moments);
-        assert_eq!(kept, moments.map(|m| if m == full { wide } else { narrow }));
+        let bytes = moments.map(|m| match m {
+            Moments::F32 => wide,
+            Moments::Bf16 => narrow,
+            Moments::EightBit => least,
+        });
+        assert_eq!(kept, bytes);
+        assert_ne!(losses, expected);
         for (a, b) in losses.iter().zip(&expected) {
             assert!((a - b).abs() < 3e-3 * b, "{moments:?}: {a} {b}");
         }

@@ -4,78 +4,15 @@
 
 mod common;
 
-use std::{
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-    time::Duration,
+use common::{
+    LLAMA, QWEN2, config, counting::Counting, fresh, initial, job, max_difference, model, on_ranks,
+    run,
 };
-
-use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model, trained_until};
-use sky_model::Config;
 use sky_train::{
-    Checkpoint, Checkpointing, Collective, Collectives, Gloo, ModelShape, Offload, Pending,
-    Precision, Ranks, StepMetrics, TrainConfig, TrainError, Trainer, free_port,
+    Checkpoint, Checkpointing, ModelShape, Moments, Offload, Precision, StepMetrics, TrainConfig,
+    Trainer,
 };
-use tch::{Device, Tensor};
-
-const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Runs a closure on every rank of a group.
-fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
-    let port = free_port().unwrap();
-    thread::scope(|scope| {
-        let run = &run;
-        let ranks: Vec<_> = (0..world)
-            .map(|rank| {
-                scope.spawn(move || {
-                    let ranks = Ranks {
-                        rank,
-                        world,
-                        local_rank: rank,
-                        local_world: Some(world),
-                        host: "127.0.0.1".into(),
-                        port,
-                        served: false,
-                        attempt: 0,
-                    };
-                    let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
-                    let result = run(&comm);
-                    comm.leave().unwrap();
-                    result
-                })
-            })
-            .collect();
-        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
-    })
-}
-
-/// Trains until a step on `world` ranks, from the newest checkpoint when there is one, and saves; gives the metrics and the
-/// weights, which are the same on every rank.
-fn run(
-    model: &Config,
-    config: &TrainConfig,
-    world: usize,
-    until: u64,
-    dir: &Path,
-) -> (Vec<StepMetrics>, Vec<u32>) {
-    let mut results = on_ranks(world, |comm| {
-        let job = job(model, config, 4);
-        let trainer = trained_until(job, comm, until, dir);
-        (trainer.history().to_vec(), bits(&trainer, model))
-    });
-    let first = results.remove(0);
-    for (history, weights) in &results {
-        assert_eq!(*weights, first.1, "all ranks have the same weights");
-        let same = |(a, b): (&StepMetrics, &StepMetrics)| a.loss == b.loss;
-        assert!(history.iter().zip(&first.0).all(same));
-    }
-    first
-}
-
-fn fresh(model: &Config, config: &TrainConfig, world: usize) -> (Vec<StepMetrics>, Vec<u32>) {
-    run(model, config, world, 5, tempfile::tempdir().unwrap().path())
-}
+use tch::Device;
 
 /// The largest relative difference between the losses of two runs. Norms must agree too.
 fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
@@ -201,6 +138,30 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
 }
 
 #[test]
+fn moments_in_8_bits_follow_f32_ones_on_any_number_of_ranks() {
+    let model = model(LLAMA);
+    let losses = |moments, zero_stage, world| {
+        let config = TrainConfig {
+            zero_stage,
+            moments,
+            learning_rate: 1e-3,
+            ..config()
+        };
+        fresh(&model, &config, world).0
+    };
+    let exact = losses(Moments::F32, 3, 1);
+    let alone = losses(Moments::EightBit, 3, 1);
+    let off = apart(&exact, &alone);
+    assert!(0.0 < off && off < 2e-3, "{off:e}");
+    for (stage, world) in [(3, 2), (3, 4), (1, 2), (0, 2)] {
+        let shared = losses(Moments::EightBit, stage, world);
+        // Sums over ranks have other last bits, and a code may be the next one.
+        let apart = apart(&alone, &shared);
+        assert!(apart < 1e-4, "stage {stage}, {world} ranks: {apart:e}");
+    }
+}
+
+#[test]
 fn a_run_goes_on_with_other_ranks_and_another_stage() {
     let model = model(QWEN2);
     let at = |zero_stage| TrainConfig {
@@ -222,70 +183,6 @@ fn a_run_goes_on_with_other_ranks_and_another_stage() {
     assert_eq!(found.len(), 7);
     let apart = apart(&whole.0, &found);
     assert!(apart < 1e-6, "{apart:e}");
-}
-
-/// Counts what is asked of a group.
-struct Counting<'a> {
-    inner: &'a Gloo,
-    gathers: AtomicU64,
-    scatters: AtomicU64,
-    all_reduces: AtomicU64,
-}
-
-impl<'a> Counting<'a> {
-    fn new(inner: &'a Gloo) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            inner,
-            gathers: zero(),
-            scatters: zero(),
-            all_reduces: zero(),
-        }
-    }
-
-    fn take(&self) -> Collectives {
-        let of = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
-        Collectives {
-            gathers: of(&self.gathers),
-            scatters: of(&self.scatters),
-            all_reduces: of(&self.all_reduces),
-        }
-    }
-}
-
-impl Collective for Counting<'_> {
-    fn rank(&self) -> usize {
-        self.inner.rank()
-    }
-
-    fn world(&self) -> usize {
-        self.inner.world()
-    }
-
-    fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
-        self.gathers.fetch_add(1, Ordering::Relaxed);
-        self.inner.all_gather_into(full, shard)
-    }
-
-    fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<Pending, TrainError> {
-        self.scatters.fetch_add(1, Ordering::Relaxed);
-        self.inner.reduce_scatter(shard, full)
-    }
-
-    fn all_reduce(&self, tensor: &Tensor) -> Result<Pending, TrainError> {
-        // Loss, norm: single numbers.
-        let block = u64::from(tensor.numel() > 1);
-        self.all_reduces.fetch_add(block, Ordering::Relaxed);
-        self.inner.all_reduce(tensor)
-    }
-
-    fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<Pending, TrainError> {
-        self.inner.broadcast(tensor, from)
-    }
-
-    fn barrier(&self) -> Result<(), TrainError> {
-        self.inner.barrier()
-    }
 }
 
 #[test]
@@ -325,7 +222,7 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 let metrics = trainer.train_step().unwrap();
                 assert!((9..=12).contains(&metrics.micro_batches), "two a rank");
                 let again = checkpointing == Checkpointing::Full;
-                assert_eq!(comm.take(), shape.collectives(stage, again, 2));
+                assert_eq!(comm.take(), shape.collectives(&config, again, 2));
                 trainer.kept_bytes()
             });
             let (params, ranks) = (shape.params(), world as u64);

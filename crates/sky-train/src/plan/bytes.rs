@@ -2,26 +2,45 @@
 
 use crate::{Checkpointing, ModelShape, TrainConfig};
 
-/// Parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
+/// Trained parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
 pub(super) fn kept(shape: &ModelShape, config: &TrainConfig, world: u64, stage: u8) -> u64 {
+    share(shape.trained(config), config, world, stage)
+}
+
+/// Bytes of the weights that a rank keeps between steps, trained and frozen.
+pub(super) fn weights(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
+    let frozen = share(shape.frozen(config), config, world, 3);
+    config.precision.bytes() * (frozen + kept(shape, config, world, 3))
+}
+
+fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
     if config.zero_stage >= stage {
-        shape.params().div_ceil(world)
+        params.div_ceil(world)
     } else {
-        shape.params()
+        params
     }
 }
 
-/// Bytes a parameter of master weights and moments. With f32 compute the master weights lie within the weights.
-pub(super) fn optimizer(config: &TrainConfig) -> u64 {
+/// Bytes of master weights and moments of so many parameters. With f32 compute the master weights lie within the weights.
+pub(super) fn optimizer(config: &TrainConfig, params: u64) -> u64 {
     let master = if config.precision.bytes() == 4 { 0 } else { 4 };
-    master + 2 * config.moments.bytes()
+    master * params + moments(config, params)
 }
 
-/// Bytes a parameter of the copy from which a checkpoint is written while training goes on; 0 when none is.
-pub(super) fn copy(config: &TrainConfig, steps: u64) -> u64 {
+/// The same, master weights in a place of their own.
+pub(super) fn state(config: &TrainConfig, params: u64) -> u64 {
+    4 * params + moments(config, params)
+}
+
+fn moments(config: &TrainConfig, params: u64) -> u64 {
+    (2.0 * config.moments.bytes() * params as f64) as u64
+}
+
+/// Bytes of the copy from which a checkpoint is written while training goes on; 0 when none is.
+pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     let during_training = config.save_every > 0 && config.save_every < steps;
     if config.background_save && during_training {
-        4 + 2 * config.moments.bytes()
+        state(config, params)
     } else {
         0
     }
@@ -36,7 +55,7 @@ pub(super) fn activations(
     checkpointing: Checkpointing,
 ) -> u64 {
     let width = config.precision.bytes();
-    let graph = tokens * shape.graph_bytes() * width / 2;
+    let graph = tokens * (shape.graph_bytes() + shape.adapter_graph_bytes(config)) * width / 2;
     let inputs = tokens * shape.hidden * width * shape.layers;
     let layers = match checkpointing {
         Checkpointing::Full => inputs + graph,
@@ -53,12 +72,19 @@ pub(super) fn activations(
 }
 
 /// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
-/// and its gradients.
+/// and its gradients. Adapters count with their layer; what is frozen has no gradient.
 pub(super) fn buffers(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
     let gathered = if world > 1 && stage == 3 { width } else { 0 };
     let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
-    let head = shape.embedding() * (gathered + width + 4 + flat) + shape.layer() * gathered;
-    let layer = shape.layer() * (2 * gathered + width + flat);
+    let adapters = shape.layer_adapters(config);
+    let whole = shape.layer() + adapters;
+    // What of head and layer has a gradient.
+    let (head_trained, trained) = match config.lora {
+        None => (shape.embedding(), whole),
+        Some(_) => (0, adapters),
+    };
+    let head = shape.embedding() * gathered + head_trained * (width + 4 + flat) + whole * gathered;
+    let layer = 2 * whole * gathered + trained * (width + flat);
     head.max(layer)
 }

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
-use super::bytes::{activations, buffers, copy, kept, optimizer};
-use crate::{Checkpointing, ModelShape, Precision, TrainConfig};
+use super::bytes::{activations, buffers, copy, kept, optimizer, weights};
+use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: an assumption.
 const PROCESS: u64 = 600_000_000;
@@ -84,15 +84,15 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         chosen => chosen,
     };
     let mut bytes = CpuBytes {
-        parameters: config.precision.bytes() * kept(shape, config, world, 3),
+        parameters: weights(shape, config, world),
         gradients: 4 * kept(shape, config, world, 2),
         // Of a file that is mapped the system keeps in memory what it has to spare.
         optimizer: match config.offload_folder {
             Some(_) => 0,
-            None => optimizer(config) * kept(shape, config, world, 1),
+            None => optimizer(config, kept(shape, config, world, 1)),
         },
         // Each rank saves its own shard, whatever else it keeps.
-        checkpoint: copy(config, input.steps) * shape.params().div_ceil(world),
+        checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
         activations: activations(shape, config, tokens, checkpointing),
         buffers: buffers(shape, config, world),
         process: PROCESS,
@@ -121,7 +121,7 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
         rank_bytes(&changed).total * input.local_world <= input.memory
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 4] = [
+    let knobs: [(&str, Change); 5] = [
         ("train.background_save = false", |c| {
             c.background_save = false;
         }),
@@ -129,7 +129,10 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
             c.activation_checkpointing = Checkpointing::Full;
         }),
         ("train.zero_stage = 3", |c| c.zero_stage = 3),
-        ("train.moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+        ("train.moments = \"bf16\"", |c| c.moments = Moments::Bf16),
+        ("train.moments = \"8bit\"", |c| {
+            c.moments = Moments::EightBit;
+        }),
     ];
     for (text, change) in knobs {
         if fits(&change) {
@@ -196,6 +199,50 @@ mod tests {
         assert_eq!(plan(&at_the_end_only, 1, u64::MAX).rank_bytes.checkpoint, 0);
     }
 
+    /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times
+    /// 896 + 4864.
+    const ADAPTERS: u64 = 24 * 16 * (2 * 1792 + 2 * 1024 + 3 * 5760);
+
+    #[test]
+    fn frozen_weights_are_weights_and_nothing_else() {
+        let lora = TrainConfig {
+            lora: Some(crate::LoraConfig::default()),
+            ..TrainConfig::default()
+        };
+        let alone = plan(&lora, 1, u64::MAX).rank_bytes;
+        assert_eq!(
+            (
+                alone.parameters,
+                alone.gradients,
+                alone.optimizer,
+                alone.checkpoint
+            ),
+            (
+                2 * (PARAMS + ADAPTERS),
+                4 * ADAPTERS,
+                12 * ADAPTERS,
+                12 * ADAPTERS
+            )
+        );
+        let whole = plan(&TrainConfig::default(), 1, u64::MAX).rank_bytes;
+        assert!(
+            alone.buffers < whole.buffers / 10,
+            "no gradient of the head"
+        );
+        assert!(alone.activations < whole.activations * 102 / 100);
+        let four = plan(&lora, 4, u64::MAX).rank_bytes;
+        assert_eq!(four.parameters, 2 * (PARAMS / 4 + ADAPTERS / 4));
+        let stage = TrainConfig {
+            zero_stage: 2,
+            ..lora
+        };
+        let four = plan(&stage, 4, u64::MAX).rank_bytes;
+        assert_eq!(
+            (four.parameters, four.gradients),
+            (2 * (PARAMS + ADAPTERS), ADAPTERS)
+        );
+    }
+
     #[test]
     fn the_named_knob_is_one_that_makes_it_fit() {
         let none = TrainConfig {
@@ -229,10 +276,17 @@ mod tests {
         assert!(advice(&whole, 4, needed(&whole, 4) - 1).ends_with("zero_stage = 3"));
         assert!(advice(&none, 1, needed(&none, 1) - 1).ends_with("moments = \"bf16\""));
         let small = TrainConfig {
-            moments: Precision::Bf16,
+            moments: Moments::Bf16,
             ..none.clone()
         };
         assert_eq!(needed(&none, 1) - needed(&small, 1), 4 * PARAMS);
+        assert!(advice(&small, 1, needed(&small, 1) - 1).ends_with("moments = \"8bit\""));
+        let small = TrainConfig {
+            moments: Moments::EightBit,
+            ..none.clone()
+        };
+        // Two moments of 4 bytes against two of 1 + 4 / 64.
+        assert_eq!(needed(&none, 1) - needed(&small, 1), PARAMS * 47 / 8);
         let said = advice(&small, 1, needed(&small, 1) - 1);
         assert!(said.contains("train.cutoff to 8192"), "{said}");
         let said = advice(&none, 1, 1_000_000_000);

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{self, kept};
-use crate::{Checkpointing, Gpu, Hardware, ModelShape, Order, Precision, TrainConfig, TrainError};
+use crate::{Checkpointing, Gpu, Hardware, ModelShape, Moments, Order, TrainConfig, TrainError};
 
 /// What leaves the GPUs for host memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,8 @@ pub struct Plan {
     pub advice: Option<String>,
     /// Parameters of the model.
     pub params: u64,
+    /// Parameters that are trained: the same, or those of the adapters, which `params` does not count.
+    pub trained_params: u64,
     /// Steps of the run.
     pub steps: u64,
     /// Tokens of the run.
@@ -176,6 +178,7 @@ impl Plan {
             fits: best.fits,
             advice: (!best.fits).then(|| advice(input, steps, &best)),
             params: input.shape.params(),
+            trained_params: input.shape.trained(input.config),
             steps,
             tokens: steps as f64 * step_tokens(input),
             settings,
@@ -223,50 +226,51 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let host_bytes = host_bytes(input, setting, steps);
     let (shape, gpu) = (input.shape, input.gpu);
     let world = input.gpus as f64;
-    let params = shape.params() as f64;
+    let trained = shape.trained(input.config) as f64;
+    let weights = shape.frozen(input.config) as f64 + trained;
     let width = input.config.precision.bytes() as f64;
 
     let tokens = step_tokens(input);
-    let forward = shape.forward_flops(input.tokens_per_row);
-    let passes = match setting.activation_checkpointing {
-        Checkpointing::Full => 4.0,
-        Checkpointing::None | Checkpointing::Auto => 3.0,
-    };
-    let compute = passes * forward * tokens / world / (gpu.bf16_flops * gpu.efficiency);
+    let flops =
+        |again| shape.step_flops(input.tokens_per_row, input.config, again) * tokens / world;
+    let again = setting.activation_checkpointing == Checkpointing::Full;
+    let row = input.tokens_per_row;
+    let passes = shape.step_flops(row, input.config, again) / shape.forward_flops(row);
+    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
 
     // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
     // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
     let micro_batches = (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0);
     let share = (world - 1.0) / world;
     let carried = match input.config.zero_stage {
-        0 => 8.0,
-        1 => 4.0 + width,
-        2 => micro_batches * 4.0 + width,
-        _ => micro_batches * (2.0 * width + 4.0),
+        0 => 8.0 * trained,
+        1 => (4.0 + width) * trained,
+        2 => (micro_batches * 4.0 + width) * trained,
+        _ => micro_batches * (2.0 * width * weights + 4.0 * trained),
     };
-    let link_bytes = params * carried * share;
+    let link_bytes = carried * share;
     let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
-    let shard = params / world;
+    let shard = trained / world;
     let hidden_transfer = micro_batches
         * match setting.offload {
             Offload::None => 0.0,
             Offload::Optimizer => 4.0 * shard,
-            Offload::OptimizerAndParameters => (4.0 + 2.0 * width) * shard,
+            Offload::OptimizerAndParameters => 4.0 * shard + 2.0 * width * weights / world,
         };
     // What one pass does not hide behind another shows: the slowest of the three sets the pace.
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
     // AdamW reads gradient, weight and two moments and writes the last three and the compute weight.
-    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() as f64 + width;
+    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() + width;
     let (optimizer, weights_transfer) = match setting.offload {
         Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
         Offload::Optimizer => {
-            let seconds = optimizer_traffic * params / input.hardware.host.memory_bandwidth;
+            let seconds = optimizer_traffic * trained / input.hardware.host.memory_bandwidth;
             (seconds + width * shard / gpu.host_bandwidth, width * shard)
         }
         Offload::OptimizerAndParameters => (
-            optimizer_traffic * params / input.hardware.host.memory_bandwidth,
+            optimizer_traffic * trained / input.hardware.host.memory_bandwidth,
             0.0,
         ),
     };
@@ -292,7 +296,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
         disk_bytes_per_step: disk_bytes,
         step_seconds,
         optimizer_seconds: optimizer,
-        mfu: 3.0 * forward * tokens / world / step_seconds / gpu.bf16_flops,
+        mfu: flops(false) / step_seconds / gpu.bf16_flops,
         hours,
         dollars: hours * world * input.dollars_per_gpu_hour,
     }
@@ -301,12 +305,12 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
 fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
     let (config, world) = (input.config, input.gpus);
-    let weights = config.precision.bytes() * kept(shape, config, world, 3);
+    let weights = bytes::weights(shape, config, world);
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (
             weights,
             4 * kept(shape, config, world, 2),
-            bytes::optimizer(config) * kept(shape, config, world, 1),
+            bytes::optimizer(config, kept(shape, config, world, 1)),
         ),
         Offload::Optimizer => (weights, 0, 0),
         Offload::OptimizerAndParameters => (0, 0, 0),
@@ -327,19 +331,19 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
 }
 
 fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
-    let params = input.shape.params();
-    let width = input.config.precision.bytes();
-    let state = 4 + 2 * input.config.moments.bytes();
+    let trained = input.shape.trained(input.config);
+    let weights = input.config.precision.bytes() * (input.shape.frozen(input.config) + trained);
+    let state = bytes::state(input.config, trained);
     let (parameters, gradients, optimizer) = match setting.offload {
         Offload::None => (0, 0, 0),
-        Offload::Optimizer => (0, 4 * params, state * params),
-        Offload::OptimizerAndParameters => (width * params, 4 * params, state * params),
+        Offload::Optimizer => (0, 4 * trained, state),
+        Offload::OptimizerAndParameters => (weights, 4 * trained, state),
     };
     let (optimizer, disk) = match input.config.offload_folder {
         Some(_) => (0, optimizer),
         None => (optimizer, 0),
     };
-    let checkpoint = bytes::copy(input.config, steps) * params;
+    let checkpoint = bytes::copy(input.config, trained, steps);
     let processes = PROCESS * input.gpus;
     HostBytes {
         parameters,
@@ -358,12 +362,13 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
         settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 3] = [
+    let knobs: [(&str, Change); 4] = [
         ("background_save = false", |c| c.background_save = false),
         ("activation_checkpointing = \"full\"", |c| {
             c.activation_checkpointing = Checkpointing::Full;
         }),
-        ("moments = \"bf16\"", |c| c.moments = Precision::Bf16),
+        ("moments = \"bf16\"", |c| c.moments = Moments::Bf16),
+        ("moments = \"8bit\"", |c| c.moments = Moments::EightBit),
     ];
     for (text, change) in knobs {
         let mut config = input.config.clone();
@@ -427,7 +432,7 @@ fn sized(bytes: u64) -> String {
 
 fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
     let (gpu, config) = (input.gpu, input.config);
-    vec![
+    let mut all = vec![
         format!(
             "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
             gpu.name,
@@ -466,7 +471,15 @@ fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             None => "optimizer state in memory".into(),
         },
         format!("${} a GPU hour", input.dollars_per_gpu_hour),
-    ]
+    ];
+    all.extend(config.lora.as_ref().map(|lora| {
+        format!(
+            "adapters of rank {} are trained, {:.1} M parameters; the model's own are frozen: no gradient, no optimizer, no time for their gradients",
+            lora.rank,
+            input.shape.trained(config) as f64 / 1e6
+        )
+    }));
+    all
 }
 
 #[cfg(test)]
@@ -594,6 +607,50 @@ mod tests {
         };
         let knob = plan(8, "h100-80g", 2 * TERABYTES, &long).advice.unwrap();
         assert!(knob.contains("micro_batch_tokens"), "{knob}");
+    }
+
+    #[test]
+    fn adapters_fit_where_the_model_does_not_and_cost_less() {
+        let lora = TrainConfig {
+            lora: Some(crate::LoraConfig::default()),
+            ..TrainConfig::default()
+        };
+        let (adapters, whole) = (
+            plan(8, "h100-80g", 2 * TERABYTES, &lora),
+            plan(8, "h100-80g", 2 * TERABYTES, &TrainConfig::default()),
+        );
+        assert!(adapters.fits && adapters.best.setting.offload == Offload::None);
+        assert_eq!(
+            (adapters.params, adapters.trained_params),
+            (whole.params, 134_217_728)
+        );
+        let (params, trained) = (adapters.params, adapters.trained_params);
+        let gpu = adapters.settings[0].gpu_bytes;
+        assert_eq!(
+            (gpu.parameters, gpu.gradients, gpu.optimizer),
+            (
+                2 * (params / 8 + trained / 8),
+                trained / 2,
+                12 * trained / 8
+            )
+        );
+        // Computed again: three passes of four, and a little for the adapters.
+        let ratio = |at: usize| {
+            let seconds = |plan: &Plan| {
+                let plan = &plan.settings[at];
+                plan.step_seconds - plan.optimizer_seconds
+            };
+            seconds(&adapters) / seconds(&whole)
+        };
+        assert!((0.75..0.77).contains(&ratio(1)), "{}", ratio(1));
+        assert!(
+            adapters
+                .assumptions
+                .iter()
+                .any(|line| line.contains("rank 16"))
+        );
+        assert!(plan(2, "h100-80g", TERABYTES / 2, &lora).fits);
+        assert!(!plan(2, "h100-80g", TERABYTES / 2, &TrainConfig::default()).fits);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::TrainError;
+use crate::{LoraConfig, TrainConfig, TrainError};
 
 /// A model's sizes, as the plan needs them: no weights, no libtorch.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -222,26 +222,70 @@ impl ModelShape {
         self.embedding() + self.layers * self.layer() + self.hidden + head
     }
 
+    /// Inputs and outputs of each adapted projection.
+    fn adapted(&self, lora: &LoraConfig) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let (hidden, ffn, q, kv) = (self.hidden, self.ffn, self.q(), self.kv());
+        [
+            (hidden, q),
+            (hidden, kv),
+            (hidden, kv),
+            (q, hidden),
+            (hidden, ffn),
+            (hidden, ffn),
+            (ffn, hidden),
+        ]
+        .into_iter()
+        .zip(lora.adapted())
+        .filter_map(|(sizes, adapted)| adapted.then_some(sizes))
+    }
+
+    /// Parameters of one layer's adapters; none without.
+    pub fn layer_adapters(&self, config: &TrainConfig) -> u64 {
+        config.lora.as_ref().map_or(0, |lora| {
+            let rank = lora.rank as u64;
+            self.adapted(lora).map(|(x, y)| rank * (x + y)).sum()
+        })
+    }
+
+    /// Parameters that are frozen: all of the model's when adapters are trained.
+    pub fn frozen(&self, config: &TrainConfig) -> u64 {
+        config.lora.as_ref().map_or(0, |_| self.params())
+    }
+
+    /// Parameters that are trained: the model's, or its adapters'.
+    pub fn trained(&self, config: &TrainConfig) -> u64 {
+        match config.lora {
+            None => self.params(),
+            Some(_) => self.layers * self.layer_adapters(config),
+        }
+    }
+
     /// Operations on blocks that each rank of several takes part in during a step of `micro_batches` micro-batches; sums of
     /// single numbers (loss, norm) are not counted. A tied embedding is gathered again for the head, and each of its two
-    /// uses gives a gradient.
+    /// uses gives a gradient. With adapters only layers have gradients, and their adapters are gathered apart.
     pub fn collectives(
         &self,
-        zero_stage: u8,
+        config: &TrainConfig,
         computed_again: bool,
         micro_batches: u64,
     ) -> Collectives {
         let blocks = self.layers + 2;
         let tied = u64::from(self.tied);
+        let (trained, uses) = match config.lora {
+            None => (blocks, blocks + tied),
+            Some(_) => (self.layers, self.layers),
+        };
         let (mut gathers, mut scatters, mut all_reduces) = (0, 0, 0);
-        match zero_stage {
-            0 => all_reduces = blocks,
-            1 => (gathers, scatters) = (blocks, blocks),
-            2 => (gathers, scatters) = (blocks, micro_batches * (blocks + tied)),
+        match config.zero_stage {
+            0 => all_reduces = trained,
+            1 => (gathers, scatters) = (trained, trained),
+            2 => (gathers, scatters) = (trained, micro_batches * uses),
             _ => {
                 let again = if computed_again { self.layers } else { 0 };
-                gathers = micro_batches * (blocks + tied + again);
-                scatters = micro_batches * (blocks + tied);
+                let whole = blocks + tied + again;
+                let adapters = config.lora.as_ref().map_or(0, |_| self.layers + again);
+                gathers = micro_batches * (whole + adapters);
+                scatters = micro_batches * uses;
             }
         }
         Collectives {
@@ -256,6 +300,25 @@ impl ModelShape {
     /// feed-forward width.
     pub fn graph_bytes(&self) -> u64 {
         2 * 10 * self.hidden + 2 * 4 * self.q() + 2 * 4 * self.kv() + 2 * 4 * self.ffn
+    }
+
+    /// The same of a layer's adapters: what is `rank` wide, before and after its scale. Their inputs are the projections',
+    /// which are counted already.
+    pub fn adapter_graph_bytes(&self, config: &TrainConfig) -> u64 {
+        config.lora.as_ref().map_or(0, |lora| {
+            2 * 2 * lora.rank as u64 * self.adapted(lora).count() as u64
+        })
+    }
+
+    /// Floating-point operations of one token in a step. A backward pass costs two forward passes: one for the gradient of
+    /// the input, one for that of the weights, which frozen ones do not have.
+    pub fn step_flops(&self, tokens: f64, config: &TrainConfig, computed_again: bool) -> f64 {
+        let again = if computed_again { 1.0 } else { 0.0 };
+        let forward = self.forward_flops(tokens);
+        match config.lora {
+            None => (3.0 + again) * forward,
+            Some(_) => (2.0 + again) * forward + (3.0 + again) * 2.0 * self.trained(config) as f64,
+        }
     }
 
     /// Floating-point operations of one token's forward pass in rows of `tokens` tokens: two a weight, and causal attention,

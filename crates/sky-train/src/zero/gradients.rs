@@ -14,7 +14,7 @@ pub(super) struct Reducing {
 }
 
 impl Store<'_> {
-    /// Adds gradients of the block's parameters, in the order of [`Gathered::params`], to this step's sum. Where gradients
+    /// Adds gradients of the block's parameters, in the order of [`Gathered::trained`], to this step's sum. Where gradients
     /// are sharded they are added up over the ranks meanwhile.
     pub(crate) fn reduce<T: Borrow<Tensor>>(
         &mut self,
@@ -77,6 +77,9 @@ impl Store<'_> {
             return Ok(());
         }
         for (layout, shard) in self.layouts.iter().zip(&self.shards) {
+            if layout.numel == 0 {
+                continue;
+            }
             if self.sharded.optimizer {
                 let mine = Tensor::f_zeros([layout.shard], (Kind::Float, shard.grad.device()))?;
                 self.comm.reduce_scatter(&mine, &shard.grad)?.wait()?;
@@ -102,7 +105,9 @@ impl Store<'_> {
     /// Euclidean norm of the whole gradient, over all blocks and ranks.
     pub(crate) fn grad_norm(&self) -> Result<f64, TrainError> {
         let mut sum = 0.0;
-        for block in 0..self.shards.len() {
+        // A block without adapters has no gradient.
+        let trained = |block: &usize| self.layouts[*block].numel > 0;
+        for block in (0..self.shards.len()).filter(trained) {
             // Row by row, and f64 over the rows: libtorch's f32 norm of ten million elements is off by a thousandth.
             let rows = self.grad(block)?.f_view([-1, ALIGN])?;
             let norms = rows.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), false)?;

@@ -1,6 +1,7 @@
 mod behind;
 mod buffers;
 mod disk;
+mod frozen;
 mod gradients;
 mod shard;
 mod update;
@@ -17,24 +18,33 @@ use self::{
     behind::Behind,
     buffers::Buffers,
     disk::Disk,
+    frozen::Frozen,
     gradients::Reducing,
     shard::{Places, Shard, Sharded, state_words},
 };
-use crate::{Collective, Offload, Pending, TrainConfig, TrainError, layout::Layout};
+use crate::{
+    Collective, Moments, Offload, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
+};
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
 /// as the ZeRO stage says (Rajbhandari et al., 2020).
 ///
 /// The fold asks for a block with [`Store::gather`] and gives its gradients back with [`Store::reduce`]; nothing else in
 /// the trainer knows how parameters come to be whole. With one rank a shard is the whole block, and nothing is copied.
+///
+/// With adapters `layouts` and `shards` are theirs (those of embedding and head are empty), and the model's own weights are
+/// frozen: they have nothing but themselves.
 pub(crate) struct Store<'c> {
     pub(crate) layouts: Vec<Layout>,
     shards: Vec<Shard>,
+    /// Block by block; nothing when all weights are trained.
+    frozen: Vec<Frozen>,
+    /// SHA-256 of the frozen weights.
+    base: Option<String>,
     sharded: Sharded,
     comm: &'c dyn Collective,
     kind: Kind,
-    /// Of the moments.
-    moments: Kind,
+    moments: Moments,
     places: Places,
     buffers: Buffers,
     ahead: Option<Ahead>,
@@ -49,21 +59,35 @@ pub(crate) struct Store<'c> {
 pub(crate) struct Gathered {
     /// Leaves that a graph can be built on, in the order the block's function takes them.
     pub(crate) params: Vec<Tensor>,
+    /// The same of its adapters, when `params` are frozen.
+    pub(crate) adapters: Vec<Tensor>,
     block: usize,
-    buffer: Option<Tensor>,
+    buffers: Vec<Tensor>,
+}
+
+impl Gathered {
+    /// The parameters that want a gradient.
+    pub(crate) fn trained(&self) -> &[Tensor] {
+        if self.params.iter().any(Tensor::requires_grad) {
+            &self.params
+        } else {
+            &self.adapters
+        }
+    }
 }
 
 /// A block on its way before it is needed.
 struct Ahead {
     block: usize,
-    whole: Tensor,
-    pending: Pending,
+    parts: Vec<(Tensor, Pending)>,
 }
 
 impl<'c> Store<'c> {
-    /// Fills the shards from `weights`, which gives each parameter whole, in any kind.
+    /// Fills the shards from `weights`, which gives each parameter whole, in any kind: the `frozen` ones first, block by
+    /// block, then the trained ones. `frozen` is empty when all are trained.
     pub(crate) fn new(
         blocks: &[BlockSpec],
+        frozen: &[BlockSpec],
         config: &TrainConfig,
         kind: Kind,
         device: Device,
@@ -73,7 +97,7 @@ impl<'c> Store<'c> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
         let places = Places::new(device, config.offloaded());
-        let moments = config.moments.kind();
+        let moments = config.moments;
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
         let mut disk = None;
         if let Some(folder) = &config.offload_folder {
@@ -87,9 +111,12 @@ impl<'c> Store<'c> {
                 Shard::zeros(layout, sharded, rank, (kind, moments), places, disk)
             })
             .collect::<Result<_, _>>()?;
+        let (frozen, base) = frozen::fill(frozen, sharded, comm, (kind, places), weights)?;
         let mut store = Self {
             layouts,
             shards,
+            frozen,
+            base,
             sharded,
             comm,
             kind,
@@ -106,25 +133,8 @@ impl<'c> Store<'c> {
             let (layout, master) = (&store.layouts[index], &store.shards[index].master);
             let (begin, end) = store.kept(index);
             for (param, offset) in &layout.params {
-                let whole = weights(param)?;
-                if whole.size() != param.shape {
-                    return Err(sky_model::ModelError::Shape {
-                        name: param.name.clone(),
-                        expected: param.shape.clone(),
-                        found: whole.size(),
-                    }
-                    .into());
-                }
-                let (from, to) = (begin.max(*offset), end.min(offset + param.numel()));
-                if from < to {
-                    no_grad(|| {
-                        master.narrow(0, from - begin, to - from).f_copy_(
-                            &whole
-                                .f_reshape([-1])?
-                                .f_narrow(0, from - offset, to - from)?,
-                        )
-                    })?;
-                }
+                let whole = checked(param, weights(param)?)?;
+                copy_part(&whole, *offset, master, (begin, end))?;
             }
             store.refresh(index)?;
         }
@@ -135,10 +145,17 @@ impl<'c> Store<'c> {
         self.comm
     }
 
+    /// SHA-256 of the frozen weights; none when all are trained.
+    pub(crate) fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
     /// Bytes this rank keeps between steps.
     pub(crate) fn bytes(&self) -> u64 {
         let of = |t: &Tensor| (t.numel() * t.kind().elt_size_in_bytes()) as u64;
-        self.shards
+        let frozen: u64 = self.frozen.iter().map(|block| of(&block.weights)).sum();
+        let trained: u64 = self
+            .shards
             .iter()
             .map(|shard| {
                 let master = if self.one_memory() {
@@ -146,15 +163,11 @@ impl<'c> Store<'c> {
                 } else {
                     of(&shard.master)
                 };
-                let rest = [
-                    &shard.weights,
-                    &shard.exp_avg,
-                    &shard.exp_avg_sq,
-                    &shard.grad,
-                ];
-                master + rest.into_iter().map(of).sum::<u64>()
+                let moments = shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
+                master + of(&shard.weights) + moments + of(&shard.grad)
             })
-            .sum()
+            .sum();
+        frozen + trained
     }
 
     /// Whether the master weights lie within the weights: with f32 compute in one place.
@@ -172,20 +185,24 @@ impl<'c> Store<'c> {
         }
     }
 
-    /// Master weights and the two moments of a block, as far as this rank keeps them.
-    pub(crate) fn state(&self, block: usize) -> [&Tensor; 3] {
-        let shard = &self.shards[block];
-        [&shard.master, &shard.exp_avg, &shard.exp_avg_sq]
+    /// Master weights and the two moments of a block's elements `from..to`, which this rank keeps.
+    pub(crate) fn state(
+        &self,
+        block: usize,
+        (from, to): (i64, i64),
+    ) -> Result<[Vector; 3], TrainError> {
+        let (shard, begin) = (&self.shards[block], self.kept(block).0);
+        let (from, length) = (from - begin, to - from);
+        Ok([
+            Vector::Plain(shard.master.f_narrow(0, from, length)?),
+            shard.exp_avg.narrow(from, length)?,
+            shard.exp_avg_sq.narrow(from, length)?,
+        ])
     }
 
     /// The same, this rank's shard alone: what it writes into a checkpoint.
-    pub(crate) fn shard_of_state(&self, block: usize) -> Result<[Tensor; 3], TrainError> {
-        let layout = &self.layouts[block];
-        let (from, _) = layout.part(self.comm.rank());
-        let begin = from - self.kept(block).0;
-        let [master, exp_avg, exp_avg_sq] = self.state(block);
-        let part = |t: &Tensor| t.f_narrow(0, begin, layout.shard);
-        Ok([part(master)?, part(exp_avg)?, part(exp_avg_sq)?])
+    pub(crate) fn shard_of_state(&self, block: usize) -> Result<[Vector; 3], TrainError> {
+        self.state(block, self.layouts[block].part(self.comm.rank()))
     }
 
     /// The block's parameters, whole. `next` is the block that will be asked for after this one: it travels meanwhile.
@@ -201,9 +218,8 @@ impl<'c> Store<'c> {
                 Some(ahead) if ahead.block == block => ahead,
                 other => {
                     if let Some(unused) = other {
-                        unused.pending.wait()?;
-                        let is_layer = self.is_layer(unused.block);
-                        self.buffers.give_back(unused.whole, is_layer);
+                        let wholes = arrived(unused.parts)?;
+                        self.give_back(wholes, unused.block);
                     }
                     self.send_for(block)?
                 }
@@ -211,18 +227,21 @@ impl<'c> Store<'c> {
             if let Some(next) = next {
                 self.ahead = Some(self.send_for(next)?);
             }
-            now.pending.wait()?;
+            let wholes = arrived(now.parts)?;
+            let (params, adapters) = self.leaves(block, &wholes)?;
             return Ok(Gathered {
-                params: self.leaves(block, &now.whole)?,
+                params,
+                adapters,
                 block,
-                buffer: Some(now.whole),
+                buffers: wholes,
             });
         }
-        let weights = self.at_hand(block)?;
+        let (params, adapters) = self.leaves(block, &self.at_hand(block)?)?;
         Ok(Gathered {
-            params: self.leaves(block, &weights)?,
+            params,
+            adapters,
             block,
-            buffer: None,
+            buffers: Vec::new(),
         })
     }
 
@@ -230,34 +249,52 @@ impl<'c> Store<'c> {
     pub(crate) fn release(&mut self, gathered: Gathered) {
         let Gathered {
             params,
+            adapters,
             block,
-            buffer,
+            buffers,
         } = gathered;
-        drop(params);
-        if let Some(buffer) = buffer {
-            let is_layer = self.is_layer(block);
+        drop((params, adapters));
+        self.give_back(buffers, block);
+    }
+
+    fn give_back(&mut self, buffers: Vec<Tensor>, block: usize) {
+        let is_layer = self.is_layer(block);
+        for buffer in buffers {
             self.buffers.give_back(buffer, is_layer);
         }
     }
 
-    /// The block's parameters, whole, outside of a step.
+    /// The block's parameters, whole, outside of a step; those of its adapters follow.
     pub(crate) fn look(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
         self.reach(block)?;
-        let weights = self.at_hand(block)?;
-        if !self.sharded.parameters || self.comm.world() == 1 {
-            return self.leaves(block, &weights);
+        let mut wholes = self.at_hand(block)?;
+        if self.sharded.parameters && self.comm.world() > 1 {
+            for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {
+                let options = (self.kind, self.places.compute);
+                let shard = std::mem::replace(whole, Tensor::f_zeros([layout.whole()], options)?);
+                self.comm.all_gather_into(whole, &shard)?.wait()?;
+            }
         }
-        let options = (self.kind, self.places.compute);
-        let whole = Tensor::f_zeros([self.layouts[block].whole()], options)?;
-        self.comm.all_gather_into(&whole, &weights)?.wait()?;
-        self.leaves(block, &whole)
+        let (mut params, adapters) = self.leaves(block, &wholes)?;
+        params.extend(adapters);
+        Ok(params)
+    }
+
+    /// What is gathered for a block: frozen weights, trained ones, whichever there are. The last says whether they are
+    /// trained.
+    fn parts(&self, block: usize) -> impl Iterator<Item = (&Layout, &Tensor, bool)> {
+        let frozen = self.frozen.get(block);
+        let frozen = frozen.map(|frozen| (&frozen.layout, &frozen.weights, false));
+        let trained = (&self.layouts[block], &self.shards[block].weights, true);
+        let all = frozen.into_iter().chain([trained]);
+        all.filter(|(layout, _, _)| layout.numel > 0)
     }
 
     /// What this rank keeps of a block's weights, where they are computed with.
-    fn at_hand(&self, block: usize) -> Result<Tensor, TrainError> {
-        Ok(self.shards[block]
-            .weights
-            .f_to_device(self.places.compute)?)
+    fn at_hand(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
+        self.parts(block)
+            .map(|(_, weights, _)| Ok(weights.f_to_device(self.places.compute)?))
+            .collect()
     }
 
     fn is_layer(&self, block: usize) -> bool {
@@ -265,29 +302,41 @@ impl<'c> Store<'c> {
     }
 
     fn send_for(&mut self, block: usize) -> Result<Ahead, TrainError> {
-        let whole = self.buffers.take(
-            self.layouts[block].whole(),
-            (self.kind, self.places.compute),
-        )?;
-        let pending = self.comm.all_gather_into(&whole, &self.at_hand(block)?)?;
-        Ok(Ahead {
-            block,
-            whole,
-            pending,
-        })
+        let lengths: Vec<i64> = self
+            .parts(block)
+            .map(|(layout, ..)| layout.whole())
+            .collect();
+        let mut parts = Vec::with_capacity(lengths.len());
+        for (length, shard) in lengths.into_iter().zip(self.at_hand(block)?) {
+            let options = (self.kind, self.places.compute);
+            let whole = self.buffers.take(length, options)?;
+            let pending = self.comm.all_gather_into(&whole, &shard)?;
+            parts.push((whole, pending));
+        }
+        Ok(Ahead { block, parts })
     }
 
-    fn leaves(&self, block: usize, whole: &Tensor) -> Result<Vec<Tensor>, TrainError> {
-        self.layouts[block]
-            .params
-            .iter()
-            .map(|(param, offset)| {
+    /// The block's parameters, and those of its adapters.
+    fn leaves(
+        &self,
+        block: usize,
+        wholes: &[Tensor],
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>), TrainError> {
+        let mut found = (Vec::new(), Vec::new());
+        for ((layout, _, trained), whole) in self.parts(block).zip(wholes) {
+            let list = if trained && !self.frozen.is_empty() {
+                &mut found.1
+            } else {
+                &mut found.0
+            };
+            for (param, offset) in &layout.params {
                 let view = whole
                     .f_narrow(0, *offset, param.numel())?
                     .f_view(param.shape.as_slice())?;
-                Ok(view.f_detach()?.f_set_requires_grad(true)?)
-            })
-            .collect()
+                list.push(view.f_detach()?.f_set_requires_grad(trained)?);
+            }
+        }
+        Ok(found)
     }
 
     /// A number added up over all ranks.
@@ -304,4 +353,44 @@ impl<'c> Store<'c> {
     pub(crate) fn any_rank(&self, this: bool) -> Result<bool, TrainError> {
         Ok(self.sum_over_ranks(if this { 1.0 } else { 0.0 })? > 0.0)
     }
+}
+
+/// Waits for all parts of a block.
+fn arrived(parts: Vec<(Tensor, Pending)>) -> Result<Vec<Tensor>, TrainError> {
+    parts
+        .into_iter()
+        .map(|(whole, pending)| pending.wait().map(|()| whole))
+        .collect()
+}
+
+/// A weight, if it has the shape it should have.
+fn checked(param: &ParamSpec, whole: Tensor) -> Result<Tensor, TrainError> {
+    if whole.size() == param.shape {
+        return Ok(whole);
+    }
+    Err(sky_model::ModelError::Shape {
+        name: param.name.clone(),
+        expected: param.shape.clone(),
+        found: whole.size(),
+    }
+    .into())
+}
+
+/// Copies what of a parameter, which begins at `offset` of its block's flat vector, lies in elements `kept`, of which
+/// `target` is made.
+fn copy_part(
+    whole: &Tensor,
+    offset: i64,
+    target: &Tensor,
+    kept: (i64, i64),
+) -> Result<(), TrainError> {
+    let end = offset + whole.numel() as i64;
+    let (from, to) = (kept.0.max(offset), kept.1.min(end));
+    if from < to {
+        let part = whole
+            .f_reshape([-1])?
+            .f_narrow(0, from - offset, to - from)?;
+        no_grad(|| target.f_narrow(0, from - kept.0, to - from)?.f_copy_(&part))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,12 @@
 use tch::{Device, Kind, Tensor};
 
 use super::disk::{Disk, words};
-use crate::{Offload, TrainError, layout::Layout};
+use crate::{
+    Moments, Offload, TrainError,
+    eight_bit::{self, EightBit, Moment},
+    layout::Layout,
+    vector::Vector,
+};
 
 /// What is sharded; each rank keeps the rest whole.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +87,7 @@ fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
 pub(super) fn state_words(
     layout: &Layout,
     sharded: Sharded,
-    (kind, moments): (Kind, Kind),
+    (kind, moments): (Kind, Moments),
     places: Places,
 ) -> i64 {
     let length = state_length(layout, sharded);
@@ -91,7 +96,12 @@ pub(super) fn state_words(
     } else {
         0
     };
-    master + 2 * words(length, moments)
+    let moment = match moments {
+        Moments::F32 => words(length, Kind::Float),
+        Moments::Bf16 => words(length, Kind::BFloat16),
+        Moments::EightBit => eight_bit::words(length),
+    };
+    master + 2 * moment
 }
 
 /// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of `layout.whole()`.
@@ -101,9 +111,9 @@ pub(super) struct Shard {
     /// f32 master weights.
     pub(super) master: Tensor,
     /// First moment.
-    pub(super) exp_avg: Tensor,
+    pub(super) exp_avg: Vector,
     /// Second moment.
-    pub(super) exp_avg_sq: Tensor,
+    pub(super) exp_avg_sq: Vector,
     /// f32 gradient, summed over the micro-batches of a step.
     pub(super) grad: Tensor,
 }
@@ -113,7 +123,7 @@ impl Shard {
         layout: &Layout,
         sharded: Sharded,
         rank: usize,
-        (kind, moments): (Kind, Kind),
+        (kind, moments): (Kind, Moments),
         places: Places,
         disk: Option<&mut Disk>,
     ) -> Result<Self, TrainError> {
@@ -123,13 +133,25 @@ impl Shard {
         };
         let weights = zeros(!sharded.parameters, kind, places.weights)?;
         let mut disk = disk;
-        let mut state = |kind| match &mut disk {
-            Some(disk) => disk.take(state_length(layout, sharded), kind),
-            None => Ok(zeros(!sharded.optimizer, kind, places.optimizer)?),
+        let mut state = |length, kind| match &mut disk {
+            Some(disk) => disk.take(length, kind),
+            None => Ok(places.zeros(length, kind, places.optimizer)?),
         };
+        let length = state_length(layout, sharded);
+        let mut moment = |moment| {
+            Ok::<_, TrainError>(match moments {
+                Moments::F32 => Vector::Plain(state(length, Kind::Float)?),
+                Moments::Bf16 => Vector::Plain(state(length, Kind::BFloat16)?),
+                Moments::EightBit => {
+                    let place = places.optimizer;
+                    Vector::EightBit(EightBit::zeros(moment, length, place, &mut state)?)
+                }
+            })
+        };
+        let (exp_avg, exp_avg_sq) = (moment(Moment::First)?, moment(Moment::Second)?);
         Ok(Self {
             master: if places.own_master(kind) {
-                state(Kind::Float)?
+                state(length, Kind::Float)?
             } else if sharded.optimizer && !sharded.parameters {
                 let (from, to) = layout.part(rank);
                 weights.f_narrow(0, from, to - from)?
@@ -137,8 +159,8 @@ impl Shard {
                 weights.shallow_clone()
             },
             weights,
-            exp_avg: state(moments)?,
-            exp_avg_sq: state(moments)?,
+            exp_avg,
+            exp_avg_sq,
             grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
         })
     }

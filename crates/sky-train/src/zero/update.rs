@@ -7,7 +7,7 @@ use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Kind, Tensor, no_grad};
 
 use super::{Store, behind::Behind};
-use crate::{Pending, TrainError, moments::Dither};
+use crate::{Moments, Pending, TrainError, eight_bit, moments::Dither, vector::Vector};
 
 /// One AdamW step: what is the same for all blocks.
 pub(super) struct Step {
@@ -22,8 +22,8 @@ pub(super) struct Step {
 /// What the optimizer's step needs of one block, as far as this rank keeps it.
 pub(super) struct Part {
     master: Tensor,
-    exp_avg: Tensor,
-    exp_avg_sq: Tensor,
+    exp_avg: Vector,
+    exp_avg_sq: Vector,
     grad: Tensor,
     /// All that is kept of the gradient, to be zeros again.
     whole_grad: Tensor,
@@ -43,10 +43,23 @@ impl Part {
             let _ = grad.f_mul_scalar_(step.scale)?;
         }
         let length = self.master.size1()?;
-        for (from, length, weight_decay) in [
-            (0, self.decayed, step.hyper.weight_decay),
-            (self.decayed, length - self.decayed, 0.0),
-        ] {
+        let moments = match (&self.exp_avg, &self.exp_avg_sq) {
+            (Vector::Plain(first), Vector::Plain(second)) => Some((first, second)),
+            (Vector::EightBit(first), Vector::EightBit(second)) => {
+                let (param, hyper) = ((&self.master, &grad), &step.hyper);
+                eight_bit::step(param, (first, second), hyper, self.decayed, step.done)?;
+                None
+            }
+            // Both are made of one kind.
+            _ => None,
+        };
+        let plain = moments.into_iter().flat_map(|moments| {
+            [
+                (moments, 0, self.decayed, step.hyper.weight_decay),
+                (moments, self.decayed, length - self.decayed, 0.0),
+            ]
+        });
+        for ((first, second), from, length, weight_decay) in plain {
             if length == 0 {
                 continue;
             }
@@ -55,8 +68,8 @@ impl Part {
             let slot = AdamWSlot {
                 param: &part(&self.master)?,
                 grad: &part(&grad)?,
-                exp_avg: &part(&self.exp_avg)?,
-                exp_avg_sq: &part(&self.exp_avg_sq)?,
+                exp_avg: &part(first)?,
+                exp_avg_sq: &part(second)?,
                 step: &Tensor::f_full([], step.done as f64, float)?,
             };
             let hyper = AdamW {
@@ -96,7 +109,7 @@ impl Store<'_> {
     ) -> Result<(), TrainError> {
         self.settle()?;
         let dither = match self.moments {
-            Kind::BFloat16 => Some(Dither::new(seed, self.places.optimizer)?),
+            Moments::Bf16 => Some(Dither::new(seed, self.places.optimizer)?),
             _ => None,
         };
         let step = Step {
@@ -161,8 +174,8 @@ impl Store<'_> {
         };
         Ok(Part {
             master: shard.master.shallow_clone(),
-            exp_avg: shard.exp_avg.shallow_clone(),
-            exp_avg_sq: shard.exp_avg_sq.shallow_clone(),
+            exp_avg: shard.exp_avg.narrow(0, shard.exp_avg.length())?,
+            exp_avg_sq: shard.exp_avg_sq.narrow(0, shard.exp_avg_sq.length())?,
             grad: self.grad(block)?,
             whole_grad: shard.grad.shallow_clone(),
             weights,
@@ -183,7 +196,8 @@ impl Store<'_> {
 
     /// Gives every rank the new weights, where each keeps them whole and has made a part.
     fn spread(&self, block: usize) -> Result<Pending, TrainError> {
-        if !self.sharded.optimizer || self.sharded.parameters {
+        let apart = self.sharded.optimizer && !self.sharded.parameters;
+        if !apart || self.layouts[block].numel == 0 {
             return Ok(Pending::done());
         }
         let mine = self.kept_weights(block)?;

@@ -1,10 +1,13 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::{ops::ControlFlow, path::Path};
+pub(crate) mod counting;
+
+use std::{ops::ControlFlow, path::Path, thread, time::Duration};
 
 use sky_model::{Config, ParamSpec, blocks};
 use sky_train::{
-    Checkpoint, Collective, Dataset, Job, Precision, Solo, TrainConfig, TrainError, Trainer,
+    Checkpoint, Collective, Dataset, Gloo, Job, Precision, Ranks, Solo, StepMetrics, TrainConfig,
+    TrainError, Trainer, free_port,
 };
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Device, Tensor};
@@ -95,7 +98,9 @@ pub(crate) fn trained_until<'c>(
 ) -> Trainer<'c> {
     let newest = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
     let mut trainer = match newest.unwrap() {
-        Some(found) => Trainer::resume(job, Device::Cpu, comm, &found).unwrap(),
+        Some(found) => {
+            Trainer::resume(job, Device::Cpu, comm, &found, &mut |p| Ok(initial(p))).unwrap()
+        }
         None => Trainer::new(job, Device::Cpu, comm, &mut |p| Ok(initial(p))).unwrap(),
     };
     // All ranks have seen the folder before one writes to it.
@@ -132,4 +137,66 @@ pub(crate) fn max_difference(a: &[u32], b: &[u32]) -> f32 {
         .zip(b)
         .map(|(a, b)| (f32::from_bits(*a) - f32::from_bits(*b)).abs())
         .fold(0.0, f32::max)
+}
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Runs a closure on every rank of a group.
+pub(crate) fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
+    let port = free_port().unwrap();
+    thread::scope(|scope| {
+        let run = &run;
+        let ranks: Vec<_> = (0..world)
+            .map(|rank| {
+                scope.spawn(move || {
+                    let ranks = Ranks {
+                        rank,
+                        world,
+                        local_rank: rank,
+                        local_world: Some(world),
+                        host: "127.0.0.1".into(),
+                        port,
+                        served: false,
+                        attempt: 0,
+                    };
+                    let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
+                    let result = run(&comm);
+                    comm.leave().unwrap();
+                    result
+                })
+            })
+            .collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+/// Trains until a step on `world` ranks, from the newest checkpoint when there is one, and saves; gives the metrics and the
+/// weights, which are the same on every rank.
+pub(crate) fn run(
+    model: &Config,
+    config: &TrainConfig,
+    world: usize,
+    until: u64,
+    dir: &Path,
+) -> (Vec<StepMetrics>, Vec<u32>) {
+    let mut results = on_ranks(world, |comm| {
+        let job = job(model, config, 4);
+        let trainer = trained_until(job, comm, until, dir);
+        (trainer.history().to_vec(), bits(&trainer, model))
+    });
+    let first = results.remove(0);
+    for (history, weights) in &results {
+        assert_eq!(*weights, first.1, "all ranks have the same weights");
+        let same = |(a, b): (&StepMetrics, &StepMetrics)| a.loss == b.loss;
+        assert!(history.iter().zip(&first.0).all(same));
+    }
+    first
+}
+
+pub(crate) fn fresh(
+    model: &Config,
+    config: &TrainConfig,
+    world: usize,
+) -> (Vec<StepMetrics>, Vec<u32>) {
+    run(model, config, world, 5, tempfile::tempdir().unwrap().path())
 }

@@ -1,0 +1,68 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sky_train::{Collective, Collectives, Gloo, Pending, TrainError};
+use tch::Tensor;
+
+/// Counts what is asked of a group.
+pub(crate) struct Counting<'a> {
+    inner: &'a Gloo,
+    gathers: AtomicU64,
+    scatters: AtomicU64,
+    all_reduces: AtomicU64,
+}
+
+impl<'a> Counting<'a> {
+    pub(crate) fn new(inner: &'a Gloo) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            inner,
+            gathers: zero(),
+            scatters: zero(),
+            all_reduces: zero(),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Collectives {
+        let of = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        Collectives {
+            gathers: of(&self.gathers),
+            scatters: of(&self.scatters),
+            all_reduces: of(&self.all_reduces),
+        }
+    }
+}
+
+impl Collective for Counting<'_> {
+    fn rank(&self) -> usize {
+        self.inner.rank()
+    }
+
+    fn world(&self) -> usize {
+        self.inner.world()
+    }
+
+    fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
+        self.gathers.fetch_add(1, Ordering::Relaxed);
+        self.inner.all_gather_into(full, shard)
+    }
+
+    fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<Pending, TrainError> {
+        self.scatters.fetch_add(1, Ordering::Relaxed);
+        self.inner.reduce_scatter(shard, full)
+    }
+
+    fn all_reduce(&self, tensor: &Tensor) -> Result<Pending, TrainError> {
+        // Loss, norm: single numbers.
+        let block = u64::from(tensor.numel() > 1);
+        self.all_reduces.fetch_add(block, Ordering::Relaxed);
+        self.inner.all_reduce(tensor)
+    }
+
+    fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<Pending, TrainError> {
+        self.inner.broadcast(tensor, from)
+    }
+
+    fn barrier(&self) -> Result<(), TrainError> {
+        self.inner.barrier()
+    }
+}
