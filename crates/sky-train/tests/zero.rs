@@ -68,7 +68,7 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
     for stage in 0..=3 {
-        for moments in [Precision::F32, Precision::Bf16] {
+        for moments in [Moments::F32, Moments::Bf16, Moments::EightBit] {
             let with = |offload, world| {
                 let config = TrainConfig {
                     offload,
@@ -93,10 +93,10 @@ fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
     let model = model(QWEN2);
     let folder = tempfile::tempdir().unwrap();
     for (precision, moments, zero_stage, world) in [
-        (Precision::Bf16, Precision::F32, 3, 1),
-        (Precision::Bf16, Precision::Bf16, 3, 2),
-        (Precision::Bf16, Precision::F32, 0, 2),
-        (Precision::F32, Precision::F32, 1, 2),
+        (Precision::Bf16, Moments::EightBit, 3, 1),
+        (Precision::Bf16, Moments::Bf16, 3, 2),
+        (Precision::Bf16, Moments::F32, 0, 2),
+        (Precision::F32, Moments::F32, 1, 2),
     ] {
         let memory = TrainConfig {
             precision,
