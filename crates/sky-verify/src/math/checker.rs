@@ -1,7 +1,7 @@
 use super::{
     budget::Budget,
     clean::clean,
-    compare::{Compare, Judged, as_words, choice_letter, parts},
+    compare::{Compare, Judged, as_words, choice_letter, parts, truth},
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
@@ -137,6 +137,14 @@ impl MathChecker {
             return Judged {
                 equal: x == y,
                 why: format!("choice {x} against choice {y}"),
+            };
+        }
+        if let (Some((x, x_spelled)), Some((y, y_spelled))) = (truth(&a.text), truth(&b.text))
+            && (x_spelled || y_spelled)
+        {
+            return Judged {
+                equal: x == y,
+                why: format!("{x} against {y}"),
             };
         }
         // Two words set as mathematics are words, not products of letters.

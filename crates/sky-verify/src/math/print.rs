@@ -41,6 +41,13 @@ impl Display for Expr {
             Kind::Apply(name, args) => match name.strip_suffix('_') {
                 Some(name) => write!(f, "{name}_{{{}}}", List(args)),
                 None if name == "E" => write!(f, "E[{}]", List(args)),
+                None if name == ":" => {
+                    for (i, part) in args.iter().enumerate() {
+                        let sign = if i > 0 { " : " } else { "" };
+                        write!(f, "{sign}{}", Tight(part))?;
+                    }
+                    Ok(())
+                }
                 None if args.len() == 2 && is_operation(name) => {
                     write!(f, r"{} \{name} {}", Tight(&args[0]), Tight(&args[1]))
                 }
@@ -148,10 +155,10 @@ impl Display for Tight<'_> {
             | Kind::Sym(_)
             | Kind::Root(..)
             | Kind::Div(..)
-            | Kind::Apply(..)
             | Kind::Tuple(_)
             | Kind::Set(_)
             | Kind::Interval { .. } => true,
+            Kind::Apply(name, _) => name != ":",
             Kind::Call(func, _) => {
                 matches!(func, Func::Abs | Func::Floor | Func::Ceil | Func::Binomial)
             }

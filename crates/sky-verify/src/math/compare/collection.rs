@@ -5,6 +5,7 @@ use super::{
     parameter::is_domain,
     point::{components, is_point},
     relation::assignment,
+    whole,
 };
 use crate::math::{
     exact,
@@ -44,7 +45,14 @@ impl Compare<'_> {
                     y.unwrap_or_else(|| b.clone()),
                 );
                 if x != *a || y != *b {
-                    return Some(self.same(&x, &y));
+                    let judged = self.same(&x, &y);
+                    if judged.equal || !x.is_scalar() || !y.is_scalar() {
+                        return Some(judged);
+                    }
+                    return Some(match whole::at_whole_names(&x, &y, &[a, b]) {
+                        Some((x, y)) => self.scalars(&x, &y),
+                        None => judged,
+                    });
                 }
             }
         }
@@ -330,10 +338,17 @@ pub(super) fn is_name(expr: &Expr) -> bool {
                 })
         }
         Kind::Tuple(items) => items.iter().all(|e| matches!(e.kind, Kind::Sym(_))),
-        Kind::Call(Func::Abs, args) => args.iter().all(is_name),
+        // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
+        Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
         Kind::Text(_) => true,
         _ => false,
     }
+}
+
+/// A small letter, but for those that complex numbers have.
+fn is_unknown(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Sym(name)
+        if name.len() == 1 && name.bytes().all(|b| b.is_ascii_lowercase() && !matches!(b, b'z' | b'w')))
 }
 
 /// For messages: what stands there.

@@ -152,7 +152,7 @@ impl Compare<'_> {
     }
 
     /// Insertion sort with an order that may be unknown.
-    fn sorted(&self, ends: Vec<Expr>) -> Option<Vec<Expr>> {
+    pub(super) fn sorted(&self, ends: Vec<Expr>) -> Option<Vec<Expr>> {
         let mut out: Vec<Expr> = Vec::new();
         'next: for end in ends {
             let mut at = out.len();
@@ -174,7 +174,7 @@ impl Compare<'_> {
         Some(out)
     }
 
-    fn contains(&self, set: &Expr, point: &Expr) -> Option<bool> {
+    pub(super) fn contains(&self, set: &Expr, point: &Expr) -> Option<bool> {
         match &set.kind {
             Kind::Interval {
                 lo,
@@ -342,7 +342,7 @@ fn holds_infinity(expr: &Expr) -> bool {
 }
 
 /// The one name that relations of this set speak of: `Some(None)` when there is none, `None` when there are several.
-fn variable(expr: &Expr) -> Option<Option<String>> {
+pub(super) fn variable(expr: &Expr) -> Option<Option<String>> {
     let mut names = Vec::new();
     gather(expr, &mut names);
     names.sort_unstable();
@@ -366,7 +366,7 @@ fn gather(expr: &Expr, names: &mut Vec<String>) {
 }
 
 /// Every end of the pieces of a set.
-fn collect(
+pub(super) fn collect(
     expr: &Expr,
     var: Option<&str>,
     compare: &Compare<'_>,
@@ -419,7 +419,12 @@ fn collect(
 }
 
 /// Where `left - right` changes its sign: for a bare name, its absolute value, and polynomials of degree two at most.
-fn roots(left: &Expr, right: &Expr, var: &str, compare: &Compare<'_>) -> Option<Vec<Expr>> {
+pub(super) fn roots(
+    left: &Expr,
+    right: &Expr,
+    var: &str,
+    compare: &Compare<'_>,
+) -> Option<Vec<Expr>> {
     let is_var = |e: &Expr| matches!(&e.kind, Kind::Sym(name) if name == var);
     let free = |e: &Expr| !e.has_names();
     let infinite = |e: &Expr| e.any(&|k| matches!(k, Kind::Const(Const::Infinity)));

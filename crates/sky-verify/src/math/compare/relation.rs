@@ -186,6 +186,11 @@ impl Compare<'_> {
             if fits {
                 return Some(Judged::yes("the same relation up to a constant factor"));
             }
+            if let (Rel::Eq, Rel::Eq) = (rel_a, rel_b)
+                && self.cleared(&difference(a1, side_a), &difference(b1, side_b))
+            {
+                return Some(Judged::yes("the same equation multiplied out"));
+            }
         }
         Some(Judged::no("different relations"))
     }

@@ -111,6 +111,20 @@ pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
     if numeric { out } else { out.replace('-', "") }
 }
 
+/// `True`, `F`: a truth value, and whether it is spelled out.
+pub(in crate::math) fn truth(text: &str) -> Option<(bool, bool)> {
+    if text.len() > MAX_LIST {
+        return None;
+    }
+    match wording::flat(text).trim_end_matches('.') {
+        "T" => Some((true, false)),
+        "F" => Some((false, false)),
+        word if word.eq_ignore_ascii_case("true") => Some((true, true)),
+        word if word.eq_ignore_ascii_case("false") => Some((false, true)),
+        _ => None,
+    }
+}
+
 /// The letter when a text is one choice: `B`, `(B)`, `\textbf{(B)}`, `B.`, `(B) 12`.
 pub(in crate::math) fn choice_letter(text: &str) -> Option<char> {
     let mut rest = text.trim();

@@ -119,8 +119,8 @@ impl<'a> Parser<'a> {
             "frac" | "dfrac" | "tfrac" | "cfrac" => self.fraction(start),
             "sqrt" => self.root(start),
             "binom" | "dbinom" | "tbinom" => {
-                let upper = self.brace_argument()?;
-                let lower = self.brace_argument()?;
+                let upper = self.short_argument()?;
+                let lower = self.short_argument()?;
                 Ok(Kind::Call(Func::Binomial, vec![upper, lower]).at(self.since(start)))
             }
             "sum" | "prod" | "int" | "lim" => self.big(name, start),
@@ -180,7 +180,7 @@ impl<'a> Parser<'a> {
                     .chars()
                     .filter(|c| !matches!(c, '{' | '}' | ' '))
                     .collect();
-                Ok(Kind::Sym(format!("{name}:{raw}")).at(self.since(start)))
+                Ok(Kind::Sym(format!("{}:{raw}", names::accent(name))).at(self.since(start)))
             }
             _ => {
                 if let Some(constant) = names::constant(name).filter(|_| name != "Pi") {

@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
         }
         match <[Expr; 2]>::try_from(parts) {
             Ok([above, below]) => Ok(Kind::Div(Box::new(above), Box::new(below)).at(span)),
-            Err(parts) => Ok(Kind::Tuple(parts).at(span)),
+            Err(parts) => Ok(Kind::Apply(":".to_owned(), parts).at(span)),
         }
     }
 

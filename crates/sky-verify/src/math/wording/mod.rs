@@ -131,6 +131,19 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     rewritten.map_or(same, Cow::Owned)
 }
 
+/// Whether a text is `all real numbers except 3` or `1011 in base 2`, words and all.
+pub(super) fn is_set_or_numeral(text: &str) -> bool {
+    if text.len() > MAX_TEXT {
+        return false;
+    }
+    let flat = flat(text.trim());
+    let lower = flat.to_ascii_lowercase();
+    let plain = lower.trim_end_matches('.');
+    SETS.iter().any(|(words, _)| *words == plain)
+        || all_but(&flat, plain).is_some()
+        || in_base(&flat, &lower).is_some()
+}
+
 /// The text without the marks that set words.
 pub(super) fn flat(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -272,8 +285,36 @@ fn all_but(flat: &str, plain: &str) -> Option<String> {
     (!items.is_empty() && is_value(&items)).then(|| format!(r"{set} \setminus \{{{items}\}}"))
 }
 
-/// `{}^{12}C_5`, `_5P_2`: binomial coefficients and falling products.
+/// `{}^{12}C_5`, `_5P_2`, `C_{12}^5`, `12C5`: binomial coefficients and falling products.
 fn chosen(flat: &str) -> Option<String> {
+    let number = |text: &str| -> Option<u32> {
+        let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        let digits = inner.unwrap_or(text);
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    };
+    let written = |n: u32, k: u32, ordered: bool| {
+        let order = if ordered {
+            format!(r" \cdot {k}!")
+        } else {
+            String::new()
+        };
+        (k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+    };
+    if let Some(rest) = flat
+        .strip_prefix(['C', 'A', 'P'])
+        .and_then(|t| t.strip_prefix('_'))
+        && let Some((n, k)) = rest.split_once('^')
+    {
+        return written(number(n)?, number(k)?, !flat.starts_with('C'));
+    }
+    if let Some((n, k)) = flat.split_once(['C', 'P'])
+        && let (Some(n), Some(k)) = (number(n), number(k))
+    {
+        return written(n, k, flat.contains('P'));
+    }
     let rest = flat
         .strip_prefix("{}")
         .unwrap_or(flat)
@@ -297,12 +338,7 @@ fn chosen(flat: &str) -> Option<String> {
     let choice = rest.starts_with('C');
     let rest = rest.strip_prefix(['C', 'P'])?.strip_prefix('_')?;
     let (k, len) = group(rest)?;
-    let order = if choice {
-        String::new()
-    } else {
-        format!(r" \cdot {k}!")
-    };
-    (rest.len() == len && k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+    written(n, k, !choice).filter(|_| rest.len() == len)
 }
 
 /// `half an hour`.
