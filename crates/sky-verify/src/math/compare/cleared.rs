@@ -1,6 +1,6 @@
 //! Equations with a name under a fraction bar, multiplied out: `y = \frac{1}{x}` says what `xy = 1` says.
 
-use super::{Compare, map, region};
+use super::{Compare, ends, map};
 use crate::math::{
     expr::{Expr, Kind},
     identity,
@@ -28,9 +28,9 @@ impl Compare<'_> {
 
     /// Whether a denominator in one name and what is to be zero are never zero together.
     fn never_both(&self, below: &Expr, plain: &Expr) -> Option<bool> {
-        let name = region::variable(below)??;
+        let name = ends::variable(below)??;
         let zero = Kind::int(0).at(0..0);
-        for root in region::roots(below, &zero, &name, self)? {
+        for root in ends::roots(below, &zero, &name, self)? {
             let put = |others: Option<&Expr>| {
                 map(plain, &|e| match &e.kind {
                     Kind::Sym(n) if *n == name => Some(root.clone()),

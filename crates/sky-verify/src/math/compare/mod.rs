@@ -2,6 +2,7 @@
 
 mod cleared;
 mod collection;
+mod ends;
 mod matrix;
 mod parameter;
 mod point;

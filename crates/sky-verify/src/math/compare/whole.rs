@@ -3,7 +3,7 @@
 use dashu_int::IBig;
 use dashu_ratio::RBig;
 
-use super::{Compare, map, region};
+use super::{Compare, ends, map};
 use crate::math::{
     expr::{Const, Expr, Func, Kind, Rel, SetOp},
     identity,
@@ -31,13 +31,13 @@ impl Compare<'_> {
                 Some(sofar && self.contains(condition, &point)?)
             })
         };
-        let mut ends = Vec::new();
+        let mut cuts = Vec::new();
         for condition in &ranged.conditions {
-            region::collect(condition, Some(&ranged.name), self, &mut ends)?;
+            ends::collect(condition, Some(&ranged.name), self, &mut cuts)?;
         }
-        let ends = self.sorted(ends)?;
-        let lowest = identity::floor(ends.first()?, self.budget)? - IBig::ONE;
-        let highest = identity::floor(ends.last()?, self.budget)? + IBig::from(2);
+        let cuts = self.sorted(cuts)?;
+        let lowest = identity::floor(cuts.first()?, self.budget)? - IBig::ONE;
+        let highest = identity::floor(cuts.last()?, self.budget)? + IBig::from(2);
         // Whether zero is natural is not agreed on.
         let from = if ranged.natural && lowest < IBig::ONE {
             if holds(&IBig::ZERO)? {

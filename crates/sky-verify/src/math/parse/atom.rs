@@ -464,9 +464,9 @@ impl<'a> Parser<'a> {
             if p.is('/') && matches!(p.ahead(1), Tok::Num(_) | Tok::Letter(..)) {
                 p.at += 1;
                 let below = p.factor()?;
-                return Ok(super::quotient(factors, vec![below], p.since(start)));
+                return Ok(super::term::quotient(factors, vec![below], p.since(start)));
             }
-            Ok(super::quotient(factors, Vec::new(), p.since(start)))
+            Ok(super::term::quotient(factors, Vec::new(), p.since(start)))
         })
     }
 
