@@ -1,7 +1,7 @@
 use super::{
     budget::Budget,
     clean::clean,
-    compare::{Compare, Judged, as_words, choice_letter, parts, truth},
+    compare::{Compare, Judged, as_words, choice_letter, listed_alike, parts, truth},
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
@@ -198,7 +198,8 @@ impl MathChecker {
                 !x.contains(|c: char| c.is_ascii_digit())
                     && parts(&a).is_some_and(|p| Some(p) == parts(&b))
             };
-            if wordy && (x == y || listed()) {
+            let alike = || listed_alike(&a.text, &b.text, &self.options);
+            if wordy && (x == y && alike() || listed()) {
                 return Judged {
                     equal: true,
                     why: "the same words".to_owned(),

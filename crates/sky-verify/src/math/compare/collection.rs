@@ -9,7 +9,7 @@ use super::{
 };
 use crate::math::{
     exact,
-    expr::{Const, Expr, Func, Kind},
+    expr::{Const, Expr, Func, Kind, SetOp},
 };
 
 /// Items of one collection at most: matching is quadratic.
@@ -97,6 +97,24 @@ impl Compare<'_> {
             }
             (_, Kind::Tuple(y)) if components(a, y.len()).is_some() => {
                 Some(self.ordered(&components(a, y.len())?, y))
+            }
+            (Kind::Matrix(rows), _) if axes(rows, b).is_some() => {
+                let (x, y) = axes(rows, b)?;
+                Some(self.ordered(&x, &y))
+            }
+            (_, Kind::Matrix(rows)) if axes(rows, a).is_some() => {
+                let (y, x) = axes(rows, a)?;
+                Some(self.ordered(&x, &y))
+            }
+            // `A \cup B` of sets that are only names, `p \land q`.
+            (Kind::Sets(op, x), Kind::Sets(other, y)) if op == other => Some(match op {
+                SetOp::Difference => self.ordered(x, y),
+                _ => self.unordered(x, y),
+            }),
+            (Kind::Apply(op, x), Kind::Apply(other, y))
+                if op == other && matches!(op.as_str(), "land" | "lor") =>
+            {
+                Some(self.unordered(x, y))
             }
             (Kind::Tuple(x), _) if x.len() == 1 => Some(self.same(&x[0], b)),
             (_, Kind::Tuple(y)) if y.len() == 1 => Some(self.same(a, &y[0])),
@@ -314,6 +332,13 @@ fn value(expr: Expr) -> Expr {
         Some((_, value)) => value.clone(),
         None => expr,
     }
+}
+
+/// The entries of a column and those of a sum of multiples of `i`, `j` and `k`.
+fn axes(rows: &[Vec<Expr>], sum: &Expr) -> Option<(Vec<Expr>, Vec<Expr>)> {
+    let entries = vector(rows).filter(|_| rows.len() > 1)?;
+    let others = components(sum, entries.len())?;
+    Some((entries, others))
 }
 
 /// The entries of a row or a column.

@@ -15,7 +15,7 @@ mod scalar;
 mod whole;
 mod words;
 
-pub(super) use words::{as_words, choice_letter, parts, truth};
+pub(super) use words::{as_words, choice_letter, listed_alike, parts, truth};
 
 use super::{
     budget::Budget,

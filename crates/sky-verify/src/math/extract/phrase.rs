@@ -351,6 +351,20 @@ pub(super) fn whole(text: &str) -> Option<&str> {
         .then_some(text)
 }
 
+/// A response of a few words without a number or a formula: "cannot be determined", "Bob and Alice".
+pub(super) fn few_words(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let speaks = matches!(words.as_slice(), ["I", next, ..] if !matches!(*next, "and" | "or"));
+    let inside = text.trim_end_matches('.');
+    (text.len() <= 60
+        && words.len() <= 4
+        && !speaks
+        && !inside.contains(['.', '?', '!', ':', '\n', '$'])
+        && !is_denied(text))
+    .then_some(text)
+}
+
 /// "Hence 3 + 4 = 7" without its first word.
 fn without_lead(text: &str) -> &str {
     const LEADS: [&str; 10] = [

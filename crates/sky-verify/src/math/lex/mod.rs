@@ -274,9 +274,14 @@ impl<'a> Lexer<'a, '_> {
                 ]
                 .into_iter()
                 .find(|sign| behind.starts_with(sign))
-                .filter(|_| letter == 'Z');
+                .filter(|_| matches!(letter, 'Z' | 'R'));
                 if let Some(sign) = positive {
-                    self.push(Tok::Cmd("Naturals"), to + sign.len());
+                    let set = match (letter, sign.contains("\\ge")) {
+                        ('Z', _) => "Naturals",
+                        (_, false) => "PositiveReals",
+                        (_, true) => "NonnegativeReals",
+                    };
+                    self.push(Tok::Cmd(set), to + sign.len());
                     return;
                 }
                 let set = match letter {

@@ -161,6 +161,13 @@ impl<'a> Parser<'a> {
                 Ok(Kind::Quantity(Box::new(value), unit.to_owned()).at(span))
             }
             "Reals" => Ok(Kind::Const(Const::Reals).at(self.since(start))),
+            "PositiveReals" | "NonnegativeReals" => Ok(Kind::Interval {
+                lo: Box::new(Kind::int(0).at(self.since(start))),
+                hi: Box::new(Kind::Const(Const::Infinity).at(self.since(start))),
+                lo_open: name == "PositiveReals",
+                hi_open: true,
+            }
+            .at(self.since(start))),
             "Integers" => Ok(Kind::Const(Const::Integers).at(self.since(start))),
             "Naturals" => Ok(Kind::Const(Const::Naturals).at(self.since(start))),
             "Rationals" => Ok(Kind::Const(Const::Rationals).at(self.since(start))),

@@ -214,7 +214,13 @@ impl<'a> Parser<'a> {
         let start = self.start();
         let mut items = vec![self.relation()?];
         let mut partings = Vec::new();
-        while let Some(parting) = self.parting() {
+        let mut signs = true;
+        loop {
+            let sign = matches!(self.peek(), Tok::Cmd("land" | "wedge" | "lor" | "vee"));
+            let Some(parting) = self.parting() else {
+                break;
+            };
+            signs &= sign;
             if self.ends() {
                 break;
             }
@@ -233,6 +239,9 @@ impl<'a> Parser<'a> {
             items.push(item);
         }
         let span = self.since(start);
+        if signs && let Some(statement) = relation::statement(&items, &partings) {
+            return Ok(statement.at(span));
+        }
         if let Some(op) = relation::conditions(&items, &partings) {
             return Ok(Kind::Sets(op, items).at(span));
         }

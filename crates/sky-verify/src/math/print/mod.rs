@@ -44,10 +44,14 @@ impl Display for Expr {
             Kind::Apply(name, args) => match name.strip_suffix('_') {
                 Some(name) => write!(f, "{name}_{{{}}}", List(args)),
                 None if name == "E" => write!(f, "E[{}]", List(args)),
-                None if name == ":" => {
+                None if joins(name) => {
                     for (i, part) in args.iter().enumerate() {
-                        let sign = if i > 0 { " : " } else { "" };
-                        write!(f, "{sign}{}", Tight(part))?;
+                        match (i, name.as_str()) {
+                            (0, _) => {}
+                            (_, ":") => f.write_str(" : ")?,
+                            _ => write!(f, r" \{name} ")?,
+                        }
+                        write!(f, "{}", Tight(part))?;
                     }
                     Ok(())
                 }
@@ -139,6 +143,11 @@ impl Display for Expr {
     }
 }
 
+/// Signs that stand between any number of parts.
+fn joins(name: &str) -> bool {
+    matches!(name, ":" | "land" | "lor")
+}
+
 /// Signs between two values that say nothing of what they do.
 fn is_operation(name: &str) -> bool {
     matches!(
@@ -161,7 +170,7 @@ impl Display for Tight<'_> {
             | Kind::Tuple(_)
             | Kind::Set(_)
             | Kind::Interval { .. } => true,
-            Kind::Apply(name, _) => name != ":",
+            Kind::Apply(name, _) => !joins(name),
             Kind::Call(func, _) => {
                 matches!(func, Func::Abs | Func::Floor | Func::Ceil | Func::Binomial)
             }

@@ -124,6 +124,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| half_of(&flat, &lower))
         .or_else(|| chosen(&flat))
         .or_else(|| percent(&flat, &lower))
+        .or_else(|| currency(&flat))
         .or_else(|| sign_in_words(&flat, &lower))
         .or_else(|| hexadecimal(&flat))
         .or_else(|| time(&lower))
@@ -350,6 +351,19 @@ fn half_of(flat: &str, lower: &str) -> Option<String> {
     units::read(unit)
         .is_known()
         .then(|| format!(r"\frac{{1}}{{2}}\text{{ {unit}}}"))
+}
+
+/// `USD 12.50`.
+fn currency(flat: &str) -> Option<String> {
+    let (code, value) = flat.split_once(' ')?;
+    let known = matches!(code, "USD" | "EUR" | "GBP" | "US" | "Rs" | "Rs." | "INR");
+    let rest = value.trim_start_matches("\\$").trim_start_matches('$');
+    (known && rest.starts_with(|c: char| c.is_ascii_digit())).then(|| match code {
+        "EUR" => format!(r"{rest}\text{{ euros}}"),
+        "GBP" => format!(r"{rest}\text{{ GBP}}"),
+        "USD" | "US" => format!(r"{rest}\text{{ dollars}}"),
+        _ => rest.to_owned(),
+    })
 }
 
 /// `75 per cent`.
