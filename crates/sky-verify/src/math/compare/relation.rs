@@ -85,9 +85,10 @@ impl Compare<'_> {
         }
         // `x \equiv 2 \pmod 5` names a class.
         if self.options.assignment_is_value {
+            let class = |e: &Expr| matches!(e.kind, Kind::Call(Func::Residue, _));
             match (congruent(a), congruent(b)) {
-                (Some(x), None) if b.is_scalar() => return Some(self.same(x, b)),
-                (None, Some(y)) if a.is_scalar() => return Some(self.same(a, y)),
+                (Some(x), None) if class(b) => return Some(self.same(x, b)),
+                (None, Some(y)) if class(a) => return Some(self.same(a, y)),
                 _ => {}
             }
         }
