@@ -1,7 +1,7 @@
 use super::{
     budget::Budget,
     clean::clean,
-    compare::{Compare, Judged, as_words, choice_letter, parts},
+    compare::{Compare, Judged, as_words, choice_letter, listed_alike, parts, truth},
     expr::{Expr, Kind},
     extract::{self, Extraction},
     lex::Commas,
@@ -139,6 +139,14 @@ impl MathChecker {
                 why: format!("choice {x} against choice {y}"),
             };
         }
+        if let (Some((x, x_spelled)), Some((y, y_spelled))) = (truth(&a.text), truth(&b.text))
+            && (x_spelled || y_spelled)
+        {
+            return Judged {
+                equal: x == y,
+                why: format!("{x} against {y}"),
+            };
+        }
         // Two words set as mathematics are words, not products of letters.
         let word = |side: &Side| {
             let letters = side.expr().is_none_or(|e| matches!(e.kind, Kind::Mul(_)));
@@ -190,7 +198,8 @@ impl MathChecker {
                 !x.contains(|c: char| c.is_ascii_digit())
                     && parts(&a).is_some_and(|p| Some(p) == parts(&b))
             };
-            if wordy && (x == y || listed()) {
+            let alike = || listed_alike(&a.text, &b.text, &self.options);
+            if wordy && (x == y && alike() || listed()) {
                 return Judged {
                     equal: true,
                     why: "the same words".to_owned(),

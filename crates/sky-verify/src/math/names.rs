@@ -53,8 +53,8 @@ pub(super) fn constant(name: &str) -> Option<Const> {
     })
 }
 
-/// Letters that have a name, and other commands that stand for a symbol.
-pub(super) fn is_symbol(name: &str) -> bool {
+/// Greek letters by name, in LaTeX or as a plain word.
+pub(super) fn is_greek(name: &str) -> bool {
     matches!(
         name,
         "alpha"
@@ -94,28 +94,36 @@ pub(super) fn is_symbol(name: &str) -> bool {
             | "Phi"
             | "Psi"
             | "Omega"
-            | "ell"
-            | "hbar"
-            | "partial"
-            | "nabla"
-            | "aleph"
-            | "odot"
-            | "star"
-            | "dagger"
-            | "triangle"
-            | "square"
-            | "clubsuit"
-            | "heartsuit"
-            | "spadesuit"
-            | "diamondsuit"
-            | "top"
-            | "bot"
-            | "ast"
-            | "oplus"
-            | "otimes"
-            | "circ"
-            | "bullet"
     )
+}
+
+/// Letters that have a name, and other commands that stand for a symbol.
+pub(super) fn is_symbol(name: &str) -> bool {
+    is_greek(name)
+        || matches!(
+            name,
+            "ell"
+                | "hbar"
+                | "partial"
+                | "nabla"
+                | "aleph"
+                | "odot"
+                | "star"
+                | "dagger"
+                | "triangle"
+                | "square"
+                | "clubsuit"
+                | "heartsuit"
+                | "spadesuit"
+                | "diamondsuit"
+                | "top"
+                | "bot"
+                | "ast"
+                | "oplus"
+                | "otimes"
+                | "circ"
+                | "bullet"
+        )
 }
 
 /// Commands that only set type: dropped wherever they stand.
@@ -229,6 +237,18 @@ pub(super) fn is_accent(name: &str) -> bool {
             | "wideparen"
             | "overarc"
     )
+}
+
+/// One name for accents that mean the same: an arrow over letters is a vector however long it is drawn.
+pub(super) fn accent(name: &str) -> &str {
+    match name {
+        "overrightarrow" => "vec",
+        "overline" => "bar",
+        "widehat" => "hat",
+        "widetilde" => "tilde",
+        "overparen" | "wideparen" => "overarc",
+        _ => name,
+    }
 }
 
 /// Whether a command of this name exists, as far as the parser is concerned.

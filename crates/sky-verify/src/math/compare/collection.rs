@@ -5,10 +5,11 @@ use super::{
     parameter::is_domain,
     point::{components, is_point},
     relation::assignment,
+    whole,
 };
 use crate::math::{
     exact,
-    expr::{Const, Expr, Func, Kind},
+    expr::{Const, Expr, Func, Kind, SetOp},
 };
 
 /// Items of one collection at most: matching is quadratic.
@@ -44,7 +45,14 @@ impl Compare<'_> {
                     y.unwrap_or_else(|| b.clone()),
                 );
                 if x != *a || y != *b {
-                    return Some(self.same(&x, &y));
+                    let judged = self.same(&x, &y);
+                    if judged.equal || !x.is_scalar() || !y.is_scalar() {
+                        return Some(judged);
+                    }
+                    return Some(match whole::at_whole_names(&x, &y, &[a, b]) {
+                        Some((x, y)) => self.scalars(&x, &y),
+                        None => judged,
+                    });
                 }
             }
         }
@@ -89,6 +97,24 @@ impl Compare<'_> {
             }
             (_, Kind::Tuple(y)) if components(a, y.len()).is_some() => {
                 Some(self.ordered(&components(a, y.len())?, y))
+            }
+            (Kind::Matrix(rows), _) if axes(rows, b).is_some() => {
+                let (x, y) = axes(rows, b)?;
+                Some(self.ordered(&x, &y))
+            }
+            (_, Kind::Matrix(rows)) if axes(rows, a).is_some() => {
+                let (y, x) = axes(rows, a)?;
+                Some(self.ordered(&x, &y))
+            }
+            // `A \cup B` of sets that are only names, `p \land q`.
+            (Kind::Sets(op, x), Kind::Sets(other, y)) if op == other => Some(match op {
+                SetOp::Difference => self.ordered(x, y),
+                _ => self.unordered(x, y),
+            }),
+            (Kind::Apply(op, x), Kind::Apply(other, y))
+                if op == other && matches!(op.as_str(), "land" | "lor") =>
+            {
+                Some(self.unordered(x, y))
             }
             (Kind::Tuple(x), _) if x.len() == 1 => Some(self.same(&x[0], b)),
             (_, Kind::Tuple(y)) if y.len() == 1 => Some(self.same(a, &y[0])),
@@ -308,6 +334,13 @@ fn value(expr: Expr) -> Expr {
     }
 }
 
+/// The entries of a column and those of a sum of multiples of `i`, `j` and `k`.
+fn axes(rows: &[Vec<Expr>], sum: &Expr) -> Option<(Vec<Expr>, Vec<Expr>)> {
+    let entries = vector(rows).filter(|_| rows.len() > 1)?;
+    let others = components(sum, entries.len())?;
+    Some((entries, others))
+}
+
 /// The entries of a row or a column.
 fn vector(rows: &[Vec<Expr>]) -> Option<Vec<Expr>> {
     if rows.len() == 1 || rows.iter().all(|r| r.len() == 1) {
@@ -330,10 +363,17 @@ pub(super) fn is_name(expr: &Expr) -> bool {
                 })
         }
         Kind::Tuple(items) => items.iter().all(|e| matches!(e.kind, Kind::Sym(_))),
-        Kind::Call(Func::Abs, args) => args.iter().all(is_name),
+        // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
+        Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
         Kind::Text(_) => true,
         _ => false,
     }
+}
+
+/// A small letter, but for those that complex numbers have.
+fn is_unknown(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Sym(name)
+        if name.len() == 1 && name.bytes().all(|b| b.is_ascii_lowercase() && !matches!(b, b'z' | b'w')))
 }
 
 /// For messages: what stands there.

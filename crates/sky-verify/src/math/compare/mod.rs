@@ -1,16 +1,21 @@
 //! Whether two trees mean the same, kind by kind.
 
+mod cleared;
 mod collection;
+mod ends;
 mod matrix;
 mod parameter;
 mod point;
+mod progression;
 mod quantity;
+mod ratio;
 mod region;
 mod relation;
 mod scalar;
+mod whole;
 mod words;
 
-pub(super) use words::{as_words, choice_letter, parts};
+pub(super) use words::{as_words, choice_letter, listed_alike, parts, truth};
 
 use super::{
     budget::Budget,
@@ -80,6 +85,16 @@ impl Compare<'_> {
         if let Some(judged) = words::compare(a, b, self.options) {
             return judged;
         }
+        if let Some(judged) = self.ratios(a, b) {
+            return judged;
+        }
+        let spelled = |e| self.filled(e).or_else(|| self.written_out(e));
+        match (spelled(a), spelled(b)) {
+            (None, None) => {}
+            (x, y) => {
+                return self.same(x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b));
+            }
+        }
         if region::is_region(a) || region::is_region(b) {
             match self.unitless(a, b) {
                 Some(Ok((x, y))) => return self.same(&x, &y),
@@ -110,6 +125,14 @@ impl Compare<'_> {
         if let Some(judged) = self.residues(a, b) {
             return judged;
         }
+        for (one, other, first) in [(a, b, true), (b, a, false)] {
+            if let Some(count) = point::falling(one).filter(|_| other.is_scalar()) {
+                return match first {
+                    true => self.scalars(&count, other),
+                    false => self.scalars(other, &count),
+                };
+            }
+        }
         if a.is_scalar() && b.is_scalar() {
             return self.scalars(a, b);
         }
@@ -118,7 +141,13 @@ impl Compare<'_> {
 
     /// Classes modulo a number: the same modulus, and values that differ by a multiple of it.
     fn residues(&self, a: &Expr, b: &Expr) -> Option<Judged> {
-        let ((x, m), (y, n)) = (class(a)?, class(b)?);
+        // `100 \bmod 7` is a value, but not one of a class modulo 5.
+        let ((x, m), (y, n)) = match (class(a), class(b)) {
+            (Some(x), Some(y)) => (x, y),
+            (Some(x), None) => (x, remainder(b)?),
+            (None, Some(y)) => (remainder(a)?, y),
+            (None, None) => return None,
+        };
         if !self.same(&m, &n).equal {
             return Some(Judged::no("classes of different moduli"));
         }
@@ -141,6 +170,14 @@ impl Compare<'_> {
         }
         let open = |e: &Expr, has: bool| if has { expand(e) } else { e.clone() };
         Some((open(a, in_a), open(b, in_b)))
+    }
+}
+
+/// `x` and `m` of `x \bmod m`.
+fn remainder(e: &Expr) -> Option<(Expr, Expr)> {
+    match &e.kind {
+        Kind::Call(Func::Mod, args) => Some((args.first()?.clone(), args.get(1)?.clone())),
+        _ => None,
     }
 }
 

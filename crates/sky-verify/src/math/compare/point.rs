@@ -1,7 +1,32 @@
 //! Points and vectors in other dress: `P(2, -1)`, `2\mathbf{i} - \mathbf{j}`.
 
 use super::map;
-use crate::math::expr::{Const, Expr, Kind};
+use crate::math::expr::{Const, Expr, Func, Kind};
+
+/// `P(5, 2)`, which beside a number is no point but a falling product, 5 times 4.
+pub(super) fn falling(expr: &Expr) -> Option<Expr> {
+    let Kind::Mul(parts) = &expr.kind else {
+        return None;
+    };
+    let [label, point] = parts.as_slice() else {
+        return None;
+    };
+    let (Kind::Sym(name), Kind::Tuple(items)) = (&label.kind, &point.kind) else {
+        return None;
+    };
+    let [n, k] = items.as_slice() else {
+        return None;
+    };
+    match (&n.kind, &k.kind) {
+        (Kind::Num { value: x, .. }, Kind::Num { value: y, .. })
+            if name == "P" && x.is_int() && y.is_int() && y <= x => {}
+        _ => return None,
+    }
+    let at = || expr.span.clone();
+    let chosen = Kind::Call(Func::Binomial, vec![n.clone(), k.clone()]).at(at());
+    let orders = Kind::Call(Func::Factorial, vec![k.clone()]).at(at());
+    Some(Kind::Mul(vec![chosen, orders]).at(at()))
+}
 
 /// One value or one point.
 pub(super) fn is_point(expr: &Expr) -> bool {

@@ -43,6 +43,14 @@ impl Compare<'_> {
         {
             return self.same(&one.value, inner);
         }
+        // `90` radians are not 90 degrees.
+        if matches!(bare.kind, Kind::Degree(_)) && only("rad") && one.parts.is_empty() {
+            let radians = scaled(&counted(one), &unit.size);
+            return match first {
+                true => self.scalars(&radians, bare),
+                false => self.scalars(bare, &radians),
+            };
+        }
         let marked = matches!(one.value.kind, Kind::Percent(_) | Kind::Degree(_));
         if matches!(bare.kind, Kind::Percent(_) | Kind::Degree(_))
             && !marked

@@ -7,7 +7,7 @@ use super::{
     region::member_of,
 };
 use crate::math::{
-    expr::{Expr, Kind, Rel},
+    expr::{Expr, Func, Kind, Rel},
     identity,
 };
 
@@ -33,6 +33,19 @@ pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
         return Some((last, first));
     }
     None
+}
+
+/// The class of `x \equiv 2 \pmod 5`.
+fn congruent(expr: &Expr) -> Option<&Expr> {
+    let Kind::Relation(first, rest) = &expr.kind else {
+        return None;
+    };
+    match rest.as_slice() {
+        [(Rel::Named("equiv"), class)] if is_name(first) => {
+            matches!(class.kind, Kind::Call(Func::Residue, _)).then_some(class)
+        }
+        _ => None,
+    }
 }
 
 /// `y` is written for `f(x)`.
@@ -68,6 +81,15 @@ impl Compare<'_> {
                 || !std::ptr::eq(y, b) && points(y) && value(a)
             {
                 return Some(self.same(x, y));
+            }
+        }
+        // `x \equiv 2 \pmod 5` names a class.
+        if self.options.assignment_is_value {
+            let class = |e: &Expr| matches!(e.kind, Kind::Call(Func::Residue, _));
+            match (congruent(a), congruent(b)) {
+                (Some(x), None) if class(b) => return Some(self.same(x, b)),
+                (None, Some(y)) if class(a) => return Some(self.same(a, y)),
+                _ => {}
             }
         }
         let chain = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if is_equation(rest));
@@ -185,6 +207,11 @@ impl Compare<'_> {
             };
             if fits {
                 return Some(Judged::yes("the same relation up to a constant factor"));
+            }
+            if let (Rel::Eq, Rel::Eq) = (rel_a, rel_b)
+                && self.cleared(&difference(a1, side_a), &difference(b1, side_b))
+            {
+                return Some(Judged::yes("the same equation multiplied out"));
             }
         }
         Some(Judged::no("different relations"))

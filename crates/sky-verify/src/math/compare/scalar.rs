@@ -17,6 +17,12 @@ impl Compare<'_> {
         if !a.is_scalar() || !b.is_scalar() {
             return None;
         }
+        match (marked(a), marked(b)) {
+            (None, None) => {}
+            (x, y) => {
+                return Some(self.same(x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b)));
+            }
+        }
         match (&a.kind, &b.kind) {
             (Kind::Percent(x), Kind::Percent(y)) => Some(self.same(x, y)),
             (Kind::Degree(x), Kind::Degree(y)) => Some(self.same(x, y)),
@@ -70,6 +76,11 @@ impl Compare<'_> {
                 })
             };
             return self.plain(&put(a), &put(b));
+        }
+        if self.options.ignore_case
+            && let Some((a, b)) = constants(a, b)
+        {
+            return self.plain(&a, &b);
         }
         self.plain(a, b)
     }
@@ -181,6 +192,47 @@ impl Compare<'_> {
         .at(0..0);
         identity::floor(&scaled, self.budget).map(|n| n.to_string())
     }
+}
+
+/// `x^3 + K` with the letter that the other side has for a constant behind it, `C`.
+fn constants(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
+    let added = |e: &Expr| match &e.kind {
+        Kind::Add(items) => items.iter().find_map(|item| match &item.kind {
+            Kind::Sym(name) if matches!(name.as_str(), "C" | "c" | "K" | "k") => Some(name.clone()),
+            _ => None,
+        }),
+        _ => None,
+    };
+    let (x, y) = (added(a)?, added(b)?);
+    let has = |e: &Expr, name: &str| e.any(&|k| matches!(k, Kind::Sym(n) if n == name));
+    if x == y
+        || has(a, &y)
+        || has(b, &x)
+        || !x.eq_ignore_ascii_case("c") && !y.eq_ignore_ascii_case("c")
+    {
+        return None;
+    }
+    let put = |e: &Expr| {
+        map(e, &|node| {
+            matches!(&node.kind, Kind::Sym(n) if *n == y)
+                .then(|| Kind::Sym(x.clone()).at(node.span.clone()))
+        })
+    };
+    Some((a.clone(), put(b)))
+}
+
+/// `-(3\%)` as `(-3)\%`, and the same of degrees.
+fn marked(expr: &Expr) -> Option<Expr> {
+    let Kind::Neg(inner) = &expr.kind else {
+        return None;
+    };
+    let less = |e: &Expr| Box::new(Kind::Neg(Box::new(e.clone())).at(e.span.clone()));
+    let kind = match &inner.kind {
+        Kind::Percent(x) => Kind::Percent(less(x)),
+        Kind::Degree(x) => Kind::Degree(less(x)),
+        _ => return None,
+    };
+    Some(kind.at(expr.span.clone()))
 }
 
 fn decimal(expr: &Expr) -> Option<(RBig, i64)> {

@@ -25,12 +25,33 @@ pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
             Judged::no(format!("{p:?} against {q:?}"))
         });
     }
+    if !listed_alike(&x, &y, options) {
+        return Some(Judged::no("a list of words against one"));
+    }
     let (x, y) = (as_words(&x, options), as_words(&y, options));
     Some(if !x.is_empty() && x == y {
         Judged::yes("the same words")
     } else {
         Judged::no(format!("\"{x}\" is not \"{y}\""))
     })
+}
+
+/// Whether the same letters may be the same words: "I, II" is not "III", but "AC" is "A, C".
+pub(in crate::math) fn listed_alike(a: &str, b: &str, options: &Options) -> bool {
+    let ((Some(listed), None) | (None, Some(listed))) = (parts(a, options), parts(b, options))
+    else {
+        return true;
+    };
+    let words = |text: &str| {
+        let flat = wording::flat(text).to_lowercase();
+        let words: Vec<String> = flat
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        words
+    };
+    listed.iter().all(|part| part.chars().count() == 1) || words(a) == words(b)
 }
 
 /// The parts of `Alice, Bob and Carol`, sorted; `None` when there is one only.
@@ -109,6 +130,20 @@ pub(in crate::math) fn as_words(text: &str, options: &Options) -> String {
     }
     // A hyphen joins as a space does.
     if numeric { out } else { out.replace('-', "") }
+}
+
+/// `True`, `F`: a truth value, and whether it is spelled out.
+pub(in crate::math) fn truth(text: &str) -> Option<(bool, bool)> {
+    if text.len() > MAX_LIST {
+        return None;
+    }
+    match wording::flat(text).trim_end_matches('.') {
+        "T" => Some((true, false)),
+        "F" => Some((false, false)),
+        word if word.eq_ignore_ascii_case("true") => Some((true, true)),
+        word if word.eq_ignore_ascii_case("false") => Some((false, true)),
+        _ => None,
+    }
 }
 
 /// The letter when a text is one choice: `B`, `(B)`, `\textbf{(B)}`, `B.`, `(B) 12`.

@@ -100,6 +100,7 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
         .or_else(|| phrase::whole(text).and_then(|answer| found(answer, Rule::Whole)))
         .or_else(|| phrase::last_sentence(text).and_then(|(answer, rule)| found(&answer, rule)))
         .or_else(|| phrase::last_number(text).and_then(|answer| found(answer, Rule::LastNumber)))
+        .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
         .ok_or(NoAnswer::NothingFound)
 }
 

@@ -4,6 +4,7 @@ use super::{
     Rule,
     spans::{math_spans, numbers},
 };
+use crate::math::wording;
 
 /// Phrases that announce an answer, in lower case.
 const PHRASES: [&str; 22] = [
@@ -86,14 +87,32 @@ fn announces(lower: &str, at: usize) -> bool {
         .chars()
         .next_back()
         .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
-    let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
-    let denied = ["know the ", "not the "]
-        .iter()
-        .any(|end| sentence.ends_with(end))
-        || ["not true", "not the case", "no longer"]
+    boundary
+        && !["know the ", "not the ", "no longer the "]
             .iter()
-            .any(|words| sentence.contains(words));
-    boundary && !denied
+            .any(|end| before.ends_with(end))
+        && !is_denied(before)
+}
+
+/// Whether the sentence that ends here says that something is not so.
+fn is_denied(before: &str) -> bool {
+    let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
+    let sentence = sentence.to_ascii_lowercase();
+    let denial = [
+        "not true",
+        "untrue that",
+        "is false that",
+        "not the case",
+        "not correct that",
+    ]
+    .iter()
+    .find_map(|words| sentence.split_once(words));
+    // "It is not the case that 4 fits, so it is 5."
+    denial.is_some_and(|(_, rest)| {
+        ![" so ", " but ", " hence ", " thus ", " therefore ", " and "]
+            .iter()
+            .any(|turn| rest.contains(turn))
+    })
 }
 
 /// `A: 18` as the last line.
@@ -108,6 +127,9 @@ fn announced(behind: &str) -> Option<String> {
     // A dash before a word; before a number it is its sign.
     if let Some(rest) = text.strip_prefix("- ").map(str::trim_start)
         && !rest.starts_with(|c: char| c.is_ascii_digit())
+        && !["\\frac", "\\dfrac", "\\tfrac", "\\sqrt", "\\pi"]
+            .iter()
+            .any(|head| rest.starts_with(head))
     {
         text = rest;
     }
@@ -158,7 +180,7 @@ fn announced(behind: &str) -> Option<String> {
         _ => sentence,
     };
     let direct = sentence.trim_matches(['*', '_', ' ', '`']);
-    if is_answer_like(direct) {
+    if is_answer_like(direct) || wording::is_set_or_numeral(direct) {
         return Some(direct.to_owned());
     }
     // "The answer is not 5", "at least 5": the words are part of it.
@@ -236,6 +258,12 @@ fn is_math_word(word: &str) -> bool {
             | "theta"
             | "lambda"
             | "inf"
+            | "Matrix"
+            | "FiniteSet"
+            | "Interval"
+            | "Union"
+            | "Rational"
+            | "Fraction"
     )
 }
 
@@ -289,6 +317,15 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     if text.len() > 20_000 || lines > 12 {
         return None;
     }
+    // "At least $5$": a value with the words that bound or deny it.
+    if text.len() <= 60
+        && text.split_whitespace().count() <= 6
+        && qualifies(text)
+        && !text.contains(" but ")
+        || wording::is_set_or_numeral(text)
+    {
+        return Some(text);
+    }
     let dollars = text.starts_with('$') && text.ends_with('$')
         || text.starts_with("\\[")
         || text.starts_with("\\(");
@@ -312,6 +349,20 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     let short = text.len() <= 60 && text.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
         .then_some(text)
+}
+
+/// A response of a few words without a number or a formula: "cannot be determined", "Bob and Alice".
+pub(super) fn few_words(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let speaks = matches!(words.as_slice(), ["I", next, ..] if !matches!(*next, "and" | "or"));
+    let inside = text.trim_end_matches('.');
+    (text.len() <= 60
+        && words.len() <= 4
+        && !speaks
+        && !inside.contains(['.', '?', '!', ':', '\n', '$'])
+        && !is_denied(text))
+    .then_some(text)
 }
 
 /// "Hence 3 + 4 = 7" without its first word.
@@ -345,6 +396,10 @@ pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
     let spans = math_spans(tail);
     let last_math = spans.last();
     let last_number = numbers(tail).last().cloned();
+    let at = last_math.map_or(0, |span| span.start);
+    if is_denied(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
+        return None;
+    }
     match (last_math, last_number) {
         (Some(span), Some(number))
             if number.start >= span.end && after_verb(tail, number.start) =>
@@ -374,7 +429,7 @@ pub(super) fn last_number(text: &str) -> Option<&str> {
     ]
     .iter()
     .any(|words| before.ends_with(words));
-    (!denied).then_some(&tail[range])
+    (!denied && !is_denied(&tail[..range.start])).then_some(&tail[range])
 }
 
 /// `A`, `B)`, `(C)`, `D.` at the beginning.
@@ -382,6 +437,20 @@ pub(super) fn leading_choice(text: &str) -> Option<char> {
     let text = text.trim_start().trim_start_matches(['(', '*', '[']);
     let mut chars = text.chars();
     let letter = chars.next().filter(char::is_ascii_uppercase)?;
+    // "(C), (D)" and "A and B" are two.
+    let behind = chars
+        .as_str()
+        .trim_start_matches([')', ']', '*', ',', '&', '/', ' ']);
+    let behind = ["and ", "or "]
+        .iter()
+        .find_map(|word| behind.strip_prefix(word))
+        .unwrap_or(behind);
+    let mut next = behind.trim_start_matches(['(', '[', '*', ' ']).chars();
+    if next.next().is_some_and(|c| c.is_ascii_uppercase())
+        && next.next().is_none_or(|c| !c.is_alphanumeric())
+    {
+        return None;
+    }
     match chars.next() {
         None => Some(letter),
         Some('.' | ')' | ':' | ',' | '*' | ']') => Some(letter),

@@ -9,13 +9,13 @@ use super::{
     budget::Budget,
     compare::map,
     exact::{self, NoValue},
-    expr::{Const, Expr, Func, Kind},
+    expr::{BigOp, Const, Expr, Func, Kind},
     modular::{self, Residues},
     normal,
 };
 pub(super) use constants::{approximate, floor, infinity, rounds_to, sign};
-use points::at_points;
 pub(super) use points::proportional;
+use points::{Names, at_points};
 
 /// Bits of the first look. A difference seen here is proved: the balls do not meet.
 const FIRST: usize = 96;
@@ -95,6 +95,13 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     if !defined(a) && !has_big(a) || !defined(b) && !has_big(b) {
         return Found::Unknown("an infinity inside an expression");
     }
+    if sums_up(a) || sums_up(b) {
+        // Term by term, then at whole numbers.
+        return match anywhere(a, b, budget) {
+            found if found.is_equal() => found,
+            _ => at_points(a, b, Names::Small, budget, SECOND),
+        };
+    }
     // `(-1)^n` has a value for whole n only.
     let names = a.has_names() || b.has_names();
     let whole = names && [a, b].iter().any(|e| discrete(e) || alternates(e));
@@ -119,7 +126,7 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Found {
 
 /// Names stand for any numbers.
 fn anywhere(a: &Expr, b: &Expr, budget: &Budget) -> Found {
-    let first = at_points(a, b, false, budget, FIRST);
+    let first = at_points(a, b, Names::Anything, budget, FIRST);
     match first {
         Found::EqualAtPoints => {}
         Found::Unknown(why) if why != points::NOWHERE => {}
@@ -135,7 +142,7 @@ fn anywhere(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     match modular::compare(a, b, budget) {
         Residues::Same => Found::EqualModuloPrimes,
         Residues::Different => Found::Different,
-        Residues::Unknown => at_points(a, b, false, budget, SECOND),
+        Residues::Unknown => at_points(a, b, Names::Anything, budget, SECOND),
     }
 }
 
@@ -144,7 +151,7 @@ fn at_whole_numbers(a: &Expr, b: &Expr, budget: &Budget) -> Found {
     if special::differ_near_literals(a, b, budget) {
         return Found::Different;
     }
-    at_points(a, b, true, budget, SECOND)
+    at_points(a, b, Names::Whole, budget, SECOND)
 }
 
 /// The tree with the names that sums and integrals bind called by their depth.
@@ -179,6 +186,19 @@ fn unbound(expr: &Expr, depth: usize) -> Expr {
 /// Functions of whole numbers, which take names for such.
 fn discrete(e: &Expr) -> bool {
     e.any(&|k| matches!(k, Kind::Call(func, _) if func.of_whole_numbers()))
+}
+
+/// A sum or a product up to a name: `\sum_{k=1}^n k`.
+fn sums_up(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Big {
+            op: BigOp::Sum | BigOp::Product,
+            lo: Some(_),
+            hi: Some(hi),
+            ..
+        } => hi.any(&|k| matches!(k, Kind::Sym(_))),
+        _ => false,
+    })
 }
 
 /// A negative number to a power with a name.

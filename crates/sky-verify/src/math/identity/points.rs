@@ -23,17 +23,41 @@ const KINKED_TRIES: u64 = 36;
 const WHOLE_POINTS: usize = 32;
 const WHOLE_TRIES: u64 = 48;
 
+/// The same for sums and products up to a name, each of whose terms costs.
+const SUM_POINTS: usize = 12;
+const SUM_TRIES: u64 = 18;
+
+/// What names stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    Anything,
+    /// Whole numbers.
+    Whole,
+    /// Whole numbers below sixty or so, most of them small.
+    Small,
+}
+
 /// Why nothing was found where one side or the other is never defined.
 pub(super) const NOWHERE: &str = "no point at which both have a value";
 
-pub(super) fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: usize) -> Found {
+pub(super) fn at_points(
+    a: &Expr,
+    b: &Expr,
+    stand_for: Names,
+    budget: &Budget,
+    prec: usize,
+) -> Found {
+    let whole = stand_for != Names::Anything;
     let names = a.has_names() || b.has_names();
-    let (needed, tries) = match (names, whole) {
+    let (needed, tries) = match (names, stand_for) {
         (false, _) => (1, 1),
         // The first look is there to find a difference; the second one checks what it could not.
-        (true, false) if prec == FIRST && (kinked(a) || kinked(b)) => (KINKED_POINTS, KINKED_TRIES),
-        (true, false) => (POINTS, TRIES),
-        (true, true) => (WHOLE_POINTS, WHOLE_TRIES),
+        (true, Names::Anything) if prec == FIRST && (kinked(a) || kinked(b)) => {
+            (KINKED_POINTS, KINKED_TRIES)
+        }
+        (true, Names::Anything) => (POINTS, TRIES),
+        (true, Names::Whole) => (WHOLE_POINTS, WHOLE_TRIES),
+        (true, Names::Small) => (SUM_POINTS, SUM_TRIES),
     };
     let mut all = Vec::new();
     if whole {
@@ -44,11 +68,17 @@ pub(super) fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: 
     let mut reason = NOWHERE;
     for index in 0..tries {
         let eval = |prec| {
-            if whole {
-                Eval::at_whole_point(&all, index, prec, budget)
-            } else {
-                let signs = Signs::at(index);
-                Eval::new(Point { index, signs }, prec, budget)
+            match stand_for {
+                Names::Whole => Eval::at_whole_point(&all, index, prec, budget),
+                // Every other point has one to five or so, every fourth numbers below sixty.
+                Names::Small if index % 3 == 2 || all.len() > 2 => {
+                    Eval::at_whole_point(&all, 4 * index + 1, prec, budget)
+                }
+                Names::Small => Eval::at_whole_point(&all, 2 * (index - index / 3), prec, budget),
+                Names::Anything => {
+                    let signs = Signs::at(index);
+                    Eval::new(Point { index, signs }, prec, budget)
+                }
             }
         };
         match at_point(a, b, &eval, prec) {
@@ -73,7 +103,11 @@ pub(super) fn at_points(a: &Expr, b: &Expr, whole: bool, budget: &Budget, prec: 
         }
     }
     // The domain left few points, but some.
-    let some = if whole { WHOLE_POINTS / 4 } else { POINTS };
+    let some = match stand_for {
+        Names::Anything => POINTS,
+        Names::Whole => WHOLE_POINTS / 4,
+        Names::Small => SUM_POINTS,
+    };
     if agreed >= some.min(needed) {
         return Found::EqualAtPoints;
     }

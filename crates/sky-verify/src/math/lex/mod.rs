@@ -274,9 +274,14 @@ impl<'a> Lexer<'a, '_> {
                 ]
                 .into_iter()
                 .find(|sign| behind.starts_with(sign))
-                .filter(|_| letter == 'Z');
+                .filter(|_| matches!(letter, 'Z' | 'R'));
                 if let Some(sign) = positive {
-                    self.push(Tok::Cmd("Naturals"), to + sign.len());
+                    let set = match (letter, sign.contains("\\ge")) {
+                        ('Z', _) => "Naturals",
+                        (_, false) => "PositiveReals",
+                        (_, true) => "NonnegativeReals",
+                    };
+                    self.push(Tok::Cmd(set), to + sign.len());
                     return;
                 }
                 let set = match letter {
@@ -317,8 +322,8 @@ impl<'a> Lexer<'a, '_> {
                         | "Rational"
                         | "Fraction"
                 )
-                || (w.len() >= 4 && names::is_symbol(w))
-                || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi")
+                || names::is_greek(w)
+                    && (w.len() >= 4 || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi"))
         };
         let behind = &self.text[self.at + run.len()..];
         if run == "US" && (behind.starts_with("\\$") || behind.starts_with('$')) {
@@ -351,7 +356,11 @@ impl<'a> Lexer<'a, '_> {
             self.lists_until = self.at + long_list(self.rest()).unwrap_or(0);
         }
         let top = self.depth == 0 && self.at >= self.lists_until;
-        let (digits, len) = read_number(self.rest(), self.commas, top);
+        // `\log_2 128`: what stands behind the index is another number.
+        let index = matches!(self.out.last().map(|t| &t.tok), Some(Tok::Ch('_')));
+        let rest = self.rest();
+        let run = rest.find(|c: char| !c.is_ascii_digit()).filter(|_| index);
+        let (digits, len) = read_number(&rest[..run.unwrap_or(rest.len())], self.commas, top);
         self.push(Tok::Num(digits), self.at + len);
     }
 }

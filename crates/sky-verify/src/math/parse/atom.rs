@@ -119,8 +119,8 @@ impl<'a> Parser<'a> {
             "frac" | "dfrac" | "tfrac" | "cfrac" => self.fraction(start),
             "sqrt" => self.root(start),
             "binom" | "dbinom" | "tbinom" => {
-                let upper = self.brace_argument()?;
-                let lower = self.brace_argument()?;
+                let upper = self.short_argument()?;
+                let lower = self.short_argument()?;
                 Ok(Kind::Call(Func::Binomial, vec![upper, lower]).at(self.since(start)))
             }
             "sum" | "prod" | "int" | "lim" => self.big(name, start),
@@ -161,6 +161,13 @@ impl<'a> Parser<'a> {
                 Ok(Kind::Quantity(Box::new(value), unit.to_owned()).at(span))
             }
             "Reals" => Ok(Kind::Const(Const::Reals).at(self.since(start))),
+            "PositiveReals" | "NonnegativeReals" => Ok(Kind::Interval {
+                lo: Box::new(Kind::int(0).at(self.since(start))),
+                hi: Box::new(Kind::Const(Const::Infinity).at(self.since(start))),
+                lo_open: name == "PositiveReals",
+                hi_open: true,
+            }
+            .at(self.since(start))),
             "Integers" => Ok(Kind::Const(Const::Integers).at(self.since(start))),
             "Naturals" => Ok(Kind::Const(Const::Naturals).at(self.since(start))),
             "Rationals" => Ok(Kind::Const(Const::Rationals).at(self.since(start))),
@@ -180,7 +187,7 @@ impl<'a> Parser<'a> {
                     .chars()
                     .filter(|c| !matches!(c, '{' | '}' | ' '))
                     .collect();
-                Ok(Kind::Sym(format!("{name}:{raw}")).at(self.since(start)))
+                Ok(Kind::Sym(format!("{}:{raw}", names::accent(name))).at(self.since(start)))
             }
             _ => {
                 if let Some(constant) = names::constant(name).filter(|_| name != "Pi") {
@@ -464,9 +471,9 @@ impl<'a> Parser<'a> {
             if p.is('/') && matches!(p.ahead(1), Tok::Num(_) | Tok::Letter(..)) {
                 p.at += 1;
                 let below = p.factor()?;
-                return Ok(super::quotient(factors, vec![below], p.since(start)));
+                return Ok(super::term::quotient(factors, vec![below], p.since(start)));
             }
-            Ok(super::quotient(factors, Vec::new(), p.since(start)))
+            Ok(super::term::quotient(factors, Vec::new(), p.since(start)))
         })
     }
 

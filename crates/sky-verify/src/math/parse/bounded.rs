@@ -76,7 +76,11 @@ impl<'a> Parser<'a> {
         }
         let raw = above + &below;
         let span = self.since(start);
-        Some(Kind::Sym(format!("derivative:{raw}")).at(span))
+        Some(match raw.as_str() {
+            "dydx" => Kind::Sym("y'".to_owned()).at(span),
+            "d^2ydx^2" => Kind::Sym("y''".to_owned()).at(span),
+            _ => Kind::Sym(format!("derivative:{raw}")).at(span),
+        })
     }
 
     /// `\sum_{k=1}^{n} ...`, `\int_0^1 ... dx`, `\lim_{x \to 0} ...`.

@@ -72,6 +72,8 @@ impl<'a> Parser<'a> {
                             | "$"
                             | "lbrack"
                             | "Reals"
+                            | "PositiveReals"
+                            | "NonnegativeReals"
                             | "Integers"
                             | "Naturals"
                             | "Rationals"

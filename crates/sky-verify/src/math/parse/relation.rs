@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
         }
         match <[Expr; 2]>::try_from(parts) {
             Ok([above, below]) => Ok(Kind::Div(Box::new(above), Box::new(below)).at(span)),
-            Err(parts) => Ok(Kind::Tuple(parts).at(span)),
+            Err(parts) => Ok(Kind::Apply(":".to_owned(), parts).at(span)),
         }
     }
 
@@ -141,6 +141,30 @@ impl<'a> Parser<'a> {
             };
         }
     }
+}
+
+/// `p \land q`, `p \lor q \land r`: statements joined, "and" before "or". `None` for values and relations, which are a list.
+pub(super) fn statement(items: &[Expr], partings: &[Parting]) -> Option<Kind> {
+    let letters = |e: &Expr| e.is_scalar() && e.has_names();
+    if items.len() < 2 || !items.iter().all(letters) {
+        return None;
+    }
+    let joined = |name: &str, mut items: Vec<Expr>| match items.len() {
+        1 => items.remove(0).kind,
+        _ => Kind::Apply(name.to_owned(), items),
+    };
+    let mut parts = Vec::new();
+    let mut part = vec![items[0].clone()];
+    for (item, parting) in items[1..].iter().zip(partings) {
+        if *parting == Parting::Or {
+            let span = part[0].span.start..part[part.len() - 1].span.end;
+            parts.push(joined("land", std::mem::take(&mut part)).at(span));
+        }
+        part.push(item.clone());
+    }
+    let span = part[0].span.start..part[part.len() - 1].span.end;
+    parts.push(joined("land", part).at(span));
+    Some(joined("lor", parts))
 }
 
 /// Conditions on one name: `x < 1 or x > 3` is a union, `x > 1 and x < 3` an intersection, and so is `x > 1, x \ne 2`.

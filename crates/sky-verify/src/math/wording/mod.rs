@@ -124,11 +124,25 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| half_of(&flat, &lower))
         .or_else(|| chosen(&flat))
         .or_else(|| percent(&flat, &lower))
+        .or_else(|| currency(&flat))
         .or_else(|| sign_in_words(&flat, &lower))
         .or_else(|| hexadecimal(&flat))
         .or_else(|| time(&lower))
         .or_else(|| in_base(&flat, &lower));
     rewritten.map_or(same, Cow::Owned)
+}
+
+/// Whether a text is `all real numbers except 3` or `1011 in base 2`, words and all.
+pub(super) fn is_set_or_numeral(text: &str) -> bool {
+    if text.len() > MAX_TEXT {
+        return false;
+    }
+    let flat = flat(text.trim());
+    let lower = flat.to_ascii_lowercase();
+    let plain = lower.trim_end_matches('.');
+    SETS.iter().any(|(words, _)| *words == plain)
+        || all_but(&flat, plain).is_some()
+        || in_base(&flat, &lower).is_some()
 }
 
 /// The text without the marks that set words.
@@ -272,8 +286,36 @@ fn all_but(flat: &str, plain: &str) -> Option<String> {
     (!items.is_empty() && is_value(&items)).then(|| format!(r"{set} \setminus \{{{items}\}}"))
 }
 
-/// `{}^{12}C_5`, `_5P_2`: binomial coefficients and falling products.
+/// `{}^{12}C_5`, `_5P_2`, `C_{12}^5`, `12C5`: binomial coefficients and falling products.
 fn chosen(flat: &str) -> Option<String> {
+    let number = |text: &str| -> Option<u32> {
+        let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        let digits = inner.unwrap_or(text);
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    };
+    let written = |n: u32, k: u32, ordered: bool| {
+        let order = if ordered {
+            format!(r" \cdot {k}!")
+        } else {
+            String::new()
+        };
+        (k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+    };
+    if let Some(rest) = flat
+        .strip_prefix(['C', 'A', 'P'])
+        .and_then(|t| t.strip_prefix('_'))
+        && let Some((n, k)) = rest.split_once('^')
+    {
+        return written(number(n)?, number(k)?, !flat.starts_with('C'));
+    }
+    if let Some((n, k)) = flat.split_once(['C', 'P'])
+        && let (Some(n), Some(k)) = (number(n), number(k))
+    {
+        return written(n, k, flat.contains('P'));
+    }
     let rest = flat
         .strip_prefix("{}")
         .unwrap_or(flat)
@@ -297,12 +339,7 @@ fn chosen(flat: &str) -> Option<String> {
     let choice = rest.starts_with('C');
     let rest = rest.strip_prefix(['C', 'P'])?.strip_prefix('_')?;
     let (k, len) = group(rest)?;
-    let order = if choice {
-        String::new()
-    } else {
-        format!(r" \cdot {k}!")
-    };
-    (rest.len() == len && k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+    written(n, k, !choice).filter(|_| rest.len() == len)
 }
 
 /// `half an hour`.
@@ -314,6 +351,19 @@ fn half_of(flat: &str, lower: &str) -> Option<String> {
     units::read(unit)
         .is_known()
         .then(|| format!(r"\frac{{1}}{{2}}\text{{ {unit}}}"))
+}
+
+/// `USD 12.50`.
+fn currency(flat: &str) -> Option<String> {
+    let (code, value) = flat.split_once(' ')?;
+    let known = matches!(code, "USD" | "EUR" | "GBP" | "US" | "Rs" | "Rs." | "INR");
+    let rest = value.trim_start_matches("\\$").trim_start_matches('$');
+    (known && rest.starts_with(|c: char| c.is_ascii_digit())).then(|| match code {
+        "EUR" => format!(r"{rest}\text{{ euros}}"),
+        "GBP" => format!(r"{rest}\text{{ GBP}}"),
+        "USD" | "US" => format!(r"{rest}\text{{ dollars}}"),
+        _ => rest.to_owned(),
+    })
 }
 
 /// `75 per cent`.
