@@ -17,6 +17,8 @@ pub(super) struct Exam<'a> {
     pub(super) test: &'a str,
     /// What the problem itself gives: what it defines is not taken from the program.
     pub(super) prefix: Option<&'a str>,
+    /// But for these, which the program openly defines again.
+    pub(super) replaced: &'a [&'a str],
     /// `check` is called with this function last.
     pub(super) entry: Option<&'a str>,
 }
@@ -47,9 +49,9 @@ impl Partner {
             self.share = true;
             return None;
         }
-        let prepare = self.session.layout().functions.prepare_answer;
         self.session.send(question);
-        let ended = match self.session.guarded(prepare) {
+        let answering = self.session.layout().answering;
+        let ended = match self.session.guard(answering) {
             Ok(None) => {
                 return Some(std::mem::take(&mut self.session.host().control_out));
             }
@@ -87,7 +89,7 @@ impl Exam<'_> {
             ended: None,
             share: false,
         }));
-        let exam = json!({"test": self.test, "prefix": self.prefix, "entry": self.entry});
+        let exam = json!([self.test, self.prefix, self.replaced, self.entry]);
         test.send(exam.to_string().into_bytes());
         let prepare = test.layout().functions.prepare_exam;
         let ended = test.guarded(prepare);

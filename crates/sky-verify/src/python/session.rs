@@ -244,6 +244,11 @@ impl Session {
             };
             return Ok(Some(Exit::CompileError { message }));
         }
+        self.guard(program)
+    }
+
+    /// Runs the one function in a tuple under the guard. `None` when it returned; how it ended otherwise.
+    pub(super) fn guard(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
         self.store.data_mut().control_out.clear();
         let error = self.call(self.layout.functions.guard, program)?;
         if error == self.layout.none {

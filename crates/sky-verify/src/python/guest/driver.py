@@ -16,7 +16,7 @@ cell = tuple([None])
 
 def receive(read=os.read):
     parts = []
-    while part := read(CONTROL_IN, 1 << 20):
+    while part := read(CONTROL_IN, 1 << 16):
         parts.append(part)
     return b"".join(parts)
 
@@ -239,7 +239,6 @@ def compiled_error():
         return error
 
 
-warm()
 sys.stdin = sys.__stdin__ = STDIN
 sys.stdout = sys.__stdout__ = STDOUT
 sys.stderr = sys.__stderr__ = STDERR
@@ -269,7 +268,8 @@ def emit(failed):
     import gc, marshal, _imp
     methods = disarm(gc, marshal, types.CodeType, types.FrameType, types.FunctionType, _imp)
     addresses = {
-        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, prepare_answer, guard, finish)},
+        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, guard, finish)},
+        "answering": id(answering),
         "function_type": id(types.FunctionType),
         "code_type": id(types.CodeType),
         "no_arguments": id(()),
@@ -281,9 +281,12 @@ def emit(failed):
     }
     record = json.dumps(addresses).encode()
     methods = None
+    sys._clear_type_cache()
+    # Filled again here, not in every run: each page that a run writes to costs it microseconds.
+    warm()
+    warm_exam()
     gc.collect()
     gc.freeze()
-    sys._clear_type_cache()
     sys.setrecursionlimit(RECURSION_LIMIT)
     os.write(CONTROL_OUT, record)
 
