@@ -10,6 +10,7 @@ use super::SandboxError;
 use super::limits::{Exit, Limits};
 use super::sandbox::Sandbox;
 use super::session::{Finished, Session};
+use super::touched::Touched;
 
 /// A program and the test it has to pass.
 pub(super) struct Exam<'a> {
@@ -64,9 +65,16 @@ impl Partner {
 }
 
 impl Exam<'_> {
-    pub(super) fn run(&self, sandbox: &Sandbox, limits: &Limits) -> Result<Examined, SandboxError> {
+    /// Runs it. `inspect` sees the guests of test and program when both have ended.
+    pub(super) fn run(
+        &self,
+        sandbox: &Sandbox,
+        limits: &Limits,
+        touched: &Touched,
+        inspect: &mut dyn FnMut(&Session, &Session),
+    ) -> Result<Examined, SandboxError> {
         let started = std::time::Instant::now();
-        let mut program = Session::start(sandbox, b"", limits, None)?;
+        let mut program = Session::start(sandbox, b"", limits, None, &touched.asked)?;
         program.send(format!("test\n{}", self.program).into_bytes());
         let prepare = program.layout().functions.prepare;
         let ended = match program.guarded(prepare) {
@@ -83,7 +91,7 @@ impl Exam<'_> {
                 in_test: false,
             }));
         }
-        let mut test = Session::start(sandbox, b"", limits, None)?;
+        let mut test = Session::start(sandbox, b"", limits, None, &touched.asking)?;
         test.host().partner = Some(Box::new(Partner {
             session: program,
             ended: None,
@@ -104,6 +112,7 @@ impl Exam<'_> {
         if partner.share {
             return Ok(Examined::Shared);
         }
+        inspect(&test, &partner.session);
         let passed = partner.ended.is_none() && matches!(ended, Ok(None));
         let exit = match (partner.ended.take(), ended) {
             (Some(exit), _) | (None, Ok(Some(exit))) => exit,

@@ -154,7 +154,8 @@ def finish():
     if isinstance(error, SystemExit):
         code = error.code
         if isinstance(code, int):
-            record = {"exit": code & 0xFF}
+            # What does not fit into C's long is -1, as natively.
+            record = {"exit": code & 0xFF if -2**63 <= code < 2**63 else 255}
         elif code is not None:
             record = {"exit": 1}
             print(text_of(code), file=STDERR)
