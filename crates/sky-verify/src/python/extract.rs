@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions() {
+    fn what_is_defined_openly() {
         for yes in [
             "def f(x):",
             "async def f():",
