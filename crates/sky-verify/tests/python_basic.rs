@@ -94,3 +94,32 @@ fn a_run_leaves_nothing_for_the_next() {
         "3.141592653589793\n"
     );
 }
+
+#[test]
+fn the_first_run_and_later_ones_are_the_same() {
+    let Some(_) = guest::sandbox() else { return };
+    // Its own: what later runs are given beforehand is looked for between the first and the second.
+    let sandbox = sky_verify::python::Sandbox::open(&guest::sky_home()).unwrap();
+    let program = "import json, re\nprint(json.dumps([id(object()), re.sub('a', 'b', input())]))";
+    let run = || {
+        let outcome = sandbox
+            .run(program, b"banana\n", &Limits::default())
+            .unwrap();
+        (outcome.stdout, outcome.instructions, outcome.peak_memory)
+    };
+    let first = run();
+    assert!(String::from_utf8_lossy(&first.0).contains("bbnbnb"));
+    for _ in 0..3 {
+        assert_eq!(run(), first);
+    }
+    // From several threads that all are second.
+    let sandbox = sky_verify::python::Sandbox::open(&guest::sky_home()).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let outcome = sandbox.run(program, b"banana\n", &Limits::default());
+                assert_eq!(outcome.unwrap().instructions, first.1);
+            });
+        }
+    });
+}

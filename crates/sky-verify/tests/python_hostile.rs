@@ -122,6 +122,7 @@ ends_with! {
     a_deep_pattern_is_no_crash: "import re\nre.compile('(' * 50000 + ')' * 50000)" => Exit::Raised { .. } | Exit::OutOfInstructions,
     deep_json_is_no_crash: "import json\njson.loads('[' * 10**6)" => Exit::Raised { .. } | Exit::StackOverflow,
     leaving_early_is_seen: "import sys\nsys.exit(3)" => Exit::Exited(3),
+    leaving_with_a_code_too_large_is_no_success: "import sys\nsys.exit(10**30)" => Exit::Exited(255),
     leaving_at_once_is_seen: "import os\nos._exit(4)" => Exit::Exited(4),
     aborting_is_a_crash: "import os\nos.abort()" => Exit::Crashed { .. } | Exit::Exited(_),
     a_null_byte_is_a_compile_error: "x = 1\0" => Exit::CompileError { .. },

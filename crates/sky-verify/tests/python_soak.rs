@@ -2,7 +2,7 @@
 //! no growth in memory.
 //!
 //! ```text
-//! SKY_SOAK_MINUTES=30 cargo test --release --workspace --test python_soak -- --nocapture
+//! SKY_SOAK_MINUTES=30 cargo test --workspace --test python_soak -- --nocapture
 //! ```
 #![cfg(feature = "python")]
 #![allow(clippy::unwrap_used)]

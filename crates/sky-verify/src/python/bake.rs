@@ -71,6 +71,8 @@ pub(super) struct Layout {
     pub(super) call: u32,
     /// The driver's functions.
     pub(super) functions: Functions,
+    /// The tuple of the function that answers a test.
+    pub(super) answering: u32,
     /// `()`.
     pub(super) no_arguments: u32,
     /// `None`.
@@ -89,7 +91,6 @@ pub(super) struct Functions {
     pub(super) prepare_test: u32,
     pub(super) prepare_call: u32,
     pub(super) prepare_exam: u32,
-    pub(super) prepare_answer: u32,
     pub(super) guard: u32,
     pub(super) finish: u32,
 }
@@ -99,6 +100,7 @@ pub(super) struct Functions {
 #[serde(deny_unknown_fields)]
 struct Addresses {
     functions: Functions,
+    answering: u32,
     function_type: u32,
     code_type: u32,
     no_arguments: u32,
@@ -259,6 +261,7 @@ fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
     Some(Layout {
         call: read(memory, addresses.function_type + TYPE_CALL)?,
         functions: addresses.functions.clone(),
+        answering: addresses.answering,
         no_arguments: addresses.no_arguments,
         none: addresses.none,
         cell: addresses.cell,

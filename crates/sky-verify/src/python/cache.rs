@@ -25,6 +25,12 @@ struct Entry {
     check: String,
 }
 
+/// What `tidy` needs to know of an entry, of this version or another.
+#[derive(Deserialize)]
+struct Kept {
+    code: String,
+}
+
 impl Entry {
     fn new(code: String, layout: Layout) -> Self {
         let mut entry = Self {
@@ -161,7 +167,7 @@ impl Cache {
         }
         let kept: Vec<String> = records
             .iter()
-            .filter_map(|(_, path)| sky_files::read_json::<Entry>(path).ok())
+            .filter_map(|(_, path)| sky_files::read_json::<Kept>(path).ok())
             .map(|entry| format!("{}.cwasm", entry.code))
             .collect();
         for name in names {
@@ -238,18 +244,23 @@ mod tests {
         let write = |name: &str| std::fs::write(folder.join(name), b"x").unwrap();
         let layout = || {
             let functions = serde_json::json!({
-                "prepare": 1, "prepare_test": 1, "prepare_call": 1, "prepare_exam": 1, "prepare_answer": 1, "guard": 1,
-                "finish": 1,
+                "prepare": 1, "prepare_test": 1, "prepare_call": 1, "prepare_exam": 1, "guard": 1, "finish": 1,
             });
             let layout = serde_json::json!({
-                "call": 1, "functions": functions, "no_arguments": 1, "none": 1, "cell": 1, "memory": 1,
+                "call": 1, "functions": functions, "answering": 1, "no_arguments": 1, "none": 1, "cell": 1, "memory": 1,
             });
             serde_json::from_value(layout).unwrap()
         };
         for n in 0..10 {
             write(&format!("{}.cwasm", hash(n)));
             let record = folder.join(format!("{}.json", hash(100 + n)));
-            sky_files::write_json(&record, &Entry::new(hash(n), layout())).unwrap();
+            if n == 8 {
+                // What another version wrote.
+                let other = serde_json::json!({"code": hash(n), "layout": 7, "more": []});
+                sky_files::write_json(&record, &other).unwrap();
+            } else {
+                sky_files::write_json(&record, &Entry::new(hash(n), layout())).unwrap();
+            }
             // 3 was used last, the others in their order.
             let used = if n == 3 { 50 } else { n as u64 };
             let file = File::options().write(true).open(&record).unwrap();

@@ -7,7 +7,7 @@ use sky_types::{
 
 use super::SandboxError;
 use super::exam::{Exam, Examined};
-use super::extract::{Extracted, defines, extract};
+use super::extract::{Extracted, defines, definitions, extract};
 use super::io_tests::Run;
 use super::limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits};
 use super::sandbox::Sandbox;
@@ -83,10 +83,12 @@ impl CodeChecker {
     ) -> Result<Checked, CheckError> {
         let limits = self.limits(answer.timeout_s, self.options.program_seconds);
         let program = assemble(answer, found);
+        let replaced = replaced(answer, &found.code);
         let exam = Exam {
             program: &program,
             test: &answer.test,
             prefix: answer.prefix.as_deref(),
+            replaced: &replaced,
             entry: answer.entry_point.as_deref(),
         };
         let examined = self.sandbox.examine(&exam, &limits).map_err(host)?;
@@ -94,7 +96,14 @@ impl CodeChecker {
             return self.shared(problem, answer, &program, &limits);
         };
         if finished.passed {
-            return Ok(right("the test ran to its end".to_owned()));
+            let own = replaced.iter().filter(|name| answer.test.contains(*name));
+            let own: Vec<_> = own.map(|name| format!("`{name}`")).collect();
+            let detail = "the test ran to its end".to_owned();
+            return Ok(right(if own.is_empty() {
+                detail
+            } else {
+                format!("{detail}, with the program's own {}", own.join(", "))
+            }));
         }
         let checked = failed(&finished);
         if finished.in_test && checked.verdict == Verdict::CompileError {
@@ -219,7 +228,8 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
         .as_deref()
         .is_none_or(|name| defines(code, name));
     if complete {
-        // The opening may define helpers and import names that the program relies on; what it defines, the program replaces.
+        // The opening may define helpers and import names that the program relies on. What the program defines again, it
+        // replaces, for itself and for its test.
         // A `__future__` import has to stand first.
         return if code.contains("from __future__") {
             code.clone()
@@ -239,6 +249,18 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
         .map(|line| format!("    {line}\n"))
         .collect::<String>();
     format!("{prefix}{body}")
+}
+
+/// What the problem's opening defines and the reply defines again, besides the function that is asked for: as HumanEval is
+/// defined, one text after the other, the reply's is what the test meets.
+fn replaced<'a>(answer: &'a Program, code: &str) -> Vec<&'a str> {
+    let prefix = answer.prefix.as_deref().unwrap_or_default();
+    let mut names: Vec<&str> = definitions(prefix)
+        .filter(|name| answer.entry_point.as_deref() != Some(name) && defines(code, name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 pub(super) fn right(detail: String) -> Checked {

@@ -10,6 +10,7 @@ use super::SandboxError;
 use super::limits::{Exit, Limits};
 use super::sandbox::Sandbox;
 use super::session::{Finished, Session};
+use super::touched::Touched;
 
 /// A program and the test it has to pass.
 pub(super) struct Exam<'a> {
@@ -17,6 +18,8 @@ pub(super) struct Exam<'a> {
     pub(super) test: &'a str,
     /// What the problem itself gives: what it defines is not taken from the program.
     pub(super) prefix: Option<&'a str>,
+    /// But for these, which the program openly defines again.
+    pub(super) replaced: &'a [&'a str],
     /// `check` is called with this function last.
     pub(super) entry: Option<&'a str>,
 }
@@ -47,9 +50,9 @@ impl Partner {
             self.share = true;
             return None;
         }
-        let prepare = self.session.layout().functions.prepare_answer;
         self.session.send(question);
-        let ended = match self.session.guarded(prepare) {
+        let answering = self.session.layout().answering;
+        let ended = match self.session.guard(answering) {
             Ok(None) => {
                 return Some(std::mem::take(&mut self.session.host().control_out));
             }
@@ -62,9 +65,16 @@ impl Partner {
 }
 
 impl Exam<'_> {
-    pub(super) fn run(&self, sandbox: &Sandbox, limits: &Limits) -> Result<Examined, SandboxError> {
+    /// Runs it. `inspect` sees the guests of test and program when both have ended.
+    pub(super) fn run(
+        &self,
+        sandbox: &Sandbox,
+        limits: &Limits,
+        touched: &Touched,
+        inspect: &mut dyn FnMut(&Session, &Session),
+    ) -> Result<Examined, SandboxError> {
         let started = std::time::Instant::now();
-        let mut program = Session::start(sandbox, b"", limits, None)?;
+        let mut program = Session::start(sandbox, b"", limits, None, &touched.asked)?;
         program.send(format!("test\n{}", self.program).into_bytes());
         let prepare = program.layout().functions.prepare;
         let ended = match program.guarded(prepare) {
@@ -81,13 +91,13 @@ impl Exam<'_> {
                 in_test: false,
             }));
         }
-        let mut test = Session::start(sandbox, b"", limits, None)?;
+        let mut test = Session::start(sandbox, b"", limits, None, &touched.asking)?;
         test.host().partner = Some(Box::new(Partner {
             session: program,
             ended: None,
             share: false,
         }));
-        let exam = json!({"test": self.test, "prefix": self.prefix, "entry": self.entry});
+        let exam = json!([self.test, self.prefix, self.replaced, self.entry]);
         test.send(exam.to_string().into_bytes());
         let prepare = test.layout().functions.prepare_exam;
         let ended = test.guarded(prepare);
@@ -102,6 +112,7 @@ impl Exam<'_> {
         if partner.share {
             return Ok(Examined::Shared);
         }
+        inspect(&test, &partner.session);
         let passed = partner.ended.is_none() && matches!(ended, Ok(None));
         let exit = match (partner.ended.take(), ended) {
             (Some(exit), _) | (None, Ok(Some(exit))) => exit,

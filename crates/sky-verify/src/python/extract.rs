@@ -62,21 +62,28 @@ pub fn extract(reply: &str, entry_point: Option<&str>) -> Option<Extracted> {
 
 /// Whether a program defines a name at its top level.
 pub(super) fn defines(code: &str, name: &str) -> bool {
-    code.lines().any(|line| {
-        let rest = line
-            .strip_prefix("async ")
-            .unwrap_or(line)
+    definitions(code).any(|defined| defined == name)
+}
+
+/// The names that a program openly defines at its top level: functions, classes, plain assignments.
+pub(super) fn definitions(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let rest = line.strip_prefix("async ").unwrap_or(line);
+        let header = rest
             .strip_prefix("def ")
-            .or_else(|| line.strip_prefix("class "))
-            .unwrap_or(line);
-        rest.trim_start().strip_prefix(name).is_some_and(|after| {
-            let after = after.trim_start();
-            rest.len() < line.len() && after.starts_with(['(', ':', '['])
-                || rest.len() == line.len()
-                    && line.starts_with(name)
-                    && after.starts_with('=')
-                    && !after.starts_with("==")
-        })
+            .or_else(|| rest.strip_prefix("class "));
+        let rest = header.map_or(line, str::trim_start);
+        let end = rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|&end| end > 0)?;
+        let (name, after) = rest.split_at(end);
+        let after = after.trim_start();
+        let defined = if header.is_some() {
+            after.starts_with(['(', ':', '['])
+        } else {
+            after.starts_with('=') && !after.starts_with("==")
+        };
+        defined.then_some(name)
     })
 }
 
@@ -248,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions() {
+    fn what_is_defined_openly() {
         for yes in [
             "def f(x):",
             "async def f():",
@@ -261,5 +268,8 @@ mod tests {
         for no in ["def fg(x):", "  def f(x):", "f == 1", "print(f)", "f(1)"] {
             assert!(!defines(no, "f"), "{no}");
         }
+        let code =
+            "import os\ndef f(x):\n    g = 1\nclass A: pass\nx: int = 1\ny=2\nz == 3\n= 4\ndef";
+        assert_eq!(definitions(code).collect::<Vec<_>>(), ["f", "A", "y"]);
     }
 }

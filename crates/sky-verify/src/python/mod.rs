@@ -23,6 +23,7 @@ mod result;
 mod sandbox;
 mod session;
 mod stack_check;
+mod touched;
 
 mod wasi;
 

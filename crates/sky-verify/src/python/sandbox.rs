@@ -1,6 +1,7 @@
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use wasmtime::{Engine, InstancePre};
@@ -12,6 +13,7 @@ use super::exam::{Exam, Examined};
 use super::host::Host;
 use super::limits::{Limits, Outcome};
 use super::session::{Cancel, Finished, Job, Session};
+use super::touched::Touched;
 use super::{SandboxError, wasi};
 
 /// A baked Python that any number of programs can be run in, each in a fresh copy of it that sees nothing but its input.
@@ -31,6 +33,9 @@ pub struct Sandbox {
     pub(super) engine: Engine,
     pub(super) guest: InstancePre<Host>,
     pub(super) layout: Arc<Layout>,
+    /// Looked for when a second run begins: where there is only one, it would not pay.
+    touched: OnceLock<Touched>,
+    begun: AtomicBool,
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -63,6 +68,8 @@ impl Sandbox {
             engine,
             guest,
             layout: Arc::new(layout),
+            touched: OnceLock::new(),
+            begun: AtomicBool::new(false),
             free: Mutex::new(at_once),
             freed: Condvar::new(),
         })
@@ -93,7 +100,8 @@ impl Sandbox {
         limits.validate()?;
         let _turn = self.wait_turn();
         let started = Instant::now();
-        let mut finished = Session::start(self, stdin, limits, cancel)?.go(job);
+        let touched = self.touched()?;
+        let mut finished = Session::start(self, stdin, limits, cancel, &touched.alone)?.go(job);
         finished.outcome.wall = started.elapsed();
         Ok(finished)
     }
@@ -106,7 +114,24 @@ impl Sandbox {
     ) -> Result<Examined, SandboxError> {
         limits.validate()?;
         let _turn = self.wait_turn();
-        exam.run(self, limits)
+        exam.run(self, limits, self.touched()?, &mut |_, _| {})
+    }
+
+    /// The pages to write to before a run.
+    fn touched(&self) -> Result<&Touched, SandboxError> {
+        static NONE: Touched = Touched {
+            alone: Vec::new(),
+            asked: Vec::new(),
+            asking: Vec::new(),
+        };
+        if !self.begun.swap(true, Ordering::Relaxed) {
+            return Ok(&NONE);
+        }
+        if let Some(found) = self.touched.get() {
+            return Ok(found);
+        }
+        let found = Touched::find(self)?;
+        Ok(self.touched.get_or_init(|| found))
     }
 
     /// Whether another run could begin at once.

@@ -12,6 +12,7 @@ use super::host::{Heap, Host, Stop, Stream};
 use super::limits::{Exit, Limits, Outcome};
 use super::record::{self, Record};
 use super::sandbox::Sandbox;
+use super::touched::Page;
 use super::{SandboxError, image};
 
 /// What a run is for: which parts of a program's life the driver goes through.
@@ -86,6 +87,7 @@ impl Session {
         stdin: &[u8],
         limits: &Limits,
         cancel: Option<Cancel>,
+        touched: &[Page],
     ) -> Result<Self, SandboxError> {
         let layout = Arc::clone(&sandbox.layout);
         let heap = Heap::new((layout.memory + limits.memory) as usize);
@@ -106,6 +108,12 @@ impl Session {
         let memory = instance
             .get_memory(&mut store, "memory")
             .ok_or_else(|| missing("memory"))?;
+        let bytes = memory.data_mut(&mut store);
+        for &(at, byte) in touched {
+            if let Some(first) = bytes.get_mut(at) {
+                *first = byte;
+            }
+        }
         let stack_pointer = instance
             .get_global(&mut store, image::STACK_POINTER)
             .ok_or_else(|| missing("stack pointer"))?;
@@ -131,7 +139,7 @@ impl Session {
         })
     }
 
-    pub(super) fn go(mut self, job: &Job<'_>) -> Finished {
+    pub(super) fn go(&mut self, job: &Job<'_>) -> Finished {
         let mut passed = false;
         let mut in_test = false;
         let mut returned = None;
@@ -170,6 +178,17 @@ impl Session {
             peak_memory: (host.heap.peak as u64).saturating_sub(self.layout.memory),
             wall: std::time::Duration::ZERO,
         }
+    }
+
+    /// The address of its memory, and the bytes of it that a snapshot has.
+    pub(super) fn place(&self) -> (usize, usize) {
+        let address = self.memory.data_ptr(&self.store) as usize;
+        (address, self.layout.memory as usize)
+    }
+
+    /// A byte of its memory.
+    pub(super) fn byte(&self, at: usize) -> Option<u8> {
+        self.memory.data(&self.store).get(at).copied()
     }
 
     pub(super) fn host(&mut self) -> &mut Host {
@@ -244,6 +263,11 @@ impl Session {
             };
             return Ok(Some(Exit::CompileError { message }));
         }
+        self.guard(program)
+    }
+
+    /// Runs the one function in a tuple under the guard. `None` when it returned; how it ended otherwise.
+    pub(super) fn guard(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
         self.store.data_mut().control_out.clear();
         let error = self.call(self.layout.functions.guard, program)?;
         if error == self.layout.none {

@@ -16,7 +16,7 @@ cell = tuple([None])
 
 def receive(read=os.read):
     parts = []
-    while part := read(CONTROL_IN, 1 << 20):
+    while part := read(CONTROL_IN, 1 << 16):
         parts.append(part)
     return b"".join(parts)
 
@@ -154,7 +154,8 @@ def finish():
     if isinstance(error, SystemExit):
         code = error.code
         if isinstance(code, int):
-            record = {"exit": code & 0xFF}
+            # What does not fit into C's long is -1, as natively.
+            record = {"exit": code & 0xFF if -2**63 <= code < 2**63 else 255}
         elif code is not None:
             record = {"exit": 1}
             print(text_of(code), file=STDERR)
@@ -239,7 +240,6 @@ def compiled_error():
         return error
 
 
-warm()
 sys.stdin = sys.__stdin__ = STDIN
 sys.stdout = sys.__stdout__ = STDOUT
 sys.stderr = sys.__stderr__ = STDERR
@@ -269,7 +269,8 @@ def emit(failed):
     import gc, marshal, _imp
     methods = disarm(gc, marshal, types.CodeType, types.FrameType, types.FunctionType, _imp)
     addresses = {
-        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, prepare_answer, guard, finish)},
+        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, guard, finish)},
+        "answering": id(answering),
         "function_type": id(types.FunctionType),
         "code_type": id(types.CodeType),
         "no_arguments": id(()),
@@ -281,9 +282,12 @@ def emit(failed):
     }
     record = json.dumps(addresses).encode()
     methods = None
+    sys._clear_type_cache()
+    # Filled again here, not in every run: each page that a run writes to costs it microseconds.
+    warm()
+    warm_exam()
     gc.collect()
     gc.freeze()
-    sys._clear_type_cache()
     sys.setrecursionlimit(RECURSION_LIMIT)
     os.write(CONTROL_OUT, record)
 
