@@ -56,7 +56,7 @@ pub(crate) fn keeps_graphs(
         Checkpointing::Full => false,
         Checkpointing::Auto => {
             let shape = ModelShape::of(config);
-            let needed = shape.graph_bytes() * shape.layers * tokens as u64;
+            let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
             // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
             device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2)
         }

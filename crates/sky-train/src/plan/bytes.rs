@@ -46,29 +46,41 @@ pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     }
 }
 
-/// Block inputs, one block's graph (all of them when nothing is computed again), and the head's logits: logits, their f32
-/// copy, its log-softmax, and the gradients of two of them; z-loss adds a softmax.
+/// Block inputs, one block's graph (all of them when nothing is computed again), and the head's logits. With fused operations,
+/// those of CPUs, logits become their own gradient; else there are their f32 copy, its log-softmax, the gradients of two of
+/// them, and with z-loss a softmax.
 pub(super) fn activations(
     shape: &ModelShape,
     config: &TrainConfig,
     tokens: u64,
     checkpointing: Checkpointing,
+    fused: bool,
 ) -> u64 {
     let width = config.precision.bytes();
-    let graph = tokens * (shape.graph_bytes() + shape.adapter_graph_bytes(config)) * width / 2;
+    let graph = tokens * (shape.graph_bytes(fused) + shape.adapter_graph_bytes(config)) * width / 2;
     let inputs = tokens * shape.hidden * width * shape.layers;
-    let layers = match checkpointing {
-        Checkpointing::Full => inputs + graph,
-        Checkpointing::None | Checkpointing::Auto => inputs + graph * shape.layers,
-    };
     let noise = if config.neftune_alpha > 0.0 {
         tokens * shape.hidden * (4 + width)
     } else {
         0
     };
-    let chunk = (config.head_chunk as u64).min(tokens);
     let softmax = if config.z_loss > 0.0 { 4 } else { 0 };
-    layers + noise + chunk * shape.vocab * (2 * width + 3 * 4 + softmax)
+    let logit = if fused {
+        width
+    } else {
+        2 * width + 3 * 4 + softmax
+    };
+    let logits = (config.head_chunk as u64).min(tokens) * shape.vocab * logit;
+    // On its way back a layer has gradients of three tensors of the feed-forward width beside what it kept.
+    let layer = graph + 3 * tokens * shape.ffn * width;
+    inputs
+        + noise
+        + match checkpointing {
+            Checkpointing::Full => layer.max(logits),
+            Checkpointing::None | Checkpointing::Auto => {
+                graph * shape.layers.saturating_sub(1) + layer.max(graph + logits)
+            }
+        }
 }
 
 /// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,

@@ -3,8 +3,8 @@ use serde::Serialize;
 use super::bytes::{activations, buffers, copy, kept, optimizer, weights};
 use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
 
-/// libtorch, the tokenizer, the data, and what the allocator keeps: an assumption.
-const PROCESS: u64 = 600_000_000;
+/// libtorch, the tokenizer, the data, and what the allocator keeps: what fits six measured peaks best (docs/plan.md).
+const PROCESS: u64 = 300_000_000;
 
 /// What a run on CPUs is checked for.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         },
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
-        activations: activations(shape, config, tokens, checkpointing),
+        activations: activations(shape, config, tokens, checkpointing, true),
         buffers: buffers(shape, config, world),
         process: PROCESS,
         total: 0,

@@ -316,7 +316,13 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         Offload::OptimizerAndParameters => (0, 0, 0),
     };
     let tokens = micro_tokens(input);
-    let activations = bytes::activations(shape, config, tokens, setting.activation_checkpointing);
+    let activations = bytes::activations(
+        shape,
+        config,
+        tokens,
+        setting.activation_checkpointing,
+        false,
+    );
     let buffers = bytes::buffers(shape, config, world);
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {

@@ -295,11 +295,23 @@ impl ModelShape {
         }
     }
 
-    /// Bytes that autograd keeps for one token of one layer in bf16 compute: per norm the f32 input and normed value and the
-    /// bf16 result, the projections' inputs, q, k, v, their rotations and the output of attention, four tensors of the
-    /// feed-forward width.
-    pub fn graph_bytes(&self) -> u64 {
-        2 * 10 * self.hidden + 2 * 4 * self.q() + 2 * 4 * self.kv() + 2 * 4 * self.ffn
+    /// Bytes that autograd keeps for one token of one layer in bf16 compute, the layer's input not counted.
+    ///
+    /// Where norm, rotation and SwiGLU are fused (on CPUs): the results of both norms and the input of the second, the rotated
+    /// queries and keys, keys and values repeated for the heads that share them, the output of attention before and after it is
+    /// laid out for the projection, three tensors of the feed-forward width. Where they are not: per norm the f32 input and
+    /// normed value too, queries and keys before their rotation, a fourth tensor of the feed-forward width.
+    pub fn graph_bytes(&self, fused: bool) -> u64 {
+        let shared = if self.q() == self.kv() {
+            0
+        } else {
+            2 * self.q()
+        };
+        if fused {
+            2 * (3 * self.hidden + 3 * self.q() + 2 * self.kv() + shared + 3 * self.ffn)
+        } else {
+            2 * (10 * self.hidden + 4 * self.q() + 4 * self.kv() + 4 * self.ffn)
+        }
     }
 
     /// The same of a layer's adapters: what is `rank` wide, before and after its scale. Their inputs are the projections',
