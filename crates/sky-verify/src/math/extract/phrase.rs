@@ -339,16 +339,31 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     if math_spans(text).len() == 1 && text.contains('$') {
         return None;
     }
-    let prose = text
-        .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
-        .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
-        .count();
     let numeric = text.starts_with(|c: char| {
         c.is_ascii_digit() || matches!(c, '-' | '\\' | '(' | '[' | '.' | '$')
     });
-    let short = text.len() <= 60 && text.split_whitespace().count() <= 4 && !text.contains(". ");
+    // A unit in `\text{}` behind a number is no prose.
+    let said = if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+        without_unit(text)
+    } else {
+        text
+    };
+    let prose = said
+        .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
+        .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
+        .count();
+    let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
         .then_some(text)
+}
+
+/// The text without a `\text{}` at its end.
+fn without_unit(text: &str) -> &str {
+    let inner = text.strip_suffix('}').and_then(|t| t.rfind(r"\text{"));
+    match inner {
+        Some(at) if !text[at + 6..text.len() - 1].contains(['{', '}']) => &text[..at],
+        _ => text,
+    }
 }
 
 /// A response of a few words without a number or a formula: "cannot be determined", "Bob and Alice".
