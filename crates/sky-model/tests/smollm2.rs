@@ -19,7 +19,9 @@ fn it_knows_two_capitals() {
     }
     let mut generator =
         LocalGenerator::open(&path, "smollm2-135m-instruct", GeneratorOptions::default()).unwrap();
-    let places = [("France", "Paris"), ("Italy", "Rome")];
+    // What transformers answers, greedily. Its first choice leads by 0.9 and 0.8 at least at every token, which bf16 does not turn
+    // over; for Italy it leads by 0.09.
+    let places = [("Japan", "Tokyo"), ("Russia", "Moscow")];
     let mut requests = places.iter().zip(0..).map(|((country, _), key)| Request {
         key,
         messages: vec![Message::user(format!("What is the capital of {country}?"))],
@@ -40,6 +42,9 @@ fn it_knows_two_capitals() {
     for reply in replies {
         let (country, capital) = places[reply.key as usize];
         assert_eq!(reply.finish_reason, FinishReason::Stop);
-        assert!(reply.text.contains(capital), "{country}: {}", reply.text);
+        assert_eq!(
+            reply.text,
+            format!("The capital of {country} is {capital}.")
+        );
     }
 }
