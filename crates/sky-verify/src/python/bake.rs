@@ -64,7 +64,7 @@ pub(super) struct Source {
 }
 
 /// What the host knows of a baked guest: addresses and table slots in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Layout {
     /// Table slot of the C function that calls a Python function.
@@ -84,7 +84,7 @@ pub(super) struct Layout {
 }
 
 /// Addresses of the driver's functions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Functions {
     pub(super) prepare: u32,
@@ -260,7 +260,7 @@ fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
     write(memory, addresses.code_type + TYPE_NEW, 0)?;
     Some(Layout {
         call: read(memory, addresses.function_type + TYPE_CALL)?,
-        functions: addresses.functions.clone(),
+        functions: addresses.functions,
         answering: addresses.answering,
         no_arguments: addresses.no_arguments,
         none: addresses.none,

@@ -4,13 +4,14 @@
 //! to the program's guest and its answer back. So a program can do to a test what its values can do, and no more: it reaches
 //! neither the test's builtins nor its constants, and what compares its values is not its own.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::SandboxError;
+use super::guest::Guests;
 use super::limits::{Exit, Limits};
-use super::sandbox::Sandbox;
 use super::session::{Finished, Session};
-use super::touched::Touched;
 
 /// A program and the test it has to pass.
 pub(super) struct Exam<'a> {
@@ -65,16 +66,13 @@ impl Partner {
 }
 
 impl Exam<'_> {
-    /// Runs it. `inspect` sees the guests of test and program when both have ended.
     pub(super) fn run(
         &self,
-        sandbox: &Sandbox,
+        guests: &Arc<Guests>,
         limits: &Limits,
-        touched: &Touched,
-        inspect: &mut dyn FnMut(&Session, &Session),
     ) -> Result<Examined, SandboxError> {
         let started = std::time::Instant::now();
-        let mut program = Session::start(sandbox, b"", limits, None, &touched.asked)?;
+        let mut program = Session::start(guests, b"", limits, None)?;
         program.send(format!("test\n{}", self.program).into_bytes());
         let prepare = program.layout().functions.prepare;
         let ended = match program.guarded(prepare) {
@@ -82,7 +80,7 @@ impl Exam<'_> {
             Err(broken) => Some(program.exit(broken)),
         };
         if let Some(exit) = ended {
-            let mut outcome = program.outcome(exit);
+            let mut outcome = program.end(exit);
             outcome.wall = started.elapsed();
             return Ok(Examined::Finished(Finished {
                 outcome,
@@ -91,7 +89,7 @@ impl Exam<'_> {
                 in_test: false,
             }));
         }
-        let mut test = Session::start(sandbox, b"", limits, None, &touched.asking)?;
+        let mut test = Session::start(guests, b"", limits, None)?;
         test.host().partner = Some(Box::new(Partner {
             session: program,
             ended: None,
@@ -112,15 +110,14 @@ impl Exam<'_> {
         if partner.share {
             return Ok(Examined::Shared);
         }
-        inspect(&test, &partner.session);
         let passed = partner.ended.is_none() && matches!(ended, Ok(None));
         let exit = match (partner.ended.take(), ended) {
             (Some(exit), _) | (None, Ok(Some(exit))) => exit,
             (None, Ok(None)) => Exit::Exited(0),
             (None, Err(broken)) => test.exit(broken),
         };
-        let mut outcome = partner.session.outcome(exit);
-        let tested = test.outcome(Exit::Exited(0));
+        let mut outcome = partner.session.end(exit);
+        let tested = test.end(Exit::Exited(0));
         outcome.instructions += tested.instructions;
         outcome.peak_memory = outcome.peak_memory.max(tested.peak_memory);
         outcome.wall = started.elapsed();

@@ -14,16 +14,17 @@ mod error;
 mod exam;
 mod extract;
 mod files;
+mod guest;
 mod host;
 mod image;
 mod io_tests;
 mod limits;
+mod pages;
 mod record;
 mod result;
 mod sandbox;
 mod session;
 mod stack_check;
-mod touched;
 
 mod wasi;
 

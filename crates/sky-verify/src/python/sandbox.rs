@@ -1,20 +1,16 @@
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use wasmtime::{Engine, InstancePre};
-
-use super::bake::{GuestPaths, Layout, Source};
+use super::SandboxError;
+use super::bake::{GuestPaths, Source};
 use super::cache::Cache;
 use super::engine::{self, THREAD_STACK};
 use super::exam::{Exam, Examined};
-use super::host::Host;
+use super::guest::Guests;
 use super::limits::{Limits, Outcome};
 use super::session::{Cancel, Finished, Job, Session};
-use super::touched::Touched;
-use super::{SandboxError, wasi};
 
 /// A baked Python that any number of programs can be run in, each in a fresh copy of it that sees nothing but its input.
 ///
@@ -30,12 +26,7 @@ use super::{SandboxError, wasi};
 /// # Ok::<(), sky_verify::python::SandboxError>(())
 /// ```
 pub struct Sandbox {
-    pub(super) engine: Engine,
-    pub(super) guest: InstancePre<Host>,
-    pub(super) layout: Arc<Layout>,
-    /// Looked for when a second run begins: where there is only one, it would not pay.
-    touched: OnceLock<Touched>,
-    begun: AtomicBool,
+    guests: Arc<Guests>,
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -61,15 +52,8 @@ impl Sandbox {
         let source = Source::read(paths, &engine)?;
         let cache = Cache::open(&paths.cache)?;
         let (module, layout) = big_thread(|| cache.load(&engine, source))??;
-        let guest = wasi::linker(&engine, &module)
-            .and_then(|linker| linker.instantiate_pre(&module))
-            .map_err(SandboxError::engine("link the guest"))?;
         Ok(Self {
-            engine,
-            guest,
-            layout: Arc::new(layout),
-            touched: OnceLock::new(),
-            begun: AtomicBool::new(false),
+            guests: Arc::new(Guests::new(engine, &module, layout)?),
             free: Mutex::new(at_once),
             freed: Condvar::new(),
         })
@@ -100,8 +84,7 @@ impl Sandbox {
         limits.validate()?;
         let _turn = self.wait_turn();
         let started = Instant::now();
-        let touched = self.touched()?;
-        let mut finished = Session::start(self, stdin, limits, cancel, &touched.alone)?.go(job);
+        let mut finished = Session::start(&self.guests, stdin, limits, cancel)?.go(job);
         finished.outcome.wall = started.elapsed();
         Ok(finished)
     }
@@ -114,24 +97,7 @@ impl Sandbox {
     ) -> Result<Examined, SandboxError> {
         limits.validate()?;
         let _turn = self.wait_turn();
-        exam.run(self, limits, self.touched()?, &mut |_, _| {})
-    }
-
-    /// The pages to write to before a run.
-    fn touched(&self) -> Result<&Touched, SandboxError> {
-        static NONE: Touched = Touched {
-            alone: Vec::new(),
-            asked: Vec::new(),
-            asking: Vec::new(),
-        };
-        if !self.begun.swap(true, Ordering::Relaxed) {
-            return Ok(&NONE);
-        }
-        if let Some(found) = self.touched.get() {
-            return Ok(found);
-        }
-        let found = Touched::find(self)?;
-        Ok(self.touched.get_or_init(|| found))
+        exam.run(&self.guests, limits)
     }
 
     /// Whether another run could begin at once.

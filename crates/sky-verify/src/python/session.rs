@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use wasmtime::{Store, Trap, TypedFunc};
+use wasmtime::Trap;
 
+use super::SandboxError;
 use super::bake::Layout;
+use super::guest::{Guest, Guests};
 use super::host::{Heap, Host, Stop, Stream};
 use super::limits::{Exit, Limits, Outcome};
 use super::record::{self, Record};
-use super::sandbox::Sandbox;
-use super::touched::Page;
-use super::{SandboxError, image};
 
 /// What a run is for: which parts of a program's life the driver goes through.
 pub(super) enum Job<'a> {
@@ -63,15 +62,14 @@ impl Cancel {
 /// Instructions between two looks at the clock: some tens of milliseconds.
 const SLICE: u64 = 200_000_000;
 
-/// One fresh guest.
+/// One fresh guest, while it runs.
 pub(super) struct Session {
-    store: Store<Host>,
-    memory: wasmtime::Memory,
-    stack_pointer: wasmtime::Global,
-    call: TypedFunc<(u32, u32, u32), u32>,
-    layout: Arc<Layout>,
+    guest: Guest,
+    guests: Arc<Guests>,
     fuel: u64,
     cancel: Option<Cancel>,
+    /// Every call into it has returned.
+    sound: bool,
 }
 
 /// Why a phase did not give a value.
@@ -83,63 +81,32 @@ pub(super) enum Broken {
 
 impl Session {
     pub(super) fn start(
-        sandbox: &Sandbox,
+        guests: &Arc<Guests>,
         stdin: &[u8],
         limits: &Limits,
         cancel: Option<Cancel>,
-        touched: &[Page],
     ) -> Result<Self, SandboxError> {
-        let layout = Arc::clone(&sandbox.layout);
-        let heap = Heap::new((layout.memory + limits.memory) as usize);
+        let heap = Heap::new((guests.layout.memory + limits.memory) as usize);
         let fuel = limits.instructions.min(u64::MAX / 4);
         let mut host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
         host.deadline = Instant::now().checked_add(limits.wall());
-        let mut store = Store::new(&sandbox.engine, host);
-        store.limiter(|host| &mut host.heap);
-        store
-            .set_fuel(fuel)
-            .map_err(SandboxError::engine("set fuel"))?;
-        let fail = SandboxError::engine("instantiate the guest");
-        let instance = sandbox.guest.instantiate(&mut store).map_err(fail)?;
-        let missing = |what: &str| SandboxError::Engine {
-            action: "find the driver",
-            reason: format!("the baked guest has no {what}"),
-        };
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .ok_or_else(|| missing("memory"))?;
-        let bytes = memory.data_mut(&mut store);
-        for &(at, byte) in touched {
-            if let Some(first) = bytes.get_mut(at) {
-                *first = byte;
-            }
-        }
-        let stack_pointer = instance
-            .get_global(&mut store, image::STACK_POINTER)
-            .ok_or_else(|| missing("stack pointer"))?;
-        let call = instance
-            .get_table(&mut store, image::TABLE)
-            .and_then(|table| table.get(&mut store, u64::from(layout.call)))
-            .and_then(|slot| slot.unwrap_func().copied())
-            .ok_or_else(|| missing("call slot"))?
-            .typed(&store)
-            .map_err(SandboxError::engine("find the driver"))?;
-        // From here on the guest stops after each slice of its instructions, for the host to look at the clock.
-        store
+        let mut guest = guests.take(host)?;
+        // The guest stops after each slice of its instructions, for the host to look at the clock.
+        guest
+            .store
             .fuel_async_yield_interval(Some(SLICE))
-            .map_err(SandboxError::engine("slice the fuel"))?;
+            .and_then(|()| guest.store.set_fuel(fuel))
+            .map_err(SandboxError::engine("set fuel"))?;
         Ok(Self {
-            store,
-            memory,
-            stack_pointer,
-            call,
-            layout,
+            guest,
+            guests: Arc::clone(guests),
             fuel,
             cancel,
+            sound: true,
         })
     }
 
-    pub(super) fn go(&mut self, job: &Job<'_>) -> Finished {
+    pub(super) fn go(mut self, job: &Job<'_>) -> Finished {
         let mut passed = false;
         let mut in_test = false;
         let mut returned = None;
@@ -147,7 +114,7 @@ impl Session {
             .phases(job, &mut passed, &mut in_test, &mut returned)
             .unwrap_or_else(|broken| self.exit(broken));
         Finished {
-            outcome: self.outcome(exit),
+            outcome: self.end(exit),
             passed,
             returned,
             in_test,
@@ -159,44 +126,37 @@ impl Session {
         match broken {
             Broken::Exit(exit) => exit,
             // The driver itself found no memory.
-            Broken::Null if self.store.data().heap.refused => Exit::OutOfMemory,
+            Broken::Null if self.guest.store.data().heap.refused => Exit::OutOfMemory,
             Broken::Null => Exit::Crashed {
                 trap: "the interpreter gave up".to_owned(),
             },
         }
     }
 
-    /// What it leaves behind. Its outputs are taken.
-    pub(super) fn outcome(&mut self, exit: Exit) -> Outcome {
-        let left = self.store.get_fuel().unwrap_or(0);
-        let host = self.store.data_mut();
-        Outcome {
+    /// What it leaves behind.
+    pub(super) fn end(mut self, exit: Exit) -> Outcome {
+        let left = self.guest.store.get_fuel().unwrap_or(0);
+        let host = self.guest.store.data_mut();
+        let outcome = Outcome {
             stdout: std::mem::take(&mut host.stdout),
             stderr: std::mem::take(&mut host.stderr),
             exit,
             instructions: self.fuel - left.min(self.fuel),
-            peak_memory: (host.heap.peak as u64).saturating_sub(self.layout.memory),
+            peak_memory: (host.heap.peak as u64).saturating_sub(self.guests.layout.memory),
             wall: std::time::Duration::ZERO,
+        };
+        if self.sound {
+            self.guests.give_back(self.guest);
         }
-    }
-
-    /// The address of its memory, and the bytes of it that a snapshot has.
-    pub(super) fn place(&self) -> (usize, usize) {
-        let address = self.memory.data_ptr(&self.store) as usize;
-        (address, self.layout.memory as usize)
-    }
-
-    /// A byte of its memory.
-    pub(super) fn byte(&self, at: usize) -> Option<u8> {
-        self.memory.data(&self.store).get(at).copied()
+        outcome
     }
 
     pub(super) fn host(&mut self) -> &mut Host {
-        self.store.data_mut()
+        self.guest.store.data_mut()
     }
 
-    pub(super) fn layout(&self) -> Arc<Layout> {
-        Arc::clone(&self.layout)
+    pub(super) fn layout(&self) -> &Layout {
+        &self.guests.layout
     }
 
     /// The phases of one run. Each is a call from the host; between them no program code runs.
@@ -207,7 +167,7 @@ impl Session {
         in_test: &mut bool,
         returned: &mut Option<String>,
     ) -> Result<Exit, Broken> {
-        let functions = self.layout.functions.clone();
+        let functions = self.layout().functions;
         let (kind, program) = match job {
             Job::Script(program) => ("script", program),
             Job::Test { program, .. } => ("test", program),
@@ -250,13 +210,13 @@ impl Session {
                 return Ok(Exit::Exited(0));
             }
         }
-        self.finish(self.layout.none)
+        self.finish(self.layout().none)
     }
 
     /// Prepares a function and runs it under the guard. `None` when it returned; how it ended otherwise.
     pub(super) fn guarded(&mut self, prepare: u32) -> Result<Option<Exit>, Broken> {
-        let program = self.call(prepare, self.layout.no_arguments)?;
-        if program == self.layout.none {
+        let program = self.call(prepare, self.layout().no_arguments)?;
+        if program == self.layout().none {
             let message = match self.received() {
                 Record::CompileError(message) => message,
                 _ => "it does not compile".to_owned(),
@@ -268,9 +228,9 @@ impl Session {
 
     /// Runs the one function in a tuple under the guard. `None` when it returned; how it ended otherwise.
     pub(super) fn guard(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
-        self.store.data_mut().control_out.clear();
-        let error = self.call(self.layout.functions.guard, program)?;
-        if error == self.layout.none {
+        self.guest.store.data_mut().control_out.clear();
+        let error = self.call(self.layout().functions.guard, program)?;
+        if error == self.layout().none {
             return Ok(None);
         }
         self.finish(error).map(Some)
@@ -279,16 +239,17 @@ impl Session {
     /// The end of a program that ended with this exception, or None.
     fn finish(&mut self, error: u32) -> Result<Exit, Broken> {
         // The first item of the driver's one-item tuple.
-        let item = self.layout.cell as usize + 12;
-        if self
+        let item = self.layout().cell as usize + 12;
+        let guest = &mut self.guest;
+        if guest
             .memory
-            .write(&mut self.store, item, &error.to_le_bytes())
+            .write(&mut guest.store, item, &error.to_le_bytes())
             .is_err()
         {
             return Err(Broken::Null);
         }
-        self.store.data_mut().control_out.clear();
-        self.call(self.layout.functions.finish, self.layout.no_arguments)?;
+        self.guest.store.data_mut().control_out.clear();
+        self.call(self.layout().functions.finish, self.layout().no_arguments)?;
         Ok(match self.received() {
             Record::Exited(code) => Exit::Exited(code),
             Record::Raised { kind, .. } if kind == "MemoryError" => Exit::OutOfMemory,
@@ -300,21 +261,25 @@ impl Session {
     }
 
     pub(super) fn send(&mut self, bytes: Vec<u8>) {
-        self.store.data_mut().control_in = Stream::new(bytes);
+        self.guest.store.data_mut().control_in = Stream::new(bytes);
     }
 
     pub(super) fn received(&mut self) -> Record {
-        record::parse(&std::mem::take(&mut self.store.data_mut().control_out))
+        record::parse(&std::mem::take(
+            &mut self.guest.store.data_mut().control_out,
+        ))
     }
 
     /// Calls a function of the driver with a tuple of arguments; gives the address of what it returns.
     fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
-        let deadline = self.store.data().deadline;
+        let guest = &mut self.guest;
+        let deadline = guest.store.data().deadline;
         let cancel = &self.cancel;
+        self.sound = false;
         let ended = {
-            let call = self
+            let call = guest
                 .call
-                .call_async(&mut self.store, (function, arguments, 0));
+                .call_async(&mut guest.store, (function, arguments, 0));
             let mut call = std::pin::pin!(call);
             let mut context = Context::from_waker(Waker::noop());
             loop {
@@ -330,14 +295,17 @@ impl Session {
         };
         match ended {
             Ok(0) => Err(Broken::Null),
-            Ok(value) => Ok(value),
+            Ok(value) => {
+                self.sound = true;
+                Ok(value)
+            }
             Err(error) => {
                 // What stands in front of the end of the guest's stack leaves this mark.
-                let full = self.stack_pointer.get(&mut self.store).i32() == Some(0);
+                let full = guest.stack_pointer.get(&mut guest.store).i32() == Some(0);
                 if full {
                     return Err(Broken::Exit(Exit::StackOverflow));
                 }
-                let refused = self.store.data().heap.refused;
+                let refused = guest.store.data().heap.refused;
                 Err(Broken::Exit(exit_of(&error, refused)))
             }
         }

@@ -110,6 +110,22 @@ fn redirected(
     while !operators.eof() {
         let at = operators.original_position();
         let operator = operators.read().map_err(text)?;
+        // A guest that has run is made fresh by restoring its memory alone.
+        if matches!(
+            operator,
+            Operator::TableSet { .. }
+                | Operator::TableGrow { .. }
+                | Operator::TableFill { .. }
+                | Operator::TableCopy { .. }
+                | Operator::TableInit { .. }
+                | Operator::ElemDrop { .. }
+                | Operator::MemoryInit { .. }
+                | Operator::DataDrop { .. }
+        ) {
+            return Err(format!(
+                "it has {operator:?}, which changes state outside its memory"
+            ));
+        }
         if matches!(
             operator,
             Operator::GlobalSet {

@@ -1,0 +1,154 @@
+//! Guests, and how one that has run is made fresh again.
+//!
+//! A new guest takes hundreds of page faults, each of which interrupts the other cores. So one that has come to its end in good
+//! order is put back into the snapshot's state and used again: every page it has written to is overwritten with what the snapshot
+//! has there, by the kernel's own account of what was written. The engine resets its pooled memories in the same way. Memory and
+//! the stack pointer are all the state there is: `image.rs` and `stack_check.rs` refuse a module that has, or could change,
+//! anything else. A guest that broke off, grew, or wrote to much is dropped; where the system does not tell, all are.
+
+use std::fs::File;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use wasmtime::{Engine, InstancePre, Memory, Module, Store, TypedFunc, Val};
+
+use super::bake::Layout;
+use super::host::{Heap, Host};
+use super::{SandboxError, image, pages, wasi};
+
+/// Most bytes of a guest's own pages at which it is used again: copying more takes longer than a new one.
+const MOST_WRITTEN: usize = 8 << 20;
+
+/// A C function of the guest: `tp_call(function, arguments, names)`.
+type Call = TypedFunc<(u32, u32, u32), u32>;
+
+/// The baked interpreter, and fresh guests of it.
+pub(super) struct Guests {
+    engine: Engine,
+    guest: InstancePre<Host>,
+    pub(super) layout: Layout,
+    /// None where the system does not tell what was written.
+    pagemap: Option<File>,
+    /// Guests as fresh as new.
+    fresh: Mutex<Vec<Guest>>,
+    /// One that never runs: what the pages of the others held.
+    untouched: OnceLock<Guest>,
+}
+
+/// An instance of the baked interpreter with a memory of its own.
+pub(super) struct Guest {
+    pub(super) store: Store<Host>,
+    pub(super) memory: Memory,
+    pub(super) stack_pointer: wasmtime::Global,
+    pub(super) call: Call,
+    /// The stack pointer's value in the snapshot.
+    stack: Val,
+}
+
+impl Guests {
+    pub(super) fn new(
+        engine: Engine,
+        module: &Module,
+        layout: Layout,
+    ) -> Result<Self, SandboxError> {
+        let guest = wasi::linker(&engine, module)
+            .and_then(|linker| linker.instantiate_pre(module))
+            .map_err(SandboxError::engine("link the guest"))?;
+        Ok(Self {
+            engine,
+            guest,
+            layout,
+            pagemap: pages::open(),
+            fresh: Mutex::default(),
+            untouched: OnceLock::new(),
+        })
+    }
+
+    /// A guest in the snapshot's state, with this host.
+    pub(super) fn take(&self, host: Host) -> Result<Guest, SandboxError> {
+        let waiting = self.fresh().pop();
+        let Some(mut guest) = waiting else {
+            return self.make(host);
+        };
+        *guest.store.data_mut() = host;
+        // What the engine tells a new guest's host.
+        guest.store.data_mut().heap.peak = self.layout.memory as usize;
+        Ok(guest)
+    }
+
+    /// Takes back a guest that has come to its end in good order.
+    pub(super) fn give_back(&self, mut guest: Guest) {
+        *guest.store.data_mut() = Host::new(Vec::new(), 0, 0, Heap::new(0));
+        if self.reset(&mut guest).is_some() {
+            self.fresh().push(guest);
+        }
+    }
+
+    /// None when it cannot be done, or not cheaply.
+    fn reset(&self, guest: &mut Guest) -> Option<()> {
+        let len = self.layout.memory as usize;
+        let pagemap = self.pagemap.as_ref()?;
+        let start = guest.memory.data_ptr(&guest.store).addr();
+        let memory = guest.memory.data_mut(&mut guest.store);
+        if memory.len() != len {
+            return None;
+        }
+        let written = pages::written(pagemap, start, len, MOST_WRITTEN)?;
+        // A run cannot but write.
+        if written.is_empty() {
+            return None;
+        }
+        let untouched = self.untouched()?;
+        let snapshot = untouched.memory.data(&untouched.store);
+        for range in written {
+            memory
+                .get_mut(range.clone())?
+                .copy_from_slice(snapshot.get(range)?);
+        }
+        guest.stack_pointer.set(&mut guest.store, guest.stack).ok()
+    }
+
+    fn untouched(&self) -> Option<&Guest> {
+        if self.untouched.get().is_none() {
+            let host = Host::new(Vec::new(), 0, 0, Heap::new(self.layout.memory as usize));
+            let guest = self.make(host).ok()?;
+            return Some(self.untouched.get_or_init(|| guest));
+        }
+        self.untouched.get()
+    }
+
+    fn fresh(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, host: Host) -> Result<Guest, SandboxError> {
+        let mut store = Store::new(&self.engine, host);
+        store.limiter(|host| &mut host.heap);
+        let fail = SandboxError::engine("instantiate the guest");
+        let instance = self.guest.instantiate(&mut store).map_err(fail)?;
+        let missing = |what: &str| SandboxError::Engine {
+            action: "find the driver",
+            reason: format!("the baked guest has no {what}"),
+        };
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| missing("memory"))?;
+        let stack_pointer = instance
+            .get_global(&mut store, image::STACK_POINTER)
+            .ok_or_else(|| missing("stack pointer"))?;
+        let call = instance
+            .get_table(&mut store, image::TABLE)
+            .and_then(|table| table.get(&mut store, u64::from(self.layout.call)))
+            .and_then(|slot| slot.unwrap_func().copied())
+            .ok_or_else(|| missing("call slot"))?
+            .typed(&store)
+            .map_err(SandboxError::engine("find the driver"))?;
+        let stack = stack_pointer.get(&mut store);
+        Ok(Guest {
+            store,
+            memory,
+            stack_pointer,
+            call,
+            stack,
+        })
+    }
+}
