@@ -12,7 +12,7 @@ use super::engine::{MAX_LINEAR_MEMORY, SHADOW_STACK, compatibility};
 use super::files::Files;
 use super::host::{Heap, Host, Stop};
 use super::image::{self, STACK_POINTER, WASM_PAGE};
-use super::{stack_check, wasi};
+use super::{digest, stack_check, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
 const SUPPORT: &str = include_str!("guest/support.py");
@@ -20,7 +20,7 @@ const DRIVER: &str = include_str!("guest/driver.py");
 const EXAM: &str = include_str!("guest/exam.py");
 
 /// Changes when the meaning of a snapshot does; part of the cache key.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// The module inside the guest's folder.
 const MODULE: &str = "python3.11.wasm";
 /// Its standard library, as the guest sees it too.
@@ -115,20 +115,32 @@ impl Source {
     /// Reads and hashes the guest.
     pub(super) fn read(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
         let path = paths.guest.join(MODULE);
-        let module = std::fs::read(&path).map_err(|source| SandboxError::Guest {
-            path: path.clone(),
-            source,
+        let fail = |(path, source)| SandboxError::Guest { path, source };
+        let ((module, digest), mut files) = std::thread::scope(|scope| {
+            let module = scope.spawn(|| {
+                let module = std::fs::read(&path).map_err(|source| fail((path.clone(), source)))?;
+                let digest = digest::of_bytes(&module);
+                Ok((module, digest))
+            });
+            let mut files = Files::default();
+            let library = paths.guest.join(LIBRARY);
+            let extra = paths.guest.join("site");
+            let read = files.insert_sources(&library, LIBRARY).and_then(|()| {
+                if extra.is_dir() {
+                    files.insert_sources(&extra, LIBRARY)
+                } else {
+                    Ok(())
+                }
+            });
+            let panicked = SandboxError::Engine {
+                action: "read the guest",
+                reason: "it panicked".to_owned(),
+            };
+            // The module's absence is the better message when all is missing.
+            let module = module.join().unwrap_or(Err(panicked))?;
+            read.map_err(fail)?;
+            Ok::<_, SandboxError>((module, files))
         })?;
-        let mut files = Files::default();
-        files
-            .insert_sources(&paths.guest.join(LIBRARY), LIBRARY)
-            .map_err(|(path, source)| SandboxError::Guest { path, source })?;
-        let extra = paths.guest.join("site");
-        if extra.is_dir() {
-            files
-                .insert_sources(&extra, LIBRARY)
-                .map_err(|(path, source)| SandboxError::Guest { path, source })?;
-        }
         files.insert("support.py", SUPPORT.as_bytes());
         files.insert("driver.py", DRIVER.as_bytes());
         files.insert("exam.py", EXAM.as_bytes());
@@ -136,7 +148,7 @@ impl Source {
         hash.update(FORMAT.to_le_bytes());
         hash.update(compatibility(engine));
         hash.update((SHADOW_STACK as u64).to_le_bytes());
-        for part in [&module[..], BOOT.as_bytes()] {
+        for part in [digest.as_bytes(), BOOT.as_bytes()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

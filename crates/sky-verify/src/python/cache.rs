@@ -2,7 +2,6 @@
 //! theirs alone, and the file's hash is the recorded one.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{Read, Seek};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -13,12 +12,13 @@ use wasmtime::{Engine, Module};
 
 use super::SandboxError;
 use super::bake::{Layout, Source};
+use super::digest;
 
 /// What stands beside the compiled code.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// SHA-256 of the compiled code, which is its file's name too.
+    /// The digest of the compiled code, which is its file's name too.
     code: String,
     layout: Layout,
     /// SHA-256 of the two fields above.
@@ -82,12 +82,7 @@ impl Cache {
         if !found.is_dir() {
             return Err(refuse("it is not a folder"));
         }
-        // A file we make is ours: its owner tells who we are.
-        let probe = folder.join(format!(".owner-{}", std::process::id()));
-        File::create(&probe).map_err(io("write into"))?;
-        let ours = std::fs::metadata(&probe).map(|probe| probe.uid());
-        std::fs::remove_file(&probe).ok();
-        if found.uid() != ours.map_err(io("read"))? {
+        if found.uid() != rustix::process::geteuid().as_raw() {
             return Err(refuse("it belongs to another user"));
         }
         if found.mode() & 0o022 != 0 {
@@ -128,7 +123,7 @@ impl Cache {
             eprintln!("{}: damaged; the guest is baked anew", path.display());
         }
         let (code, layout) = source.bake(engine)?;
-        let entry = Entry::new(format!("{:x}", Sha256::digest(&code)), layout);
+        let entry = Entry::new(digest::of_bytes(&code), layout);
         sky_files::write_bytes(&self.code(&entry.code), &code)?;
         sky_files::write_json(&record, &entry)?;
         let found = self
@@ -202,22 +197,13 @@ impl Cache {
         if entry.code.len() != 64 || !entry.code.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        let mut file = File::open(self.code(&entry.code)).ok()?;
+        let file = File::open(self.code(&entry.code)).ok()?;
         // When it was used last is when its record was written, as far as `tidy` is concerned.
         let used = File::options().write(true).open(record);
         let _ = used.and_then(|record| record.set_modified(SystemTime::now()));
-        let mut hash = Sha256::new();
-        let mut chunk = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut chunk).ok()? {
-                0 => break,
-                read => hash.update(&chunk[..read]),
-            }
-        }
-        if format!("{:x}", hash.finalize()) != entry.code {
+        if digest::of_file(&file).ok()? != entry.code {
             return None;
         }
-        file.rewind().ok()?;
         // SAFETY: the bytes are what `precompile_module` gave: the file was opened once, hashed through this descriptor and
         // found to be what the record says; record and file lie in a folder that only this user can write to (`open` above),
         // and this user can run code anyway. Files are replaced by renaming, never written in place, so the mapping cannot

@@ -152,3 +152,82 @@ impl Guests {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use crate::python::{Exit, Limits, Sandbox};
+
+    /// Programs that write all over: heap, caches, builtins, types, modules, deep stacks.
+    const PROGRAMS: &[&str] = &[
+        "print(1)",
+        "import builtins, sys, json\nbuiltins.len = None\nsys.modules['json'] = 3\njson.dumps = 4\nprint('x' * 100)",
+        "import sys\nsys.setrecursionlimit(10**6)\ndef f(n): return n and 1 + f(n - 1)\nprint(f(20000))",
+        "x = [bytearray(1000) for _ in range(2000)]\nprint(len(x))",
+        "import sys\nsys.intern('a new string')\nint.__add__\nsys.exit(3)",
+        "raise ValueError('x')",
+        "import random, os\nprint(random.random(), os.urandom(4), id(object()), hash('a'))",
+    ];
+
+    #[test]
+    fn a_guest_used_again_is_the_snapshot_byte_for_byte() {
+        let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
+        if !Path::new(&home).join("python-guest").exists() {
+            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            return;
+        }
+        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        let guests = &sandbox.guests;
+        if guests.pagemap.is_none() {
+            eprintln!("SKIPPED: this system does not tell which pages were written");
+            return;
+        }
+        let limits = Limits::default();
+        let run = |program| sandbox.run(program, b"", &limits).unwrap();
+        let mut reused = 0;
+        for program in PROGRAMS {
+            // In a new guest, in one that ran something else, and in one that ran the same.
+            guests.fresh().clear();
+            let new = run(program);
+            run("import this");
+            for again in [run(program), run(program)] {
+                assert_eq!(again.instructions, new.instructions, "{program}");
+                assert_eq!(
+                    (again.stdout, again.stderr, again.exit),
+                    (new.stdout.clone(), new.stderr.clone(), new.exit.clone()),
+                );
+                assert_eq!(again.peak_memory, new.peak_memory, "{program}");
+            }
+            let untouched = guests.untouched().unwrap();
+            let snapshot = untouched.memory.data(&untouched.store);
+            for guest in guests.fresh().iter() {
+                assert!(guest.memory.data(&guest.store) == snapshot, "{program}");
+                reused += 1;
+            }
+        }
+        assert!(reused >= PROGRAMS.len() - 2, "{reused}");
+    }
+
+    #[test]
+    fn a_guest_that_broke_off_or_grew_is_not_used_again() {
+        let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
+        if !Path::new(&home).join("python-guest").exists() {
+            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            return;
+        }
+        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        let limits = Limits::seconds(0.05);
+        for program in [
+            "while True: pass",
+            "import os\nos._exit(0)",
+            "x = bytearray(1 << 26)",
+            "def f(): f()\nimport sys\nsys.setrecursionlimit(10**9)\nf()",
+        ] {
+            let outcome = sandbox.run(program, b"", &limits).unwrap();
+            assert!(sandbox.guests.fresh().is_empty(), "{program} {outcome:?}");
+        }
+        assert_eq!(sandbox.run("", b"", &limits).unwrap().exit, Exit::Exited(0));
+    }
+}

@@ -9,6 +9,7 @@ mod bake;
 mod cache;
 mod checker;
 mod compare;
+mod digest;
 mod engine;
 mod error;
 mod exam;

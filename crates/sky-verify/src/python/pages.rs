@@ -109,11 +109,11 @@ mod tests {
             return;
         };
         const PAGE: usize = 4096;
-        // Large enough for a mapping of its own; zeroed pages are not there until they are written.
-        let mut memory = vec![0_u8; 4000 * PAGE];
+        // Over 32 MiB the allocator always makes a mapping; its pages are not there until they are written.
+        let mut memory = vec![0_u8; 16_000 * PAGE];
         let start = memory.as_ptr().addr().next_multiple_of(PAGE);
         let first = start - memory.as_ptr().addr();
-        let len = 3990 * PAGE;
+        let len = 15_990 * PAGE;
         // More separate pages than fit into one answer.
         let pages: Vec<usize> = (0..1300).map(|index| 3 * index + 1).collect();
         for page in &pages {
@@ -128,7 +128,7 @@ mod tests {
             .iter()
             .map(|page| page * PAGE..(page + 1) * PAGE)
             .collect();
-        assert_eq!(found, expected);
+        assert!(found == expected, "{} parts", found.len());
         assert_eq!(written(&pagemap, start, len, 1299 * PAGE), None);
     }
 }

@@ -26,7 +26,7 @@ use super::session::{Cancel, Finished, Job, Session};
 /// # Ok::<(), sky_verify::python::SandboxError>(())
 /// ```
 pub struct Sandbox {
-    guests: Arc<Guests>,
+    pub(super) guests: Arc<Guests>,
     free: Mutex<usize>,
     freed: Condvar,
 }
