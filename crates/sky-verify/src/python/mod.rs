@@ -1,4 +1,4 @@
-//! Untrusted Python, run in WebAssembly: a fresh interpreter for every program in about a millisecond.
+//! Untrusted Python, run in WebAssembly: a fresh interpreter for every program in a third of a millisecond.
 //!
 //! - [`Sandbox`] runs one program on one input: [`Limits`] in, [`Outcome`] out.
 //! - [`CodeChecker`] judges a reply to a code problem: finds the program ([`extract`]), runs it on the problem's tests.
