@@ -165,7 +165,12 @@ pub fn head_backward(
             let (loss, logits) = logit_grads(logits, &targets.index_select(0, &rows), options)?;
             grads.loss_sum += loss;
             if let Some(sum) = &mut grads.head_w {
-                add(sum, &logits.tr().matmul(&normed))?;
+                if sum.kind() == logits.kind() {
+                    // Within the product: no second matrix of that size.
+                    let _ = sum.addmm_(&logits.tr(), &normed);
+                } else {
+                    add(sum, &logits.tr().matmul(&normed))?;
+                }
             }
             Ok::<_, sky_torch::TorchError>(logits.matmul(head_w))
         })?;

@@ -168,17 +168,7 @@ pub(crate) fn forward_backward(
     if lora.is_some() {
         return Ok(loss);
     }
-    let embedding = no_grad(|| {
-        // In f32: a frequent token's gradient is a long sum.
-        Tensor::f_embedding_dense_backward(
-            &upstream.f_to_kind(Kind::Float)?,
-            &batch.ids,
-            config.vocab_size,
-            -1,
-            false,
-        )
-    })?;
-    store.reduce(0, &[embedding])?;
+    store.reduce_rows(0, &batch.ids, &upstream)?;
     Ok(loss)
 }
 

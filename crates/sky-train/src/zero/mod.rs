@@ -20,7 +20,7 @@ use self::{
     disk::Disk,
     frozen::Frozen,
     gradients::Reducing,
-    shard::{Places, Shard, Sharded, state_words},
+    shard::{Places, Shard, Sharded, grad_length, state_words},
 };
 use crate::{
     Collective, Moments, Offload, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
@@ -150,21 +150,23 @@ impl<'c> Store<'c> {
         self.base.as_deref()
     }
 
-    /// Bytes this rank keeps between steps.
+    /// Bytes this rank keeps when all gradients are there.
     pub(crate) fn bytes(&self) -> u64 {
         let of = |t: &Tensor| (t.numel() * t.kind().elt_size_in_bytes()) as u64;
         let frozen: u64 = self.frozen.iter().map(|block| of(&block.weights)).sum();
+        let grad_bytes = |layout| 4 * grad_length(layout, self.sharded) as u64;
         let trained: u64 = self
             .shards
             .iter()
-            .map(|shard| {
+            .zip(&self.layouts)
+            .map(|(shard, layout)| {
                 let master = if self.one_memory() {
                     0
                 } else {
                     of(&shard.master)
                 };
                 let moments = shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
-                master + of(&shard.weights) + moments + of(&shard.grad)
+                master + of(&shard.weights) + moments + grad_bytes(layout)
             })
             .sum();
         frozen + trained

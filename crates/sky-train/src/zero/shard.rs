@@ -75,6 +75,15 @@ impl Places {
     }
 }
 
+/// Elements of a block's gradient that a rank sums up.
+pub(super) fn grad_length(layout: &Layout, sharded: Sharded) -> i64 {
+    if sharded.gradients {
+        layout.shard
+    } else {
+        layout.whole()
+    }
+}
+
 fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
     if sharded.optimizer {
         layout.shard
@@ -114,8 +123,9 @@ pub(super) struct Shard {
     pub(super) exp_avg: Vector,
     /// Second moment.
     pub(super) exp_avg_sq: Vector,
-    /// f32 gradient, summed over the micro-batches of a step.
-    pub(super) grad: Tensor,
+    /// f32 gradient, summed over the micro-batches of a step: there from the block's first one until the optimizer has met
+    /// it. In pinned host memory, which is slow to come by, it stays, as zeros.
+    pub(super) grad: Option<Tensor>,
 }
 
 impl Shard {
@@ -161,7 +171,7 @@ impl Shard {
             weights,
             exp_avg,
             exp_avg_sq,
-            grad: zeros(!sharded.gradients, Kind::Float, places.optimizer)?,
+            grad: None,
         })
     }
 }

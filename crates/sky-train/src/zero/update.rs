@@ -24,9 +24,10 @@ pub(super) struct Part {
     master: Tensor,
     exp_avg: Vector,
     exp_avg_sq: Vector,
-    grad: Tensor,
-    /// All that is kept of the gradient, to be zeros again.
-    whole_grad: Tensor,
+    /// Let go of with the part.
+    grad: Option<Tensor>,
+    /// All of a gradient that stays, to be zeros again.
+    staying: Option<Tensor>,
     /// What the model computes with, where that is not the master weights' own memory.
     weights: Option<Tensor>,
     /// Number in the block of the first element.
@@ -36,9 +37,12 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// AdamW, zeros for the next gradient, and the new weights.
+    /// AdamW, and the new weights.
     pub(super) fn take(&self, step: &Step) -> Result<(), TrainError> {
-        let mut grad = self.grad.shallow_clone();
+        let Some(grad) = &self.grad else {
+            return Ok(());
+        };
+        let mut grad = grad.shallow_clone();
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;
         }
@@ -81,7 +85,9 @@ impl Part {
                 None => fused_adamw_(&[slot], &hyper)?,
             }
         }
-        let _ = self.whole_grad.shallow_clone().f_zero_()?;
+        if let Some(staying) = &self.staying {
+            let _ = staying.shallow_clone().f_zero_()?;
+        }
         self.renew()
     }
 
@@ -95,7 +101,7 @@ impl Part {
 }
 
 impl Store<'_> {
-    /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is zero afterwards.
+    /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is gone afterwards.
     /// `seed` is that of the step: bf16 moments are rounded by it.
     ///
     /// With an offloaded optimizer this returns at once: the step goes on behind the next forward pass, block by block in the
@@ -118,15 +124,27 @@ impl Store<'_> {
             done,
             dither,
         };
-        let parts = (0..self.shards.len()).map(|block| self.part(block));
-        let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+        let parts = (0..self.shards.len()).map(|block| {
+            let grad = self.shards[block].grad.take();
+            let mut part = self.part(block)?;
+            if let Some(grad) = grad {
+                part.grad = Some(self.kept_of(block, &grad)?);
+                if self.places.optimizer != self.places.compute {
+                    part.staying = Some(grad.shallow_clone());
+                    self.shards[block].grad = Some(grad);
+                }
+            }
+            Ok(part)
+        });
+        let parts: Vec<Part> = parts.collect::<Result<_, TrainError>>()?;
         if self.behind_compute {
             self.behind = RefCell::new(Some(Behind::begin(parts, step)?));
             return Ok(());
         }
         let mut travelling = Pending::done();
-        for (block, part) in parts.iter().enumerate() {
+        for (block, part) in parts.into_iter().enumerate() {
             part.take(&step)?;
+            drop(part);
             // One block's new weights travel while the next one's are made.
             std::mem::replace(&mut travelling, self.spread(block)?).wait()?;
         }
@@ -176,8 +194,8 @@ impl Store<'_> {
             master: shard.master.shallow_clone(),
             exp_avg: shard.exp_avg.narrow(0, shard.exp_avg.length())?,
             exp_avg_sq: shard.exp_avg_sq.narrow(0, shard.exp_avg_sq.length())?,
-            grad: self.grad(block)?,
-            whole_grad: shard.grad.shallow_clone(),
+            grad: None,
+            staying: None,
             weights,
             begin,
             decayed: (layout.decayed - begin).clamp(0, end - begin),
