@@ -205,8 +205,9 @@ pub(crate) fn words(setting: Setting) -> String {
         Offload::OptimizerAndParameters => "optimizer and parameters offloaded",
     };
     let recompute = match setting.activation_checkpointing {
-        Checkpointing::Full => "blocks computed again",
-        Checkpointing::None | Checkpointing::Auto => "graphs kept",
+        Checkpointing::Full => "blocks computed again".to_owned(),
+        Checkpointing::KeepEvery(k) => format!("1 graph in {k} kept"),
+        Checkpointing::None | Checkpointing::Auto => "graphs kept".to_owned(),
     };
     format!("{offload}, {recompute}")
 }

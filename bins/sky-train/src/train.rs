@@ -215,7 +215,10 @@ impl Expected<'_> {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let computed_again = config.activation_checkpointing == Checkpointing::Full;
+        let computed_again = match config.activation_checkpointing {
+            Checkpointing::Auto => 0,
+            chosen => chosen.again(shape.layers),
+        };
         if let Some((plan, memory)) = fits::plan(shape, config, ranks, Some(&size)) {
             what += &format!(
                 "; about {:.1} of {:.1} GB of memory",

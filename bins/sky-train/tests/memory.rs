@@ -97,5 +97,6 @@ settings! {
     bf16_moments: 80, "activation_checkpointing = \"full\"\nmoments = \"bf16\"",
     f32: 80, "activation_checkpointing = \"full\"\nprecision = \"f32\"",
     graphs: 80, "activation_checkpointing = \"none\"",
+    every_third: 80, "activation_checkpointing = { keep_every = 3 }",
     longer: 320, "activation_checkpointing = \"full\"",
 }

@@ -49,7 +49,7 @@ pub struct TrainConfig {
     pub over_long: OverLong,
     /// Most tokens of one packed micro-batch; conversations of up to `cutoff` tokens still go through, alone.
     pub micro_batch_tokens: usize,
-    /// Which block inputs are kept and which are computed again.
+    /// Which layers keep their graphs for the backward pass and which are computed again from their inputs.
     pub activation_checkpointing: Checkpointing,
     /// ZeRO stage: what is sharded over the ranks. 0 nothing, 1 the optimizer, 2 gradients too, 3 parameters too.
     pub zero_stage: u8,
@@ -103,9 +103,37 @@ pub enum Checkpointing {
     None,
     /// Only block inputs are kept; the backward pass computes each block again (Chen et al., 2016).
     Full,
+    /// Layers k, 2k, 3k and so on, the first being 1, keep their graphs; the others are computed again. With 1 it is `none`, with
+    /// more than there are layers `full`.
+    KeepEvery(usize),
     /// `none` for micro-batches whose graphs fit well into the memory that is free, else `full`; the bits are the same.
     #[default]
     Auto,
+}
+
+impl Checkpointing {
+    /// Whether a layer, counted from 1, keeps its graph. `auto` counts as `none`.
+    pub fn keeps(self, layer: usize) -> bool {
+        match self {
+            Self::None | Self::Auto => true,
+            Self::Full => false,
+            Self::KeepEvery(k) => k > 0 && layer.is_multiple_of(k),
+        }
+    }
+
+    /// How many of so many layers keep their graphs.
+    pub fn kept(self, layers: u64) -> u64 {
+        match self {
+            Self::None | Self::Auto => layers,
+            Self::Full => 0,
+            Self::KeepEvery(k) => layers.checked_div(k as u64).unwrap_or(0),
+        }
+    }
+
+    /// How many of so many layers are computed again.
+    pub fn again(self, layers: u64) -> u64 {
+        layers - self.kept(layers)
+    }
 }
 
 /// What AdamW's moments are kept in.
@@ -294,6 +322,11 @@ impl TrainConfig {
                 self.keep_checkpoints > 0,
                 "must be at least 1",
             ),
+            (
+                "activation_checkpointing",
+                self.activation_checkpointing != Checkpointing::KeepEvery(0),
+                "keep_every must be at least 1",
+            ),
             ("max_steps", self.max_steps != Some(0), "must be at least 1"),
             ("threads", self.threads <= 4096, "must be at most 4096"),
             ("zero_stage", self.zero_stage <= 3, "must be from 0 to 3"),
@@ -386,6 +419,13 @@ mod tests {
             serde_json::from_str::<TrainConfig>(&text).unwrap(),
             TrainConfig::default()
         );
+        let text = "activation_checkpointing = { keep_every = 4 }";
+        let chosen: TrainConfig = toml::from_str(text).unwrap();
+        let every = Checkpointing::KeepEvery(4);
+        assert_eq!(chosen.activation_checkpointing, every);
+        let kept: Vec<usize> = (1..=9).filter(|&layer| every.keeps(layer)).collect();
+        assert_eq!(kept, [4, 8]);
+        assert_eq!((every.kept(9), every.again(9)), (2, 7));
         for (key, value) in [
             ("epochs", "0"),
             ("global_batch", "0"),
@@ -400,6 +440,7 @@ mod tests {
             ("keep_checkpoints", "0"),
             ("max_steps", "0"),
             ("zero_stage", "4"),
+            ("activation_checkpointing", r#"{"keep_every": 0}"#),
             ("collective_timeout", "0"),
             ("lora", "{\"rank\": 0}"),
             ("lora", "{\"alpha\": -1}"),

@@ -43,23 +43,23 @@ impl MicroBatch {
     }
 }
 
-/// Whether a micro-batch's graphs are kept or its blocks computed again. Both give the same bits, so that free memory may
-/// decide.
-pub(crate) fn keeps_graphs(
+/// What `auto` is for one micro-batch. The bits are the same, so that free memory may decide.
+pub(crate) fn decided(
     config: &Config,
     checkpointing: Checkpointing,
     tokens: usize,
     device: Device,
-) -> bool {
-    match checkpointing {
-        Checkpointing::None => true,
-        Checkpointing::Full => false,
-        Checkpointing::Auto => {
-            let shape = ModelShape::of(config);
-            let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
-            // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
-            device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2)
-        }
+) -> Checkpointing {
+    if checkpointing != Checkpointing::Auto {
+        return checkpointing;
+    }
+    let shape = ModelShape::of(config);
+    let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
+    // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
+    if device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2) {
+        Checkpointing::None
+    } else {
+        Checkpointing::Full
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn forward_backward(
     model: (&Config, Option<&Lora>),
     store: &mut Store<'_>,
     batch: &MicroBatch,
-    keep_graphs: bool,
+    checkpointing: Checkpointing,
     options: &HeadOptions,
 ) -> Result<f64, TrainError> {
     let (config, lora) = model;
@@ -97,7 +97,7 @@ pub(crate) fn forward_backward(
         let block = store.gather(index, Some(index + 1))?;
         let leaf = x.f_detach()?;
         let leaf = leaf.f_set_requires_grad(lora.is_none() || index > 1)?;
-        let graph = if keep_graphs {
+        let graph = if checkpointing.keeps(index) {
             let y = with_grad(|| run(&block, &leaf));
             x = y.f_detach()?;
             Some((block, y))
@@ -110,8 +110,9 @@ pub(crate) fn forward_backward(
     }
 
     let tied = config.tie_word_embeddings;
-    let before = (!keep_graphs).then_some(layers);
-    let head = Head::gather(store, config, before)?;
+    // The highest layer up to `top` that is computed again: the next one to be gathered.
+    let again = |top: usize| (1..=top).rev().find(|&index| !checkpointing.keeps(index));
+    let head = Head::gather(store, config, again(layers))?;
     let found = head_backward(
         config,
         head.norm_w(),
@@ -141,7 +142,7 @@ pub(crate) fn forward_backward(
         let (block, y) = match graph {
             Some(kept) => kept,
             None => {
-                let block = store.gather(index, (index > 1).then(|| index - 1))?;
+                let block = store.gather(index, again(index - 1))?;
                 let y = with_grad(|| run(&block, &x));
                 (block, y)
             }

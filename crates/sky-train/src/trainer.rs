@@ -16,7 +16,7 @@ use crate::{
     TrainError,
     adapters::{initial, lora, trained_blocks},
     checkpoint::Draft,
-    fold::{MicroBatch, forward_backward, keeps_graphs, loss_alone},
+    fold::{MicroBatch, decided, forward_backward, loss_alone},
     metrics::MetricsFile,
     neftune::noise,
     saver::Saver,
@@ -362,7 +362,7 @@ impl<'c> Trainer<'c> {
                 (&self.job.model, self.lora.as_ref()),
                 &mut self.store,
                 &micro,
-                keeps_graphs(
+                decided(
                     &self.job.model,
                     config.activation_checkpointing,
                     row.len(),

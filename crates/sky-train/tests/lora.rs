@@ -252,6 +252,7 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
     for (zero_stage, checkpointing) in [
         (3, Checkpointing::Full),
         (3, Checkpointing::None),
+        (3, Checkpointing::KeepEvery(5)),
         (2, Checkpointing::Full),
         (1, Checkpointing::Full),
         (0, Checkpointing::Full),
@@ -273,7 +274,7 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
             comm.take();
             let metrics = trainer.train_step().unwrap();
             assert!((5..=6).contains(&metrics.micro_batches), "two a rank");
-            let again = checkpointing == Checkpointing::Full;
+            let again = checkpointing.again(shape.layers);
             assert_eq!(comm.take(), shape.collectives(&config, again, 2));
             trainer.kept_bytes()
         });

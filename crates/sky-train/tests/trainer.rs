@@ -228,7 +228,11 @@ fn keeping_the_graph_and_computing_it_again_give_the_same_bits() {
             }
             bits(&trainer, &model)
         };
-        assert_eq!(run(Checkpointing::Full), run(Checkpointing::None));
+        let all_kept = run(Checkpointing::None);
+        assert_eq!(run(Checkpointing::Full), all_kept);
+        for k in 1..=4 {
+            assert_eq!(run(Checkpointing::KeepEvery(k)), all_kept, "{k}");
+        }
     }
 }
 

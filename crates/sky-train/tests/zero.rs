@@ -30,7 +30,11 @@ fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
 
 #[test]
 fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
-    for (text, checkpointing) in [(QWEN2, Checkpointing::Full), (LLAMA, Checkpointing::None)] {
+    for (text, checkpointing) in [
+        (QWEN2, Checkpointing::Full),
+        (QWEN2, Checkpointing::KeepEvery(2)),
+        (LLAMA, Checkpointing::None),
+    ] {
         let model = model(text);
         let at = |zero_stage| TrainConfig {
             zero_stage,
@@ -200,12 +204,13 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
         let all = [
             (3, Checkpointing::Full),
             (3, Checkpointing::None),
+            (3, Checkpointing::KeepEvery(3)),
             (2, Checkpointing::Full),
             (1, Checkpointing::Full),
             (0, Checkpointing::Full),
         ];
         // Tied weights differ in stages that gather or scatter during a micro-batch.
-        for (stage, checkpointing) in all.into_iter().take(if tied { 1 } else { 5 }) {
+        for (stage, checkpointing) in all.into_iter().take(if tied { 3 } else { 6 }) {
             let config = TrainConfig {
                 zero_stage: stage,
                 activation_checkpointing: checkpointing,
@@ -221,7 +226,7 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 comm.take();
                 let metrics = trainer.train_step().unwrap();
                 assert!((9..=12).contains(&metrics.micro_batches), "two a rank");
-                let again = checkpointing == Checkpointing::Full;
+                let again = checkpointing.again(shape.layers);
                 assert_eq!(comm.take(), shape.collectives(&config, again, 2));
                 trainer.kept_bytes()
             });

@@ -46,7 +46,7 @@ pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     }
 }
 
-/// Block inputs, one block's graph (all of them when nothing is computed again), and the head's logits. With fused operations,
+/// Block inputs, one block's graph and those that are kept, and the head's logits. With fused operations,
 /// those of CPUs, logits become their own gradient; else there are their f32 copy, its log-softmax, the gradients of two of
 /// them, and with z-loss a softmax.
 pub(super) fn activations(
@@ -71,21 +71,22 @@ pub(super) fn activations(
         2 * width + 3 * 4 + softmax
     };
     let logits = (config.head_chunk as u64).min(tokens) * shape.vocab * logit;
-    // On its way back a layer has gradients of three tensors of the feed-forward width beside what it kept.
+    // On its way back a layer has gradients of three tensors of the feed-forward width beside its graph.
     let layer = graph + 3 * tokens * shape.ffn * width;
-    inputs
-        + noise
-        + match checkpointing {
-            Checkpointing::Full => layer.max(logits),
-            Checkpointing::None | Checkpointing::Auto => {
-                graph * shape.layers.saturating_sub(1) + layer.max(graph + logits)
-            }
-        }
+    // All kept graphs are there with the head's logits, and with the graph of the uppermost layer unless that is one of them.
+    let kept = checkpointing.kept(shape.layers);
+    let others = kept - u64::from(checkpointing.keeps(shape.layers as usize));
+    inputs + noise + (kept * graph + logits).max(others * graph + layer)
 }
 
 /// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
-/// and its gradients. Adapters count with their layer; what is frozen has no gradient.
-pub(super) fn buffers(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
+/// and its gradients; a graph that is kept its layer's weights. Adapters count with their layer; what is frozen has no gradient.
+pub(super) fn buffers(
+    shape: &ModelShape,
+    config: &TrainConfig,
+    world: u64,
+    checkpointing: Checkpointing,
+) -> u64 {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
     let gathered = if world > 1 && stage == 3 { width } else { 0 };
     let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
@@ -98,5 +99,41 @@ pub(super) fn buffers(shape: &ModelShape, config: &TrainConfig, world: u64) -> u
     };
     let head = shape.embedding() * gathered + head_trained * (width + 4 + flat) + whole * gathered;
     let layer = 2 * whole * gathered + trained * (width + flat);
-    head.max(layer)
+    head.max(layer) + checkpointing.kept(shape.layers) * whole * gathered
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphs_kept_lie_between_all_and_none() {
+        let shape = ModelShape::known("Qwen2.5-0.5B").unwrap(); // 24 layers
+        let config = TrainConfig::default();
+        let of = |checkpointing, fused| activations(&shape, &config, 4096, checkpointing, fused);
+        for fused in [true, false] {
+            let graph = 4096 * shape.graph_bytes(fused);
+            let layer = graph + 3 * 4096 * shape.ffn * 2;
+            let logits = 1024 * shape.vocab * if fused { 2 } else { 16 };
+            let inputs = 4096 * shape.hidden * 2 * 24;
+            let at = |k| of(Checkpointing::KeepEvery(k), fused) - inputs;
+            assert_eq!(at(1) + inputs, of(Checkpointing::None, fused));
+            assert_eq!(at(25) + inputs, of(Checkpointing::Full, fused));
+            // Layer 24 is the fourth that is kept: no other graph is beside it.
+            assert_eq!(at(6), (4 * graph + logits).max(3 * graph + layer));
+            // Layers 7, 14 and 21 are, and layer 24 is computed again beside them.
+            assert_eq!(at(7), 3 * graph + logits.max(layer));
+        }
+    }
+
+    #[test]
+    fn a_kept_graph_holds_the_weights_that_were_gathered_for_it() {
+        let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
+        let config = TrainConfig::default();
+        let of = |world, kept| buffers(&shape, &config, world, kept);
+        let (full, sixth) = (Checkpointing::Full, Checkpointing::KeepEvery(6));
+        assert_eq!(of(8, sixth) - of(8, full), 4 * 2 * shape.layer());
+        assert_eq!(of(1, sixth), of(1, full));
+    }
 }

@@ -94,7 +94,7 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
         activations: activations(shape, config, tokens, checkpointing, true),
-        buffers: buffers(shape, config, world),
+        buffers: buffers(shape, config, world, checkpointing),
         process: PROCESS,
         total: 0,
     };

@@ -21,7 +21,7 @@ pub enum Offload {
 pub struct Setting {
     /// What leaves the GPUs.
     pub offload: Offload,
-    /// Whether blocks are computed again.
+    /// Which layers are computed again.
     pub activation_checkpointing: Checkpointing,
 }
 
@@ -191,9 +191,8 @@ impl Plan {
 fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + use<> {
     let in_memory = config.offload_folder.is_none();
     let ways = match config.activation_checkpointing {
-        Checkpointing::None => vec![Checkpointing::None],
-        Checkpointing::Full => vec![Checkpointing::Full],
         Checkpointing::Auto => vec![Checkpointing::None, Checkpointing::Full],
+        chosen => vec![chosen],
     };
     [
         Offload::None,
@@ -233,7 +232,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let tokens = step_tokens(input);
     let flops =
         |again| shape.step_flops(input.tokens_per_row, input.config, again) * tokens / world;
-    let again = setting.activation_checkpointing == Checkpointing::Full;
+    let again = setting.activation_checkpointing.again(shape.layers);
     let row = input.tokens_per_row;
     let passes = shape.step_flops(row, input.config, again) / shape.forward_flops(row);
     let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
@@ -296,7 +295,7 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
         disk_bytes_per_step: disk_bytes,
         step_seconds,
         optimizer_seconds: optimizer,
-        mfu: flops(false) / step_seconds / gpu.bf16_flops,
+        mfu: flops(0) / step_seconds / gpu.bf16_flops,
         hours,
         dollars: hours * world * input.dollars_per_gpu_hour,
     }
@@ -323,7 +322,7 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         setting.activation_checkpointing,
         false,
     );
-    let buffers = bytes::buffers(shape, config, world);
+    let buffers = bytes::buffers(shape, config, world, setting.activation_checkpointing);
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,

@@ -262,11 +262,12 @@ impl ModelShape {
 
     /// Operations on blocks that each rank of several takes part in during a step of `micro_batches` micro-batches; sums of
     /// single numbers (loss, norm) are not counted. A tied embedding is gathered again for the head, and each of its two
-    /// uses gives a gradient. With adapters only layers have gradients, and their adapters are gathered apart.
+    /// uses gives a gradient. `computed_again` layers are gathered for the backward pass too. With adapters only layers have
+    /// gradients, and their adapters are gathered apart.
     pub fn collectives(
         &self,
         config: &TrainConfig,
-        computed_again: bool,
+        computed_again: u64,
         micro_batches: u64,
     ) -> Collectives {
         let blocks = self.layers + 2;
@@ -281,9 +282,9 @@ impl ModelShape {
             1 => (gathers, scatters) = (trained, trained),
             2 => (gathers, scatters) = (trained, micro_batches * uses),
             _ => {
-                let again = if computed_again { self.layers } else { 0 };
-                let whole = blocks + tied + again;
-                let adapters = config.lora.as_ref().map_or(0, |_| self.layers + again);
+                let whole = blocks + tied + computed_again;
+                let layers = self.layers + computed_again;
+                let adapters = config.lora.as_ref().map_or(0, |_| layers);
                 gathers = micro_batches * (whole + adapters);
                 scatters = micro_batches * uses;
             }
@@ -323,21 +324,26 @@ impl ModelShape {
     }
 
     /// Floating-point operations of one token in a step. A backward pass costs two forward passes: one for the gradient of
-    /// the input, one for that of the weights, which frozen ones do not have.
-    pub fn step_flops(&self, tokens: f64, config: &TrainConfig, computed_again: bool) -> f64 {
-        let again = if computed_again { 1.0 } else { 0.0 };
+    /// the input, one for that of the weights, which frozen ones do not have. `computed_again` layers have a second forward pass.
+    pub fn step_flops(&self, tokens: f64, config: &TrainConfig, computed_again: u64) -> f64 {
         let forward = self.forward_flops(tokens);
-        match config.lora {
-            None => (3.0 + again) * forward,
-            Some(_) => (2.0 + again) * forward + (3.0 + again) * 2.0 * self.trained(config) as f64,
-        }
+        let adapters = 2.0 * self.layer_adapters(config) as f64;
+        let again = computed_again as f64 * (self.layer_flops(tokens) + adapters);
+        again
+            + match config.lora {
+                None => 3.0 * forward,
+                Some(_) => 2.0 * forward + 3.0 * self.layers as f64 * adapters,
+            }
     }
 
     /// Floating-point operations of one token's forward pass in rows of `tokens` tokens: two a weight, and causal attention,
     /// whose two products cost `2 q tokens` a layer on average.
     pub fn forward_flops(&self, tokens: f64) -> f64 {
-        let weights = self.layers * self.layer() + self.embedding();
-        2.0 * weights as f64 + (2 * self.layers * self.q()) as f64 * tokens
+        self.layers as f64 * self.layer_flops(tokens) + 2.0 * self.embedding() as f64
+    }
+
+    fn layer_flops(&self, tokens: f64) -> f64 {
+        2.0 * self.layer() as f64 + 2.0 * self.q() as f64 * tokens
     }
 }
 
@@ -378,6 +384,18 @@ mod tests {
             assert_eq!(ModelShape::of(&config), shape);
             assert_eq!(shape.params(), config.num_params());
         }
+    }
+
+    #[test]
+    fn layers_computed_again_cost_a_forward_pass_each() {
+        let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
+        let config = TrainConfig::default();
+        let flops = |again| shape.step_flops(2048.0, &config, again);
+        let forward = shape.forward_flops(2048.0);
+        assert_eq!(flops(0), 3.0 * forward);
+        let layers = forward - 2.0 * shape.embedding() as f64;
+        let ratio = |again| (flops(again) - flops(0)) / layers;
+        assert!((ratio(24) - 1.0).abs() < 1e-9 && (ratio(18) - 0.75).abs() < 1e-9);
     }
 
     #[test]
