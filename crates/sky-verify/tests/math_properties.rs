@@ -217,7 +217,10 @@ proptest! {
     fn functions_rewritten_are_equal(t in rich()) {
         prop_assume!(t.value.is_finite() && t.value.abs() < 1e9);
         let checker = MathChecker::new(Options::default());
-        prop_assert!(checker.equal(&t.written, &t.rewritten), "{} and {}", t.written, t.rewritten);
+        let verdict = checker.check(&t.written, &format!("\\boxed{{{}}}", t.rewritten));
+        // Terms that differ by thousands of bits are not decided.
+        prop_assume!(!verdict.reason.contains("budget is spent"));
+        prop_assert!(verdict.is_correct(), "{} and {}: {}", t.written, t.rewritten, verdict.reason);
     }
 
     /// What the hardware tells apart at one point is never called equal.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::math::{
     exact,
-    expr::{Const, Expr, Func, Kind, SetOp},
+    expr::{BigOp, Const, Expr, Func, Kind, SetOp},
 };
 
 /// Items of one collection at most: matching is quadratic.
@@ -366,6 +366,8 @@ pub(super) fn is_name(expr: &Expr) -> bool {
         // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
         Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
         Kind::Text(_) => true,
+        // `\int_0^1 x\,dx = \frac12` says what it is.
+        Kind::Big { op, .. } => matches!(op, BigOp::Integral | BigOp::Limit),
         _ => false,
     }
 }

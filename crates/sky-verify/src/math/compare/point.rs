@@ -65,7 +65,7 @@ pub(super) fn components(expr: &Expr, count: usize) -> Option<Vec<Expr>> {
         },
         _ => None,
     };
-    if !(2..=3).contains(&count) || !expr.is_scalar() || !expr.any(&|k| axis(k) == Some(1)) {
+    if !(2..=3).contains(&count) || !expr.is_scalar() || !expr.any(&|k| axis(k) > Some(0)) {
         return None;
     }
     // Each term is a multiple of one axis.

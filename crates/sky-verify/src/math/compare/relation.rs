@@ -7,7 +7,7 @@ use super::{
     region::member_of,
 };
 use crate::math::{
-    expr::{Expr, Func, Kind, Rel},
+    expr::{BigOp, Expr, Func, Kind, Rel},
     identity,
 };
 
@@ -73,8 +73,9 @@ impl Compare<'_> {
         // `x \in \{5\}` is `\{5\}` for a value.
         if self.options.assignment_is_value {
             let (x, y) = (member_of(a), member_of(b));
-            let value =
-                |e: &Expr| e.is_scalar() || matches!(e.kind, Kind::List(_) | Kind::Tuple(_));
+            let value = |e: &Expr| {
+                e.is_scalar() || matches!(e.kind, Kind::List(_) | Kind::Tuple(_) | Kind::Set(_))
+            };
             // `x \in (1, 2)` is an interval.
             let points = |e: &Expr| !matches!(e.kind, Kind::Tuple(_));
             if !std::ptr::eq(x, a) && points(x) && value(b)
@@ -183,6 +184,7 @@ impl Compare<'_> {
             && b1.is_scalar()
             && side_a.is_scalar()
             && side_b.is_scalar()
+            && ![&**a1, side_a, &**b1, side_b].into_iter().any(is_opaque)
         {
             let difference = |x: &Expr, y: &Expr| {
                 Kind::Add(vec![
@@ -224,6 +226,11 @@ impl Compare<'_> {
                 .zip(b)
                 .all(|((_, x), (_, y))| self.same(x, y).equal)
     }
+}
+
+/// An integral or a limit stands for a number that is not known: no factor can be told.
+fn is_opaque(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Big { op, .. } if matches!(op, BigOp::Integral | BigOp::Limit))
 }
 
 /// Sides with the relation to the one before; the first has none, written as `Eq`.

@@ -25,6 +25,21 @@ pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Judged> {
             Judged::no(format!("{p:?} against {q:?}"))
         });
     }
+    // "B and D" is "BD".
+    for (one, other) in [(&x, &y), (&y, &x)] {
+        if let Some(listed) = parts(one, options)
+            && listed.iter().all(|part| part.chars().count() == 1)
+            && other.trim().bytes().all(|b| b.is_ascii_uppercase())
+        {
+            let mut letters: Vec<char> = as_words(other, options).chars().collect();
+            letters.sort_unstable();
+            let equal = listed.concat().chars().eq(letters);
+            return Some(Judged {
+                equal,
+                why: format!("the letters {} against {other}", listed.join(", ")),
+            });
+        }
+    }
     if !listed_alike(&x, &y, options) {
         return Some(Judged::no("a list of words against one"));
     }

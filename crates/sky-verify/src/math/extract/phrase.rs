@@ -4,7 +4,7 @@ use super::{
     Rule,
     spans::{math_spans, numbers},
 };
-use crate::math::wording;
+use crate::math::wording::{self, denial};
 
 /// Phrases that announce an answer, in lower case.
 const PHRASES: [&str; 22] = [
@@ -91,28 +91,7 @@ fn announces(lower: &str, at: usize) -> bool {
         && !["know the ", "not the ", "no longer the "]
             .iter()
             .any(|end| before.ends_with(end))
-        && !is_denied(before)
-}
-
-/// Whether the sentence that ends here says that something is not so.
-fn is_denied(before: &str) -> bool {
-    let sentence = before.rfind(['.', '\n']).map_or(before, |i| &before[i..]);
-    let sentence = sentence.to_ascii_lowercase();
-    let denial = [
-        "not true",
-        "untrue that",
-        "is false that",
-        "not the case",
-        "not correct that",
-    ]
-    .iter()
-    .find_map(|words| sentence.split_once(words));
-    // "It is not the case that 4 fits, so it is 5."
-    denial.is_some_and(|(_, rest)| {
-        ![" so ", " but ", " hence ", " thus ", " therefore ", " and "]
-            .iter()
-            .any(|turn| rest.contains(turn))
-    })
+        && !denial::stands_before(before)
 }
 
 /// `A: 18` as the last line.
@@ -166,8 +145,11 @@ fn announced(behind: &str) -> Option<String> {
             answer.push_str(span.inner(text));
             end = span.end;
         }
-        // `$5$%` and `$5$ percent`.
         let rest = text[end..].trim_start();
+        if denial::stands_behind(rest) {
+            return None;
+        }
+        // `$5$%` and `$5$ percent`.
         if rest.starts_with('%') || rest.starts_with("\\%") || rest.starts_with("percent") {
             answer.push_str("\\%");
         }
@@ -175,6 +157,9 @@ fn announced(behind: &str) -> Option<String> {
     }
     let sentence = first_sentence(text);
     let end = REASONS.iter().filter_map(|why| sentence.find(why)).min();
+    if end.is_some_and(|end| denial::stands_behind(&sentence[end..])) {
+        return None;
+    }
     let sentence = match end.map(|end| sentence[..end].trim()) {
         Some(head) if is_answer_like(head) => head,
         _ => sentence,
@@ -317,6 +302,13 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     if text.len() > 20_000 || lines > 12 {
         return None;
     }
+    // "5 is not possible."
+    if numbers(text)
+        .first()
+        .is_some_and(|number| denial::stands_behind(&text[number.end..]))
+    {
+        return None;
+    }
     // "At least $5$": a value with the words that bound or deny it.
     if text.len() <= 60
         && text.split_whitespace().count() <= 6
@@ -376,7 +368,10 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
         && words.len() <= 4
         && !speaks
         && !inside.contains(['.', '?', '!', ':', '\n', '$'])
-        && !is_denied(text))
+        && !denial::stands_before(text)
+        && !numbers(text)
+            .iter()
+            .any(|number| denial::stands_behind(&text[number.end..])))
     .then_some(text)
 }
 
@@ -407,20 +402,22 @@ fn without_lead(text: &str) -> &str {
 
 /// The value of the last sentence that has one.
 pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
-    let tail = tail(text, WINDOW);
+    let tail = denial::without_questions(tail(text, WINDOW));
     let spans = math_spans(tail);
     let last_math = spans.last();
     let last_number = numbers(tail).last().cloned();
     let at = last_math.map_or(0, |span| span.start);
-    if is_denied(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
+    if denial::stands_before(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
         return None;
     }
     match (last_math, last_number) {
         (Some(span), Some(number))
             if number.start >= span.end && after_verb(tail, number.start) =>
         {
-            Some((tail[number].to_owned(), Rule::LastNumber))
+            (!denial::stands_behind(&tail[number.end..]))
+                .then(|| (tail[number].to_owned(), Rule::LastNumber))
         }
+        (Some(span), _) if denial::stands_behind(&tail[span.end..]) => None,
         (Some(span), _) => Some((span.inner(tail).to_owned(), Rule::LastMath)),
         _ => None,
     }
@@ -428,7 +425,7 @@ pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
 
 /// The last number that is a word of its own, unless it is said not to be the one.
 pub(super) fn last_number(text: &str) -> Option<&str> {
-    let tail = tail(text, WINDOW);
+    let tail = denial::without_questions(tail(text, WINDOW));
     let range = numbers(tail).last().cloned()?;
     let before = tail[..range.start]
         .trim_end_matches([' ', '$', '*'])
@@ -443,8 +440,9 @@ pub(super) fn last_number(text: &str) -> Option<&str> {
         " never be",
     ]
     .iter()
-    .any(|words| before.ends_with(words));
-    (!denied && !is_denied(&tail[..range.start])).then_some(&tail[range])
+    .any(|words| before.ends_with(words))
+        || denial::stands_behind(&tail[range.end..]);
+    (!denied && !denial::stands_before(&tail[..range.start])).then_some(&tail[range])
 }
 
 /// `A`, `B)`, `(C)`, `D.` at the beginning.

@@ -141,6 +141,10 @@ impl<'a> Lexer<'a, '_> {
             ' ' | '\n' | '\t' | '\r' | '~' => self.skip(1),
             '0'..='9' => self.number(),
             '.' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => self.number(),
+            '.' if rest.starts_with("...") => {
+                let dots = rest.bytes().take_while(|b| *b == b'.').count();
+                self.push(Tok::Cmd("ldots"), self.at + dots);
+            }
             'a'..='z' | 'A'..='Z' => self.word(),
             '%' if rest.starts_with("%%") => self.skip(1),
             '$' if self.paired || !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {

@@ -51,7 +51,14 @@ impl<'a> Parser<'a> {
             Tok::Word(word) => self.named(word, start),
             Tok::Cmd(name) => self.command(name, start),
             Tok::Text(text) => self.text_atom(text, start),
-            Tok::Ch('(' | '[') => self.bracketed(),
+            Tok::Ch(bracket @ ('(' | '[')) => {
+                if bracket == '('
+                    && let Some(based) = self.bracketed_numeral(start)
+                {
+                    return Ok(based);
+                }
+                self.bracketed()
+            }
             // `]1, 2]`: an interval open on the left.
             Tok::Ch(']') => self.bracketed(),
             Tok::Ch('{') => self.brace_group(),

@@ -135,12 +135,37 @@ impl Parser<'_> {
         based
     }
 
+    /// `(204)_5`: a numeral of two digits at least in brackets.
+    pub(super) fn bracketed_numeral(&mut self, start: usize) -> Option<Expr> {
+        let closes = (2..40).find(|&n| !matches!(self.ahead(n), Tok::Num(_) | Tok::Letter(..)))?;
+        if *self.ahead(closes) != Tok::Ch(')') || *self.ahead(closes + 1) != Tok::Ch('_') {
+            return None;
+        }
+        let at = self.at;
+        self.at += 1;
+        let none = Digits {
+            whole: String::new(),
+            fraction: None,
+            repeating: None,
+            exponent: 0,
+        };
+        let based = self
+            .based(&none, start)
+            .filter(|e| matches!(&e.kind, Kind::Based { digits, .. } if digits.len() > 1));
+        if based.is_none() {
+            self.at = at;
+        }
+        based
+    }
+
     /// `204_5`, `1A3_{16}`, `4210_{\text{five}}`.
     fn based(&mut self, digits: &Digits, start: usize) -> Option<Expr> {
         if digits.fraction.is_some() || digits.exponent != 0 {
             return None;
         }
         let mut ahead = 0;
+        let open = self.at.checked_sub(1).map(|i| &self.tokens[i].tok);
+        let bracketed = digits.whole.is_empty() && open == Some(&Tok::Ch('('));
         let mut numeral = digits.whole.clone();
         loop {
             let token = &self.tokens.get(self.at + ahead)?;
@@ -148,13 +173,14 @@ impl Parser<'_> {
                 Tok::Letter(c, _) if !token.space && c.is_ascii_uppercase() => numeral.push(*c),
                 Tok::Num(more)
                     if !token.space
-                        && ahead > 0
+                        && (ahead > 0 || digits.whole.is_empty())
                         && more.fraction.is_none()
                         && more.exponent == 0 =>
                 {
                     numeral.push_str(&more.whole);
                 }
                 Tok::Ch('_') => break,
+                Tok::Ch(')') if *self.ahead(ahead + 1) == Tok::Ch('_') && bracketed => {}
                 _ => return None,
             }
             ahead += 1;

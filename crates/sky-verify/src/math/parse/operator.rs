@@ -438,7 +438,7 @@ impl<'a> Parser<'a> {
     }
 
     /// The token behind the group that opens at `open`.
-    fn group_end_token(&self, open: usize) -> Option<usize> {
+    pub(super) fn group_end_token(&self, open: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for (i, token) in self.tokens.iter().enumerate().skip(open).take(64) {
             match token.tok {

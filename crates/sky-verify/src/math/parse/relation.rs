@@ -105,7 +105,7 @@ impl<'a> Parser<'a> {
     /// Unions, intersections and differences of sets, from left to right.
     pub(super) fn union(&mut self) -> Parsed {
         let start = self.start();
-        let mut left = self.sum()?;
+        let mut left = set_difference(self.sum()?);
         let mut marks = 0;
         loop {
             let op = match self.peek() {
@@ -143,6 +143,43 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// `\mathbb{R} - \{0\}`: a difference with braces behind the sign is one of sets.
+fn set_difference(sum: Expr) -> Expr {
+    let set = |e: &Expr| {
+        matches!(
+            e.kind,
+            Kind::Const(
+                Const::Reals
+                    | Const::Integers
+                    | Const::Naturals
+                    | Const::Rationals
+                    | Const::Complexes
+            ) | Kind::Interval { .. }
+                | Kind::Tuple(_)
+                | Kind::Set(_)
+        )
+    };
+    let taken = |e: &Expr| matches!(&e.kind, Kind::Neg(set) if matches!(set.kind, Kind::Set(_)));
+    match sum.kind {
+        Kind::Add(terms)
+            if terms.first().is_some_and(set)
+                && terms.len() > 1
+                && terms[1..].iter().all(taken) =>
+        {
+            let parts = terms.into_iter().map(|term| match term.kind {
+                Kind::Neg(set) => *set,
+                kind => kind.at(term.span),
+            });
+            let joined = parts.reduce(|left, right| {
+                let span = left.span.start..right.span.end;
+                Kind::Sets(SetOp::Difference, vec![left, right]).at(span)
+            });
+            joined.unwrap_or_else(|| Kind::Const(Const::Empty).at(sum.span))
+        }
+        kind => kind.at(sum.span),
+    }
+}
+
 /// `p \land q`, `p \lor q \land r`: statements joined, "and" before "or". `None` for values and relations, which are a list.
 pub(super) fn statement(items: &[Expr], partings: &[Parting]) -> Option<Kind> {
     let letters = |e: &Expr| e.is_scalar() && e.has_names();
@@ -169,7 +206,13 @@ pub(super) fn statement(items: &[Expr], partings: &[Parting]) -> Option<Kind> {
 
 /// Conditions on one name: `x < 1 or x > 3` is a union, `x > 1 and x < 3` an intersection, and so is `x > 1, x \ne 2`.
 pub(super) fn conditions(items: &[Expr], partings: &[Parting]) -> Option<SetOp> {
-    let all = items.len() > 1 && items.iter().all(is_condition);
+    // `x = 0 or x > 2`.
+    let equation = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if matches!(rest.as_slice(), [(Rel::Eq, side)] if side.is_scalar()));
+    let either = partings.iter().all(|&p| p == Parting::Or) && items.iter().any(is_condition);
+    let all = items.len() > 1
+        && items
+            .iter()
+            .all(|e| is_condition(e) || either && equation(e));
     let same_name = |e: &Expr| {
         let (Kind::Relation(first, _), Kind::Relation(other, _)) = (&items[0].kind, &e.kind) else {
             return false;

@@ -155,7 +155,10 @@ impl<'a> Parser<'a> {
                     above.push(self.factor()?);
                 }
                 _ if self.starts_factor() => {
-                    if let Some(unit) = self.unit_behind(!below.is_empty()) {
+                    let unit = self
+                        .unit_fraction()
+                        .or_else(|| self.unit_behind(!below.is_empty()));
+                    if let Some(unit) = unit {
                         let value = quotient(above, below, self.since(start));
                         let quantity = Kind::Quantity(Box::new(value), unit);
                         let quantity = quantity.at(self.since(start));

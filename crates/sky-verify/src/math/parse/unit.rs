@@ -4,7 +4,7 @@ use super::{MAX_MARKS, Parsed, Parser};
 use crate::math::{
     expr::{Expr, Kind},
     lex::Tok,
-    units,
+    units, wording,
 };
 
 /// Longest words for a unit, in bytes.
@@ -54,6 +54,25 @@ impl<'a> Parser<'a> {
             self.at += 1;
         }
         Some(rest.trim().to_owned())
+    }
+
+    /// `\frac{\text{m}}{\text{s}^2}` behind a value: takes it.
+    pub(super) fn unit_fraction(&mut self) -> Option<String> {
+        if !matches!(self.peek(), Tok::Cmd("frac" | "dfrac" | "tfrac" | "cfrac")) {
+            return None;
+        }
+        let middle = self.group_end_token(self.at + 1)?;
+        let end = self.group_end_token(middle)?;
+        let words = |from: usize, to: usize| {
+            let group = &self.text[self.tokens[from].start..self.tokens[to - 1].end];
+            let marked = group.contains("\\text") || group.contains("\\mathrm");
+            let inner = group.strip_prefix('{')?.strip_suffix('}')?;
+            let unit = wording::flat(inner);
+            (marked && inner.len() <= MAX_WORDS && units::is_unit_text(&unit)).then_some(unit)
+        };
+        let unit = format!("{}/{}", words(self.at + 1, middle)?, words(middle, end)?);
+        self.at = end;
+        Some(unit)
     }
 
     /// `2 hours 30 minutes`: the quantity that was just read, and smaller ones of its kind behind it.
@@ -157,6 +176,11 @@ impl<'a> Parser<'a> {
                 }
                 Tok::Ch('/') if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {
                     words.push('/');
+                    self.at += 1;
+                }
+                // `\text{ k}\Omega`: a prefix and its unit.
+                Tok::Cmd("Omega") if words.ends_with(['m', 'k', 'M']) => {
+                    words.push_str("Omega");
                     self.at += 1;
                 }
                 Tok::Cmd("cdot") if !words.is_empty() && matches!(self.ahead(1), Tok::Text(_)) => {

@@ -9,6 +9,7 @@ use std::{
 
 use dashu_ratio::RBig;
 
+use super::wording::denial;
 use table::{FILLERS, QUALIFIERS, SCALES, UNITS, WAYS};
 
 /// Longest name of a unit, in bytes.
@@ -115,7 +116,10 @@ fn find(word: &str) -> Option<&'static Row> {
         let each = |row: &'static Row| row.0.split(' ').map(move |name| (name, row));
         UNITS.iter().flat_map(each).collect()
     });
-    let other_case = || (word.len() > 1).then(|| names.get(word.to_ascii_lowercase().as_str()))?;
+    // `Mg` and `Mm` begin with another prefix than `mg` and `mm`; `KG` and `Cm` are careless.
+    let mega = word.starts_with('M') && word.len() == 2 && !word.ends_with('i');
+    let other_case =
+        || (word.len() > 1 && !mega).then(|| names.get(word.to_ascii_lowercase().as_str()))?;
     names.get(word).or_else(other_case).copied()
 }
 
@@ -308,6 +312,9 @@ pub(crate) fn read(text: &str) -> Unit {
         said.push(bound.to_owned());
     }
     let bounded = !said.is_empty();
+    if denial::stands_behind(&lower) {
+        said.push("denied".to_owned());
+    }
     let pieces = pieces(&text);
     // `5 more than x` is not `5 more`.
     let compared = lower.split_whitespace().any(|w| matches!(w, "or" | "than"));

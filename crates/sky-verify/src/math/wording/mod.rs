@@ -3,6 +3,7 @@
 //! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words behind it, which
 //! [`super::units`] reads, so that it is not taken for the bare number.
 
+pub(super) mod denial;
 mod number;
 
 use std::borrow::Cow;
@@ -83,6 +84,24 @@ const SETS: [(&str, &str); 26] = [
     ("the empty set", r"\emptyset"),
 ];
 
+/// Ways to say that there is no such value.
+const NO_VALUE: [&str; 14] = [
+    "dne",
+    "d.n.e",
+    "does not exist",
+    "doesn't exist",
+    "it does not exist",
+    "the limit does not exist",
+    "limit does not exist",
+    "no limit",
+    "no limit exists",
+    "undefined",
+    "is undefined",
+    "it is undefined",
+    "not defined",
+    "is not defined",
+];
+
 /// Rewrites cleaned text whose words have a meaning; any other is itself.
 pub(super) fn reword(text: &str) -> Cow<'_, str> {
     let same = Cow::Borrowed(text);
@@ -97,6 +116,9 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     let plain = lower.trim_end_matches('.');
     if let Some((_, set)) = SETS.iter().find(|(words, _)| *words == plain) {
         return Cow::Borrowed(set);
+    }
+    if NO_VALUE.contains(&plain) {
+        return Cow::Borrowed(r"\text{does not exist}");
     }
     if let Some(set) = all_but(&flat, plain) {
         return Cow::Owned(set);
@@ -118,6 +140,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         }
     }
     let rewritten = bounded(&flat, &lower)
+        .or_else(|| without_article(&flat, &lower))
         .or_else(|| imaginary(&flat))
         .or_else(|| domain(&flat))
         .or_else(|| remainder(&lower))
@@ -141,6 +164,7 @@ pub(super) fn is_set_or_numeral(text: &str) -> bool {
     let lower = flat.to_ascii_lowercase();
     let plain = lower.trim_end_matches('.');
     SETS.iter().any(|(words, _)| *words == plain)
+        || NO_VALUE.contains(&plain)
         || all_but(&flat, plain).is_some()
         || in_base(&flat, &lower).is_some()
 }
@@ -213,6 +237,20 @@ fn bounded(flat: &str, lower: &str) -> Option<String> {
     let value = value.strip_suffix(" or")?;
     (is_value(value) && TAILS.contains(&tail.to_ascii_lowercase().trim_end_matches('.')))
         .then(|| format!(r"{value}\text{{ or {tail}}}"))
+}
+
+/// `a rhombus`: words whose article says nothing.
+fn without_article(flat: &str, lower: &str) -> Option<String> {
+    let article = ["a ", "an ", "the "]
+        .into_iter()
+        .find(|article| lower.starts_with(article))?;
+    let rest = &flat[article.len()..];
+    let words = rest.split_whitespace().count() <= 3
+        && rest
+            .bytes()
+            .all(|b| b.is_ascii_alphabetic() || b == b' ' || b == b'-')
+        && units::is_wordlike(rest.split(' ').next()?);
+    (words && number(flat).is_none() && number(rest).is_none()).then(|| format!(r"\text{{{rest}}}"))
 }
 
 /// `2 + 3*I`, as sympy writes the imaginary unit.
