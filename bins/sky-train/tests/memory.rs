@@ -78,7 +78,16 @@ fn compare(name: &str, sums: u32, settings: &str) {
         measured as f64 / 1e9,
         off * 100.0
     );
-    assert!(off.abs() < TOLERANCE, "off by {:.1} %", off * 100.0);
+    let most = if planned.checkpoint > 0 {
+        f64::INFINITY
+    } else {
+        TOLERANCE
+    };
+    assert!(
+        -TOLERANCE < off && off < most,
+        "off by {:.1} %",
+        off * 100.0
+    );
 }
 
 macro_rules! settings {
@@ -92,11 +101,12 @@ macro_rules! settings {
 }
 
 settings! {
-    bf16: 80, "activation_checkpointing = \"full\"",
-    no_copy: 80, "activation_checkpointing = \"full\"\nbackground_save = false",
-    bf16_moments: 80, "activation_checkpointing = \"full\"\nmoments = \"bf16\"",
-    f32: 80, "activation_checkpointing = \"full\"\nprecision = \"f32\"",
-    graphs: 80, "activation_checkpointing = \"none\"",
-    every_third: 80, "activation_checkpointing = { keep_every = 3 }",
-    longer: 320, "activation_checkpointing = \"full\"",
+    bf16: 80, "activation_checkpointing = \"full\"\nbackground_save = false",
+    bf16_moments: 80, "activation_checkpointing = \"full\"\nbackground_save = false\nmoments = \"bf16\"",
+    f32: 80, "activation_checkpointing = \"full\"\nbackground_save = false\nprecision = \"f32\"",
+    graphs: 80, "activation_checkpointing = \"none\"\nbackground_save = false",
+    every_third: 80, "activation_checkpointing = { keep_every = 3 }\nbackground_save = false",
+    longer: 320, "activation_checkpointing = \"full\"\nbackground_save = false",
+    // The plan has the whole copy beside all gradients. Whether it is still there then is a matter of the disk.
+    copy: 80, "activation_checkpointing = \"full\"",
 }

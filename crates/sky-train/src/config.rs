@@ -221,7 +221,7 @@ impl Default for TrainConfig {
             lora: None,
             precision: Precision::Bf16,
             moments: Moments::F32,
-            head_chunk: 1024,
+            head_chunk: 512,
             save_every: 100,
             background_save: true,
             validation_rows: 0,

@@ -46,6 +46,22 @@ pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     }
 }
 
+/// What a micro-batch's passes hold at three moments, in bytes.
+pub(super) struct Activations {
+    /// While the head runs: block inputs, kept graphs, logits.
+    pub(super) head: u64,
+    /// While the uppermost layer goes back: block inputs, kept graphs, its own.
+    pub(super) top: u64,
+    /// While the lowest does.
+    pub(super) bottom: u64,
+}
+
+impl Activations {
+    pub(super) fn most(&self) -> u64 {
+        self.head.max(self.top)
+    }
+}
+
 /// Block inputs, one block's graph and those that are kept, and the head's logits. With fused operations,
 /// those of CPUs, logits become their own gradient; else there are their f32 copy, its log-softmax, the gradients of two of
 /// them, and with z-loss a softmax.
@@ -55,7 +71,7 @@ pub(super) fn activations(
     tokens: u64,
     checkpointing: Checkpointing,
     fused: bool,
-) -> u64 {
+) -> Activations {
     let width = config.precision.bytes();
     let graph = tokens * (shape.graph_bytes(fused) + shape.adapter_graph_bytes(config)) * width / 2;
     let inputs = tokens * shape.hidden * width * shape.layers;
@@ -76,17 +92,38 @@ pub(super) fn activations(
     // All kept graphs are there with the head's logits, and with the graph of the uppermost layer unless that is one of them.
     let kept = checkpointing.kept(shape.layers);
     let others = kept - u64::from(checkpointing.keeps(shape.layers as usize));
-    inputs + noise + (kept * graph + logits).max(others * graph + layer)
+    Activations {
+        head: inputs + noise + kept * graph + logits,
+        top: inputs + noise + others * graph + layer,
+        bottom: layer,
+    }
 }
 
-/// The head holds its weights, a layer's on their way, its f32 gradient and a chunk's; a layer its weights, the next one's,
-/// and its gradients; a graph that is kept its layer's weights. Adapters count with their layer; what is frozen has no gradient.
+/// Gathered blocks and gradients on their way, in bytes at three moments. Adapters count with their layer; what is frozen
+/// has no gradient.
+pub(super) struct Buffers {
+    /// The head's weights, a layer's on their way, its f32 gradient and a chunk's.
+    pub(super) head: u64,
+    /// A layer's weights, the next one's, and its gradients.
+    pub(super) layer: u64,
+    /// The embedding's gradient: whole, and on its way.
+    pub(super) embedding: u64,
+}
+
+impl Buffers {
+    pub(super) fn most(&self) -> u64 {
+        self.head.max(self.layer).max(self.embedding)
+    }
+}
+
+/// A graph that is kept holds the weights that were gathered for it. `fused` as for [`activations`].
 pub(super) fn buffers(
     shape: &ModelShape,
     config: &TrainConfig,
     world: u64,
     checkpointing: Checkpointing,
-) -> u64 {
+    fused: bool,
+) -> Buffers {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
     let gathered = if world > 1 && stage == 3 { width } else { 0 };
     let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
@@ -97,9 +134,19 @@ pub(super) fn buffers(
         None => (shape.embedding(), whole),
         Some(_) => (0, adapters),
     };
-    let head = shape.embedding() * gathered + head_trained * (width + 4 + flat) + whole * gathered;
-    let layer = 2 * whole * gathered + trained * (width + flat);
-    head.max(layer) + checkpointing.kept(shape.layers) * whole * gathered
+    // In f32 a chunk's gradient is added within the product that makes it.
+    let chunk = if width == 4 { 0 } else { width };
+    let held = checkpointing.kept(shape.layers) * whole * gathered;
+    // Rows are added where the sum lies, on a CPU that keeps it; else there is a matrix of them first.
+    let rows = if fused && flat == 0 { 0 } else { 4 };
+    Buffers {
+        head: shape.embedding() * gathered
+            + head_trained * (chunk + 4 + flat)
+            + whole * gathered
+            + held,
+        layer: 2 * whole * gathered + trained * (width + flat) + held,
+        embedding: head_trained * (rows + flat),
+    }
 }
 
 #[cfg(test)]
@@ -111,11 +158,12 @@ mod tests {
     fn graphs_kept_lie_between_all_and_none() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap(); // 24 layers
         let config = TrainConfig::default();
-        let of = |checkpointing, fused| activations(&shape, &config, 4096, checkpointing, fused);
+        let of =
+            |checkpointing, fused| activations(&shape, &config, 4096, checkpointing, fused).most();
         for fused in [true, false] {
             let graph = 4096 * shape.graph_bytes(fused);
             let layer = graph + 3 * 4096 * shape.ffn * 2;
-            let logits = 1024 * shape.vocab * if fused { 2 } else { 16 };
+            let logits = 512 * shape.vocab * if fused { 2 } else { 16 };
             let inputs = 4096 * shape.hidden * 2 * 24;
             let at = |k| of(Checkpointing::KeepEvery(k), fused) - inputs;
             assert_eq!(at(1) + inputs, of(Checkpointing::None, fused));
@@ -131,7 +179,7 @@ mod tests {
     fn a_kept_graph_holds_the_weights_that_were_gathered_for_it() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
         let config = TrainConfig::default();
-        let of = |world, kept| buffers(&shape, &config, world, kept);
+        let of = |world, kept| buffers(&shape, &config, world, kept, false).head;
         let (full, sixth) = (Checkpointing::Full, Checkpointing::KeepEvery(6));
         assert_eq!(of(8, sixth) - of(8, full), 4 * 2 * shape.layer());
         assert_eq!(of(1, sixth), of(1, full));

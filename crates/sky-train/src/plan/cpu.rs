@@ -78,14 +78,10 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     let (shape, config, world) = (input.shape, input.config, input.world.max(1));
     let batch = (config.global_batch as u64).saturating_mul(input.longest);
     let tokens = (config.pack_tokens(input.longest as usize) as u64).min(batch);
-    // Graphs are kept of their own accord only where there is memory to spare.
-    let checkpointing = match config.activation_checkpointing {
-        Checkpointing::Auto => Checkpointing::Full,
-        chosen => chosen,
-    };
-    let mut bytes = CpuBytes {
+    let (gradients, activations, buffers) = most(input, tokens, batch > tokens * world);
+    let bytes = CpuBytes {
         parameters: weights(shape, config, world),
-        gradients: 4 * kept(shape, config, world, 2),
+        gradients,
         // Of a file that is mapped the system keeps in memory what it has to spare.
         optimizer: match config.offload_folder {
             Some(_) => 0,
@@ -93,19 +89,58 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         },
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: copy(config, shape.trained(config).div_ceil(world), input.steps),
-        activations: activations(shape, config, tokens, checkpointing, true),
-        buffers: buffers(shape, config, world, checkpointing),
+        activations,
+        buffers,
         process: PROCESS,
         total: 0,
     };
-    bytes.total = bytes.parameters
-        + bytes.gradients
-        + bytes.optimizer
-        + bytes.checkpoint
-        + bytes.activations
-        + bytes.buffers
-        + bytes.process;
-    bytes
+    CpuBytes {
+        total: bytes.parameters
+            + bytes.gradients
+            + bytes.optimizer
+            + bytes.checkpoint
+            + bytes.activations
+            + bytes.buffers
+            + bytes.process,
+        ..bytes
+    }
+}
+
+/// Gradients, activations and buffers at the moment at which they are most together. A block's gradient is there from its first
+/// backward pass on: a step's only micro-batch meets those of the blocks above alone, a later one meets all.
+fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64) {
+    let (shape, config, world) = (input.shape, input.config, input.world.max(1));
+    // Graphs are kept of their own accord only where there is memory to spare.
+    let checkpointing = match config.activation_checkpointing {
+        Checkpointing::Auto => Checkpointing::Full,
+        chosen => chosen,
+    };
+    let active = activations(shape, config, tokens, checkpointing, true);
+    let buffers = buffers(shape, config, world, checkpointing, true);
+    let all = 4 * kept(shape, config, world, 2);
+    let (head, layer) = if config.lora.is_some() {
+        (0, all / shape.layers.max(1))
+    } else {
+        let share = |params: u64| {
+            (all as u128 * u128::from(params) / u128::from(shape.params().max(1))) as u64
+        };
+        (share(shape.embedding()), share(shape.layer()))
+    };
+    // Where ranks do not exchange it, the head's gradient becomes the sum; it is among the buffers then.
+    let adopted = world == 1 || config.zero_stage < 2;
+    let at_head = if adopted { 0 } else { head };
+    let moments = [
+        (at_head, active.head, buffers.head),
+        (head + layer, active.top, buffers.layer),
+        (all, active.bottom, buffers.layer.max(buffers.embedding)),
+    ];
+    moments
+        .map(|(gradients, active, buffers)| {
+            (if several { all } else { gradients }, active, buffers)
+        })
+        .into_iter()
+        .max_by_key(|(gradients, active, buffers)| gradients + active + buffers)
+        .unwrap_or_default()
 }
 
 /// The one change that makes a run fit that does not, the least costly first.

@@ -321,8 +321,10 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         tokens,
         setting.activation_checkpointing,
         false,
-    );
-    let buffers = bytes::buffers(shape, config, world, setting.activation_checkpointing);
+    )
+    .most();
+    let checkpointing = setting.activation_checkpointing;
+    let buffers = bytes::buffers(shape, config, world, checkpointing, false).most();
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,
