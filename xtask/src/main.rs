@@ -5,7 +5,7 @@ mod artifacts;
 mod bench;
 mod build;
 mod fetch;
-mod gpu_check;
+mod gpu;
 mod place;
 mod process;
 mod receipt;
@@ -57,7 +57,14 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Check the trainer on this machine's GPUs and measure it; fetches the CUDA build of libtorch. Exit code 2 without a GPU.
-    GpuCheck,
+    GpuCheck {
+        /// Instead pack the checks into this .tar.gz, for a machine that has a GPU and Python's torch 2.11.0 but no Rust.
+        #[arg(long, value_name = "FILE")]
+        pack: Option<PathBuf>,
+        /// Replace the file.
+        #[arg(long, requires = "pack")]
+        force: bool,
+    },
     /// Become a program that ends when its parent does.
     #[command(hide = true)]
     Tied {
@@ -130,7 +137,11 @@ fn run(command: Command) -> Result<()> {
         Command::Repro(options) => repro::run(&place, &options),
         Command::Test => test::run(&place),
         Command::Bench { name, arguments } => bench::run(&place, name.as_deref(), &arguments),
-        Command::GpuCheck => gpu_check::run(&place),
+        Command::GpuCheck { pack: None, .. } => gpu::run(&place),
+        Command::GpuCheck {
+            pack: Some(file),
+            force,
+        } => gpu::pack::run(&place, &file, force),
         Command::Tied {
             parent,
             program,

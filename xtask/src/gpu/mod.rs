@@ -1,5 +1,7 @@
 //! What has to be checked on a machine with a GPU. Not yet run on one.
 
+pub(crate) mod pack;
+
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -84,17 +86,20 @@ fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str) -> Result<bool> 
     Ok(cargo.status().context("cargo does not start")?.success())
 }
 
-/// The name in `crates/sky-train/hardware.toml` of a GPU whose peak is known.
+/// What a GPU's name contains, in small letters, and its name in `crates/sky-train/hardware.toml`; the first that fits counts.
+const KNOWN: [(&str, &str); 4] = [
+    ("h200", "h200-141g"),
+    ("h100", "h100-80g"),
+    ("a100-sxm4-40", "a100-40g"),
+    ("a100", "a100-80g"),
+];
+
+/// The name of a GPU whose peak is known.
 fn known(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
-    [
-        ("h200", "h200-141g"),
-        ("h100", "h100-80g"),
-        ("a100-sxm4-40", "a100-40g"),
-        ("a100", "a100-80g"),
-    ]
-    .into_iter()
-    .find_map(|(part, known)| name.contains(part).then_some(known))
+    KNOWN
+        .into_iter()
+        .find_map(|(part, known)| name.contains(part).then_some(known))
 }
 
 #[cfg(test)]
@@ -104,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_part_is_a_test_and_every_test_is_a_part() {
-        let text = include_str!("../../crates/sky-train/tests/gpu.rs");
+        let text = include_str!("../../../crates/sky-train/tests/gpu.rs");
         let tests: Vec<&str> = text
             .split("#[ignore = \"needs a GPU\"]\nfn ")
             .skip(1)
@@ -115,7 +120,7 @@ mod tests {
 
     #[test]
     fn gpus_are_known_by_the_names_of_the_hardware_file() {
-        let file = include_str!("../../crates/sky-train/hardware.toml");
+        let file = include_str!("../../../crates/sky-train/hardware.toml");
         for (name, known_as) in [
             ("NVIDIA H200", "h200-141g"),
             ("NVIDIA H100 80GB HBM3", "h100-80g"),
