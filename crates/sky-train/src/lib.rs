@@ -56,6 +56,8 @@ mod heartbeat;
 #[cfg(feature = "torch")]
 mod layout;
 #[cfg(feature = "torch")]
+mod meter;
+#[cfg(feature = "torch")]
 mod metrics;
 #[cfg(feature = "torch")]
 mod moments;
@@ -97,7 +99,7 @@ pub use {
     dataset::{DataId, Dataset},
     export::{export, export_adapter, export_merged},
     gloo::Gloo,
-    metrics::{StepMetrics, StepTime},
+    metrics::{StepMemory, StepMetrics, StepTime},
     nccl::Nccl,
     trainer::{Ended, Job, Trainer, encode},
 };
