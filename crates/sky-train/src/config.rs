@@ -55,6 +55,8 @@ pub struct TrainConfig {
     pub zero_stage: u8,
     /// What leaves a GPU for host memory. On a CPU it changes nothing.
     pub offload: Offload,
+    /// Whether the inputs of layers that are computed again wait in pinned host memory for it. On a CPU it changes nothing.
+    pub offload_activations: bool,
     /// A folder on a fast local disk where master weights and moments lie, in a file mapped into memory; the optimizer's step
     /// is done on the host then, whatever `offload` says. Changes no bit of a result on a CPU.
     pub offload_folder: Option<PathBuf>,
@@ -221,6 +223,7 @@ impl Default for TrainConfig {
             activation_checkpointing: Checkpointing::Auto,
             zero_stage: 3,
             offload: Offload::None,
+            offload_activations: false,
             offload_folder: None,
             collective_timeout: 600,
             lora: None,
@@ -400,6 +403,7 @@ impl TrainConfig {
                 "keep_finished",
                 "moments",
                 "offload",
+                "offload_activations",
                 "offload_folder",
                 "peak_flops",
                 "save_every",

@@ -54,6 +54,8 @@ mod gloo;
 #[cfg(feature = "torch")]
 mod heartbeat;
 #[cfg(feature = "torch")]
+mod keep;
+#[cfg(feature = "torch")]
 mod layout;
 #[cfg(feature = "torch")]
 mod meter;

@@ -15,7 +15,8 @@ use crate::{
     Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, TrainConfig, TrainError,
     adapters::{initial, lora, trained_blocks},
     checkpoint::Draft,
-    fold::{MicroBatch, decided, forward_backward, loss_alone},
+    fold::{MicroBatch, forward_backward, loss_alone},
+    keep::Keep,
     meter::{Measured, Meter, with_peaks},
     metrics::MetricsFile,
     neftune::noise,
@@ -367,12 +368,7 @@ impl<'c> Trainer<'c> {
                 (&self.job.model, self.lora.as_ref()),
                 &mut self.store,
                 &micro,
-                decided(
-                    &self.job.model,
-                    config.activation_checkpointing,
-                    row.len(),
-                    self.device,
-                ),
+                Keep::decide(&self.job.model, config, row.len(), self.device),
                 &options,
             )?;
         }
