@@ -209,7 +209,12 @@ pub(crate) fn words(setting: Setting) -> String {
         Checkpointing::KeepEvery(k) => format!("1 graph in {k} kept"),
         Checkpointing::None | Checkpointing::Auto => "graphs kept".to_owned(),
     };
-    format!("{offload}, {recompute}")
+    let inputs = if setting.offload_activations {
+        ", inputs on the host"
+    } else {
+        ""
+    };
+    format!("{offload}, {recompute}{inputs}")
 }
 
 fn print(plan: &Plan, planned: &Planned) {
@@ -230,12 +235,12 @@ fn print(plan: &Plan, planned: &Planned) {
         planned.gpu.name
     );
     println!(
-        "{:<54} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
+        "{:<76} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
         "setting", "fits", "GPU GB", "host GB", "s/step", "hours", "$"
     );
     for setting in &plan.settings {
         println!(
-            "{:<54} {:>6} {:>8} {:>8} {:>8.1} {:>7.1} {:>7.0}",
+            "{:<76} {:>6} {:>8} {:>8} {:>8.1} {:>7.1} {:>7.0}",
             words(setting.setting),
             if setting.fits { "yes" } else { "no" },
             gb(setting.gpu_bytes.total),
@@ -268,10 +273,11 @@ fn print(plan: &Plan, planned: &Planned) {
         planned.gpu.memory / 1e9
     );
     println!(
-        "  host, GB: parameters {}  gradients {}  optimizer {}  copy for checkpoints {}  processes {}  = {}",
+        "  host, GB: parameters {}  gradients {}  optimizer {}  activations {}  copy for checkpoints {}  processes {}  = {}",
         gb(host.parameters),
         gb(host.gradients),
         gb(host.optimizer),
+        gb(host.activations),
         gb(host.checkpoint),
         gb(host.processes),
         gb(host.total)

@@ -18,7 +18,7 @@ use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, ParamSpec, SaveOptions};
 use sky_train::{
     Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
-    Ranks, TrainConfig, Trainer, encode, export, export_merged, prune,
+    Ranks, StepTime, TrainConfig, Trainer, encode, export, export_merged, prune,
 };
 use sky_types::Conversation;
 use tch::Kind;
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
     let overcommit = args.overcommit;
     let args = &args.stage;
     let recipe = args.load()?;
-    let config: TrainConfig = recipe.section("train")?;
+    let mut config: TrainConfig = recipe.section("train")?;
     config
         .check()
         .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
@@ -67,6 +67,9 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let options = hardware_section(&recipe)?;
+    if cuda && recipe.has("hardware") {
+        priced(&recipe, &mut config, &options, ranks.as_ref())?;
+    }
     // Data that cannot be read is not counted; whoever trains on it is told.
     let counted = data_size(&recipe, Some(&args.run), &config, &options);
     let run = counted.is_ok().then_some(&*args.run);
@@ -133,6 +136,24 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         }
         other => other,
     }
+}
+
+/// What `[train]` does not say of the GPUs' peak and rent, from `[hardware]`.
+fn priced(
+    recipe: &Recipe,
+    config: &mut TrainConfig,
+    options: &HardwareConfig,
+    ranks: Option<&Ranks>,
+) -> anyhow::Result<()> {
+    let hardware = Hardware::builtin()?;
+    let gpu = hardware
+        .gpu(&options.gpu)
+        .map_err(|error| recipe.complain("hardware", "gpu", &error.to_string()))?;
+    let gpus = ranks.map_or(1, |ranks| ranks.world) as f64;
+    let price = options.dollars_per_gpu_hour.unwrap_or(gpu.dollars_per_hour);
+    config.peak_flops = config.peak_flops.or(Some(gpu.bf16_flops));
+    config.dollars_per_hour = config.dollars_per_hour.or(Some(price * gpus));
+    Ok(())
 }
 
 fn unreachable_in_a_dry_run() -> anyhow::Result<Made> {
@@ -344,8 +365,9 @@ impl Training<'_> {
                     .validation_loss
                     .map_or_else(String::new, |loss| format!("  validation {loss:.4}"));
                 progress.note(format!(
-                    "loss {:.4}{validation}  {:.0} tok/s",
-                    metrics.loss, metrics.time.tokens_per_second
+                    "loss {:.4}{validation}  {}",
+                    metrics.loss,
+                    spent(&metrics.time)
                 ));
             }
             if stop.load(Ordering::Relaxed) {
@@ -355,6 +377,21 @@ impl Training<'_> {
             }
         })?)
     }
+}
+
+/// Pace, MFU, most memory and cost so far, as far as they are known.
+fn spent(time: &StepTime) -> String {
+    let mut text = format!("{:.0} tok/s", time.tokens_per_second);
+    if let Some(mfu) = time.mfu {
+        text += &format!("  MFU {:.0} %", mfu * 100.0);
+    }
+    if let Some(bytes) = time.memory.gpu.or(time.memory.peak) {
+        text += &format!("  {:.1} GB", bytes as f64 / 1e9);
+    }
+    if let Some(dollars) = time.dollars {
+        text += &format!("  ${dollars:.2}");
+    }
+    text
 }
 
 /// Set by SIGTERM or SIGINT; a second one ends the process at once.

@@ -35,4 +35,4 @@ pub use hash::{FileHash, hash_file};
 pub use journal::{Journal, Recovered};
 pub use jsonl::{MAX_LINE_BYTES, read_json, read_jsonl, read_jsonl_from, read_text, write_jsonl};
 pub use manifest::{Counts, Manifest};
-pub use stage::{Stage, StageDir, StageSpec};
+pub use stage::{Stage, StageDir, StageSpec, peak_memory};

@@ -256,7 +256,7 @@ fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
 }
 
 /// Most memory this process has held at once, in bytes, where the system tells (Linux: `VmHWM`).
-fn peak_memory() -> Option<u64> {
+pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

@@ -61,19 +61,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "targets": step.targets,
                 "seconds": step.time.seconds,
                 "optimizer_seconds": step.time.optimizer_seconds,
-                "peak_bytes": peak_memory(),
+                "peak_bytes": sky_files::peak_memory(),
             })
         );
     }
     Ok(())
-}
-
-/// Most memory this process has had at once, in bytes: `VmHWM`.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kilobytes * 1024)
 }

@@ -55,6 +55,8 @@ pub struct TrainConfig {
     pub zero_stage: u8,
     /// What leaves a GPU for host memory. On a CPU it changes nothing.
     pub offload: Offload,
+    /// Whether the inputs of layers that are computed again wait in pinned host memory for it. On a CPU it changes nothing.
+    pub offload_activations: bool,
     /// A folder on a fast local disk where master weights and moments lie, in a file mapped into memory; the optimizer's step
     /// is done on the host then, whatever `offload` says. Changes no bit of a result on a CPU.
     pub offload_folder: Option<PathBuf>,
@@ -80,6 +82,11 @@ pub struct TrainConfig {
     pub keep_checkpoints: usize,
     /// Checkpoints left when the run is finished and its model written.
     pub keep_finished: usize,
+    /// Dense peak of what one rank computes on, in FLOP/s: the metrics have MFU then. On GPUs the one of `[hardware]` when it is unset.
+    pub peak_flops: Option<f64>,
+    /// Rent of all that the run computes on, in dollars an hour: the metrics have the cost then. On GPUs that of `[hardware]` when it
+    /// is unset.
+    pub dollars_per_hour: Option<f64>,
     /// Threads of one process; 0 for one each core. The last bits of a result may depend on it.
     pub threads: usize,
 }
@@ -216,6 +223,7 @@ impl Default for TrainConfig {
             activation_checkpointing: Checkpointing::Auto,
             zero_stage: 3,
             offload: Offload::None,
+            offload_activations: false,
             offload_folder: None,
             collective_timeout: 600,
             lora: None,
@@ -228,6 +236,8 @@ impl Default for TrainConfig {
             validate_every: 50,
             keep_checkpoints: 2,
             keep_finished: 1,
+            peak_flops: None,
+            dollars_per_hour: None,
             threads: 0,
         }
     }
@@ -328,6 +338,17 @@ impl TrainConfig {
                 "keep_every must be at least 1",
             ),
             ("max_steps", self.max_steps != Some(0), "must be at least 1"),
+            (
+                "peak_flops",
+                self.peak_flops.is_none_or(|n| n.is_finite() && n >= 1.0),
+                "must be at least 1 FLOP/s",
+            ),
+            (
+                "dollars_per_hour",
+                self.dollars_per_hour
+                    .is_none_or(|n| n.is_finite() && n >= 0.0),
+                "must be zero or more",
+            ),
             ("threads", self.threads <= 4096, "must be at most 4096"),
             ("zero_stage", self.zero_stage <= 3, "must be from 0 to 3"),
             (
@@ -377,11 +398,14 @@ impl TrainConfig {
                 "activation_checkpointing",
                 "background_save",
                 "collective_timeout",
+                "dollars_per_hour",
                 "keep_checkpoints",
                 "keep_finished",
                 "moments",
                 "offload",
+                "offload_activations",
                 "offload_folder",
+                "peak_flops",
                 "save_every",
                 "threads",
                 "zero_stage",
@@ -440,6 +464,8 @@ mod tests {
             ("keep_checkpoints", "0"),
             ("max_steps", "0"),
             ("zero_stage", "4"),
+            ("peak_flops", "0.0"),
+            ("dollars_per_hour", "-1.0"),
             ("activation_checkpointing", r#"{"keep_every": 0}"#),
             ("collective_timeout", "0"),
             ("lora", "{\"rank\": 0}"),

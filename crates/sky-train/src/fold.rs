@@ -6,8 +6,8 @@ use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
 use crate::{
-    Checkpointing, ModelShape, TrainError,
-    memory::available_memory,
+    TrainError,
+    keep::{Input, Keep},
     zero::{Gathered, Store},
 };
 
@@ -43,32 +43,12 @@ impl MicroBatch {
     }
 }
 
-/// What `auto` is for one micro-batch. The bits are the same, so that free memory may decide.
-pub(crate) fn decided(
-    config: &Config,
-    checkpointing: Checkpointing,
-    tokens: usize,
-    device: Device,
-) -> Checkpointing {
-    if checkpointing != Checkpointing::Auto {
-        return checkpointing;
-    }
-    let shape = ModelShape::of(config);
-    let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
-    // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
-    if device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2) {
-        Checkpointing::None
-    } else {
-        Checkpointing::Full
-    }
-}
-
 /// What the forward pass leaves for the backward pass of one layer.
-struct Saved {
-    /// The layer's input, a leaf.
-    x: Tensor,
-    /// Its parameters and output, when the graph is kept.
-    graph: Option<(Gathered, Tensor)>,
+enum Saved {
+    /// Its input, when it is computed again.
+    Input(Input),
+    /// Its input, a leaf, its parameters and its output.
+    Graph(Tensor, Gathered, Tensor),
 }
 
 /// Forward and backward pass of one micro-batch as a fold over the blocks: each block's parameters are gathered, used and
@@ -80,13 +60,15 @@ pub(crate) fn forward_backward(
     model: (&Config, Option<&Lora>),
     store: &mut Store<'_>,
     batch: &MicroBatch,
-    checkpointing: Checkpointing,
+    keep: Keep,
     options: &HeadOptions,
 ) -> Result<f64, TrainError> {
     let (config, lora) = model;
     let layers = config.num_layers;
     let head_block = layers + 1;
     let run = |block: &Gathered, x: &Tensor| run_layer(model, block, x, batch);
+    // Whether the gradient of a layer's input is: with adapters nothing below the first layer has any.
+    let wanted = |layer: usize| lora.is_none() || layer > 1;
 
     let mut x = embedded(store, batch)?;
     if let Some(noise) = &batch.noise {
@@ -95,24 +77,20 @@ pub(crate) fn forward_backward(
     let mut saved = Vec::with_capacity(layers);
     for index in 1..=layers {
         let block = store.gather(index, Some(index + 1))?;
-        let leaf = x.f_detach()?;
-        let leaf = leaf.f_set_requires_grad(lora.is_none() || index > 1)?;
-        let graph = if checkpointing.keeps(index) {
+        saved.push(if keep.graph(index) {
+            let leaf = x.f_detach()?.f_set_requires_grad(wanted(index))?;
             let y = with_grad(|| run(&block, &leaf));
             x = y.f_detach()?;
-            Some((block, y))
+            Saved::Graph(leaf, block, y)
         } else {
-            x = no_grad(|| run(&block, &leaf));
+            let y = no_grad(|| run(&block, &x));
             store.release(block);
-            None
-        };
-        saved.push(Saved { x: leaf, graph });
+            Saved::Input(keep.input(std::mem::replace(&mut x, y))?)
+        });
     }
 
     let tied = config.tie_word_embeddings;
-    // The highest layer up to `top` that is computed again: the next one to be gathered.
-    let again = |top: usize| (1..=top).rev().find(|&index| !checkpointing.keeps(index));
-    let head = Head::gather(store, config, again(layers))?;
+    let head = Head::gather(store, config, keep.again(layers))?;
     let found = head_backward(
         config,
         head.norm_w(),
@@ -136,15 +114,16 @@ pub(crate) fn forward_backward(
 
     for index in (1..=layers).rev() {
         // One was pushed for each layer.
-        let Some(Saved { x, graph }) = saved.pop() else {
+        let Some(saved) = saved.pop() else {
             break;
         };
-        let (block, y) = match graph {
-            Some(kept) => kept,
-            None => {
-                let block = store.gather(index, again(index - 1))?;
+        let (x, block, y) = match saved {
+            Saved::Graph(x, block, y) => (x, block, y),
+            Saved::Input(input) => {
+                let x = input.leaf(wanted(index))?;
+                let block = store.gather(index, keep.again(index - 1))?;
                 let y = with_grad(|| run(&block, &x));
-                (block, y)
+                (x, block, y)
             }
         };
         let below = x.requires_grad();

@@ -54,7 +54,11 @@ mod gloo;
 #[cfg(feature = "torch")]
 mod heartbeat;
 #[cfg(feature = "torch")]
+mod keep;
+#[cfg(feature = "torch")]
 mod layout;
+#[cfg(feature = "torch")]
+mod meter;
 #[cfg(feature = "torch")]
 mod metrics;
 #[cfg(feature = "torch")]
@@ -97,7 +101,7 @@ pub use {
     dataset::{DataId, Dataset},
     export::{export, export_adapter, export_merged},
     gloo::Gloo,
-    metrics::{StepMetrics, StepTime},
+    metrics::{StepMemory, StepMetrics, StepTime},
     nccl::Nccl,
     trainer::{Ended, Job, Trainer, encode},
 };

@@ -51,6 +51,46 @@ pub struct StepTime {
     pub optimizer_seconds: f64,
     /// Tokens a second, prompts included.
     pub tokens_per_second: f64,
+    /// Model FLOPs (what is computed again does not count) over the peak of all ranks, where `peak_flops` is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfu: Option<f64>,
+    /// Seconds of training up to this step, checkpoints and validation included. A run that goes on counts on from its checkpoint.
+    #[serde(default)]
+    pub elapsed: f64,
+    /// Seconds until the last step, at this process's pace so far.
+    #[serde(default)]
+    pub remaining: f64,
+    /// Cost of `elapsed`, where `dollars_per_hour` is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dollars: Option<f64>,
+    /// Memory of rank 0.
+    #[serde(default)]
+    pub memory: StepMemory,
+}
+
+/// Memory of one rank in bytes. The first three are what it keeps, wherever that lies; peaks hold them, activations and buffers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepMemory {
+    /// What the model computes with.
+    pub weights: u64,
+    /// Summed gradients, f32, when those of all blocks are there.
+    pub gradients: u64,
+    /// Master weights, where they are apart from the weights, and moments.
+    pub optimizer: u64,
+    /// Most host memory that the process has held so far, where the system says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak: Option<u64>,
+    /// GPU memory in use, the libraries' and other processes' included; libtorch keeps what it once took, so this is the peak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<u64>,
+}
+
+impl StepMemory {
+    /// What is kept, all gradients there.
+    pub fn kept(&self) -> u64 {
+        self.weights + self.gradients + self.optimizer
+    }
 }
 
 /// `metrics.jsonl` while the run goes on: begun from what a checkpoint knows, then a line a step.

@@ -66,13 +66,23 @@ fn version(time: f64) -> Vec<u8> {
 /// `Event { wall_time = 1, step = 2, summary = 5 { value = 1 { tag = 1, simple_value = 2 } } }`.
 fn event(time: f64, step: &StepMetrics) -> Vec<u8> {
     let mut summary = Vec::new();
+    let (told, memory) = (&step.time, &step.time.memory);
     let values = [
         ("train/loss", Some(step.loss)),
         ("train/learning_rate", Some(step.lr)),
         ("train/grad_norm", Some(step.grad_norm)),
         ("train/epoch", Some(step.epoch)),
-        ("train/tokens_per_second", Some(step.time.tokens_per_second)),
+        ("train/tokens_per_second", Some(told.tokens_per_second)),
+        ("train/mfu", told.mfu),
         ("validation/loss", step.validation_loss),
+        ("cost/elapsed_seconds", Some(told.elapsed)),
+        ("cost/remaining_seconds", Some(told.remaining)),
+        ("cost/dollars", told.dollars),
+        ("memory/weights", Some(memory.weights as f64)),
+        ("memory/gradients", Some(memory.gradients as f64)),
+        ("memory/optimizer", Some(memory.optimizer as f64)),
+        ("memory/peak", memory.peak.map(|bytes| bytes as f64)),
+        ("memory/gpu", memory.gpu.map(|bytes| bytes as f64)),
     ];
     for (tag, value) in values {
         if let Some(value) = value {

@@ -12,11 +12,12 @@ use sky_types::{TokenSeq, Version, derive_seed};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, StepTime, TrainConfig,
-    TrainError,
+    Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, TrainConfig, TrainError,
     adapters::{initial, lora, trained_blocks},
     checkpoint::Draft,
-    fold::{MicroBatch, decided, forward_backward, loss_alone},
+    fold::{MicroBatch, forward_backward, loss_alone},
+    keep::Keep,
+    meter::{Measured, Meter, with_peaks},
     metrics::MetricsFile,
     neftune::noise,
     saver::Saver,
@@ -61,6 +62,7 @@ pub struct Trainer<'c> {
     device: Device,
     step: u64,
     history: Vec<StepMetrics>,
+    meter: Meter,
     saver: Saver,
     /// Step of the newest checkpoint that is known to be whole; 0 for none.
     saved: u64,
@@ -92,6 +94,7 @@ impl<'c> Trainer<'c> {
         let store = Store::new(&trained, &frozen, &job.config, kind, device, comm, first)?;
         let order = Order::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
+        let meter = Meter::new(&job, comm.world());
         Ok(Self {
             job,
             lora,
@@ -102,6 +105,7 @@ impl<'c> Trainer<'c> {
             device,
             step: 0,
             history: Vec::new(),
+            meter,
             saver: Saver::default(),
             saved: 0,
         })
@@ -132,6 +136,7 @@ impl<'c> Trainer<'c> {
         trainer.step = checkpoint.state().step;
         trainer.saved = trainer.step;
         trainer.history = checkpoint.metrics()?;
+        trainer.meter.go_on_from(&trainer.history);
         if trainer.history.len() as u64 != trainer.step {
             return Err(TrainError::Checkpoint {
                 path: checkpoint.path().into(),
@@ -183,9 +188,9 @@ impl<'c> Trainer<'c> {
         &self.history
     }
 
-    /// Bytes of weights, gradients and optimizer state that this rank keeps between steps.
+    /// Bytes of weights, gradients and optimizer state that this rank keeps, all gradients there.
     pub fn kept_bytes(&self) -> u64 {
-        self.store.bytes()
+        self.store.memory().kept()
     }
 
     /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model computes in; those of a
@@ -315,6 +320,7 @@ impl<'c> Trainer<'c> {
     /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
         let began = Instant::now();
+        self.meter.begin();
         let config = &self.job.config;
         let batch: Vec<usize> = self
             .order
@@ -362,12 +368,7 @@ impl<'c> Trainer<'c> {
                 (&self.job.model, self.lora.as_ref()),
                 &mut self.store,
                 &micro,
-                decided(
-                    &self.job.model,
-                    config.activation_checkpointing,
-                    row.len(),
-                    self.device,
-                ),
+                Keep::decide(&self.job.model, config, row.len(), self.device),
                 &options,
             )?;
         }
@@ -397,10 +398,16 @@ impl<'c> Trainer<'c> {
         )?;
         self.step += 1;
         // With an offloaded optimizer, what the step before left to be waited for.
-        let optimizer_seconds =
-            (optimizer_began.elapsed() + self.store.take_waited()).as_secs_f64();
+        let optimizer = optimizer_began.elapsed() + self.store.take_waited();
         let seconds = began.elapsed().as_secs_f64();
         let validation_loss = self.validation_loss()?;
+        let measured = Measured {
+            seconds,
+            optimizer,
+            packed: &packed,
+            memory: with_peaks(self.store.memory(), self.device),
+            left: self.order.steps() - self.step,
+        };
         let metrics = StepMetrics {
             v: Version,
             step: self.step,
@@ -413,11 +420,7 @@ impl<'c> Trainer<'c> {
             targets: targets as u64,
             micro_batches: packed.len() as u64,
             validation_loss,
-            time: StepTime {
-                seconds,
-                optimizer_seconds,
-                tokens_per_second: tokens as f64 / seconds,
-            },
+            time: self.meter.end(&self.job.config, &measured),
         };
         self.history.push(metrics.clone());
         Ok(metrics)

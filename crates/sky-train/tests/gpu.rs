@@ -96,6 +96,25 @@ fn the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies() {
 
 #[test]
 #[ignore = "needs a GPU"]
+fn block_inputs_that_wait_on_the_host_change_no_bit() {
+    gpu();
+    let model = model(QWEN2);
+    for checkpointing in [Checkpointing::Full, Checkpointing::KeepEvery(2)] {
+        let run = |offload_activations| {
+            let config = TrainConfig {
+                activation_checkpointing: checkpointing,
+                offload_activations,
+                precision: Precision::Bf16,
+                ..config()
+            };
+            bits(&trained(&model, &config, GPU), &model)
+        };
+        assert_eq!(run(true), run(false));
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
 fn nccl_works_on_one_gpu() {
     gpu();
     let id = nccl_id().unwrap();

@@ -6,7 +6,9 @@ mod common;
 use std::{fs, ops::ControlFlow, path::Path, process::Command};
 
 use common::{LLAMA, bits, config, job, model, seqs, trainer};
-use sky_train::{Dataset, Job, StepMetrics, TrainConfig};
+use sky_train::{
+    Checkpoint, Dataset, Job, ModelShape, Precision, StepMetrics, TrainConfig, Trainer,
+};
 use sky_types::TokenSeq;
 
 fn go_on(_: &StepMetrics) -> ControlFlow<()> {
@@ -177,6 +179,8 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
     let config = TrainConfig {
         validation_rows: 5,
         validate_every: 2,
+        peak_flops: Some(1e12),
+        dollars_per_hour: Some(24.0),
         ..config()
     };
     let mut cut = trainer(on(seqs(20), &config));
@@ -185,10 +189,10 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
         _ => ControlFlow::Continue(()),
     })
     .unwrap();
-    let newest = sky_train::Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
+    let newest = Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
         panic!("{line}")
     });
-    let mut again = sky_train::Trainer::resume(
+    let mut again = Trainer::resume(
         on(seqs(20), &config),
         tch::Device::Cpu,
         &sky_train::Solo,
@@ -203,6 +207,7 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
     assert_eq!(files.len(), 1);
     let bytes = fs::read(files[0].as_ref().unwrap().path()).unwrap();
     let mut expected: Vec<(u64, String, f32)> = Vec::new();
+    let bytes_of = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
     for m in again.history() {
         let values = [
             ("train/loss", Some(m.loss)),
@@ -210,13 +215,22 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
             ("train/grad_norm", Some(m.grad_norm)),
             ("train/epoch", Some(m.epoch)),
             ("train/tokens_per_second", Some(m.time.tokens_per_second)),
+            ("train/mfu", m.time.mfu),
             ("validation/loss", m.validation_loss),
+            ("cost/elapsed_seconds", Some(m.time.elapsed)),
+            ("cost/remaining_seconds", Some(m.time.remaining)),
+            ("cost/dollars", m.time.dollars),
+            ("memory/weights", bytes_of(Some(m.time.memory.weights))),
+            ("memory/gradients", bytes_of(Some(m.time.memory.gradients))),
+            ("memory/optimizer", bytes_of(Some(m.time.memory.optimizer))),
+            ("memory/peak", bytes_of(m.time.memory.peak)),
         ];
         for (tag, value) in values {
             expected.extend(value.map(|value| (m.step, tag.to_owned(), value as f32)));
         }
     }
-    assert_eq!(expected.len(), 5 * 5 + 3);
+    let with_peak = usize::from(again.history()[0].time.memory.peak.is_some());
+    assert_eq!(expected.len(), 5 * (12 + with_peak) + 3);
     assert_eq!(scalars(&bytes), expected);
     let Some(text) = read_by_tensorboard(&folder) else {
         return;
@@ -237,6 +251,77 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
     read.sort_by(by_step);
     expected.sort_by(by_step);
     assert_eq!(read, expected);
+}
+
+#[test]
+fn time_tells_mfu_cost_and_memory_and_goes_on_after_a_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = || seqs(6);
+    let config = TrainConfig {
+        epochs: 4,
+        peak_flops: Some(2e9),
+        dollars_per_hour: Some(7.2),
+        precision: Precision::Bf16,
+        ..config()
+    };
+    let mut cut = trainer(on(rows(), &config));
+    cut.run(dir.path(), &mut |m| match m.step {
+        2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap();
+    let newest = Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
+        panic!("{line}")
+    });
+    let mut again = Trainer::resume(
+        on(rows(), &config),
+        tch::Device::Cpu,
+        &sky_train::Solo,
+        &newest.unwrap().unwrap(),
+        &mut |param| Ok(common::initial(param)),
+    )
+    .unwrap();
+    again.run(dir.path(), &mut go_on).unwrap();
+    let lines = sky_files::read_jsonl::<StepMetrics>(&dir.path().join("metrics.jsonl")).unwrap();
+    let steps: Vec<StepMetrics> = lines.map(Result::unwrap).collect();
+    // Read back exactly, so that a run that goes on writes the same lines again.
+    assert_eq!((steps.len(), steps.as_slice()), (4, again.history()));
+
+    let shape = ModelShape::from_json(LLAMA).unwrap();
+    // Each step has all rows: six FLOP a weight and token, attention within a row.
+    let flops: f64 = rows()
+        .iter()
+        .map(|row| row.ids.len() as f64)
+        .map(|length| 3.0 * length * shape.forward_flops(length))
+        .sum();
+    let (mut elapsed, params) = (0.0, shape.params());
+    for m in &steps {
+        let time = m.time;
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b;
+        assert!(close(time.mfu.unwrap() * time.seconds * 2e9, flops));
+        assert!(time.elapsed >= elapsed + time.seconds, "{elapsed} {time:?}");
+        elapsed = time.elapsed;
+        assert!(close(time.dollars.unwrap(), elapsed * 0.002));
+        assert_eq!(time.remaining > 0.0, m.step < 4);
+        // Padded to 64 elements a block.
+        let most = |bytes: u64| bytes * params..=bytes * (params + 4 * 64);
+        assert!(most(2).contains(&time.memory.weights));
+        assert!(most(4).contains(&time.memory.gradients));
+        assert!(most(12).contains(&time.memory.optimizer));
+        assert_eq!(time.memory.kept(), again.kept_bytes());
+        assert_eq!(time.memory.gpu, None);
+        if cfg!(target_os = "linux") {
+            assert!(time.memory.peak.unwrap() > time.memory.kept());
+        }
+    }
+
+    let unknown = TrainConfig {
+        peak_flops: None,
+        dollars_per_hour: None,
+        ..config
+    };
+    let time = run(on(rows(), &unknown))[0].time;
+    assert_eq!((time.mfu, time.dollars), (None, None));
 }
 
 #[test]

@@ -216,9 +216,10 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
 fn keeping_the_graph_and_computing_it_again_give_the_same_bits() {
     for (text, precision) in [(QWEN2, Precision::F32), (LLAMA, Precision::Bf16)] {
         let model = model(text);
-        let run = |activation_checkpointing| {
+        let run = |activation_checkpointing, offload_activations| {
             let config = TrainConfig {
                 activation_checkpointing,
+                offload_activations,
                 precision,
                 ..config()
             };
@@ -228,10 +229,12 @@ fn keeping_the_graph_and_computing_it_again_give_the_same_bits() {
             }
             bits(&trainer, &model)
         };
-        let all_kept = run(Checkpointing::None);
-        assert_eq!(run(Checkpointing::Full), all_kept);
-        for k in 1..=4 {
-            assert_eq!(run(Checkpointing::KeepEvery(k)), all_kept, "{k}");
+        let all_kept = run(Checkpointing::None, false);
+        for away in [false, true] {
+            assert_eq!(run(Checkpointing::Full, away), all_kept);
+            for k in 1..=4 {
+                assert_eq!(run(Checkpointing::KeepEvery(k), away), all_kept, "{k}");
+            }
         }
     }
 }

@@ -62,6 +62,22 @@ impl Activations {
     }
 }
 
+/// Bytes of one layer's input.
+pub(super) fn input(shape: &ModelShape, config: &TrainConfig, tokens: u64) -> u64 {
+    tokens * shape.hidden * config.precision.bytes()
+}
+
+/// Bytes of pinned host memory for the inputs of layers that are computed again: libtorch rounds each up to a power of two
+/// (`CachingHostAllocator`).
+pub(super) fn inputs_on_host(
+    shape: &ModelShape,
+    config: &TrainConfig,
+    tokens: u64,
+    checkpointing: Checkpointing,
+) -> u64 {
+    input(shape, config, tokens).next_power_of_two() * checkpointing.again(shape.layers)
+}
+
 /// Block inputs, one block's graph and those that are kept, and the head's logits. With fused operations,
 /// those of CPUs, logits become their own gradient; else there are their f32 copy, its log-softmax, the gradients of two of
 /// them, and with z-loss a softmax.
@@ -71,10 +87,14 @@ pub(super) fn activations(
     tokens: u64,
     checkpointing: Checkpointing,
     fused: bool,
+    inputs_away: bool,
 ) -> Activations {
     let width = config.precision.bytes();
     let graph = tokens * (shape.graph_bytes(fused) + shape.adapter_graph_bytes(config)) * width / 2;
-    let inputs = tokens * shape.hidden * width * shape.layers;
+    let again = checkpointing.again(shape.layers);
+    // One that is used, one on its way.
+    let waiting = if inputs_away { again.min(2) } else { again };
+    let inputs = input(shape, config, tokens) * (shape.layers - again + waiting);
     let noise = if config.neftune_alpha > 0.0 {
         tokens * shape.hidden * (4 + width)
     } else {
@@ -158,8 +178,9 @@ mod tests {
     fn graphs_kept_lie_between_all_and_none() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap(); // 24 layers
         let config = TrainConfig::default();
-        let of =
-            |checkpointing, fused| activations(&shape, &config, 4096, checkpointing, fused).most();
+        let of = |checkpointing, fused| {
+            activations(&shape, &config, 4096, checkpointing, fused, false).most()
+        };
         for fused in [true, false] {
             let graph = 4096 * shape.graph_bytes(fused);
             let layer = graph + 3 * 4096 * shape.ffn * 2;

@@ -115,7 +115,7 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64)
         Checkpointing::Auto => Checkpointing::Full,
         chosen => chosen,
     };
-    let active = activations(shape, config, tokens, checkpointing, true);
+    let active = activations(shape, config, tokens, checkpointing, true, false);
     let buffers = buffers(shape, config, world, checkpointing, true);
     let all = 4 * kept(shape, config, world, 2);
     let (head, layer) = if config.lora.is_some() {

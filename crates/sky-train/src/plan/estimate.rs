@@ -23,6 +23,8 @@ pub struct Setting {
     pub offload: Offload,
     /// Which layers are computed again.
     pub activation_checkpointing: Checkpointing,
+    /// Whether the inputs of these wait in host memory.
+    pub offload_activations: bool,
 }
 
 /// What a plan is made for.
@@ -76,6 +78,8 @@ pub struct HostBytes {
     pub gradients: u64,
     /// Offloaded master weights and moments.
     pub optimizer: u64,
+    /// Offloaded block inputs.
+    pub activations: u64,
     /// The copy from which a checkpoint is written while training goes on.
     pub checkpoint: u64,
     /// The processes themselves.
@@ -194,21 +198,30 @@ fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + use<> {
         Checkpointing::Auto => vec![Checkpointing::None, Checkpointing::Full],
         chosen => vec![chosen],
     };
-    [
+    let inputs_away = config.offload_activations;
+    let offloads = [
         Offload::None,
         Offload::Optimizer,
         Offload::OptimizerAndParameters,
-    ]
-    .into_iter()
-    .filter(move |offload| in_memory || *offload != Offload::None)
-    .flat_map(move |offload| {
-        ways.clone()
-            .into_iter()
-            .map(move |activation_checkpointing| Setting {
+    ];
+    offloads
+        .into_iter()
+        .filter(move |offload| in_memory || *offload != Offload::None)
+        .flat_map(move |offload| ways.clone().into_iter().map(move |way| (offload, way)))
+        .flat_map(move |(offload, way)| {
+            // Where nothing is computed again, no input waits for it.
+            let choices = match (way, inputs_away) {
+                (Checkpointing::None, _) => [Some(false), None],
+                (_, true) => [Some(true), None],
+                (_, false) => [Some(false), Some(true)],
+            };
+            let setting = move |offload_activations| Setting {
                 offload,
-                activation_checkpointing,
-            })
-    })
+                activation_checkpointing: way,
+                offload_activations,
+            };
+            choices.into_iter().flatten().map(setting)
+        })
 }
 
 fn step_tokens(input: &PlanInput<'_>) -> f64 {
@@ -235,7 +248,13 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let again = setting.activation_checkpointing.again(shape.layers);
     let row = input.tokens_per_row;
     let passes = shape.step_flops(row, input.config, again) / shape.forward_flops(row);
-    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
+    // Offloaded inputs go and come back, on the stream that computes.
+    let inputs = if setting.offload_activations {
+        2.0 * bytes::input(shape, input.config, 1) as f64 * again as f64 * tokens / world
+    } else {
+        0.0
+    };
+    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency) + inputs / gpu.host_bandwidth;
 
     // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
     // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
@@ -251,12 +270,13 @@ fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> SettingPlan 
     let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
     let shard = trained / world;
-    let hidden_transfer = micro_batches
-        * match setting.offload {
-            Offload::None => 0.0,
-            Offload::Optimizer => 4.0 * shard,
-            Offload::OptimizerAndParameters => 4.0 * shard + 2.0 * width * weights / world,
-        };
+    let hidden_transfer = inputs
+        + micro_batches
+            * match setting.offload {
+                Offload::None => 0.0,
+                Offload::Optimizer => 4.0 * shard,
+                Offload::OptimizerAndParameters => 4.0 * shard + 2.0 * width * weights / world,
+            };
     // What one pass does not hide behind another shows: the slowest of the three sets the pace.
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
@@ -321,6 +341,7 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         tokens,
         setting.activation_checkpointing,
         false,
+        setting.offload_activations,
     )
     .most();
     let checkpointing = setting.activation_checkpointing;
@@ -350,15 +371,22 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
         Some(_) => (0, optimizer),
         None => (optimizer, 0),
     };
+    let activations = if setting.offload_activations {
+        let (tokens, again) = (micro_tokens(input), setting.activation_checkpointing);
+        input.gpus * bytes::inputs_on_host(input.shape, input.config, tokens, again)
+    } else {
+        0
+    };
     let checkpoint = bytes::copy(input.config, trained, steps);
     let processes = PROCESS * input.gpus;
     HostBytes {
         parameters,
         gradients,
         optimizer,
+        activations,
         checkpoint,
         processes,
-        total: parameters + gradients + optimizer + checkpoint + processes,
+        total: parameters + gradients + optimizer + activations + checkpoint + processes,
         disk,
     }
 }
@@ -557,7 +585,7 @@ mod tests {
                 .iter()
                 .all(|s| s.setting.offload != Offload::None)
         );
-        let (least, there) = (&memory.settings[2], &disk.settings[0]);
+        let (least, there) = (&memory.settings[3], &disk.settings[0]);
         assert_eq!(least.setting, there.setting);
         let state = 12 * 32_763_876_352;
         assert_eq!(there.host_bytes.disk, state);
@@ -571,13 +599,53 @@ mod tests {
     }
 
     #[test]
+    fn inputs_leave_a_gpu_for_its_host_and_cost_their_way_there_and_back() {
+        let config = TrainConfig {
+            activation_checkpointing: Checkpointing::KeepEvery(4),
+            ..TrainConfig::default()
+        };
+        let all = plan(8, "h100-80g", 2 * TERABYTES, &config);
+        assert_eq!(all.settings.len(), 6);
+        let (here, away) = (&all.settings[0], &all.settings[1]);
+        assert!(!here.setting.offload_activations && away.setting.offload_activations);
+        // 48 of 64 layers are computed again; 16,384 tokens of 5120 numbers.
+        let input = 16_384 * 5120 * 2;
+        let left = here.gpu_bytes.activations - away.gpu_bytes.activations;
+        assert_eq!(left, 46 * input);
+        assert_eq!(away.host_bytes.activations, 8 * 48 * 268_435_456);
+        assert_eq!(
+            away.host_bytes.total - here.host_bytes.total,
+            away.host_bytes.activations
+        );
+        let moved = away.transfer_bytes_per_step - here.transfer_bytes_per_step;
+        let tokens = 96.0 * 4096.0 / 8.0;
+        assert!((moved / (2.0 * 48.0 * 5120.0 * 2.0 * tokens) - 1.0).abs() < 1e-9);
+        assert!((away.step_seconds - here.step_seconds - moved / 64e9).abs() < 1e-6);
+
+        let chosen = TrainConfig {
+            offload_activations: true,
+            ..config
+        };
+        let chosen = plan(8, "h100-80g", 2 * TERABYTES, &chosen);
+        let away: Vec<_> = all.settings.iter().skip(1).step_by(2).cloned().collect();
+        assert_eq!(chosen.settings, away);
+        let none = TrainConfig {
+            activation_checkpointing: Checkpointing::None,
+            offload_activations: true,
+            ..TrainConfig::default()
+        };
+        let none = plan(8, "h100-80g", 2 * TERABYTES, &none);
+        assert!(none.settings.iter().all(|s| s.host_bytes.activations == 0));
+    }
+
+    #[test]
     fn more_of_anything_never_needs_more_of_a_gpu() {
         let config = TrainConfig::default();
         let mut last = u64::MAX;
         for gpus in [2, 4, 8, 16, 64] {
             let plan = plan(gpus, "h100-80g", 4 * TERABYTES, &config);
-            // Two ways to keep activations for each way to offload.
-            for (less, more) in plan.settings.iter().zip(&plan.settings[2..]) {
+            // Three ways to keep activations for each way to offload the rest.
+            for (less, more) in plan.settings.iter().zip(&plan.settings[3..]) {
                 assert!(more.gpu_bytes.total <= less.gpu_bytes.total);
                 assert!(more.host_bytes.total >= less.host_bytes.total);
             }

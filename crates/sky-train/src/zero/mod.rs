@@ -23,7 +23,8 @@ use self::{
     shard::{Places, Shard, Sharded, grad_length, state_words},
 };
 use crate::{
-    Collective, Moments, Offload, Pending, TrainConfig, TrainError, layout::Layout, vector::Vector,
+    Collective, Moments, Offload, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
+    vector::Vector,
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
@@ -150,26 +151,24 @@ impl<'c> Store<'c> {
         self.base.as_deref()
     }
 
-    /// Bytes this rank keeps when all gradients are there.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Bytes this rank keeps when all gradients are there, by kind.
+    pub(crate) fn memory(&self) -> StepMemory {
         let of = |t: &Tensor| (t.numel() * t.kind().elt_size_in_bytes()) as u64;
-        let frozen: u64 = self.frozen.iter().map(|block| of(&block.weights)).sum();
-        let grad_bytes = |layout| 4 * grad_length(layout, self.sharded) as u64;
-        let trained: u64 = self
-            .shards
-            .iter()
-            .zip(&self.layouts)
-            .map(|(shard, layout)| {
-                let master = if self.one_memory() {
-                    0
-                } else {
-                    of(&shard.master)
-                };
-                let moments = shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
-                master + of(&shard.weights) + moments + grad_bytes(layout)
-            })
-            .sum();
-        frozen + trained
+        let mut memory = StepMemory {
+            weights: self.frozen.iter().map(|block| of(&block.weights)).sum(),
+            ..StepMemory::default()
+        };
+        for (shard, layout) in self.shards.iter().zip(&self.layouts) {
+            let master = if self.one_memory() {
+                0
+            } else {
+                of(&shard.master)
+            };
+            memory.weights += of(&shard.weights);
+            memory.gradients += 4 * grad_length(layout, self.sharded) as u64;
+            memory.optimizer += master + shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
+        }
+        memory
     }
 
     /// Whether the master weights lie within the weights: with f32 compute in one place.
