@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod choices;
 mod config;
 mod error;
 mod lora;
@@ -82,7 +83,8 @@ mod vector;
 #[cfg(feature = "torch")]
 mod zero;
 
-pub use config::{Checkpointing, Moments, OverLong, Precision, TrainConfig};
+pub use choices::{Checkpointing, Moments, OverLong, Precision};
+pub use config::TrainConfig;
 pub use error::TrainError;
 pub use lora::{LoraConfig, Projection};
 pub use memory::host_memory;

@@ -1,0 +1,54 @@
+use super::estimate::{LINK_EFFICIENCY, PACKING, PlanInput, micro_tokens};
+
+/// Every assumption of a plan, in words.
+pub(super) fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
+    let (gpu, config) = (input.gpu, input.config);
+    let mut all = vec![
+        format!(
+            "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
+            gpu.name,
+            gpu.bf16_flops / 1e12,
+            gpu.efficiency * 100.0,
+            gpu.link_bandwidth / 1e9,
+            LINK_EFFICIENCY * 100.0,
+            gpu.host_bandwidth / 1e9,
+            gpu.source
+        ),
+        format!(
+            "host memory at {:.0} GB/s ({})",
+            input.hardware.host.memory_bandwidth / 1e9,
+            input.hardware.host.source
+        ),
+        format!(
+            "{} rows of {:.0} tokens on average, {} a step; micro-batches of {} tokens, {:.0} % full",
+            input.rows,
+            input.tokens_per_row,
+            config.global_batch,
+            micro_tokens(input),
+            PACKING * 100.0
+        ),
+        format!(
+            "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; an offloaded optimizer behind the next step's first forward pass, any other behind nothing",
+            config.zero_stage
+        ),
+        "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
+            .into(),
+        match &config.offload_folder {
+            Some(_) => format!(
+                "optimizer state on a disk of {:.1} GB/s, all of it read and written once a step ({})",
+                input.hardware.host.disk_bandwidth / 1e9,
+                input.hardware.host.source
+            ),
+            None => "optimizer state in memory".into(),
+        },
+        format!("${} a GPU hour", input.dollars_per_gpu_hour),
+    ];
+    all.extend(config.lora.as_ref().map(|lora| {
+        format!(
+            "adapters of rank {} are trained, {:.1} M parameters; the model's own are frozen: no gradient, no optimizer, no time for their gradients",
+            lora.rank,
+            input.shape.trained(config) as f64 / 1e6
+        )
+    }));
+    all
+}

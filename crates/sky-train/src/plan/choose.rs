@@ -1,0 +1,149 @@
+use serde::Serialize;
+
+use super::{
+    assumptions::assumptions,
+    estimate::{PlanInput, SettingPlan, evaluate, micro_tokens, step_tokens},
+    setting::settings,
+};
+use crate::{Checkpointing, Moments, Order, TrainConfig, TrainError};
+
+/// The plan of a run: every setting, and which to take.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// Whether any setting fits.
+    pub fits: bool,
+    /// The best setting: the cheapest that fits, or, when none does, the one that needs least.
+    pub best: SettingPlan,
+    /// When nothing fits, the one knob that would make it.
+    pub advice: Option<String>,
+    /// Parameters of the model.
+    pub params: u64,
+    /// Parameters that are trained: the same, or those of the adapters, which `params` does not count.
+    pub trained_params: u64,
+    /// Steps of the run.
+    pub steps: u64,
+    /// Tokens of the run.
+    pub tokens: f64,
+    /// All settings, in order of how much they offload.
+    pub settings: Vec<SettingPlan>,
+    /// Every assumption, in words.
+    pub assumptions: Vec<String>,
+}
+
+impl Plan {
+    /// Plans a run.
+    ///
+    /// # Errors
+    /// When there is nothing to plan: no GPU, no rows.
+    pub fn new(input: &PlanInput<'_>) -> Result<Self, TrainError> {
+        let tokens = input.tokens_per_row;
+        if input.gpus == 0 || input.rows == 0 || tokens.is_nan() || tokens <= 0.0 {
+            return Err(TrainError::Plan(
+                "at least one GPU, one row and one token a row are needed".into(),
+            ));
+        }
+        let rows = input.config.training_rows(input.rows) as usize;
+        let steps = Order::new(input.config, rows, 0).steps();
+        let settings = settings(input.config)
+            .map(|setting| evaluate(input, setting, steps))
+            .collect::<Vec<_>>();
+        let fitting = || settings.iter().filter(|plan| plan.fits);
+        let least = fitting().map(|plan| plan.dollars).fold(f64::MAX, f64::min);
+        // Less is offloaded the earlier a setting comes: what saves under 2 % is not worth another thing to move.
+        let cheapest = fitting().find(|plan| plan.dollars <= least * 1.02);
+        let smallest = settings.iter().min_by_key(|plan| plan.gpu_bytes.total);
+        let Some(best) = cheapest.or(smallest).cloned() else {
+            return Err(TrainError::Plan("no setting to choose from".into()));
+        };
+        Ok(Self {
+            fits: best.fits,
+            advice: (!best.fits).then(|| advice(input, steps, &best)),
+            params: input.shape.params(),
+            trained_params: input.shape.trained(input.config),
+            steps,
+            tokens: steps as f64 * step_tokens(input),
+            settings,
+            assumptions: assumptions(input),
+            best,
+        })
+    }
+}
+
+/// The one change that makes a run fit that does not, the least costly first.
+fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
+    let fits = |changed: &PlanInput<'_>| {
+        settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
+    };
+    type Change = fn(&mut TrainConfig);
+    let knobs: [(&str, Change); 4] = [
+        ("background_save = false", |c| c.background_save = false),
+        ("activation_checkpointing = \"full\"", |c| {
+            c.activation_checkpointing = Checkpointing::Full;
+        }),
+        ("moments = \"bf16\"", |c| c.moments = Moments::Bf16),
+        ("moments = \"8bit\"", |c| c.moments = Moments::EightBit),
+    ];
+    for (text, change) in knobs {
+        let mut config = input.config.clone();
+        change(&mut config);
+        if fits(&PlanInput {
+            config: &config,
+            ..input.clone()
+        }) {
+            return format!("set train.{text}");
+        }
+    }
+    let most = micro_tokens(input);
+    let mut tokens = most / 2;
+    while tokens >= 512 {
+        let config = TrainConfig {
+            micro_batch_tokens: tokens as usize,
+            cutoff: input.config.cutoff.min(tokens as usize),
+            ..input.config.clone()
+        };
+        if fits(&PlanInput {
+            config: &config,
+            ..input.clone()
+        }) {
+            return format!(
+                "lower train.micro_batch_tokens and train.cutoff to {tokens} (longer rows would be left out)"
+            );
+        }
+        tokens /= 2;
+    }
+    let plenty = PlanInput {
+        host_memory: u64::MAX,
+        ..input.clone()
+    };
+    if fits(&plenty) {
+        let needed = settings(input.config)
+            .map(|setting| evaluate(&plenty, setting, steps))
+            .filter(|plan| plan.fits)
+            .map(|plan| plan.host_bytes.total)
+            .min()
+            .unwrap_or(0);
+        return format!("give the host {} of memory", sized(needed));
+    }
+    for gpus in (1..=10).map(|doubling| input.gpus << doubling) {
+        if fits(&PlanInput {
+            gpus,
+            host_memory: u64::MAX,
+            ..input.clone()
+        }) {
+            return format!("use {gpus} of these GPUs");
+        }
+    }
+    format!(
+        "use GPUs with at least {} of memory",
+        sized(best.gpu_bytes.total)
+    )
+}
+
+fn sized(bytes: u64) -> String {
+    format!("{} GB", bytes.div_ceil(1_000_000_000))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,225 @@
+use super::*;
+use crate::{Hardware, ModelShape, Offload};
+
+fn plan(gpus: u64, gpu: &str, host_memory: u64, config: &TrainConfig) -> Plan {
+    let hardware = Hardware::builtin().unwrap();
+    let gpu = hardware.gpu(gpu).unwrap();
+    Plan::new(&PlanInput {
+        shape: &ModelShape::known("Qwen2.5-32B-Instruct").unwrap(),
+        config,
+        gpus,
+        gpu,
+        hardware: &hardware,
+        host_memory,
+        dollars_per_gpu_hour: 3.0,
+        rows: 16_401,
+        tokens_per_row: 4096.0,
+    })
+    .unwrap()
+}
+
+const TERABYTES: u64 = 1_000_000_000_000;
+
+#[test]
+fn the_published_run_needs_offload_on_eight_gpus_of_80_gb() {
+    let plan = plan(8, "h100-80g", 2 * TERABYTES, &TrainConfig::default());
+    assert_eq!(plan.steps, 513); // 16,401 rows, 3 epochs, 96 a step; published: about 512
+    assert!(plan.fits);
+    let alone = &plan.settings[0];
+    assert_eq!(alone.setting.offload, Offload::None);
+    assert!(!alone.fits, "18 bytes x 32.8 B / 8 alone is 73.7 GB");
+    let state = alone.gpu_bytes;
+    assert_eq!(
+        state.parameters + state.gradients + state.optimizer,
+        18 * 32_763_876_352_u64.div_ceil(8)
+    );
+    assert_eq!(plan.best.setting.offload, Offload::Optimizer);
+    assert_eq!(
+        plan.best.host_bytes.total,
+        (16 + 12) * 32_763_876_352 + 32_000_000_000
+    );
+    // 8 FLOP a weight and token: about 8 x 32 B x 393 k tokens over 8 x 445 TFLOP/s is 29 s.
+    assert!(
+        (25.0..45.0).contains(&plan.best.step_seconds),
+        "{}",
+        plan.best.step_seconds
+    );
+    assert!((plan.best.dollars - plan.best.hours * 24.0).abs() < 1e-6);
+}
+
+#[test]
+fn state_on_a_disk_leaves_host_memory_and_costs_its_reading_and_writing() {
+    let memory = TrainConfig {
+        background_save: false,
+        ..TrainConfig::default()
+    };
+    let disk = TrainConfig {
+        offload_folder: Some("/nvme".into()),
+        ..memory.clone()
+    };
+    let plan = |config| plan(8, "h100-80g", 2 * TERABYTES, config);
+    let (memory, disk) = (plan(&memory), plan(&disk));
+    assert!(
+        disk.settings
+            .iter()
+            .all(|s| s.setting.offload != Offload::None)
+    );
+    let (least, there) = (&memory.settings[3], &disk.settings[0]);
+    assert_eq!(least.setting, there.setting);
+    let state = 12 * 32_763_876_352;
+    assert_eq!(there.host_bytes.disk, state);
+    assert_eq!(least.host_bytes.total - there.host_bytes.total, state);
+    assert_eq!(there.disk_bytes_per_step, 2.0 * state as f64);
+    let slower = there.step_seconds - least.step_seconds;
+    let rate = Hardware::builtin().unwrap().host.disk_bandwidth;
+    let most = 2.0 * state as f64 / rate;
+    // In memory the step may hide behind compute with time to spare.
+    assert!((0.8 * most..most + 1e-6).contains(&slower), "{slower}");
+}
+
+#[test]
+fn inputs_leave_a_gpu_for_its_host_and_cost_their_way_there_and_back() {
+    let config = TrainConfig {
+        activation_checkpointing: Checkpointing::KeepEvery(4),
+        ..TrainConfig::default()
+    };
+    let all = plan(8, "h100-80g", 2 * TERABYTES, &config);
+    assert_eq!(all.settings.len(), 6);
+    let (here, away) = (&all.settings[0], &all.settings[1]);
+    assert!(!here.setting.offload_activations && away.setting.offload_activations);
+    // 48 of 64 layers are computed again; 16,384 tokens of 5120 numbers.
+    let input = 16_384 * 5120 * 2;
+    let left = here.gpu_bytes.activations - away.gpu_bytes.activations;
+    assert_eq!(left, 46 * input);
+    assert_eq!(away.host_bytes.activations, 8 * 48 * 268_435_456);
+    assert_eq!(
+        away.host_bytes.total - here.host_bytes.total,
+        away.host_bytes.activations
+    );
+    let moved = away.transfer_bytes_per_step - here.transfer_bytes_per_step;
+    let tokens = 96.0 * 4096.0 / 8.0;
+    assert!((moved / (2.0 * 48.0 * 5120.0 * 2.0 * tokens) - 1.0).abs() < 1e-9);
+    assert!((away.step_seconds - here.step_seconds - moved / 64e9).abs() < 1e-6);
+
+    let chosen = TrainConfig {
+        offload_activations: true,
+        ..config
+    };
+    let chosen = plan(8, "h100-80g", 2 * TERABYTES, &chosen);
+    let away: Vec<_> = all.settings.iter().skip(1).step_by(2).cloned().collect();
+    assert_eq!(chosen.settings, away);
+    let none = TrainConfig {
+        activation_checkpointing: Checkpointing::None,
+        offload_activations: true,
+        ..TrainConfig::default()
+    };
+    let none = plan(8, "h100-80g", 2 * TERABYTES, &none);
+    assert!(none.settings.iter().all(|s| s.host_bytes.activations == 0));
+}
+
+#[test]
+fn more_of_anything_never_needs_more_of_a_gpu() {
+    let config = TrainConfig::default();
+    let mut last = u64::MAX;
+    for gpus in [2, 4, 8, 16, 64] {
+        let plan = plan(gpus, "h100-80g", 4 * TERABYTES, &config);
+        // Three ways to keep activations for each way to offload the rest.
+        for (less, more) in plan.settings.iter().zip(&plan.settings[3..]) {
+            assert!(more.gpu_bytes.total <= less.gpu_bytes.total);
+            assert!(more.host_bytes.total >= less.host_bytes.total);
+        }
+        assert!(plan.settings[0].gpu_bytes.total < last);
+        last = plan.settings[0].gpu_bytes.total;
+    }
+}
+
+#[test]
+fn what_does_not_fit_gets_one_knob_that_makes_it() {
+    let config = TrainConfig::default();
+    let plenty = plan(8, "h100-80g", TERABYTES / 10, &config);
+    assert!(!plenty.fits);
+    let knob = plenty.advice.unwrap();
+    assert!(knob.starts_with("give the host "), "{knob}");
+    let bytes =
+        crate::plan::parse_bytes(&knob.replace("give the host ", "").replace(" of memory", ""))
+            .unwrap();
+    assert!(plan(8, "h100-80g", bytes, &config).fits);
+
+    let knob = plan(8, "h100-80g", TERABYTES * 7 / 10, &config).advice;
+    assert_eq!(knob.unwrap(), "set train.background_save = false");
+
+    let graphs = TrainConfig {
+        activation_checkpointing: Checkpointing::None,
+        ..config.clone()
+    };
+    let knob = plan(8, "h100-80g", 2 * TERABYTES, &graphs).advice.unwrap();
+    assert!(knob.contains("activation_checkpointing"), "{knob}");
+
+    let long = TrainConfig {
+        cutoff: 1 << 20,
+        ..config
+    };
+    let knob = plan(8, "h100-80g", 2 * TERABYTES, &long).advice.unwrap();
+    assert!(knob.contains("micro_batch_tokens"), "{knob}");
+}
+
+#[test]
+fn adapters_fit_where_the_model_does_not_and_cost_less() {
+    let lora = TrainConfig {
+        lora: Some(crate::LoraConfig::default()),
+        ..TrainConfig::default()
+    };
+    let (adapters, whole) = (
+        plan(8, "h100-80g", 2 * TERABYTES, &lora),
+        plan(8, "h100-80g", 2 * TERABYTES, &TrainConfig::default()),
+    );
+    assert!(adapters.fits && adapters.best.setting.offload == Offload::None);
+    assert_eq!(
+        (adapters.params, adapters.trained_params),
+        (whole.params, 134_217_728)
+    );
+    let (params, trained) = (adapters.params, adapters.trained_params);
+    let gpu = adapters.settings[0].gpu_bytes;
+    assert_eq!(
+        (gpu.parameters, gpu.gradients, gpu.optimizer),
+        (
+            2 * (params / 8 + trained / 8),
+            trained / 2,
+            12 * trained / 8
+        )
+    );
+    // Computed again: three passes of four, and a little for the adapters.
+    let ratio = |at: usize| {
+        let seconds = |plan: &Plan| {
+            let plan = &plan.settings[at];
+            plan.step_seconds - plan.optimizer_seconds
+        };
+        seconds(&adapters) / seconds(&whole)
+    };
+    assert!((0.75..0.77).contains(&ratio(1)), "{}", ratio(1));
+    assert!(
+        adapters
+            .assumptions
+            .iter()
+            .any(|line| line.contains("rank 16"))
+    );
+    assert!(plan(2, "h100-80g", TERABYTES / 2, &lora).fits);
+    assert!(!plan(2, "h100-80g", TERABYTES / 2, &TrainConfig::default()).fits);
+}
+
+#[test]
+fn nothing_to_plan_is_refused() {
+    let hardware = Hardware::builtin().unwrap();
+    let input = PlanInput {
+        shape: &ModelShape::known("SmolLM2-135M").unwrap(),
+        config: &TrainConfig::default(),
+        gpus: 0,
+        gpu: hardware.gpu("a100-40g").unwrap(),
+        hardware: &hardware,
+        host_memory: 0,
+        dollars_per_gpu_hour: 1.0,
+        rows: 1,
+        tokens_per_row: 1.0,
+    };
+    assert!(Plan::new(&input).is_err());
+}
