@@ -12,10 +12,11 @@ use anyhow::{Context, Result};
 use crate::{Exit, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "losses_are_the_cpu_s",
     "a_repeated_run_has_the_same_bits",
     "the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies",
+    "block_inputs_that_wait_on_the_host_change_no_bit",
     "nccl_works_on_one_gpu",
     "nccl_works_on_all_gpus_of_this_host",
     "throughput_of_half_a_billion_parameters",
