@@ -136,6 +136,26 @@ fn modules_that_a_test_does_not_import_are_the_librarys() {
 }
 
 #[test]
+fn a_test_that_finds_its_names_while_it_runs_is_not_the_program_s_to_run() {
+    for (test, shadow) in [
+        ("exec('assert f(1) == 2')", "exec"),
+        ("assert eval('f(1)') == 2", "eval"),
+        ("assert globals()['f'](1) == 2", "globals"),
+        ("def t():\n    exec('assert f(1) == 2')\nt()", "exec"),
+    ] {
+        let Some(found) = mbpp(
+            test,
+            &format!("def f(x): return 3\n{shadow} = lambda *a: 2"),
+        ) else {
+            return;
+        };
+        assert_ne!(found.verdict, Verdict::Correct, "{test}: {found:?}");
+        let honest = mbpp(test, "def f(x): return 2 * x").unwrap();
+        assert_eq!(honest.verdict, Verdict::Correct, "{test}: {honest:?}");
+    }
+}
+
+#[test]
 fn two_functions_of_a_program_cannot_run_code_in_the_test() {
     let program = "import json\nreal = json.JSONEncoder.encode\ndef forged(self, o):\n    return real(self, o).replace('\"held\": 1', '\"named\": [\"builtins\", \"exec\"]').replace('\"held\": 0', '\"named\": [\"builtins\", \"exec\"]')\njson.JSONEncoder.encode = forged\ndef first(x): return 'raise SystemExit'\ndef second(x): return 0";
     let Some(found) = mbpp("assert second(first(3)) == 3", program) else {

@@ -152,8 +152,10 @@ fn verdicts_stay_right_and_memory_stays_flat() {
     let now = resident();
     let runs = rounds.load(Ordering::Relaxed) * CASES.len();
     eprintln!("{runs} runs: {now:.0} MiB, {warm:.0} MiB when warm");
-    // Room for the allocator's moods, not for a leak: 200,000 runs of 100 bytes each would show.
-    assert!(now < warm + 20.0, "{now} MiB, {warm} MiB when warm");
+    // Room for what guests keep that wait to be used again, and for the allocator's moods: not for a leak.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let room = 20.0 + 16.0 * cores as f64;
+    assert!(now < warm + room, "{now} MiB, {warm} MiB when warm");
 }
 
 /// Rounds on every core, at least one on each.

@@ -4,10 +4,10 @@
 //! order is put back into the snapshot's state and used again: every page it has written to is overwritten with what the snapshot
 //! has there, by the kernel's own account of what was written. The engine resets its pooled memories in the same way. Memory and
 //! the stack pointer are all the state there is: `image.rs` and `stack_check.rs` refuse a module that has, or could change,
-//! anything else. A guest that broke off, grew, or wrote to much is dropped; where the system does not tell, all are.
+//! anything else. A guest that broke off, grew, or has written to much is dropped; where the system does not tell, all are.
 
 use std::fs::File;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use wasmtime::{Engine, InstancePre, Memory, Module, Store, TypedFunc, Val};
 
@@ -15,7 +15,8 @@ use super::bake::Layout;
 use super::host::{Heap, Host};
 use super::{SandboxError, image, pages, wasi};
 
-/// Most bytes of a guest's own pages at which it is used again: copying more takes longer than a new one.
+/// Most bytes of a guest's own pages, all those it ever wrote to, at which it is used again: copying more takes longer than a
+/// new one.
 const MOST_WRITTEN: usize = 8 << 20;
 
 /// A C function of the guest: `tp_call(function, arguments, names)`.
@@ -27,11 +28,16 @@ pub(super) struct Guests {
     guest: InstancePre<Host>,
     pub(super) layout: Layout,
     /// None where the system does not tell what was written.
-    pagemap: Option<File>,
+    snapshot: Option<Snapshot>,
     /// Guests as fresh as new.
     fresh: Mutex<Vec<Guest>>,
-    /// One that never runs: what the pages of the others held.
-    untouched: OnceLock<Guest>,
+}
+
+/// What makes a guest fresh again.
+struct Snapshot {
+    pagemap: File,
+    /// A guest that never runs: what the pages of the others held.
+    untouched: Guest,
 }
 
 /// An instance of the baked interpreter with a memory of its own.
@@ -53,14 +59,19 @@ impl Guests {
         let guest = wasi::linker(&engine, module)
             .and_then(|linker| linker.instantiate_pre(module))
             .map_err(SandboxError::engine("link the guest"))?;
-        Ok(Self {
+        let mut guests = Self {
             engine,
             guest,
             layout,
-            pagemap: pages::open(),
+            snapshot: None,
             fresh: Mutex::default(),
-            untouched: OnceLock::new(),
-        })
+        };
+        if let Some(pagemap) = pages::open() {
+            let heap = Heap::new(guests.layout.memory as usize);
+            let untouched = guests.make(Host::new(Vec::new(), 0, 0, heap))?;
+            guests.snapshot = Some(Snapshot { pagemap, untouched });
+        }
+        Ok(guests)
     }
 
     /// A guest in the snapshot's state, with this host.
@@ -86,7 +97,7 @@ impl Guests {
     /// None when it cannot be done, or not cheaply.
     fn reset(&self, guest: &mut Guest) -> Option<()> {
         let len = self.layout.memory as usize;
-        let pagemap = self.pagemap.as_ref()?;
+        let Snapshot { pagemap, untouched } = self.snapshot.as_ref()?;
         let start = guest.memory.data_ptr(&guest.store).addr();
         let memory = guest.memory.data_mut(&mut guest.store);
         if memory.len() != len {
@@ -97,7 +108,6 @@ impl Guests {
         if written.is_empty() {
             return None;
         }
-        let untouched = self.untouched()?;
         let snapshot = untouched.memory.data(&untouched.store);
         for range in written {
             memory
@@ -105,15 +115,6 @@ impl Guests {
                 .copy_from_slice(snapshot.get(range)?);
         }
         guest.stack_pointer.set(&mut guest.store, guest.stack).ok()
-    }
-
-    fn untouched(&self) -> Option<&Guest> {
-        if self.untouched.get().is_none() {
-            let host = Host::new(Vec::new(), 0, 0, Heap::new(self.layout.memory as usize));
-            let guest = self.make(host).ok()?;
-            return Some(self.untouched.get_or_init(|| guest));
-        }
-        self.untouched.get()
     }
 
     fn fresh(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
@@ -158,6 +159,7 @@ impl Guests {
 mod tests {
     use std::path::Path;
 
+    use super::Snapshot;
     use crate::python::{Exit, Limits, Sandbox};
 
     /// Programs that write all over: heap, caches, builtins, types, modules, deep stacks.
@@ -180,10 +182,10 @@ mod tests {
         }
         let sandbox = Sandbox::open(Path::new(&home)).unwrap();
         let guests = &sandbox.guests;
-        if guests.pagemap.is_none() {
+        let Some(Snapshot { untouched, .. }) = &guests.snapshot else {
             eprintln!("SKIPPED: this system does not tell which pages were written");
             return;
-        }
+        };
         let limits = Limits::default();
         let run = |program| sandbox.run(program, b"", &limits).unwrap();
         let mut reused = 0;
@@ -200,7 +202,6 @@ mod tests {
                 );
                 assert_eq!(again.peak_memory, new.peak_memory, "{program}");
             }
-            let untouched = guests.untouched().unwrap();
             let snapshot = untouched.memory.data(&untouched.store);
             for guest in guests.fresh().iter() {
                 assert!(guest.memory.data(&guest.store) == snapshot, "{program}");

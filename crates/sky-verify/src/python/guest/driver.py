@@ -82,6 +82,8 @@ def prepare_test():
     if code is None:
         return None
     space = state["space"]
+    for name in DYNAMIC & free_names(code, **OPERATIONS)[0]:
+        space.pop(name, None)
     space["__builtins__"] = PRISTINE
     found = (FunctionType(code, space),)
     if kind == "run":

@@ -129,8 +129,7 @@ def ask(operation, target=None, *rest):
     try:
         packed = [pack(item, cannot_send) for item in rest]
     except (CannotSend, RecursionError) as error:
-        send(["share", str(error)])
-        receive()
+        share(str(error))
         raise
     send([operation, target, packed])
     answer = json.loads(receive())
@@ -140,6 +139,12 @@ def ask(operation, target=None, *rest):
         for (place, key), changed in answer["changed"]:
             become(rest[place][key], unpack(changed, stand_in))
     return unpack(answer["value"], stand_in)
+
+
+def share(reason):
+    """Has the host start again with one interpreter for both. It does not come back."""
+    send(["share", reason])
+    receive()
 
 
 def cannot_send(value, depth):
@@ -252,6 +257,10 @@ def free_names(code, CACHE, EXTENDED_ARG, LOAD_NAME, LOAD_GLOBAL, STORE_NAME, ST
     return looked | used, bound, looked - used
 
 
+# What finds names that a test's code does not name: such a test has to share the program's interpreter.
+DYNAMIC = {"exec", "eval", "globals", "locals", "vars", "__import__"}
+
+
 def prepare_exam():
     """Reads `[test, prefix, what of it the program replaces, entry]`, gives `(function,)` that runs the test to its end, or None
     when it does not compile."""
@@ -280,6 +289,8 @@ def prepare_exam():
             except ImportError:
                 pass
         wanted = read - set(PRISTINE) - given
+        if not entry and not wanted - bound and read & DYNAMIC:
+            share("a test by " + min(read & DYNAMIC))
         if not entry and not wanted - bound:
             # A test of nothing but builtins tests one that the program replaces.
             wanted = read - given

@@ -4,8 +4,8 @@ use wasmtime::{Caller, Error, Linker, Result};
 
 use super::memory::with;
 use super::{
-    BADF, CHARACTER_DEVICE, DIRECTORY, Errno, INVAL, ISDIR, MAX_BUFFERS, MODULE, REGULAR_FILE,
-    ROOT, SPIPE, charge, filestat,
+    BADF, CALL, CHARACTER_DEVICE, DIRECTORY, Errno, INVAL, ISDIR, MAX_BUFFERS, MODULE,
+    REGULAR_FILE, ROOT, SPIPE, charge, filestat,
 };
 use crate::python::files::Open;
 use crate::python::host::{CONTROL_IN, CONTROL_OUT, Host, Stop, Stream};
@@ -53,7 +53,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
                 }
                 call.write_u32(done, total)
             });
-            charge(&mut c, u64::from(total) / BYTES_PER_INSTRUCTION)?;
+            charge(&mut c, CALL + u64::from(total) / BYTES_PER_INSTRUCTION)?;
             Ok(answer)
         },
     )?;
@@ -85,7 +85,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             if full {
                 return Err(Error::new(Stop::Output));
             }
-            charge(&mut c, u64::from(total) / BYTES_PER_INSTRUCTION)?;
+            charge(&mut c, CALL + u64::from(total) / BYTES_PER_INSTRUCTION)?;
             Ok(answer)
         },
     )?;

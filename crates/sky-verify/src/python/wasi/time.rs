@@ -3,7 +3,7 @@
 use wasmtime::{Caller, Error, Linker, Result};
 
 use super::memory::with;
-use super::{FAULT, INVAL, MAX_BUFFERS, MODULE, charge};
+use super::{CALL, FAULT, INVAL, MAX_BUFFERS, MODULE, charge};
 use crate::python::host::{Host, Stop};
 use crate::python::limits::INSTRUCTIONS_PER_SECOND;
 
@@ -88,7 +88,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             });
             if let Some(ns) = slept.filter(|_| answer == 0) {
                 let cost = u128::from(ns) * u128::from(INSTRUCTIONS_PER_SECOND) / 1_000_000_000;
-                charge(&mut c, u64::try_from(cost).unwrap_or(u64::MAX))?;
+                let cost = u64::try_from(cost).unwrap_or(u64::MAX);
+                charge(&mut c, cost.saturating_add(CALL))?;
             }
             Ok(answer)
         },
