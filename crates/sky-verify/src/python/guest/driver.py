@@ -2,7 +2,7 @@
 # no frame of theirs lies under the program's, and what would find them (gc, tracing) is disarmed once this is baked.
 # What they use of builtins and modules is theirs, taken before any program could replace it; no garbage is collected while
 # they run, so that no finalizer runs above one of their frames.
-import sys, os, io, json, builtins, types, atexit, traceback, warnings
+import sys, os, io, json, builtins, collections, types, atexit, traceback, warnings
 from types import FunctionType, ModuleType
 from gc import disable as collect_nothing, enable as collect_again
 
@@ -266,6 +266,23 @@ def disarm(gc, marshal, code_type, frame_type, function_type, _imp):
     return methods
 
 
+# Memory that a run finds in one piece behind everything else.
+ROOM = 4 << 20
+HOLES = collections.deque()
+
+
+def fill_holes():
+    """Takes every free place between what lives, so that what a run makes lies side by side behind it: scattered, each object
+    would be on a page of its own, to be copied by the run and put back after it."""
+    behind = id(bytes(ROOM))
+    # An object of `bytes` takes 17 bytes more than it holds, the allocator 4 and what is missing to 16.
+    for size in (1 << power for power in range(22, 4, -1)):
+        while id(hole := bytes(max(2, size - 32))) < behind:
+            HOLES.append(hole)
+    while id(hole := object()) < behind:
+        HOLES.append(hole)
+
+
 def emit(failed):
     """Tells the host where everything is; the next thing that happens is the snapshot."""
     import gc, marshal, _imp
@@ -289,6 +306,7 @@ def emit(failed):
     warm()
     warm_exam()
     gc.collect()
+    fill_holes()
     gc.freeze()
     sys.setrecursionlimit(RECURSION_LIMIT)
     os.write(CONTROL_OUT, record)
