@@ -64,4 +64,9 @@ impl Check for ByDomain<'_> {
             }),
         }
     }
+
+    fn effort(&self, reply: &str) -> usize {
+        let efforts = self.0.values().map(|checker| checker.effort(reply));
+        efforts.max().unwrap_or_default()
+    }
 }

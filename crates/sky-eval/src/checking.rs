@@ -1,9 +1,10 @@
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     io::{self, Write},
     num::NonZero,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
 };
 
@@ -29,7 +30,64 @@ pub struct Checking<'a> {
 
 /// A problem's line and a sample's index: what tells samples apart, in 16 bytes.
 type Key = (u64, u32);
-type Feed<'a> = dyn Iterator<Item = Result<(u64, Arc<Problem>, Sample)>> + Send + 'a;
+type Samples<'a> = Box<dyn Iterator<Item = Result<Sample>> + Send + 'a>;
+/// So many replies are few: no long one of them is left for the end.
+const FEW: usize = 512;
+
+/// What is left to check.
+struct Feed<'a> {
+    samples: Samples<'a>,
+    problems: &'a mut ProblemIndex,
+    /// Where the verdicts are that the journal holds.
+    known: &'a Mutex<HashMap<Key, u64>>,
+}
+
+impl<'a> Feed<'a> {
+    /// In the order of the samples, or those first that may take long, when they are few.
+    fn new(
+        mut samples: Samples<'a>,
+        problems: &'a mut ProblemIndex,
+        known: &'a Mutex<HashMap<Key, u64>>,
+        checker: &dyn Check,
+    ) -> Self {
+        let mut few: Vec<_> = samples.by_ref().take(FEW).collect();
+        if few.len() < FEW {
+            few.sort_by_cached_key(|sample| {
+                let effort = |sample: &Sample| checker.effort(&sample.text);
+                Reverse(sample.as_ref().map_or(0, effort))
+            });
+        }
+        Self {
+            samples: Box::new(few.into_iter().chain(samples)),
+            problems,
+            known,
+        }
+    }
+}
+
+impl Iterator for Feed<'_> {
+    type Item = Result<(u64, Arc<Problem>, Sample)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let sample = match self.samples.next()? {
+                Ok(sample) => sample,
+                Err(error) => return Some(Err(error)),
+            };
+            let line = self.problems.line(&sample.problem_id).unwrap_or_default();
+            if locked(self.known).contains_key(&(line, sample.index)) {
+                continue;
+            }
+            let problem = self.problems.get(&sample.problem_id);
+            return Some(problem.map(|problem| (line, problem, sample)));
+        }
+    }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing half-done is seen after a panic: it ends the whole scope.
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Checking<'_> {
     /// Checks what the journal does not hold yet, then writes `verdicts`. `on_verdict` is told of every verdict as it comes;
@@ -55,23 +113,12 @@ impl Checking<'_> {
         });
         let (mut journal, _) = replayed?;
         let places = Mutex::new(places);
-        let known = || places.lock().unwrap_or_else(PoisonError::into_inner);
-        let todo = read_jsonl::<Sample>(self.samples)?.filter_map(|sample| {
-            let sample = match sample {
-                Ok(sample) => sample,
-                Err(error) => return Some(Err(error.into())),
-            };
-            let line = problems.line(&sample.problem_id).unwrap_or_default();
-            if known().contains_key(&(line, sample.index)) {
-                return None;
-            }
-            let problem = problems.get(&sample.problem_id);
-            Some(problem.map(|problem| (line, problem, sample)))
-        });
-        self.check(checker, Box::new(todo), &mut |line, row| {
+        let samples = read_jsonl::<Sample>(self.samples)?.map(|sample| Ok(sample?));
+        let todo = Feed::new(Box::new(samples), &mut problems, &places, checker);
+        self.check(checker, todo, &mut |line, row| {
             let place = journal.append(&row)?;
             on_verdict(&row, true);
-            match known().insert((line, row.index), place) {
+            match locked(&places).insert((line, row.index), place) {
                 None => Ok(()),
                 Some(_) => Err(self.twice(&row.problem_id, row.index)),
             }
@@ -84,7 +131,7 @@ impl Checking<'_> {
     fn check(
         &self,
         checker: &dyn Check,
-        todo: Box<Feed<'_>>,
+        todo: Feed<'_>,
         take: &mut dyn FnMut(u64, VerdictRecord) -> Result<()>,
     ) -> Result<()> {
         let threads = self
@@ -99,8 +146,7 @@ impl Checking<'_> {
                 let (send, todo) = (send.clone(), &todo);
                 scope.spawn(move || {
                     loop {
-                        // A panic of another worker ends the whole scope; nothing half-read is used after it.
-                        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let next = locked(todo).next();
                         let Some(next) = next else { break };
                         let row = next.and_then(|(line, problem, sample)| {
                             let row = record(checker, &problem, &sample)?;

@@ -12,7 +12,7 @@ use sky_eval::{Checking, EvalConfig, EvalError, EvalSummary, Scoring, judged};
 use sky_files::{read_json, write_jsonl};
 use sky_types::{
     Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Prompt, Sample,
-    SamplingParams, Verdict, Version,
+    SamplingParams, Verdict, VerdictRecord, Version,
 };
 
 /// Compares text exactly; fails as a host would after `fails_at` replies.
@@ -59,6 +59,10 @@ impl Check for Exact {
             verdict,
             detail: format!("{reply:?} for {}", problem.id),
         })
+    }
+
+    fn effort(&self, reply: &str) -> usize {
+        reply.len()
     }
 }
 
@@ -170,6 +174,54 @@ fn a_failed_host_loses_nothing_and_threads_change_nothing() {
     )
     .unwrap();
     assert_eq!(rows.filter(Result::is_ok).count(), 200);
+}
+
+#[test]
+fn where_few_replies_wait_the_long_ones_begin_first() {
+    for (problems, few) in [(60, true), (160, false)] {
+        let folder = Folder::new(problems, 4, |p, i| p % 10 == 7 && i == 2);
+        let mut seen = Vec::new();
+        let checking = Checking {
+            problems: &folder.path("problems.jsonl"),
+            samples: &folder.path("samples.jsonl"),
+            journal: &folder.path("verdicts.journal"),
+            verdicts: &folder.path("verdicts.jsonl"),
+            threads: NonZero::new(1),
+        };
+        let see = &mut |row: &VerdictRecord, _| seen.push((row.problem_id.clone(), row.index));
+        checking.run(&Exact::new(usize::MAX), see).unwrap();
+        let place = |p: u32, i: u32| seen.iter().position(|row| *row == (format!("p{p}"), i));
+        if few {
+            // `\boxed{17}` is longer than `\boxed{7}`, that than `no`.
+            let long = [
+                (17, 2),
+                (27, 2),
+                (37, 2),
+                (47, 2),
+                (57, 2),
+                (7, 2),
+                (0, 0),
+                (0, 1),
+            ];
+            for (index, (p, i)) in long.into_iter().enumerate() {
+                assert_eq!(place(p, i), Some(index), "p{p} {i}");
+            }
+        } else {
+            assert_eq!((place(0, 0), place(7, 2)), (Some(0), Some(30)));
+        }
+        let rows: Vec<VerdictRecord> = sky_files::read_jsonl(&folder.path("verdicts.jsonl"))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let order: Vec<_> = (0..problems * 4)
+            .map(|k| (format!("p{}", k / 4), k % 4))
+            .collect();
+        assert!(
+            rows.into_iter()
+                .map(|row| (row.problem_id, row.index))
+                .eq(order)
+        );
+    }
 }
 
 #[test]

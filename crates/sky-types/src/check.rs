@@ -42,4 +42,10 @@ pub trait Check: Sync {
         reply: &str,
         finish_reason: FinishReason,
     ) -> Result<Checked, CheckError>;
+
+    /// A guess, from a look at a reply, at how long it takes to check, in no unit. Where few replies wait, those of more effort
+    /// begin first, so that no long one is left for the end. No verdict depends on it.
+    fn effort(&self, _reply: &str) -> usize {
+        0
+    }
 }

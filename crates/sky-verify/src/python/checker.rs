@@ -6,6 +6,7 @@ use sky_types::{
 };
 
 use super::SandboxError;
+use super::effort::loop_depth;
 use super::exam::{Exam, Examined};
 use super::extract::{Extracted, defines, definitions, extract};
 use super::io_tests::Run;
@@ -214,6 +215,10 @@ impl Check for CodeChecker {
             return Ok(nothing("nothing is fenced, and the text is no program"));
         }
         Ok(checked)
+    }
+
+    fn effort(&self, reply: &str) -> usize {
+        loop_depth(reply)
     }
 }
 

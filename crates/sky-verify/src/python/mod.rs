@@ -10,6 +10,7 @@ mod cache;
 mod checker;
 mod compare;
 mod digest;
+mod effort;
 mod engine;
 mod error;
 mod exam;
