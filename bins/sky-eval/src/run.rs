@@ -13,7 +13,7 @@ use sky_types::{Domain, Problem, Prompt};
 use sky_verify::{
     VerifyConfig,
     math::MathChecker,
-    python::{CodeChecker, Sandbox},
+    python::{CodeChecker, GuestPaths, Sandbox},
 };
 
 use crate::model::{self, Source};
@@ -206,8 +206,12 @@ fn check(
     let math = MathChecker::new(eval.verify.math.clone());
     let code = code
         .then(|| {
-            check_cached(&sky_home().join("python-guest"))?;
-            anyhow::Ok(Sandbox::open(&sky_home())?)
+            let paths = GuestPaths::new(&sky_home());
+            let found = Sandbox::find(&paths)?;
+            if !found.is_baked() {
+                check_cached(&paths.guest)?;
+            }
+            anyhow::Ok(found.open()?)
         })
         .transpose()?
         .map(|sandbox| CodeChecker::new(sandbox, eval.verify.code.clone()));

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sky_cli::{check_cached, sky_home};
-use sky_verify::python::Sandbox;
+use sky_verify::python::{GuestPaths, Sandbox};
 
 /// Is this reply right? Code is run in a sandbox, mathematics compared by value.
 #[derive(Parser)]
@@ -63,6 +63,10 @@ fn main() -> ExitCode {
 
 /// The sandbox of the guest that set-up fetched, which has to be as it came.
 fn sandbox() -> anyhow::Result<Sandbox> {
-    check_cached(&sky_home().join("python-guest"))?;
-    Ok(Sandbox::open(&sky_home())?)
+    let paths = GuestPaths::new(&sky_home());
+    let found = Sandbox::find(&paths)?;
+    if !found.is_baked() {
+        check_cached(&paths.guest)?;
+    }
+    Ok(found.open()?)
 }

@@ -1,6 +1,9 @@
 //! From the guest's files to a snapshot: start the interpreter, import the library, define the driver, stop it in the middle
 //! of a call for the time, and keep its memory.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use wasmtime::{Engine, Module, Store};
 
 use super::SandboxError;
 use super::engine::{MAX_LINEAR_MEMORY, SHADOW_STACK, compatibility};
-use super::files::Files;
+use super::files::{self, Files};
 use super::host::{Heap, Host, Stop};
 use super::image::{self, STACK_POINTER, WASM_PAGE};
 use super::{digest, stack_check, wasi};
@@ -18,6 +21,12 @@ const BOOT: &str = include_str!("guest/boot.py");
 const SUPPORT: &str = include_str!("guest/support.py");
 const DRIVER: &str = include_str!("guest/driver.py");
 const EXAM: &str = include_str!("guest/exam.py");
+/// What boots the guest reads, by name.
+const OURS: [(&str, &str); 3] = [
+    ("support.py", SUPPORT),
+    ("driver.py", DRIVER),
+    ("exam.py", EXAM),
+];
 
 /// Changes when the meaning of a snapshot does; part of the cache key.
 const FORMAT: u32 = 4;
@@ -54,13 +63,19 @@ impl GuestPaths {
     }
 }
 
-/// The guest as it came, read and hashed.
+/// The guest as it came, found and hashed.
 pub(super) struct Source {
-    path: PathBuf,
-    module: Vec<u8>,
-    files: Files,
+    module: Part,
+    /// Python sources, by the path that the guest will see.
+    library: BTreeMap<String, Part>,
     /// Hash of everything the baked guest depends on.
     pub(super) key: String,
+}
+
+/// A file of the guest's.
+struct Part {
+    path: PathBuf,
+    digest: String,
 }
 
 /// What the host knows of a baked guest: addresses and table slots in it.
@@ -112,71 +127,68 @@ struct Addresses {
 }
 
 impl Source {
-    /// Reads and hashes the guest.
-    pub(super) fn read(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
-        let path = paths.guest.join(MODULE);
+    /// Finds and hashes the guest.
+    pub(super) fn find(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
         let fail = |(path, source)| SandboxError::Guest { path, source };
-        let ((module, digest), mut files) = std::thread::scope(|scope| {
-            let module = scope.spawn(|| {
-                let module = std::fs::read(&path).map_err(|source| fail((path.clone(), source)))?;
-                let digest = digest::of_bytes(&module);
-                Ok((module, digest))
-            });
-            let mut files = Files::default();
-            let library = paths.guest.join(LIBRARY);
-            let extra = paths.guest.join("site");
-            let read = files.insert_sources(&library, LIBRARY).and_then(|()| {
-                if extra.is_dir() {
-                    files.insert_sources(&extra, LIBRARY)
-                } else {
-                    Ok(())
-                }
-            });
-            let panicked = SandboxError::Engine {
-                action: "read the guest",
-                reason: "it panicked".to_owned(),
-            };
-            // The module's absence is the better message when all is missing.
-            let module = module.join().unwrap_or(Err(panicked))?;
-            read.map_err(fail)?;
-            Ok::<_, SandboxError>((module, files))
-        })?;
-        files.insert("support.py", SUPPORT.as_bytes());
-        files.insert("driver.py", DRIVER.as_bytes());
-        files.insert("exam.py", EXAM.as_bytes());
+        // First: its absence is the better message when all is missing.
+        let path = paths.guest.join(MODULE);
+        let digest = File::open(&path)
+            .and_then(|file| digest::of_file(&file))
+            .map_err(|source| fail((path.clone(), source)))?;
+        let module = Part { path, digest };
+        let mut library = BTreeMap::new();
+        files::sources(&paths.guest.join(LIBRARY), LIBRARY, &mut library).map_err(fail)?;
+        let extra = paths.guest.join("site");
+        if extra.is_dir() {
+            files::sources(&extra, LIBRARY, &mut library).map_err(fail)?;
+        }
+        let (names, paths): (Vec<_>, Vec<_>) = library.into_iter().unzip();
+        let digests = digest::of_files(&paths).map_err(fail)?;
+        let parts = paths.into_iter().zip(digests);
+        let parts = parts.map(|(path, digest)| Part { path, digest });
+        let library: BTreeMap<_, _> = names.into_iter().zip(parts).collect();
         let mut hash = Sha256::new();
         hash.update(FORMAT.to_le_bytes());
         hash.update(compatibility(engine));
         hash.update((SHADOW_STACK as u64).to_le_bytes());
-        for part in [digest.as_bytes(), BOOT.as_bytes()] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        for (name, bytes) in files.iter() {
-            for part in [name.as_bytes(), bytes] {
+        let ours = [("", BOOT)]
+            .iter()
+            .chain(&OURS)
+            .map(|&(name, text)| (name, text));
+        let theirs = library
+            .iter()
+            .map(|(name, part)| (name.as_str(), part.digest.as_str()));
+        for (name, text) in ours.chain(theirs).chain([("", module.digest.as_str())]) {
+            for part in [name, text] {
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part);
             }
         }
         Ok(Self {
-            path,
             module,
-            files,
+            library,
             key: format!("{:x}", hash.finalize()),
         })
     }
 
     /// Bakes the guest: compiled code and where to find things in it. Takes some 30 s of two cores.
     pub(super) fn bake(self, engine: &Engine) -> Result<(Vec<u8>, Layout), SandboxError> {
-        let path = self.path.clone();
+        let path = self.module.path.clone();
         let unsuitable = |reason| SandboxError::Unsuitable {
             path: path.clone(),
             reason,
         };
-        let exposed = image::expose(&self.module).map_err(unsuitable)?;
+        let mut files = Files::default();
+        for (name, part) in &self.library {
+            files.insert(name, part.read()?);
+        }
+        for (name, text) in OURS {
+            files.insert(name, text.as_bytes());
+        }
+        let exposed = image::expose(&self.module.read()?).map_err(unsuitable)?;
         let module = Module::from_binary(engine, &exposed)
             .map_err(SandboxError::engine("compile the guest"))?;
-        let (mut memory, stack_pointer, addresses) = self.boot(engine, &module)?;
+        let (mut memory, stack_pointer, addresses) = boot(&path, files, engine, &module)?;
         if !addresses.failed.is_empty() {
             return Err(unsuitable(format!(
                 "modules failed: {}",
@@ -195,65 +207,81 @@ impl Source {
             .map_err(SandboxError::engine("compile the snapshot"))?;
         Ok((code, layout))
     }
+}
 
-    /// Runs the interpreter up to the snapshot. Gives its memory, the new stack pointer and the driver's addresses.
-    fn boot(
-        self,
-        engine: &Engine,
-        module: &Module,
-    ) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
-        let unsuitable = |reason| SandboxError::Unsuitable {
+impl Part {
+    /// What was hashed, and nothing that came later.
+    fn read(&self) -> Result<Vec<u8>, SandboxError> {
+        let fail = |source| SandboxError::Guest {
             path: self.path.clone(),
-            reason,
+            source,
         };
-        let fuel = u64::MAX / 4;
-        let mut host = Host::new(Vec::new(), 1 << 20, fuel, Heap::new(MAX_LINEAR_MEMORY));
-        host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT]
-            .map(str::to_owned)
-            .to_vec();
-        host.environment = vec!["PYTHONHOME=/".to_owned()];
-        host.bake = Some(self.files);
-        let linker =
-            wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
-        let mut store = Store::new(engine, host);
-        store.limiter(|host| &mut host.heap);
-        store
-            .set_fuel(fuel)
-            .map_err(SandboxError::engine("set fuel"))?;
-        let instance = linker
-            .instantiate(&mut store, module)
-            .map_err(SandboxError::engine("instantiate the guest"))?;
-        let start = instance
-            .get_typed_func::<(), ()>(&mut store, "_start")
-            .map_err(|error| unsuitable(error.to_string()))?;
-        let ended = start.call(&mut store, ());
-        let stderr = String::from_utf8_lossy(&store.data().stderr).into_owned();
-        match &ended {
-            Err(error) if error.downcast_ref::<Stop>() == Some(&Stop::Snapshot) => {}
-            Err(error) => return Err(unsuitable(format!("it ended with {error:#}: {stderr}"))),
-            Ok(()) => {
-                return Err(unsuitable(format!(
-                    "it ended before the snapshot: {stderr}"
-                )));
-            }
+        let bytes = std::fs::read(&self.path).map_err(fail)?;
+        if digest::of_bytes(&bytes) == self.digest {
+            Ok(bytes)
+        } else {
+            Err(fail(io::Error::other("it changes while it is read")))
         }
-        let addresses = serde_json::from_slice(&store.data().control_out)
-            .map_err(|error| unsuitable(format!("the driver's addresses: {error}; {stderr}")))?;
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .ok_or_else(|| unsuitable("it exports no memory".to_owned()))?;
-        // The frames under the snapshot are never returned to; programs get a new, deep stack on top of everything.
-        let old = memory
-            .grow(&mut store, (SHADOW_STACK / WASM_PAGE) as u64)
-            .map_err(SandboxError::engine("grow the guest's stack"))?;
-        let top = old * WASM_PAGE as u64 + SHADOW_STACK as u64 - 64;
-        let stack_pointer =
-            i32::try_from(top).map_err(|_| unsuitable("its memory is over 2 GiB".to_owned()))?;
-        if instance.get_global(&mut store, STACK_POINTER).is_none() {
-            return Err(unsuitable("it has no stack pointer".to_owned()));
-        }
-        Ok((memory.data(&store).to_vec(), stack_pointer, addresses))
     }
+}
+
+/// Runs the interpreter up to the snapshot. Gives its memory, the new stack pointer and the driver's addresses.
+fn boot(
+    path: &Path,
+    files: Files,
+    engine: &Engine,
+    module: &Module,
+) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
+    let unsuitable = |reason| SandboxError::Unsuitable {
+        path: path.to_owned(),
+        reason,
+    };
+    let fuel = u64::MAX / 4;
+    let mut host = Host::new(Vec::new(), 1 << 20, fuel, Heap::new(MAX_LINEAR_MEMORY));
+    host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT]
+        .map(str::to_owned)
+        .to_vec();
+    host.environment = vec!["PYTHONHOME=/".to_owned()];
+    host.bake = Some(files);
+    let linker = wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.heap);
+    store
+        .set_fuel(fuel)
+        .map_err(SandboxError::engine("set fuel"))?;
+    let instance = linker
+        .instantiate(&mut store, module)
+        .map_err(SandboxError::engine("instantiate the guest"))?;
+    let start = instance
+        .get_typed_func::<(), ()>(&mut store, "_start")
+        .map_err(|error| unsuitable(error.to_string()))?;
+    let ended = start.call(&mut store, ());
+    let stderr = String::from_utf8_lossy(&store.data().stderr).into_owned();
+    match &ended {
+        Err(error) if error.downcast_ref::<Stop>() == Some(&Stop::Snapshot) => {}
+        Err(error) => return Err(unsuitable(format!("it ended with {error:#}: {stderr}"))),
+        Ok(()) => {
+            return Err(unsuitable(format!(
+                "it ended before the snapshot: {stderr}"
+            )));
+        }
+    }
+    let addresses = serde_json::from_slice(&store.data().control_out)
+        .map_err(|error| unsuitable(format!("the driver's addresses: {error}; {stderr}")))?;
+    let memory = instance
+        .get_memory(&mut store, "memory")
+        .ok_or_else(|| unsuitable("it exports no memory".to_owned()))?;
+    // The frames under the snapshot are never returned to; programs get a new, deep stack on top of everything.
+    let old = memory
+        .grow(&mut store, (SHADOW_STACK / WASM_PAGE) as u64)
+        .map_err(SandboxError::engine("grow the guest's stack"))?;
+    let top = old * WASM_PAGE as u64 + SHADOW_STACK as u64 - 64;
+    let stack_pointer =
+        i32::try_from(top).map_err(|_| unsuitable("its memory is over 2 GiB".to_owned()))?;
+    if instance.get_global(&mut store, STACK_POINTER).is_none() {
+        return Err(unsuitable("it has no stack pointer".to_owned()));
+    }
+    Ok((memory.data(&store).to_vec(), stack_pointer, addresses))
 }
 
 /// Disarms what the driver names, in the image, and finds the call slot.

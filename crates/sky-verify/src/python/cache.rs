@@ -97,6 +97,15 @@ impl Cache {
         })
     }
 
+    /// Whether there is a baked guest for this source, or was one that is damaged now.
+    pub(super) fn holds(&self, source: &Source) -> bool {
+        self.record(source).exists()
+    }
+
+    fn record(&self, source: &Source) -> PathBuf {
+        self.folder.join(format!("{}.json", source.key))
+    }
+
     /// The baked guest for this source, from disk when it is there and whole, made and kept otherwise. One process bakes at a
     /// time; others wait for it.
     pub(super) fn load(
@@ -104,7 +113,7 @@ impl Cache {
         engine: &Engine,
         source: Source,
     ) -> Result<(Module, Layout), SandboxError> {
-        let record = self.folder.join(format!("{}.json", source.key));
+        let record = self.record(&source);
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
         }

@@ -2,7 +2,8 @@
 //! for a guest, and a run has no files at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An absolute guest path without its leading slash; the root is the empty string.
@@ -33,6 +34,32 @@ const FIRST: u32 = 4;
 /// More open files than this are refused.
 const MOST_OPEN: usize = 64;
 
+/// Every Python source under `folder`, by the path that the guest will see; links are not followed.
+///
+/// # Errors
+/// The folder that could not be read, and why.
+pub(super) fn sources(
+    folder: &Path,
+    guest: &str,
+    found: &mut BTreeMap<GuestPath, PathBuf>,
+) -> Result<(), (PathBuf, io::Error)> {
+    let fail = |error| (folder.to_owned(), error);
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let kind = entry.file_type().map_err(fail)?;
+        let inside = format!("{guest}/{name}");
+        if kind.is_dir() && name != "__pycache__" {
+            sources(&entry.path(), &inside, found)?;
+        } else if kind.is_file() && name.ends_with(".py") {
+            found.insert(inside, entry.path());
+        }
+    }
+    Ok(())
+}
+
 impl Files {
     /// Adds one file and the folders above it.
     pub(super) fn insert(&mut self, path: &str, bytes: impl Into<Arc<[u8]>>) {
@@ -46,40 +73,6 @@ impl Files {
             }
             path = folder;
         }
-    }
-
-    /// Adds every Python source under `folder`; links are not followed.
-    ///
-    /// # Errors
-    /// The path that could not be read, and why.
-    pub(super) fn insert_sources(
-        &mut self,
-        folder: &Path,
-        guest: &str,
-    ) -> Result<(), (std::path::PathBuf, std::io::Error)> {
-        let fail = |error| (folder.to_owned(), error);
-        for entry in std::fs::read_dir(folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            let kind = entry.file_type().map_err(fail)?;
-            let inside = format!("{guest}/{name}");
-            if kind.is_dir() && name != "__pycache__" {
-                self.insert_sources(&entry.path(), &inside)?;
-            } else if kind.is_file() && name.ends_with(".py") {
-                let bytes = std::fs::read(entry.path()).map_err(|error| (entry.path(), error))?;
-                self.insert(&inside, bytes);
-            }
-        }
-        Ok(())
-    }
-
-    /// Every file in order, for hashing.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files
-            .iter()
-            .map(|(path, bytes)| (path.as_str(), &bytes[..]))
     }
 
     /// What a path relative to the root leads to.

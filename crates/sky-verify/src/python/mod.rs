@@ -35,4 +35,4 @@ pub use checker::{CodeChecker, CodeOptions};
 pub use error::SandboxError;
 pub use extract::{Extracted, extract};
 pub use limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits, MAX_MEMORY, Outcome};
-pub use sandbox::Sandbox;
+pub use sandbox::{Found, Sandbox};

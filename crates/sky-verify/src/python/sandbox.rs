@@ -3,6 +3,8 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
+use wasmtime::Engine;
+
 use super::SandboxError;
 use super::bake::{GuestPaths, Source};
 use super::cache::Cache;
@@ -31,6 +33,40 @@ pub struct Sandbox {
     freed: Condvar,
 }
 
+/// A guest that was found: its files are hashed, and whether they have been baked is known.
+pub struct Found {
+    at_once: usize,
+    engine: Engine,
+    source: Source,
+    cache: Cache,
+}
+
+impl Found {
+    /// Whether these very files have been baked before. If not, a caller who knows what they should be can compare them first.
+    pub fn is_baked(&self) -> bool {
+        self.cache.holds(&self.source)
+    }
+
+    /// Opens the sandbox.
+    ///
+    /// # Errors
+    /// As [`Sandbox::open`].
+    pub fn open(self) -> Result<Sandbox, SandboxError> {
+        let Self {
+            at_once,
+            engine,
+            source,
+            cache,
+        } = self;
+        let (module, layout) = big_thread(|| cache.load(&engine, source))??;
+        Ok(Sandbox {
+            guests: Arc::new(Guests::new(engine, &module, layout)?),
+            free: Mutex::new(at_once),
+            freed: Condvar::new(),
+        })
+    }
+}
+
 impl Sandbox {
     /// Opens the sandbox of what `cargo xtask setup` put under `sky_home`; bakes the guest the first time, for some 30 s.
     ///
@@ -45,17 +81,25 @@ impl Sandbox {
     /// # Errors
     /// As [`Sandbox::open`].
     pub fn with_paths(paths: &GuestPaths) -> Result<Self, SandboxError> {
+        Self::find(paths)?.open()
+    }
+
+    /// Finds the guest without baking it yet: see [`Found`].
+    ///
+    /// # Errors
+    /// When the guest is not there, or the cache folder cannot be trusted or written.
+    pub fn find(paths: &GuestPaths) -> Result<Found, SandboxError> {
         let at_once = std::thread::available_parallelism()
             .map_or(1, NonZero::get)
             .min(256);
         let engine = engine::engine(at_once as u32)?;
-        let source = Source::read(paths, &engine)?;
+        let source = Source::find(paths, &engine)?;
         let cache = Cache::open(&paths.cache)?;
-        let (module, layout) = big_thread(|| cache.load(&engine, source))??;
-        Ok(Self {
-            guests: Arc::new(Guests::new(engine, &module, layout)?),
-            free: Mutex::new(at_once),
-            freed: Condvar::new(),
+        Ok(Found {
+            at_once,
+            engine,
+            source,
+            cache,
         })
     }
 
