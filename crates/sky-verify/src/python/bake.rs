@@ -15,7 +15,8 @@ use super::engine::{MAX_LINEAR_MEMORY, SHADOW_STACK, compatibility};
 use super::files::{self, Files};
 use super::host::{Heap, Host, Stop};
 use super::image::{self, STACK_POINTER, WASM_PAGE};
-use super::{digest, stack_check, wasi};
+use super::instrument::instrumented;
+use super::{digest, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
 const SUPPORT: &str = include_str!("guest/support.py");
@@ -29,7 +30,7 @@ const OURS: [(&str, &str); 3] = [
 ];
 
 /// Changes when the meaning of a snapshot does; part of the cache key.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 /// The module inside the guest's folder.
 const MODULE: &str = "python3.11.wasm";
 /// Its standard library, as the guest sees it too.
@@ -201,7 +202,7 @@ impl Source {
         drop(module);
         let baked = image::bake(&exposed, &memory, stack_pointer).map_err(unsuitable)?;
         let stack_end = stack_pointer.saturating_sub(SHADOW_STACK as i32);
-        let baked = stack_check::with_floor(&baked, stack_end).map_err(unsuitable)?;
+        let baked = instrumented(&baked, stack_end).map_err(|refused| unsuitable(refused.0))?;
         let code = engine
             .precompile_module(&baked)
             .map_err(SandboxError::engine("compile the snapshot"))?;
@@ -236,8 +237,8 @@ fn boot(
         path: path.to_owned(),
         reason,
     };
-    let fuel = u64::MAX / 4;
-    let mut host = Host::new(Vec::new(), 1 << 20, fuel, Heap::new(MAX_LINEAR_MEMORY));
+    let heap = Heap::new(MAX_LINEAR_MEMORY);
+    let mut host = Host::new(Vec::new(), 1 << 20, u64::MAX, heap);
     host.arguments = ["python", "-S", "-I", "-B", "-c", BOOT]
         .map(str::to_owned)
         .to_vec();
@@ -246,9 +247,6 @@ fn boot(
     let linker = wasi::linker(engine, module).map_err(SandboxError::engine("link the guest"))?;
     let mut store = Store::new(engine, host);
     store.limiter(|host| &mut host.heap);
-    store
-        .set_fuel(fuel)
-        .map_err(SandboxError::engine("set fuel"))?;
     let instance = linker
         .instantiate(&mut store, module)
         .map_err(SandboxError::engine("instantiate the guest"))?;

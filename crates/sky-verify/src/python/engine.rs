@@ -28,13 +28,16 @@ pub(super) fn engine(at_once: u32) -> Result<Engine, SandboxError> {
     let instances = 2 * at_once + 1;
     let mut config = Config::new();
     config
-        .consume_fuel(true)
         .max_wasm_stack(NATIVE_STACK)
         .async_stack_size(THREAD_STACK)
         // What deep recursion has touched goes back to the system.
         .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .generate_address_map(false)
+        // Guests are made once and used often; filling their tables then makes calls through them quicker.
+        .table_lazy_init(false)
+        // What `meter.rs` says will not happen is compiled out of the way.
+        .wasm_branch_hinting(true)
         // The same bits on any machine: without it a NaN's payload is the processor's choice.
         .cranelift_nan_canonicalization(true);
     let mut pool = PoolingAllocationConfig::default();

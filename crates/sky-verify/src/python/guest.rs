@@ -9,11 +9,12 @@
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
-use wasmtime::{Engine, InstancePre, Memory, Module, Store, TypedFunc, Val};
+use wasmtime::{Engine, Global, InstancePre, Memory, Module, Store, TypedFunc, Val};
 
 use super::bake::Layout;
 use super::host::{Heap, Host};
-use super::{SandboxError, image, pages, wasi};
+use super::instrument::COUNTER;
+use super::{SandboxError, fuel, image, pages, wasi};
 
 /// Most bytes of a guest's own pages, all those it ever wrote to, at which it is used again: copying more takes longer than a
 /// new one.
@@ -44,8 +45,9 @@ struct Snapshot {
 pub(super) struct Guest {
     pub(super) store: Store<Host>,
     pub(super) memory: Memory,
-    pub(super) stack_pointer: wasmtime::Global,
+    pub(super) stack_pointer: Global,
     pub(super) call: Call,
+    counter: Global,
     /// The stack pointer's value in the snapshot.
     stack: Val,
 }
@@ -83,6 +85,7 @@ impl Guests {
         *guest.store.data_mut() = host;
         // What the engine tells a new guest's host.
         guest.store.data_mut().heap.peak = self.layout.memory as usize;
+        guest.count()?;
         Ok(guest)
     }
 
@@ -143,14 +146,27 @@ impl Guests {
             .ok_or_else(|| missing("call slot"))?
             .typed(&store)
             .map_err(SandboxError::engine("find the driver"))?;
+        let counter = instance
+            .get_global(&mut store, COUNTER)
+            .ok_or_else(|| missing("count"))?;
         let stack = stack_pointer.get(&mut store);
-        Ok(Guest {
+        let mut guest = Guest {
             store,
             memory,
             stack_pointer,
             call,
+            counter,
             stack,
-        })
+        };
+        guest.count()?;
+        Ok(guest)
+    }
+}
+
+impl Guest {
+    /// Has its instructions counted for the host it has now.
+    fn count(&mut self) -> Result<(), SandboxError> {
+        fuel::begin(&mut self.store, self.counter).map_err(SandboxError::engine("count"))
     }
 }
 

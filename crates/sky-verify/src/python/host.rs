@@ -1,11 +1,10 @@
 //! What one guest sees of the host: a standard input, two outputs, a control channel. Nothing else exists for it.
 
-use std::time::Instant;
-
 use wasmtime::ResourceLimiter;
 
 use super::exam::Partner;
 use super::files::Files;
+use super::fuel::Fuel;
 
 /// Descriptor of what the host tells the driver.
 pub(super) const CONTROL_IN: u32 = 100;
@@ -22,11 +21,8 @@ pub(super) struct Host {
     pub(super) stderr: Vec<u8>,
     pub(super) control_out: Vec<u8>,
     pub(super) output_limit: u64,
-    /// Fuel when the guest started; the clock is told by how much of it is gone.
-    pub(super) fuel: u64,
+    pub(super) fuel: Fuel,
     pub(super) entropy: u64,
-    /// When the host has had enough, by the wall.
-    pub(super) deadline: Option<Instant>,
     pub(super) heap: Heap,
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<String>,
@@ -58,7 +54,7 @@ impl Stream {
 }
 
 impl Host {
-    pub(super) fn new(stdin: Vec<u8>, output_limit: u64, fuel: u64, heap: Heap) -> Self {
+    pub(super) fn new(stdin: Vec<u8>, output_limit: u64, instructions: u64, heap: Heap) -> Self {
         Self {
             stdin: Stream::new(stdin),
             control_in: Stream::default(),
@@ -66,9 +62,8 @@ impl Host {
             stderr: Vec::new(),
             control_out: Vec::new(),
             output_limit,
-            fuel,
+            fuel: Fuel::new(instructions),
             entropy: 0,
-            deadline: None,
             heap,
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -158,9 +153,9 @@ pub(super) enum Stop {
     Exit(i32),
     /// It wrote too much.
     Output,
-    /// It used up its instructions in a call to the host.
+    /// It used up its instructions.
     Fuel,
-    /// It used up its time by the wall.
+    /// It used up its time by the wall, or nobody waits for it any more.
     Time,
     /// The program that it asked has ended, or cannot be asked.
     Partner,

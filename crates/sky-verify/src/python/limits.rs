@@ -7,7 +7,7 @@ use super::SandboxError;
 /// Guest instructions that do the work of one second of native CPython 3.11, as measured in `docs/sandbox.md`.
 ///
 /// Time limits given in seconds are translated with it, so that a verdict is the same on any machine, at any load.
-pub const INSTRUCTIONS_PER_SECOND: u64 = 40_000_000_000;
+pub const INSTRUCTIONS_PER_SECOND: u64 = 80_000_000_000;
 
 /// The most memory one program can be given, in bytes.
 pub const MAX_MEMORY: u64 = 1 << 30;
@@ -16,7 +16,7 @@ pub const MAX_MEMORY: u64 = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// WebAssembly instructions, counted exactly.
+    /// WebAssembly instructions, as `meter.rs` counts them: the same run costs the same anywhere.
     pub instructions: u64,
     /// Bytes of heap on top of the interpreter's own.
     pub memory: u64,

@@ -7,6 +7,7 @@
 
 mod bake;
 mod cache;
+mod calls;
 mod checker;
 mod compare;
 mod digest;
@@ -16,11 +17,14 @@ mod error;
 mod exam;
 mod extract;
 mod files;
+mod fuel;
 mod guest;
 mod host;
 mod image;
+mod instrument;
 mod io_tests;
 mod limits;
+mod meter;
 mod pages;
 mod record;
 mod result;

@@ -9,6 +9,7 @@ use wasmtime::Trap;
 
 use super::SandboxError;
 use super::bake::Layout;
+use super::fuel;
 use super::guest::{Guest, Guests};
 use super::host::{Heap, Host, Stop, Stream};
 use super::limits::{Exit, Limits, Outcome};
@@ -59,15 +60,10 @@ impl Cancel {
     }
 }
 
-/// Instructions between two looks at the clock: some tens of milliseconds.
-const SLICE: u64 = 200_000_000;
-
 /// One fresh guest, while it runs.
 pub(super) struct Session {
     guest: Guest,
     guests: Arc<Guests>,
-    fuel: u64,
-    cancel: Option<Cancel>,
     /// Every call into it has returned.
     sound: bool,
 }
@@ -87,21 +83,12 @@ impl Session {
         cancel: Option<Cancel>,
     ) -> Result<Self, SandboxError> {
         let heap = Heap::new((guests.layout.memory + limits.memory) as usize);
-        let fuel = limits.instructions.min(u64::MAX / 4);
-        let mut host = Host::new(stdin.to_vec(), limits.output, fuel, heap);
-        host.deadline = Instant::now().checked_add(limits.wall());
-        let mut guest = guests.take(host)?;
-        // The guest stops after each slice of its instructions, for the host to look at the clock.
-        guest
-            .store
-            .fuel_async_yield_interval(Some(SLICE))
-            .and_then(|()| guest.store.set_fuel(fuel))
-            .map_err(SandboxError::engine("set fuel"))?;
+        let mut host = Host::new(stdin.to_vec(), limits.output, limits.instructions, heap);
+        host.fuel.deadline = Instant::now().checked_add(limits.wall());
+        host.fuel.cancel = cancel;
         Ok(Self {
-            guest,
+            guest: guests.take(host)?,
             guests: Arc::clone(guests),
-            fuel,
-            cancel,
             sound: true,
         })
     }
@@ -135,13 +122,13 @@ impl Session {
 
     /// What it leaves behind.
     pub(super) fn end(mut self, exit: Exit) -> Outcome {
-        let left = self.guest.store.get_fuel().unwrap_or(0);
+        let instructions = fuel::used(&mut self.guest.store);
         let host = self.guest.store.data_mut();
         let outcome = Outcome {
             stdout: std::mem::take(&mut host.stdout),
             stderr: std::mem::take(&mut host.stderr),
             exit,
-            instructions: self.fuel - left.min(self.fuel),
+            instructions,
             peak_memory: (host.heap.peak as u64).saturating_sub(self.guests.layout.memory),
             wall: std::time::Duration::ZERO,
         };
@@ -273,25 +260,14 @@ impl Session {
     /// Calls a function of the driver with a tuple of arguments; gives the address of what it returns.
     fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
         let guest = &mut self.guest;
-        let deadline = guest.store.data().deadline;
-        let cancel = &self.cancel;
         self.sound = false;
-        let ended = {
-            let call = guest
-                .call
-                .call_async(&mut guest.store, (function, arguments, 0));
-            let mut call = std::pin::pin!(call);
-            let mut context = Context::from_waker(Waker::noop());
-            loop {
-                match call.as_mut().poll(&mut context) {
-                    Poll::Ready(ended) => break ended,
-                    Poll::Pending
-                        if deadline.is_none_or(|end| Instant::now() < end)
-                            && !cancel.as_ref().is_some_and(Cancel::is_cancelled) => {}
-                    // Dropping the call unwinds the guest.
-                    Poll::Pending => return Err(Broken::Exit(Exit::OutOfTime)),
-                }
-            }
+        let call = guest
+            .call
+            .call_async(&mut guest.store, (function, arguments, 0));
+        let mut context = Context::from_waker(Waker::noop());
+        // It is asynchronous for the deep stack it runs on; nothing in it ever waits.
+        let Poll::Ready(ended) = std::pin::pin!(call).poll(&mut context) else {
+            return Err(Broken::Exit(Exit::OutOfTime));
         };
         match ended {
             Ok(0) => Err(Broken::Null),
@@ -329,7 +305,6 @@ fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
         };
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Exit::OutOfInstructions,
         Some(Trap::StackOverflow) => Exit::StackOverflow,
         // CPython aborts where it cannot report that there is no memory.
         Some(Trap::UnreachableCodeReached) if refused => Exit::OutOfMemory,

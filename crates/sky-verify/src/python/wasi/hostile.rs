@@ -111,7 +111,6 @@ impl Guest {
         host.arguments = vec!["one".to_owned(), "two".to_owned()];
         let mut store = Store::new(engine, host);
         store.limiter(|host| &mut host.heap);
-        store.set_fuel(1 << 40).unwrap();
         let instance = linker(engine, module)
             .unwrap()
             .instantiate(&mut store, module)
@@ -143,9 +142,7 @@ impl Guest {
 }
 
 fn module() -> (Engine, Module) {
-    let mut config = wasmtime::Config::new();
-    config.consume_fuel(true);
-    let engine = Engine::new(&config).unwrap();
+    let engine = Engine::default();
     let module = Module::new(&engine, bytes()).unwrap();
     (engine, module)
 }

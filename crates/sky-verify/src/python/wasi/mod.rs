@@ -6,11 +6,10 @@ mod paths;
 mod streams;
 mod time;
 
-use std::time::Instant;
-
 use wasmtime::{Caller, Engine, Error, ExternType, Linker, Module, Result, Val};
 
 use self::memory::{arguments, environment, with};
+use super::fuel::charge;
 use super::host::{Host, Stop};
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -42,29 +41,11 @@ const MAX_BUFFERS: u32 = 1024;
 
 /// Instructions for a call to the host that does something, whatever it does: some hundred nanoseconds, so that such calls
 /// take the host no longer than other instructions do.
-const CALL: u64 = 2_000;
+const CALL: u64 = 4_000;
 /// Instructions for a random byte.
-const RANDOM_BYTE: u64 = 16;
+const RANDOM_BYTE: u64 = 32;
 
 type Answer = std::result::Result<(), Errno>;
-
-/// Takes instructions for work done in the guest's name, and looks at the clock: setting the fuel begins a new slice of it,
-/// so that a guest which does little else would never be seen between two slices.
-fn charge(caller: &mut Caller<'_, Host>, instructions: u64) -> Result<()> {
-    if caller
-        .data()
-        .deadline
-        .is_some_and(|end| Instant::now() >= end)
-    {
-        return Err(Error::new(Stop::Time));
-    }
-    let left = caller.get_fuel()?;
-    caller.set_fuel(left.saturating_sub(instructions))?;
-    if left < instructions {
-        return Err(Error::new(Stop::Fuel));
-    }
-    Ok(())
-}
 
 /// Everything a guest may import.
 pub(super) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
@@ -102,7 +83,14 @@ pub(super) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> {
         Err(Error::new(Stop::Exit(code)))
     })?;
-    linker.func_wrap(MODULE, "sched_yield", || 0)?;
+    linker.func_wrap(
+        MODULE,
+        "sched_yield",
+        |mut c: Caller<'_, Host>| -> Result<i32> {
+            charge(&mut c, CALL)?;
+            Ok(0)
+        },
+    )?;
     time::link(&mut linker)?;
     streams::link(&mut linker)?;
     paths::link(&mut linker)?;

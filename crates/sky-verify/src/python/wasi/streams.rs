@@ -11,7 +11,7 @@ use crate::python::files::Open;
 use crate::python::host::{CONTROL_IN, CONTROL_OUT, Host, Stop, Stream};
 
 /// Bytes of host work for one guest instruction: a copy moves at least this much in the time of one.
-const BYTES_PER_INSTRUCTION: u64 = 8;
+const BYTES_PER_INSTRUCTION: u64 = 4;
 /// Rights on a stream: everything, so that `isatty` finds no terminal.
 const RIGHTS: u64 = 0x1fff_ffff;
 

@@ -3,7 +3,8 @@
 use wasmtime::{Caller, Error, Linker, Result};
 
 use super::memory::with;
-use super::{CALL, FAULT, INVAL, MAX_BUFFERS, MODULE, charge};
+use super::{CALL, FAULT, INVAL, MAX_BUFFERS, MODULE};
+use crate::python::fuel::{charge, used};
 use crate::python::host::{Host, Stop};
 use crate::python::limits::INSTRUCTIONS_PER_SECOND;
 
@@ -11,10 +12,9 @@ use crate::python::limits::INSTRUCTIONS_PER_SECOND;
 const EPOCH_NS: u64 = 1_700_000_000_000_000_000;
 
 /// Nanoseconds of native time that the guest has had, by its instructions.
-fn elapsed_ns(caller: &Caller<'_, Host>) -> Result<u64> {
-    let used = caller.data().fuel.saturating_sub(caller.get_fuel()?);
-    let ns = u128::from(used) * 1_000_000_000 / u128::from(INSTRUCTIONS_PER_SECOND);
-    Ok(u64::try_from(ns).unwrap_or(u64::MAX / 2).min(u64::MAX / 2))
+fn elapsed_ns(caller: &mut Caller<'_, Host>) -> u64 {
+    let ns = u128::from(used(caller)) * 1_000_000_000 / u128::from(INSTRUCTIONS_PER_SECOND);
+    u64::try_from(ns).unwrap_or(u64::MAX / 2).min(u64::MAX / 2)
 }
 
 pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             if c.data().bake.is_some() && !c.data().control_out.is_empty() {
                 return Err(Error::new(Stop::Snapshot));
             }
-            let elapsed = elapsed_ns(&c)?;
+            let elapsed = elapsed_ns(&mut c);
             let now = if clock == 0 {
                 EPOCH_NS + elapsed
             } else {
@@ -52,7 +52,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             if count == 0 || count > MAX_BUFFERS {
                 return Ok(INVAL.0);
             }
-            let elapsed = elapsed_ns(&c)?;
+            let elapsed = elapsed_ns(&mut c);
             let mut slept = None;
             let answer = with(&mut c, |call| {
                 let mut ready = 0;
