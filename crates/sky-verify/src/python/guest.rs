@@ -3,8 +3,8 @@
 //! A new guest takes hundreds of page faults, each of which interrupts the other cores. So one that has come to its end in good
 //! order is put back into the snapshot's state and used again: every page it has written to is overwritten with what the snapshot
 //! has there, by the kernel's own account of what was written. The engine resets its pooled memories in the same way. Memory and
-//! the stack pointer are all the state there is: `image.rs` and `stack_check.rs` refuse a module that has, or could change,
-//! anything else. A guest that broke off, grew, or has written to much is dropped; where the system does not tell, all are.
+//! the stack pointer are all the state there is, but for the count of instructions, which begins anew with each run: `image.rs`
+//! and `stack_check.rs` refuse a module that has, or could change, anything else. A guest that broke off, grew, or has written to much is dropped; where the system does not tell, all are.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
