@@ -18,6 +18,8 @@ pub enum Verdict {
     TimedOut,
     /// The program used up its memory.
     OutOfMemory,
+    /// The program called itself deeper than it may.
+    RecursionLimit,
     /// The program raised an error.
     RuntimeError,
     /// The program does not parse.
@@ -32,12 +34,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order reports show them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Correct,
         Self::Wrong,
         Self::Unparsed,
         Self::TimedOut,
         Self::OutOfMemory,
+        Self::RecursionLimit,
         Self::RuntimeError,
         Self::CompileError,
         Self::OutputLimit,
@@ -53,6 +56,7 @@ impl Verdict {
             Self::Unparsed => "unparsed",
             Self::TimedOut => "timed_out",
             Self::OutOfMemory => "out_of_memory",
+            Self::RecursionLimit => "recursion_limit",
             Self::RuntimeError => "runtime_error",
             Self::CompileError => "compile_error",
             Self::OutputLimit => "output_limit",

@@ -132,6 +132,27 @@ fn a_special_judge_decides_and_cannot_be_fooled_from_the_program() {
 }
 
 #[test]
+fn each_limit_has_a_verdict_of_its_own() {
+    let tests = json!({"inputs": [""], "outputs": ["x"], "timeout_s": 0.2});
+    let deep = "import sys\nsys.setrecursionlimit(2**31 - 1)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())";
+    verdicts(
+        &tests,
+        &[
+            ("while True: pass", Verdict::TimedOut),
+            (
+                "x = []\nwhile True: x.append(bytes(10**6))",
+                Verdict::OutOfMemory,
+            ),
+            ("def f(): f()\nf()", Verdict::RecursionLimit),
+            (deep, Verdict::RecursionLimit),
+            ("while True: print('x' * 10**6)", Verdict::OutputLimit),
+            ("1 / 0", Verdict::RuntimeError),
+            ("1 +", Verdict::CompileError),
+        ],
+    );
+}
+
+#[test]
 fn only_true_accepts() {
     for judge in [
         "def accepts(input, expected, output): return 1",

@@ -292,6 +292,10 @@ pub(super) fn failed(finished: &Finished) -> Checked {
         Exit::Raised { kind, message } if kind == "AssertionError" && finished.in_test => {
             (Verdict::Wrong, format!("AssertionError: {message}"))
         }
+        Exit::Raised { kind, message } if kind == "RecursionError" => (
+            Verdict::RecursionLimit,
+            format!("RecursionError: {message}"),
+        ),
         Exit::Raised { kind, message } => (Verdict::RuntimeError, format!("{kind}: {message}")),
         Exit::CompileError { message } => (Verdict::CompileError, message.clone()),
         Exit::OutOfInstructions => (Verdict::TimedOut, "out of instructions".to_owned()),
@@ -301,7 +305,7 @@ pub(super) fn failed(finished: &Finished) -> Checked {
         ),
         Exit::OutOfMemory => (Verdict::OutOfMemory, "out of memory".to_owned()),
         Exit::OutputLimit => (Verdict::OutputLimit, "too much output".to_owned()),
-        Exit::StackOverflow => (Verdict::RuntimeError, "the stack overflowed".to_owned()),
+        Exit::StackOverflow => (Verdict::RecursionLimit, "the stack overflowed".to_owned()),
         Exit::Crashed { trap } => (
             Verdict::RuntimeError,
             format!("the interpreter crashed: {trap}"),
