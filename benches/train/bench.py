@@ -1,12 +1,14 @@
 """The trainer beside transformers: losses, tokens a second and peak memory, in one run on one machine.
 
-    cargo xtask bench train -- [--only losses,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
+    cargo xtask bench train -- [--only losses,adapters,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
 
-losses  20 steps in f32 from the same weights on the same batches: the largest difference
-speed   4 rows of 512 tokens a step, f32 and bf16: tokens a second
-rows    real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
-        peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
-memory  the most memory of a process at 4 x 512, blocks computed again in the backward pass
+losses    20 steps in f32 from the same weights on the same batches: the largest difference
+adapters  LoRA: what is written after 7 steps, adapters loaded by PEFT and the merged model by transformers, beside our own
+          eighth step on the same batch
+speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second
+rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
+          peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
+memory    the most memory of a process at 4 x 512, blocks computed again in the backward pass
 SmolLM2-135M. Each figure is the median over the steps after the first. Run it on a quiet machine.
 """
 import argparse, json, os, pathlib, random, statistics, subprocess, sys, tempfile
@@ -38,16 +40,16 @@ class Bench:
     def rows(self, rows):
         return self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
-    def ours(self, rows, precision, checkpointing, count, **more):
+    def ours(self, rows, precision, checkpointing, count, adapters=(), **more):
         config = {**COMMON, "epochs": count, "global_batch": len(rows), "schedule": "constant", "warmup_ratio": 0.0,
                   "cutoff": 16384, "micro_batch_tokens": 2048, "precision": precision, "threads": self.args.threads,
                   "activation_checkpointing": "full" if checkpointing else "none", **more}
-        return steps([self.args.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config))])
+        return steps([self.args.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config)), *adapters])
 
-    def peer(self, rows, precision, checkpointing, count, layout="pad"):
+    def peer(self, rows, precision, checkpointing, count, layout="pad", model=None, **more):
         settings = {**COMMON, "precision": precision, "checkpointing": checkpointing, "layout": layout, "steps": count,
-                    "threads": self.args.threads}
-        return steps([sys.executable, HERE / "peer.py", self.model, self.rows(rows), self.write("settings.json", json.dumps(settings))])
+                    "threads": self.args.threads, **more}
+        return steps([sys.executable, HERE / "peer.py", model or self.model, self.rows(rows), self.write("settings.json", json.dumps(settings))])
 
 
 def rate(lines):
@@ -84,6 +86,21 @@ def losses(bench):
     norms = max(abs(a["grad_norm"] / b["grad_norm"] - 1) for a, b in zip(ours, peer))
     print(f"losses   20 steps in f32, {ours[0]['loss']:.4f} to {ours[-1]['loss']:.4f}: at most {worst:.1e} from transformers', gradient norms {norms:.1e}")
     return {"largest_difference": worst, "largest_norm_difference": norms}
+
+
+def adapters(bench):
+    rows, folder, out = random_rows(2, 128), bench.folder / "adapters", {}
+    lora = {"rank": 8, "alpha": 16.0}
+    ours = bench.ours(rows, "f32", False, 8, adapters=[folder], lora=lora, learning_rate=1e-3)
+    last = ours[-1]
+    for name, found in (
+        ("PEFT with the adapters", bench.peer(rows, "f32", False, 1, adapter=str(folder / "adapter"))),
+        ("transformers, merged", bench.peer(rows, "f32", False, 1, model=folder / "merged")),
+    ):
+        out[name] = abs(found[0]["loss"] - last["loss"])
+        norm = f", its gradient's norm {abs(found[0]['grad_norm'] / last['grad_norm'] - 1):.1e}" if "PEFT" in name else ""
+        print(f"adapters loss {ours[0]['loss']:.4f} to {last['loss']:.4f} after 7 steps; {name}: {out[name]:.1e} from it{norm}")
+    return out
 
 
 def speed(bench):
@@ -123,7 +140,7 @@ def memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="losses,speed,rows,memory")
+    parser.add_argument("--only", default="losses,adapters,speed,rows,memory")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--measure", help="instead of building `crates/sky-train/examples/measure.rs`")
@@ -134,7 +151,7 @@ def main():
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         args.measure = target / "debug/examples/measure"
     print(f"load before: {os.getloadavg()[0]:.2f}; {args.threads} threads; median of {args.steps - 1} steps", flush=True)
-    parts = {"losses": losses, "speed": speed, "rows": rows, "memory": memory}
+    parts = {"losses": losses, "adapters": adapters, "speed": speed, "rows": rows, "memory": memory}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, pathlib.Path(folder))
         found = {name: parts[name](bench) for name in args.only.split(",")}

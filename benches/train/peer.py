@@ -4,7 +4,8 @@
 
 The loop is leaner than a Trainer's: no logging, no accelerate, nothing between the steps. SETTINGS has `precision` (f32; bf16:
 weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack), `steps`,
-`threads`, `learning_rate`, `weight_decay` and `clip`.
+`threads`, `learning_rate`, `weight_decay` and `clip`, and may have `adapter`: the folder of one, which PEFT puts on the model
+and which alone is trained.
 """
 import json, sys, time
 
@@ -46,12 +47,17 @@ def main():
     precision = settings["precision"]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
+    if settings.get("adapter"):
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, settings["adapter"], is_trainable=True)
     model.config.use_cache = False
     model.train()
     if settings["checkpointing"]:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": settings["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"], betas=(0.9, 0.999), eps=1e-8, fused=True)
     tokens = sum(len(r["ids"]) for r in rows)

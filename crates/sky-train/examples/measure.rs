@@ -1,21 +1,26 @@
 //! Trains a model on rows of token ids and prints what each step cost, one JSON line a step: the side of `cargo xtask bench
 //! train` that is measured.
 //!
-//!     measure MODEL ROWS.jsonl TRAIN.json         steps of [train] as TRAIN.json has it
+//!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; what adapters are before the last
+//!                                                 of them goes into DIR/adapter, merged into the model DIR/merged
 //!     measure MODEL --save DIR                    the model as a Hugging Face folder, for a peer to load
 
 use std::{error::Error, fs, path::Path};
 
 use serde_json::json;
-use sky_model::{ModelFiles, SaveOptions, save_hf};
-use sky_train::{Dataset, Job, Solo, TrainConfig, Trainer};
+use sky_model::{ModelFiles, ParamSpec, SaveOptions, save_hf};
+use sky_train::{
+    Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export_adapter, export_merged,
+};
 use sky_types::TokenSeq;
 use tch::{Device, Kind};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, rows, config] = args.as_slice() else {
-        return Err("measure MODEL ROWS.jsonl TRAIN.json, or measure MODEL --save DIR".into());
+    let [model, rows, config, adapters @ ..] = args.as_slice() else {
+        return Err(
+            "measure MODEL ROWS.jsonl TRAIN.json [DIR], or measure MODEL --save DIR".into(),
+        );
     };
     let files = ModelFiles::open(Path::new(model))?;
     if rows == "--save" {
@@ -50,6 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     // No checkpoint is measured: steps alone.
     while trainer.step() < trainer.steps() {
+        if let (Some(dir), true) = (adapters.first(), trainer.step() + 1 == trainer.steps()) {
+            trainer.save(&Path::new(dir).join("checkpoints"))?;
+            save_adapters(Path::new(dir), &files)?;
+        }
         let step = trainer.train_step()?;
         println!(
             "{}",
@@ -65,5 +74,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             })
         );
     }
+    Ok(())
+}
+
+/// The newest checkpoint's adapters alone and merged, both f32.
+fn save_adapters(dir: &Path, base: &ModelFiles) -> Result<(), Box<dyn Error>> {
+    let checkpoint = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| eprintln!("{line}"))?
+        .ok_or("no checkpoint was written")?;
+    export_adapter(&checkpoint, "base", &dir.join("adapter"))?;
+    let weights = &mut |param: &ParamSpec| base.tensor(&param.name, Kind::Float);
+    let options = SaveOptions {
+        kind: Kind::Float,
+        ..SaveOptions::default()
+    };
+    export_merged(&checkpoint, weights, None, options, &dir.join("merged"))?;
     Ok(())
 }
