@@ -36,6 +36,10 @@ fn main() {
             .std("c++17")
             .opt_level(opt_level)
             .define("_GLIBCXX_USE_CXX11_ABI", "1");
+        // libtorch's `parallel_for` is a plain loop without it.
+        if build.get_compiler().is_like_gnu() {
+            build.flag("-fopenmp");
+        }
         if stub {
             build.include("shim/stub");
         }
@@ -49,6 +53,7 @@ fn main() {
         scope.spawn(|| build("sky_torch", "shim/ops.cpp", false, 2));
         // Loops that have to become vector code.
         scope.spawn(|| build("sky_fused", "shim/fused.cpp", false, 3));
+        scope.spawn(|| build("sky_attention", "shim/attention.cpp", false, 3));
         scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true, 2));
     });
     // After the static shim, so that the linker resolves its symbols here.
@@ -56,6 +61,8 @@ fn main() {
     println!("cargo:rustc-link-lib=dylib=torch_cpu");
     println!("cargo:rustc-link-lib=dylib=c10");
     println!("cargo:rustc-link-lib=dylib=dl");
+    // The threads of libtorch itself, not a second set of them.
+    println!("cargo:rustc-link-lib=dylib:+verbatim=libgomp.so.1");
     // For whoever starts a binary directly: dependants read DEP_SKY_TORCH_LIB and pass the same argument.
     println!("cargo:lib={}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

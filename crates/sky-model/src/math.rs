@@ -274,6 +274,11 @@ pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
 /// Causal attention inside each document; q `[tokens, heads, d]`, k and v `[tokens, kv_heads, d]`; gives `[tokens, heads * d]`.
 fn attention(config: &Config, q: &Tensor, k: &Tensor, v: &Tensor, segments: &Segments) -> Tensor {
     let d = config.head_dim;
+    if sky_torch::attends(q.kind(), q.device(), d)
+        && let Ok(attended) = sky_torch::attention(q, k, v, &segments.cumulative)
+    {
+        return attended;
+    }
     let outs: Vec<Tensor> = segments
         .runs
         .iter()

@@ -35,6 +35,15 @@ unsafe extern "C" {
     pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
     pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;
     pub(crate) fn sky_rotary(x: Raw, cos: Raw, sin: Raw, result: *mut Raw) -> c_int;
+    pub(crate) fn sky_attends(width: i64) -> c_int;
+    pub(crate) fn sky_attention(
+        q: Raw,
+        k: Raw,
+        v: Raw,
+        starts: *const i64,
+        count: usize,
+        result: *mut Raw,
+    ) -> c_int;
     pub(crate) fn sky_cross_entropy(
         logits: Raw,
         targets: Raw,

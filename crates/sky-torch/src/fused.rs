@@ -72,6 +72,27 @@ pub fn accumulate_(sum: &Tensor, x: &Tensor) -> Result<(), TorchError> {
     ffi::check("accumulate_", status)
 }
 
+/// Whether [`attention`] takes heads of this width in this kind on this device: bf16 on a processor that multiplies it
+/// (AVX-512 BF16), widths that are multiples of 32 up to 256.
+pub fn attends(kind: Kind, device: Device, width: i64) -> bool {
+    // SAFETY: a function of a number.
+    kind == Kind::BFloat16 && device == Device::Cpu && unsafe { ffi::sky_attends(width) } != 0
+}
+
+/// Causal attention inside each document, with its gradient: q `[tokens, heads, width]`, k and v `[tokens, kv_heads, width]`, of
+/// a kind and width that [`attends`]; gives `[tokens, heads * width]`. `starts` says where documents begin and ends with the
+/// number of tokens. Scores are scaled by `1 / sqrt(width)`; sums are in f32, in the same order for any number of threads.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit, a document is empty, or the processor does not multiply bf16.
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, starts: &[i64]) -> Result<Tensor, TorchError> {
+    made("attention", |result| {
+        let (q, k, v) = (ffi::one(q), ffi::one(k), ffi::one(v));
+        // SAFETY: the tensors and `starts` are borrowed for the call, `result` is a place for one pointer.
+        unsafe { ffi::sky_attention(q, k, v, starts.as_ptr(), starts.len(), result) }
+    })
+}
+
 /// A tensor that the shim makes.
 fn made(
     what: &'static str,

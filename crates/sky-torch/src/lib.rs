@@ -31,7 +31,7 @@ pub use adamw::{AdamW, AdamWSlot, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
-pub use fused::{accumulate_, cross_entropy_, fuses, rms_norm, rotary, swiglu};
+pub use fused::{accumulate_, attends, attention, cross_entropy_, fuses, rms_norm, rotary, swiglu};
 pub use group::{Listen, ProcessGroup, Work};
 pub use nccl::{NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use store::Store;

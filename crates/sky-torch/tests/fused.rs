@@ -1,7 +1,9 @@
 //! The fused operations against the same formulas in libtorch's own operations.
 #![allow(clippy::unwrap_used)]
 
-use sky_torch::{accumulate_, backward, cross_entropy_, fuses, rms_norm, rotary, swiglu};
+use sky_torch::{
+    accumulate_, attends, attention, backward, cross_entropy_, fuses, rms_norm, rotary, swiglu,
+};
 use tch::{Device, Kind, Tensor, no_grad};
 
 const KINDS: [(Kind, f64); 2] = [(Kind::Float, 1e-5), (Kind::BFloat16, 2e-2)];
@@ -190,4 +192,113 @@ fn what_does_not_fit_is_an_error() {
         assert!(no_grad(|| cross_entropy_(&x, &targets, 1.0, 0.0)).is_err());
     }
     assert!(cross_entropy_(&x, &Tensor::from_slice(&[0_i64]), 1.0, 0.0).is_err());
+}
+
+/// The formula itself, in the inputs' kind.
+fn composed_attention(t: &[Tensor], starts: &[i64]) -> Tensor {
+    let group = t[0].size()[1] / t[1].size()[1];
+    let outs: Vec<Tensor> = starts
+        .windows(2)
+        .map(|ends| {
+            let part = |t: &Tensor| t.narrow(0, ends[0], ends[1] - ends[0]).transpose(0, 1);
+            let shared = |t: &Tensor| part(t).repeat_interleave_self_int(group, 0, None);
+            let (q, k, v) = (part(&t[0]), shared(&t[1]), shared(&t[2]));
+            let width = q.size()[2] as f64;
+            let scores = q.matmul(&k.transpose(1, 2)) / width.sqrt();
+            let unseen = Tensor::ones(scores.size(), (Kind::Bool, Device::Cpu)).triu(1);
+            let weights = scores
+                .masked_fill(&unseen, f64::NEG_INFINITY)
+                .softmax(-1, None);
+            weights.matmul(&v).transpose(0, 1).flatten(1, 2)
+        })
+        .collect();
+    Tensor::cat(&outs, 0)
+}
+
+#[test]
+fn attention_and_its_gradients_are_those_of_the_formula() {
+    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+        eprintln!("SKIPPED: the product of bf16 attention; this processor has no AVX-512 BF16");
+        return;
+    }
+    tch::manual_seed(1);
+    // Tiles that are full and tiles that are not, more than one strip of keys, heads that share keys and heads that do not.
+    for (lengths, heads, kv_heads, width) in [
+        (vec![1], 1, 1, 32),
+        (vec![64, 128], 2, 1, 64),
+        (vec![3, 65, 1, 200], 6, 2, 64),
+        (vec![700, 513], 3, 3, 96),
+        (vec![130], 4, 1, 128),
+    ] {
+        let starts: Vec<i64> = std::iter::once(0)
+            .chain(lengths.iter().scan(0, |sum, n| {
+                *sum += n;
+                Some(*sum)
+            }))
+            .collect();
+        let tokens = *starts.last().unwrap();
+        let of = |heads| random(&[tokens, heads, width], Kind::BFloat16);
+        let inputs = [of(heads), of(kv_heads), of(kv_heads)];
+        agree(
+            Kind::BFloat16,
+            1e-2,
+            &inputs,
+            |t| attention(&t[0], &t[1], &t[2], &starts).unwrap(),
+            |t| composed_attention(t, &starts),
+        );
+    }
+}
+
+#[test]
+fn attention_is_the_same_for_any_number_of_threads_and_lets_a_nan_through() {
+    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+        eprintln!("SKIPPED: bits of bf16 attention; this processor has no AVX-512 BF16");
+        return;
+    }
+    tch::manual_seed(2);
+    let of = |heads| random(&[300, heads, 64], Kind::BFloat16);
+    let (q, k, v) = (of(4), of(2), of(2));
+    let results = |threads| {
+        sky_torch::set_threads(threads);
+        let out = attention(&q, &k, &v, &[0, 100, 300]).unwrap();
+        let found = backward(&[&out], &[&out.detach()], &[&q, &k, &v]).unwrap();
+        let mut all: Vec<Tensor> = found.into_iter().flatten().collect();
+        all.push(out.detach());
+        all
+    };
+    for (a, b) in results(1).iter().zip(&results(2)) {
+        assert!(a.equal(b));
+    }
+    let broken = no_grad(|| {
+        k.detach()
+            .index_fill(0, &Tensor::from_slice(&[150i64]), f64::NAN)
+    });
+    let out = attention(&q, &broken, &v, &[0, 100, 300]).unwrap();
+    let bad: Vec<bool> = Vec::try_from(out.isnan().any_dim(1, false)).unwrap();
+    // The token itself and those of its document that come after it.
+    assert!(bad.iter().enumerate().all(|(at, &bad)| bad == (at >= 150)));
+}
+
+#[test]
+fn attention_refuses_what_does_not_fit() {
+    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+        return;
+    }
+    let of =
+        |tokens, heads, width| Tensor::zeros([tokens, heads, width], (Kind::BFloat16, Device::Cpu));
+    let (q, k) = (of(8, 4, 64), of(8, 2, 64));
+    for (q, k, v, starts) in [
+        (&q, &k, &k, vec![]),
+        (&q, &k, &k, vec![0, 9]),
+        (&q, &k, &k, vec![0, 5, 5, 8]),
+        (&q, &k, &k, vec![0, 9, 8]),
+        (&q, &k, &q, vec![0, 8]),
+        (&q, &of(8, 3, 64), &of(8, 3, 64), vec![0, 8]),
+        (&of(8, 4, 40), &of(8, 2, 40), &of(8, 2, 40), vec![0, 8]),
+        (&q, &of(7, 2, 64), &of(7, 2, 64), vec![0, 8]),
+        (&q.to_kind(Kind::Float), &k, &k, vec![0, 8]),
+    ] {
+        assert!(attention(q, k, v, &starts).is_err(), "{starts:?}");
+    }
+    assert!(!attends(Kind::Float, Device::Cpu, 64) && !attends(Kind::BFloat16, Device::Cpu, 48));
 }
