@@ -89,7 +89,8 @@ pub(super) fn definitions(code: &str) -> impl Iterator<Item = &str> {
 
 /// What follows the thought, inside the solution's markers where there are some.
 fn solution(reply: &str) -> &str {
-    let mut text = reply;
+    // A byte order mark is no part of the first line.
+    let mut text = reply.trim_start_matches('\u{feff}');
     for end in ["<|end_of_thought|>", "</think>"] {
         if let Some((_, after)) = text.rsplit_once(end) {
             text = after;
@@ -221,6 +222,7 @@ mod tests {
             "x = 1",
             "Here is it.\n\nx = 1\n",
             "thinking </think> ```python\nno\n```\n```python\nx = 1\n```",
+            "\u{feff}```python\nx = 1\n```",
         ] {
             assert_eq!(code(reply), "x = 1\n", "{reply}");
         }
