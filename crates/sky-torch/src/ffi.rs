@@ -52,6 +52,7 @@ unsafe extern "C" {
         result: *mut Raw,
     ) -> c_int;
     pub(crate) fn sky_accumulate(sum: Raw, x: Raw) -> c_int;
+    pub(crate) fn sky_give_back_memory();
     pub(crate) fn sky_dlopen_global(library: *const c_char) -> c_int;
     pub(crate) fn sky_store_connect(
         host: *const c_char,

@@ -13,7 +13,8 @@ pub(super) fn weights(shape: &ModelShape, config: &TrainConfig, world: u64) -> u
     config.precision.bytes() * (frozen + kept(shape, config, world, 3))
 }
 
-fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
+/// What a rank keeps of so many parameters that are sharded from ZeRO stage `stage` on.
+pub(super) fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
     if config.zero_stage >= stage {
         params.div_ceil(world)
     } else {

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::bytes::{activations, buffers, copy, kept, optimizer, weights};
+use super::bytes::{activations, buffers, copy, kept, optimizer, share, weights};
 use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: what fits six measured peaks best (docs/plan.md).
@@ -30,7 +30,7 @@ pub struct CpuPlanInput<'a> {
 pub struct CpuBytes {
     /// What the model computes with.
     pub parameters: u64,
-    /// f32 gradients.
+    /// Gradients: f32, those of a process's only micro-batch as the model computes.
     pub gradients: u64,
     /// Master weights and moments.
     pub optimizer: u64,
@@ -117,15 +117,21 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64)
     };
     let active = activations(shape, config, tokens, checkpointing, true, false);
     let buffers = buffers(shape, config, world, checkpointing, true);
-    let all = 4 * kept(shape, config, world, 2);
-    let (head, layer) = if config.lora.is_some() {
-        (0, all / shape.layers.max(1))
+    // Layers' gradients are widened when a second one is added to them; those of embedding and head are sums from the start.
+    let width = if several || world > 1 {
+        4
     } else {
-        let share = |params: u64| {
-            (all as u128 * u128::from(params) / u128::from(shape.params().max(1))) as u64
-        };
-        (share(shape.embedding()), share(shape.layer()))
+        config.precision.bytes()
     };
+    let (matrix, layer, rest) = if config.lora.is_some() {
+        (0, shape.layer_adapters(config), 0)
+    } else {
+        let layers = shape.layers * shape.layer();
+        (shape.embedding(), shape.layer(), shape.params() - layers)
+    };
+    let of = |params: u64, width: u64| width * share(params, config, world, 2);
+    let (head, layer, rest) = (of(matrix, 4), of(layer, width), of(rest, 4));
+    let all = rest + shape.layers * layer;
     // Where ranks do not exchange it, the head's gradient becomes the sum; it is among the buffers then.
     let adopted = world == 1 || config.zero_stage < 2;
     let at_head = if adopted { 0 } else { head };
@@ -232,6 +238,19 @@ mod tests {
             ..config
         };
         assert_eq!(plan(&at_the_end_only, 1, u64::MAX).rank_bytes.checkpoint, 0);
+    }
+
+    #[test]
+    fn layers_of_an_only_micro_batch_have_gradients_as_they_are_computed() {
+        let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
+        let config = TrainConfig {
+            global_batch: 1,
+            ..TrainConfig::default()
+        };
+        let gradients = |world| plan(&config, world, u64::MAX).rank_bytes.gradients;
+        let layers = shape.layers * shape.layer();
+        assert_eq!(gradients(1), 4 * PARAMS - 2 * layers);
+        assert!(gradients(2) >= 2 * PARAMS, "sums of two ranks are f32");
     }
 
     /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times

@@ -22,7 +22,7 @@ impl Store<'_> {
         grads: &[T],
     ) -> Result<(), TrainError> {
         let exchanged = self.exchanged();
-        if !exchanged && self.adopt(block, grads)? {
+        if !exchanged && (self.adopt(block, grads)? || self.keep_as_they_are(block, grads)?) {
             return Ok(());
         }
         let sum = if exchanged {
@@ -113,11 +113,39 @@ impl Store<'_> {
         Ok(fits)
     }
 
-    /// A block's gradient so far: zeros at first.
+    /// Keeps a block's first gradients in bf16 when they come so: a second micro-batch's, or the optimizer, widens them. It is
+    /// half the memory for a step's only micro-batch, and the same bits.
+    fn keep_as_they_are<T: Borrow<Tensor>>(
+        &mut self,
+        block: usize,
+        grads: &[T],
+    ) -> Result<bool, TrainError> {
+        let (layout, shard) = (&self.layouts[block], &mut self.shards[block]);
+        let place = self.places.optimizer;
+        let fits = self.comm.world() == 1
+            && self.places.compute == place
+            && shard.grad.is_none()
+            && grads
+                .iter()
+                .all(|grad| grad.borrow().kind() == Kind::BFloat16);
+        if fits {
+            let flat = Tensor::f_zeros([layout.whole()], (Kind::BFloat16, place))?;
+            for ((param, offset), grad) in layout.params.iter().zip(grads) {
+                let mut part = flat.f_narrow(0, *offset, param.numel())?;
+                no_grad(|| part.f_copy_(&grad.borrow().f_reshape([-1])?))?;
+            }
+            shard.grad = Some(flat);
+        }
+        Ok(fits)
+    }
+
+    /// A block's gradient so far, in f32: zeros at first.
     fn sum(&mut self, block: usize) -> Result<Tensor, TrainError> {
         let shard = &mut self.shards[block];
         if let Some(sum) = &shard.grad {
-            return Ok(sum.shallow_clone());
+            let sum = sum.f_to_kind(Kind::Float)?;
+            shard.grad = Some(sum.shallow_clone());
+            return Ok(sum);
         }
         let length = grad_length(&self.layouts[block], self.sharded);
         let sum = self
@@ -141,11 +169,14 @@ impl Store<'_> {
     /// After the last micro-batch: what the optimizer will meet is the sum over all ranks.
     pub(crate) fn finish_gradients(&mut self) -> Result<(), TrainError> {
         self.finish_reducing()?;
+        if self.comm.world() == 1 {
+            return Ok(());
+        }
         for block in 0..self.shards.len() {
             // A rank without a micro-batch has zeros.
             let sum = self.sum(block)?;
             let layout = &self.layouts[block];
-            if self.comm.world() == 1 || self.sharded.gradients || layout.numel == 0 {
+            if self.sharded.gradients || layout.numel == 0 {
                 continue;
             }
             if self.sharded.optimizer {
@@ -179,7 +210,10 @@ impl Store<'_> {
             let Some(grad) = &self.shards[block].grad else {
                 continue;
             };
-            let rows = self.kept_of(block, grad)?.f_view([-1, ALIGN])?;
+            let rows = self
+                .kept_of(block, grad)?
+                .f_to_kind(Kind::Float)?
+                .f_view([-1, ALIGN])?;
             let norms = rows.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), false)?;
             let norms = norms.f_to_kind(Kind::Double)?;
             sum += norms.f_dot(&norms)?.f_double_value(&[])?;
@@ -200,4 +234,91 @@ fn add(mut sum: Tensor, grad: &Tensor) -> Result<(), TrainError> {
         let _ = sum.f_add_(&grad.f_to_device(sum.device())?)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use sky_model::{BlockId, BlockSpec, ParamSpec};
+    use sky_torch::AdamW;
+
+    use super::*;
+    use crate::{Solo, TrainConfig};
+
+    const SHAPES: [[i64; 2]; 2] = [[48, 32], [7, 9]];
+    const NUMEL: i64 = 48 * 32 + 7 * 9;
+
+    /// A block of two parameters, in bf16.
+    fn store() -> Store<'static> {
+        let param = |(i, shape): (usize, &[i64; 2])| ParamSpec {
+            name: format!("weight.{i}"),
+            shape: shape.to_vec(),
+            decay: i == 0,
+        };
+        let block = BlockSpec {
+            id: BlockId::Layer(0),
+            params: SHAPES.iter().enumerate().map(param).collect(),
+        };
+        let mut weights = |param: &ParamSpec| Ok(numbers(&param.shape, 1));
+        Store::new(
+            &[block],
+            &[],
+            &TrainConfig::default(),
+            Kind::BFloat16,
+            Device::Cpu,
+            &Solo,
+            &mut weights,
+        )
+        .unwrap()
+    }
+
+    /// Numbers of both signs and of many sizes.
+    fn numbers(shape: &[i64], seed: i64) -> Tensor {
+        let index = Tensor::arange(shape.iter().product::<i64>(), (Kind::Double, Device::Cpu));
+        let numbers = ((index + seed) * 12.9898).sin() * 3.0;
+        (numbers.exp() - 1.0)
+            .view(shape)
+            .to_kind(Kind::BFloat16)
+            .copy()
+    }
+
+    /// Weights and moments after steps of so many micro-batches each, the gradients' norms, and their bytes.
+    fn train(micro_batches: i64, kind: Kind) -> (Vec<Vec<f32>>, Vec<f64>, u64) {
+        let mut store = store();
+        let mut norms = Vec::new();
+        for step in 0..3 {
+            for micro in 0..micro_batches {
+                let seed = 100 * step + micro;
+                let grads = SHAPES.map(|shape| numbers(&shape, seed).to_kind(kind));
+                store.reduce(0, &grads).unwrap();
+            }
+            store.finish_gradients().unwrap();
+            norms.push(store.grad_norm().unwrap());
+            let hyper = AdamW {
+                lr: 1e-2,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                weight_decay: 0.1,
+            };
+            store.update(&hyper, 0.37, step as u64, 1).unwrap();
+        }
+        let state = store.state(0, (0, NUMEL)).unwrap();
+        let flat = state.map(|vector| Vec::try_from(vector.wide().unwrap()).unwrap());
+        (flat.to_vec(), norms, store.memory().gradients)
+    }
+
+    #[test]
+    fn a_gradient_kept_in_bf16_makes_the_same_bits_as_its_sum() {
+        let padded = (NUMEL as u64).next_multiple_of(ALIGN as u64);
+        for micro_batches in [1, 2, 3] {
+            let (state, norms, bytes) = train(micro_batches, Kind::BFloat16);
+            let (sums, norms_of_sums, bytes_of_sums) = train(micro_batches, Kind::Float);
+            assert_eq!(state, sums);
+            assert_eq!(norms, norms_of_sums);
+            assert_eq!(bytes_of_sums, 4 * padded);
+            assert_eq!(bytes, if micro_batches == 1 { 2 } else { 4 } * padded);
+        }
+        assert_ne!(train(1, Kind::Float).0, train(2, Kind::Float).0);
+    }
 }

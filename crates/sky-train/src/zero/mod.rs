@@ -20,7 +20,7 @@ use self::{
     disk::Disk,
     frozen::Frozen,
     gradients::Reducing,
-    shard::{Places, Shard, Sharded, grad_length, state_words},
+    shard::{Places, Shard, Sharded, state_words},
 };
 use crate::{
     Collective, Moments, Offload, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
@@ -50,6 +50,8 @@ pub(crate) struct Store<'c> {
     buffers: Buffers,
     ahead: Option<Ahead>,
     reducing: Option<Reducing>,
+    /// Of all gradients that the last step's optimizer met.
+    gradient_bytes: u64,
     /// Whether the optimizer's step goes on behind the next forward pass.
     behind_compute: bool,
     behind: RefCell<Option<Behind>>,
@@ -126,6 +128,7 @@ impl<'c> Store<'c> {
             buffers: Buffers::default(),
             ahead: None,
             reducing: None,
+            gradient_bytes: 0,
             behind_compute: config.offloaded() != Offload::None,
             behind: RefCell::default(),
             waited: Cell::default(),
@@ -151,21 +154,21 @@ impl<'c> Store<'c> {
         self.base.as_deref()
     }
 
-    /// Bytes this rank keeps when all gradients are there, by kind.
+    /// Bytes this rank keeps when all of the last step's gradients are there, by kind.
     pub(crate) fn memory(&self) -> StepMemory {
-        let of = |t: &Tensor| (t.numel() * t.kind().elt_size_in_bytes()) as u64;
+        let frozen = self.frozen.iter();
         let mut memory = StepMemory {
-            weights: self.frozen.iter().map(|block| of(&block.weights)).sum(),
+            weights: frozen.map(|block| bytes_of(&block.weights)).sum(),
+            gradients: self.gradient_bytes,
             ..StepMemory::default()
         };
-        for (shard, layout) in self.shards.iter().zip(&self.layouts) {
+        for shard in &self.shards {
             let master = if self.one_memory() {
                 0
             } else {
-                of(&shard.master)
+                bytes_of(&shard.master)
             };
-            memory.weights += of(&shard.weights);
-            memory.gradients += 4 * grad_length(layout, self.sharded) as u64;
+            memory.weights += bytes_of(&shard.weights);
             memory.optimizer += master + shard.exp_avg.bytes() + shard.exp_avg_sq.bytes();
         }
         memory
@@ -354,6 +357,10 @@ impl<'c> Store<'c> {
     pub(crate) fn any_rank(&self, this: bool) -> Result<bool, TrainError> {
         Ok(self.sum_over_ranks(if this { 1.0 } else { 0.0 })? > 0.0)
     }
+}
+
+fn bytes_of(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
 }
 
 /// Waits for all parts of a block.

@@ -123,8 +123,8 @@ pub(super) struct Shard {
     pub(super) exp_avg: Vector,
     /// Second moment.
     pub(super) exp_avg_sq: Vector,
-    /// f32 gradient, summed over the micro-batches of a step: there from the block's first one until the optimizer has met
-    /// it. In pinned host memory, which is slow to come by, it stays, as zeros.
+    /// Gradient, summed over the micro-batches of a step in f32; that of a first one may be in bf16. It is there from the
+    /// block's first one until the optimizer has met it. In pinned host memory, which is slow to come by, it stays, as zeros.
     pub(super) grad: Option<Tensor>,
 }
 

@@ -6,7 +6,7 @@ use std::{
 use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Kind, Tensor, no_grad};
 
-use super::{Store, behind::Behind};
+use super::{Store, behind::Behind, bytes_of};
 use crate::{Moments, Pending, TrainError, eight_bit, moments::Dither, vector::Vector};
 
 /// One AdamW step: what is the same for all blocks.
@@ -42,7 +42,7 @@ impl Part {
         let Some(grad) = &self.grad else {
             return Ok(());
         };
-        let mut grad = grad.shallow_clone();
+        let mut grad = grad.f_to_kind(Kind::Float)?;
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;
         }
@@ -124,10 +124,12 @@ impl Store<'_> {
             done,
             dither,
         };
+        self.gradient_bytes = 0;
         let parts = (0..self.shards.len()).map(|block| {
             let grad = self.shards[block].grad.take();
             let mut part = self.part(block)?;
             if let Some(grad) = grad {
+                self.gradient_bytes += bytes_of(&grad);
                 part.grad = Some(self.kept_of(block, &grad)?);
                 if self.places.optimizer != self.places.compute {
                     part.staying = Some(grad.shallow_clone());
