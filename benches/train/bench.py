@@ -1,10 +1,12 @@
 """The trainer beside transformers: losses, tokens a second and peak memory, in one run on one machine.
 
-    cargo xtask bench train -- [--only losses,adapters,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
+    cargo xtask bench train -- [--only losses,adapters,optimizer,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
 
 losses    20 steps in f32 from the same weights on the same batches: the largest difference
 adapters  LoRA: what is written after 7 steps, adapters loaded by PEFT and the merged model by transformers, beside our own
           eighth step on the same batch
+optimizer AdamW's step alone over as many parameters, with clipping; in bf16 with gradients in and weights out: parameters a
+          second, and bytes moved beside those of a copy
 speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second
 rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
           peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
@@ -103,6 +105,27 @@ def adapters(bench):
     return out
 
 
+def optimizer(bench):
+    params, count, out = 32 << 22, str(4 * bench.args.steps), {}
+    args = (str(params), str(bench.args.threads), count)
+
+    def medians(command):
+        seconds = {}
+        for line in steps([*command, *args]):
+            for name, value in line.items():
+                seconds.setdefault(name, []).append(value)
+        return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+
+    ours, peer = medians([bench.args.measure, "--optimizer"]), medians([sys.executable, HERE / "optimizer.py"])
+    copy = 8 * params / ours["copy"]
+    for precision in ("f32", "bf16"):
+        share = 28 * params / ours[precision] / copy
+        out[precision] = {"ours": params / ours[precision], "peer": params / peer[precision], "ratio": peer[precision] / ours[precision], "of_copy": share}
+        print(f"optimizer {precision:<4} {params / ours[precision] / 1e6:6.0f} million parameters/s, torch's fused AdamW {params / peer[precision] / 1e6:6.0f}: "
+              f"{out[precision]['ratio']:.2f} times; 28 bytes each, {share:.2f} of a copy's {copy / 1e9:.1f} GB/s")
+    return out
+
+
 def speed(bench):
     rows, count, out = random_rows(4, 512), bench.args.steps, {}
     for precision in ("f32", "bf16"):
@@ -149,7 +172,7 @@ def memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="losses,adapters,speed,rows,memory")
+    parser.add_argument("--only", default="losses,adapters,optimizer,speed,rows,memory")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--measure", help="instead of building `crates/sky-train/examples/measure.rs`")
@@ -161,7 +184,7 @@ def main():
         args.measure = target / "debug/examples/measure"
     sys.stdout.reconfigure(line_buffering=True)
     print(f"load before: {os.getloadavg()[0]:.2f}; {args.threads} threads; median of {args.steps - 1} steps")
-    parts = {"losses": losses, "adapters": adapters, "speed": speed, "rows": rows, "memory": memory}
+    parts = {"losses": losses, "adapters": adapters, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, pathlib.Path(folder))
         found = {name: parts[name](bench) for name in args.only.split(",")}

@@ -36,9 +36,11 @@ fn main() {
             .std("c++17")
             .opt_level(opt_level)
             .define("_GLIBCXX_USE_CXX11_ABI", "1");
-        // libtorch's `parallel_for` is a plain loop without it.
         if build.get_compiler().is_like_gnu() {
+            // libtorch's `parallel_for` is a plain loop without it.
             build.flag("-fopenmp");
+            // A root that may set `errno` is not turned into vector code.
+            build.flag("-fno-math-errno");
         }
         if stub {
             build.include("shim/stub");
@@ -53,6 +55,7 @@ fn main() {
         scope.spawn(|| build("sky_torch", "shim/ops.cpp", false, 2));
         // Loops that have to become vector code.
         scope.spawn(|| build("sky_fused", "shim/fused.cpp", false, 3));
+        scope.spawn(|| build("sky_adamw", "shim/adamw.cpp", false, 3));
         scope.spawn(|| build("sky_attention", "shim/attention.cpp", false, 3));
         scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true, 2));
     });

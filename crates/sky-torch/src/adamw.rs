@@ -69,3 +69,47 @@ pub fn fused_adamw_(slots: &[AdamWSlot<'_>], hyper: &AdamW) -> Result<(), TorchE
     };
     ffi::check("fused_adamw_", status)
 }
+
+/// What [`adamw_pass_`] reads and writes, all of one shape, contiguous, on a CPU.
+#[derive(Debug)]
+pub struct AdamWPass<'a> {
+    /// f32 master weights, updated in place.
+    pub master: &'a Tensor,
+    /// Gradient, f32 or bf16.
+    pub grad: &'a Tensor,
+    /// What the gradient is multiplied by, as it is read.
+    pub scale: f64,
+    /// First moment, f32, zeros at the start.
+    pub exp_avg: &'a Tensor,
+    /// Second moment, f32, zeros at the start.
+    pub exp_avg_sq: &'a Tensor,
+    /// bf16 weights that become the new master weights, rounded.
+    pub weights: Option<&'a Tensor>,
+}
+
+/// The AdamW step that follows `done` others, in one pass over memory: 28 bytes a parameter are read and written, by all
+/// threads, with the same bits for any number of them.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit.
+pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(), TorchError> {
+    let weights = pass.weights.map_or(std::ptr::null_mut(), ffi::one);
+    // SAFETY: all tensors are borrowed for the call; null stands for no weights.
+    let status = unsafe {
+        ffi::sky_adamw_pass(
+            ffi::one(pass.master),
+            ffi::one(pass.grad),
+            ffi::one(pass.exp_avg),
+            ffi::one(pass.exp_avg_sq),
+            weights,
+            pass.scale,
+            hyper.lr,
+            hyper.beta1,
+            hyper.beta2,
+            hyper.weight_decay,
+            hyper.eps,
+            (done + 1) as f64,
+        )
+    };
+    ffi::check("adamw_pass_", status)
+}

@@ -32,6 +32,20 @@ unsafe extern "C" {
         weight_decay: c_double,
         eps: c_double,
     ) -> c_int;
+    pub(crate) fn sky_adamw_pass(
+        master: Raw,
+        grad: Raw,
+        exp_avg: Raw,
+        exp_avg_sq: Raw,
+        weights: Raw,
+        scale: c_double,
+        lr: c_double,
+        beta1: c_double,
+        beta2: c_double,
+        weight_decay: c_double,
+        eps: c_double,
+        step: c_double,
+    ) -> c_int;
     pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
     pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;
     pub(crate) fn sky_rotary(x: Raw, cos: Raw, sin: Raw, result: *mut Raw) -> c_int;

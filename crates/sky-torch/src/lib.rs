@@ -1,5 +1,6 @@
 //! What tch lacks, in one place, and all unsafe code of the torch side: [`backward`] with an upstream gradient and chosen
-//! inputs, the fused optimizer step [`fused_adamw_`], a block's operations in one pass ([`rms_norm`], [`rotary`], [`swiglu`],
+//! inputs, the optimizer's step [`fused_adamw_`], and
+//! [`adamw_pass_`] with master weights apart, a block's operations in one pass ([`rms_norm`], [`rotary`], [`swiglu`],
 //! [`cross_entropy_`]), [`load_cuda`], and what processes do together: the key-value [`Store`] that they meet at, the
 //! [`ProcessGroup`] of gloo, and the [`NcclGroup`] of their GPUs.
 //!
@@ -28,7 +29,7 @@ mod nccl;
 mod store;
 mod threads;
 
-pub use adamw::{AdamW, AdamWSlot, fused_adamw_};
+pub use adamw::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;

@@ -1,7 +1,9 @@
 //! Gradients and optimizer steps against their formulas.
 #![allow(clippy::unwrap_used)]
 
-use sky_torch::{AdamW, AdamWSlot, TorchError, backward, fused_adamw_};
+use sky_torch::{
+    AdamW, AdamWPass, AdamWSlot, TorchError, adamw_pass_, backward, fused_adamw_, set_threads,
+};
 use tch::{Device, Kind, Tensor};
 
 fn floats(t: &Tensor) -> Vec<f64> {
@@ -81,5 +83,133 @@ fn adamw_follows_the_paper() {
     }
     for (found, expected) in floats(&param).iter().zip(expected) {
         assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+}
+
+/// Master weights, moments and bf16 weights after four steps of one pass each, by so many threads.
+fn passes(grads: &[Tensor; 4], hyper: &AdamW, threads: usize) -> [Tensor; 4] {
+    set_threads(threads);
+    let length = grads[0].size1().unwrap();
+    let float = (Kind::Float, Device::Cpu);
+    let master = Tensor::arange(length, float).cos();
+    let (m, v) = (
+        Tensor::zeros([length], float),
+        Tensor::zeros([length], float),
+    );
+    let weights = master.to_kind(Kind::BFloat16);
+    for (done, grad) in grads.iter().enumerate() {
+        let pass = AdamWPass {
+            master: &master,
+            grad,
+            scale: 0.37,
+            exp_avg: &m,
+            exp_avg_sq: &v,
+            weights: Some(&weights),
+        };
+        adamw_pass_(&pass, hyper, done as u64).unwrap();
+    }
+    [master, m, v, weights]
+}
+
+#[test]
+fn one_pass_is_the_fused_step_and_the_rounding_after_it() {
+    let hyper = AdamW {
+        lr: 0.01,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-8,
+        weight_decay: 0.5,
+    };
+    let float = (Kind::Float, Device::Cpu);
+    // No multiple of a vector's, a task's or a piece's length.
+    for length in [1, 70_003] {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let grads = [1.0, 2.0, 3.0, 4.0].map(|k| {
+                let grad: Tensor = (Tensor::arange(length, float) * k).sin() * 3.0;
+                grad.to_kind(kind)
+            });
+            let found = passes(&grads, &hyper, 1);
+            let master = Tensor::arange(length, float).cos();
+            let (m, v) = (
+                Tensor::zeros([length], float),
+                Tensor::zeros([length], float),
+            );
+            let step = Tensor::zeros([], float);
+            for grad in &grads {
+                let slot = AdamWSlot {
+                    param: &master,
+                    grad: &(grad.to_kind(Kind::Float) * 0.37),
+                    exp_avg: &m,
+                    exp_avg_sq: &v,
+                    step: &step,
+                };
+                fused_adamw_(&[slot], &hyper).unwrap();
+            }
+            for (found, expected) in found.iter().zip([&master, &m, &v]) {
+                for (found, expected) in floats(found).iter().zip(floats(expected)) {
+                    assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                }
+            }
+            assert_eq!(floats(&found[3]), floats(&found[0].to_kind(Kind::BFloat16)));
+            for (one, two) in found.iter().zip(&passes(&grads, &hyper, 2)) {
+                assert!(Tensor::equal(one, two), "two threads make the bits of one");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pass_over_what_does_not_fit_is_an_error() {
+    let of = |length, kind| Tensor::zeros([length], (kind, Device::Cpu));
+    let float = of(8, Kind::Float);
+    let good = || AdamWPass {
+        master: &float,
+        grad: &float,
+        scale: 1.0,
+        exp_avg: &float,
+        exp_avg_sq: &float,
+        weights: None,
+    };
+    let hyper = AdamW {
+        lr: 0.0,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-8,
+        weight_decay: 0.0,
+    };
+    adamw_pass_(&good(), &hyper, 0).unwrap();
+    let (short, double, half) = (
+        of(7, Kind::Float),
+        of(8, Kind::Double),
+        of(8, Kind::BFloat16),
+    );
+    for wrong in [&short, &double] {
+        for pass in [
+            AdamWPass {
+                grad: wrong,
+                ..good()
+            },
+            AdamWPass {
+                exp_avg: wrong,
+                ..good()
+            },
+            AdamWPass {
+                exp_avg_sq: &half,
+                ..good()
+            },
+            AdamWPass {
+                master: wrong,
+                ..good()
+            },
+            AdamWPass {
+                weights: Some(wrong),
+                ..good()
+            },
+        ] {
+            assert!(matches!(
+                adamw_pass_(&pass, &hyper, 0),
+                Err(TorchError::Op { .. })
+            ));
+        }
     }
 }

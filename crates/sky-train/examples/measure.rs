@@ -4,19 +4,26 @@
 //!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; what adapters are before the last
 //!                                                 of them goes into DIR/adapter, merged into the model DIR/merged
 //!     measure MODEL --save DIR                    the model as a Hugging Face folder, for a peer to load
+//!     measure --optimizer PARAMS THREADS STEPS    steps of AdamW alone, f32 and bf16, and copies, seconds of each
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, fs, path::Path, time::Instant};
 
 use serde_json::json;
 use sky_model::{ModelFiles, ParamSpec, SaveOptions, save_hf};
+use sky_torch::{AdamW, AdamWPass, adamw_pass_};
 use sky_train::{
     Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export_adapter, export_merged,
 };
 use sky_types::TokenSeq;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, params, threads, steps] = args.as_slice()
+        && flag == "--optimizer"
+    {
+        return optimizer(params.parse()?, threads.parse()?, steps.parse()?);
+    }
     let [model, rows, config, adapters @ ..] = args.as_slice() else {
         return Err(
             "measure MODEL ROWS.jsonl TRAIN.json [DIR], or measure MODEL --save DIR".into(),
@@ -73,6 +80,51 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "peak_bytes": sky_files::peak_memory(),
             })
         );
+    }
+    Ok(())
+}
+
+/// Seconds of each step over so many parameters, in vectors of a layer's size, as the trainer takes it: `f32`, where master
+/// weights are the weights; `bf16`, gradient in and weights out; `copy`, of one f32 vector as long as all of them.
+fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Error>> {
+    const LAYER: i64 = 1 << 22;
+    sky_torch::set_threads(threads);
+    let hyper = AdamW {
+        lr: 1e-4,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 0.01,
+    };
+    let ones = |length, kind| Tensor::f_ones([length], (kind, Device::Cpu));
+    for (name, kind) in [("f32", Kind::Float), ("bf16", Kind::BFloat16)] {
+        let mut layers = Vec::new();
+        for _ in 0..params / LAYER {
+            let float = || ones(LAYER, Kind::Float);
+            let (grad, weights) = (ones(LAYER, kind)?, ones(LAYER, kind)?);
+            layers.push((float()?, grad, float()?, float()?, weights));
+        }
+        for done in 0..steps {
+            let began = Instant::now();
+            for (master, grad, exp_avg, exp_avg_sq, weights) in &layers {
+                let pass = AdamWPass {
+                    master,
+                    grad,
+                    scale: 0.5,
+                    exp_avg,
+                    exp_avg_sq,
+                    weights: (kind == Kind::BFloat16).then_some(weights),
+                };
+                adamw_pass_(&pass, &hyper, done)?;
+            }
+            println!("{}", json!({ name: began.elapsed().as_secs_f64() }));
+        }
+    }
+    let (from, mut to) = (ones(params, Kind::Float)?, ones(params, Kind::Float)?);
+    for _ in 0..steps {
+        let began = Instant::now();
+        to.f_copy_(&from)?;
+        println!("{}", json!({ "copy": began.elapsed().as_secs_f64() }));
     }
     Ok(())
 }

@@ -78,7 +78,8 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     let (shape, config, world) = (input.shape, input.config, input.world.max(1));
     let batch = (config.global_batch as u64).saturating_mul(input.longest);
     let tokens = (config.pack_tokens(input.longest as usize) as u64).min(batch);
-    let (gradients, activations, buffers) = most(input, tokens, batch > tokens * world);
+    let (gradients, activations, buffers) =
+        most(input, tokens, batch.div_ceil((tokens * world).max(1)));
     let bytes = CpuBytes {
         parameters: weights(shape, config, world),
         gradients,
@@ -107,8 +108,8 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
 }
 
 /// Gradients, activations and buffers at the moment at which they are most together. A block's gradient is there from its first
-/// backward pass on: a step's only micro-batch meets those of the blocks above alone, a later one meets all.
-fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64) {
+/// backward pass on: a step's first micro-batch meets those of the blocks above alone, a later one meets all.
+fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64, u64) {
     let (shape, config, world) = (input.shape, input.config, input.world.max(1));
     // Graphs are kept of their own accord only where there is memory to spare.
     let checkpointing = match config.activation_checkpointing {
@@ -117,12 +118,6 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64)
     };
     let active = activations(shape, config, tokens, checkpointing, true, false);
     let buffers = buffers(shape, config, world, checkpointing, true);
-    // Layers' gradients are widened when a second one is added to them; those of embedding and head are sums from the start.
-    let width = if several || world > 1 {
-        4
-    } else {
-        config.precision.bytes()
-    };
     let (matrix, layer, rest) = if config.lora.is_some() {
         (0, shape.layer_adapters(config), 0)
     } else {
@@ -130,23 +125,30 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, several: bool) -> (u64, u64, u64)
         (shape.embedding(), shape.layer(), shape.params() - layers)
     };
     let of = |params: u64, width: u64| width * share(params, config, world, 2);
-    let (head, layer, rest) = (of(matrix, 4), of(layer, width), of(rest, 4));
-    let all = rest + shape.layers * layer;
+    let all = |width: u64| of(rest, 4) + shape.layers * of(layer, width);
+    // A layer's is widened to f32 when a second one is added to it; those of embedding and head are sums from the start.
+    let narrow = if world == 1 {
+        config.precision.bytes()
+    } else {
+        4
+    };
     // Where ranks do not exchange it, the head's gradient becomes the sum; it is among the buffers then.
     let adopted = world == 1 || config.zero_stage < 2;
-    let at_head = if adopted { 0 } else { head };
-    let moments = [
-        (at_head, active.head, buffers.head),
-        (head + layer, active.top, buffers.layer),
-        (all, active.bottom, buffers.layer.max(buffers.embedding)),
-    ];
-    moments
-        .map(|(gradients, active, buffers)| {
-            (if several { all } else { gradients }, active, buffers)
-        })
-        .into_iter()
-        .max_by_key(|(gradients, active, buffers)| gradients + active + buffers)
-        .unwrap_or_default()
+    let at_head = if adopted { 0 } else { of(matrix, 4) };
+    let (head, top, bottom) = match micro_batches {
+        0 | 1 => (at_head, of(matrix, 4) + of(layer, narrow), all(narrow)),
+        2 => (all(narrow), all(narrow), all(4)),
+        _ => (all(4), all(4), all(4)),
+    };
+    let embedding = buffers.layer.max(buffers.embedding);
+    [
+        (head, active.head, buffers.head),
+        (top, active.top, buffers.layer),
+        (bottom, active.bottom, embedding),
+    ]
+    .into_iter()
+    .max_by_key(|(gradients, active, buffers)| gradients + active + buffers)
+    .unwrap_or_default()
 }
 
 /// The one change that makes a run fit that does not, the least costly first.
@@ -241,16 +243,22 @@ mod tests {
     }
 
     #[test]
-    fn layers_of_an_only_micro_batch_have_gradients_as_they_are_computed() {
+    fn layers_have_gradients_as_they_are_computed_until_a_second_one_is_added() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
-        let config = TrainConfig {
-            global_batch: 1,
-            ..TrainConfig::default()
+        let of = |micro_batches, world| {
+            let config = TrainConfig {
+                global_batch: micro_batches,
+                micro_batch_tokens: 2048,
+                cutoff: 2048,
+                ..TrainConfig::default()
+            };
+            plan(&config, world, u64::MAX).rank_bytes
         };
-        let gradients = |world| plan(&config, world, u64::MAX).rank_bytes.gradients;
         let layers = shape.layers * shape.layer();
-        assert_eq!(gradients(1), 4 * PARAMS - 2 * layers);
-        assert!(gradients(2) >= 2 * PARAMS, "sums of two ranks are f32");
+        assert_eq!(of(1, 1).gradients, 4 * PARAMS - 2 * layers);
+        assert!(of(1, 2).gradients >= 2 * PARAMS, "sums of two ranks");
+        assert_eq!(of(3, 1).gradients, 4 * PARAMS);
+        assert!(of(1, 1).total < of(2, 1).total && of(2, 1).total < of(3, 1).total);
     }
 
     /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
+use sky_torch::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_, fuses};
 use tch::{Kind, Tensor, no_grad};
 
 use super::{Store, behind::Behind, bytes_of};
@@ -42,28 +42,73 @@ impl Part {
         let Some(grad) = &self.grad else {
             return Ok(());
         };
+        if !self.in_one_pass(grad, step)? {
+            self.in_passes(grad, step)?;
+            self.renew()?;
+        }
+        if let Some(staying) = &self.staying {
+            let _ = staying.shallow_clone().f_zero_()?;
+        }
+        Ok(())
+    }
+
+    /// Where the elements that are decayed begin, those that are not, how many these are, and by how much they are.
+    fn stretches(&self, decay: f64) -> Result<[(i64, i64, f64); 2], TrainError> {
+        let rest = self.master.size1()? - self.decayed;
+        Ok([(0, self.decayed, decay), (self.decayed, rest, 0.0)])
+    }
+
+    /// On a CPU, with f32 moments; says whether it was done.
+    fn in_one_pass(&self, grad: &Tensor, step: &Step) -> Result<bool, TrainError> {
+        let (Vector::Plain(first), Vector::Plain(second), None) =
+            (&self.exp_avg, &self.exp_avg_sq, &step.dither)
+        else {
+            return Ok(false);
+        };
+        if !fuses(grad.kind(), self.master.device()) {
+            return Ok(false);
+        }
+        let here = |t: &&Tensor| t.kind() == Kind::BFloat16 && t.device() == self.master.device();
+        let weights = self.weights.as_ref().filter(here);
+        for (from, length, weight_decay) in self.stretches(step.hyper.weight_decay)? {
+            let part = |t: &Tensor| t.f_narrow(0, from, length);
+            let weights = weights.map(part).transpose()?;
+            let pass = AdamWPass {
+                master: &part(&self.master)?,
+                grad: &part(grad)?,
+                scale: step.scale,
+                exp_avg: &part(first)?,
+                exp_avg_sq: &part(second)?,
+                weights: weights.as_ref(),
+            };
+            let hyper = AdamW {
+                weight_decay,
+                ..step.hyper
+            };
+            adamw_pass_(&pass, &hyper, step.done)?;
+        }
+        if weights.is_none() {
+            self.renew()?;
+        }
+        Ok(true)
+    }
+
+    /// Step by step, for all others.
+    fn in_passes(&self, grad: &Tensor, step: &Step) -> Result<(), TrainError> {
         let mut grad = grad.f_to_kind(Kind::Float)?;
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;
         }
-        let length = self.master.size1()?;
-        let moments = match (&self.exp_avg, &self.exp_avg_sq) {
-            (Vector::Plain(first), Vector::Plain(second)) => Some((first, second)),
+        let (first, second) = match (&self.exp_avg, &self.exp_avg_sq) {
+            (Vector::Plain(first), Vector::Plain(second)) => (first, second),
             (Vector::EightBit(first), Vector::EightBit(second)) => {
                 let (param, hyper) = ((&self.master, &grad), &step.hyper);
-                eight_bit::step(param, (first, second), hyper, self.decayed, step.done)?;
-                None
+                return eight_bit::step(param, (first, second), hyper, self.decayed, step.done);
             }
             // Both are made of one kind.
-            _ => None,
+            _ => return Ok(()),
         };
-        let plain = moments.into_iter().flat_map(|moments| {
-            [
-                (moments, 0, self.decayed, step.hyper.weight_decay),
-                (moments, self.decayed, length - self.decayed, 0.0),
-            ]
-        });
-        for ((first, second), from, length, weight_decay) in plain {
+        for (from, length, weight_decay) in self.stretches(step.hyper.weight_decay)? {
             if length == 0 {
                 continue;
             }
@@ -85,10 +130,7 @@ impl Part {
                 None => fused_adamw_(&[slot], &hyper)?,
             }
         }
-        if let Some(staying) = &self.staying {
-            let _ = staying.shallow_clone().f_zero_()?;
-        }
-        self.renew()
+        Ok(())
     }
 
     /// Rounds the master weights to what the model computes with.
