@@ -1,7 +1,8 @@
-"""The trainer beside transformers: losses, tokens a second and peak memory, in one run on one machine.
+"""The trainer beside transformers: gradients, losses, tokens a second and peak memory, in one run on one machine.
 
-    cargo xtask bench train -- [--only losses,adapters,optimizer,speed,rows,memory] [--steps N] [--threads N] [--measure PROGRAM] [--json FILE]
+    cargo xtask bench train -- [--only reference,losses,adapters,...] [--steps N] [--threads N] [--examples FOLDER] [--json FILE]
 
+reference logits and every gradient of SmolLM2-135M and of a small random Qwen2 (biases, grouped heads, its own head), rows packed
 losses    20 steps in f32 from the same weights on the same batches: the largest difference
 adapters  LoRA: what is written after 7 steps, adapters loaded by PEFT and the merged model by transformers, beside our own
           eighth step on the same batch
@@ -32,7 +33,8 @@ class Bench:
     def __init__(self, args, folder):
         self.args, self.folder = args, folder
         self.model = folder / "model"
-        subprocess.run([args.measure, HOME / "models/smollm2-135m-instruct/model.gguf", "--save", self.model], check=True)
+        self.measure = args.examples / "measure"
+        subprocess.run([self.measure, HOME / "models/smollm2-135m-instruct/model.gguf", "--save", self.model], check=True)
 
     def write(self, name, text):
         path = self.folder / name
@@ -46,7 +48,7 @@ class Bench:
         config = {**COMMON, "epochs": count, "global_batch": len(rows), "schedule": "constant", "warmup_ratio": 0.0,
                   "cutoff": 16384, "micro_batch_tokens": 2048, "precision": precision, "threads": self.args.threads,
                   "activation_checkpointing": "full" if checkpointing else "none", **more}
-        return steps([self.args.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config)), *adapters])
+        return steps([self.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config)), *adapters])
 
     def peer(self, rows, precision, checkpointing, count, layout="pad", model=None, **more):
         settings = {**COMMON, "precision": precision, "checkpointing": checkpointing, "layout": layout, "steps": count,
@@ -79,6 +81,52 @@ def gsm8k(model, count, long):
     if long:
         chosen[-1] = {"ids": [i for row in rows[count:count + 10] for i in row["ids"]], "target": [t for row in rows[count:count + 10] for t in row["target"]]}
     return chosen
+
+
+def random_qwen2(folder):
+    """A small one with every weight at random, biases and norms too."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(1)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=2000, hidden_size=128, intermediate_size=352, num_hidden_layers=4, num_attention_heads=8,
+                                         num_key_value_heads=2, rope_theta=1e6, tie_word_embeddings=False))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(torch.randn_like(weight) * (0.1 if weight.dim() == 1 else 0.5 / weight.shape[1] ** 0.5) + float("norm" in name))
+    model.save_pretrained(folder)
+    return folder
+
+
+TEXTS = (
+    "A train leaves at 7:45 and arrives at 12:10. How long does the journey take? From 7:45 to 11:45 are four hours, and from there to 12:10 "
+    "another 25 minutes, so the journey takes 4 hours and 25 minutes.",
+    "The sum of the first n odd numbers is n squared: 1 + 3 + 5 + 7 = 16.",
+    "def mean(values):\n    if not values:\n        raise ValueError('no values')\n    return sum(values) / len(values)\n",
+)
+
+
+def reference(bench):
+    from tokenizers import Tokenizer
+
+    out = {}
+    tokenizer, chance = Tokenizer.from_file(str(bench.model / "tokenizer.json")), random.Random(1)
+    text = [tokenizer.encode(text).ids for text in TEXTS]
+    noise = [[chance.randrange(2000) for _ in range(length)] for length in (96, 33, 127)]
+    for name, model, ids in (("SmolLM2-135M", bench.model, text), ("random Qwen2", random_qwen2(bench.folder / "qwen2"), noise)):
+        rows = bench.write("reference.json", json.dumps(ids))
+        ours = [bench.folder / f"{precision}.safetensors" for precision in ("f32", "bf16")]
+        for precision, file in zip(("f32", "bf16"), ours):
+            subprocess.run([bench.args.examples / "gradients", model, rows, precision, file], check=True)
+        found = steps([sys.executable, HERE / "reference.py", model, rows, str(bench.args.threads), *ours])[0]
+        told = lambda d: f"logits {d['logits']:.1e}, gradients {d['gradients']:.1e} (worst parameter {d['worst']:.1e})"
+        print(f"reference {name}, f32, ours from transformers': {told(found['apart'])}")
+        for precision in ("f32", "bf16"):
+            print(f"reference {name}, {precision} from f64: ours {told(found['ours'][precision])}; transformers' {told(found['theirs'][precision])}")
+        out[name] = found
+    return out
 
 
 def losses(bench):
@@ -116,7 +164,7 @@ def optimizer(bench):
                 seconds.setdefault(name, []).append(value)
         return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
-    ours, peer = medians([bench.args.measure, "--optimizer"]), medians([sys.executable, HERE / "optimizer.py"])
+    ours, peer = medians([bench.measure, "--optimizer"]), medians([sys.executable, HERE / "optimizer.py"])
     copy = 8 * params / ours["copy"]
     for precision in ("f32", "bf16"):
         share = 28 * params / ours[precision] / copy
@@ -173,19 +221,18 @@ def memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="losses,adapters,optimizer,speed,rows,memory")
+    parser.add_argument("--only", default="reference,losses,adapters,optimizer,speed,rows,memory")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--measure", help="instead of building `crates/sky-train/examples/measure.rs`")
+    parser.add_argument("--examples", type=pathlib.Path, help="where `measure` and `gradients` are, instead of building them")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
-    if args.measure is None:
-        subprocess.run(["cargo", "build", "--quiet", "--workspace", "--example", "measure"], check=True, cwd=ROOT)
-        target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        args.measure = target / "debug/examples/measure"
+    if args.examples is None:
+        subprocess.run(["cargo", "build", "--quiet", "--workspace", "--example", "measure", "--example", "gradients"], check=True, cwd=ROOT)
+        args.examples = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples"
     sys.stdout.reconfigure(line_buffering=True)
     print(f"load before: {os.getloadavg()[0]:.2f}; {args.threads} threads; median of {args.steps - 1} steps")
-    parts = {"losses": losses, "adapters": adapters, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
+    parts = {"reference": reference, "losses": losses, "adapters": adapters, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, pathlib.Path(folder))
         found = {name: parts[name](bench) for name in args.only.split(",")}
