@@ -108,7 +108,9 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
             .into());
     };
     if let Ok(Some(local)) = student.local_path() {
-        return Ok(ModelShape::of(ModelFiles::open(&local)?.config()));
+        let files = ModelFiles::open(&local)?;
+        files.config().no_own_layers()?;
+        return Ok(ModelShape::of(files.config()));
     }
     let last = path.file_name().unwrap_or_default().to_string_lossy();
     ModelShape::known(&student.name)

@@ -279,6 +279,7 @@ impl Training<'_> {
         });
         let device = group.device();
         let files = ModelFiles::open(self.model)?;
+        files.config().no_own_layers()?;
         let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
         let conversations: Vec<Conversation> = read_json(&self.args.path(layout::SHAREGPT))?;
         let seqs = encode(&conversations, &tokenizer, &template)?;

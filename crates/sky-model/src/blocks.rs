@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::Config;
 
 /// Names one step of the fold that a forward pass is.
@@ -12,7 +14,8 @@ pub enum BlockId {
 }
 
 /// One parameter of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ParamSpec {
     /// Its name in Hugging Face files.
     pub name: String,
@@ -61,6 +64,12 @@ pub fn blocks(config: &Config) -> Vec<BlockSpec> {
         )],
     };
     let layers = (0..config.num_layers).map(|i| {
+        if let Some(own) = &config.own_layers {
+            return BlockSpec {
+                id: BlockId::Layer(i),
+                params: own.params[i].clone(),
+            };
+        }
         let mut params = vec![vector(
             format!("model.layers.{i}.input_layernorm.weight"),
             hidden,

@@ -1,15 +1,27 @@
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::ModelError;
+use crate::{ModelError, OwnLayers};
 
 /// Which family a model is of; they differ in names on disk and in where biases stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Llama and what shares its mathematics (SmolLM2).
     Llama,
     /// Qwen2 and Qwen2.5: biases on q, k and v.
     Qwen2,
+}
+
+impl Family {
+    /// The family of a `model_type`.
+    pub(crate) fn of(model_type: &str) -> Option<Self> {
+        match model_type {
+            "llama" => Some(Self::Llama),
+            "qwen2" => Some(Self::Qwen2),
+            _ => None,
+        }
+    }
 }
 
 /// How rotary frequencies are stretched for long contexts.
@@ -74,6 +86,8 @@ pub struct Config {
     pub eos_token_ids: Vec<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
+    /// Layers that are not the family's; see [`Config::with_own_layers`].
+    pub own_layers: Option<OwnLayers>,
 }
 
 impl Config {
@@ -121,6 +135,11 @@ impl Config {
         });
         if let Some(config) = config.as_object_mut() {
             self.family_keys(config);
+        }
+        if let Some(own) = &self.own_layers {
+            config["architectures"] = json!([own.name()]);
+            config["model_type"] = json!(own.name());
+            config["sky_layers"] = json!(own);
         }
         config
     }
@@ -211,6 +230,9 @@ impl Config {
                 self.rms_norm_eps
             ));
         }
+        if let Some(own) = &self.own_layers {
+            own.check(&self)?;
+        }
         Ok(self)
     }
 
@@ -253,6 +275,7 @@ struct Raw {
     bos_token_id: Option<u32>,
     eos_token_id: Option<OneOrMany>,
     pad_token_id: Option<u32>,
+    sky_layers: Option<OwnLayers>,
 }
 
 #[derive(Deserialize)]
@@ -313,14 +336,17 @@ impl RawRope {
 
 impl Raw {
     fn resolve(self) -> Result<Config, ModelError> {
-        let family = match self.model_type.as_str() {
-            "llama" => Family::Llama,
-            "qwen2" => Family::Qwen2,
-            other => {
-                return Err(ModelError::Config(format!(
-                    "model_type `{other}` is not known (llama and qwen2 are)"
-                )));
-            }
+        let model_type = &self.model_type;
+        let own = self.sky_layers.as_ref();
+        let family = match own.filter(|own| own.name() == model_type) {
+            Some(own) => own.family(),
+            None => Family::of(model_type)
+                .filter(|_| own.is_none())
+                .ok_or_else(|| {
+                    ModelError::Config(format!(
+                        "model_type `{model_type}` is not known (llama and qwen2 are)"
+                    ))
+                })?,
         };
         if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
             return Err(ModelError::Config(format!(
@@ -368,6 +394,7 @@ impl Raw {
                 .map(OneOrMany::into_vec)
                 .unwrap_or_default(),
             pad_token_id: self.pad_token_id,
+            own_layers: self.sky_layers,
         }
         .validated()
     }

@@ -63,6 +63,7 @@ impl Decoder {
         kind: Kind,
         context: i64,
     ) -> Result<Self, ModelError> {
+        config.no_own_layers()?;
         let specs = crate::blocks(config);
         let fits = params.len() == specs.len()
             && specs

@@ -267,6 +267,7 @@ fn gguf_config(path: &Path, gguf: &Gguf) -> Result<Config, ModelError> {
         qkv_bias: family == Family::Qwen2 || gguf.has("blk.0.attn_q.bias"),
         attention_output_bias: gguf.has("blk.0.attn_output.bias"),
         mlp_bias: gguf.has("blk.0.ffn_gate.bias"),
+        own_layers: None,
         max_positions: count("context_length")?,
         bos_token_id: token("bos"),
         eos_token_ids: token("eos").into_iter().collect(),

@@ -3,7 +3,8 @@
 //! A forward pass is a fold over blocks: [`embed`], then [`layer`] for each transformer layer, then the head
 //! ([`head_logits`], [`head_loss`], [`head_backward`]). [`blocks`] lists them with their parameters' names and shapes; the
 //! functions are pure, so a trainer wraps sharding, recomputation and offload around them from outside. Packed sequences
-//! are described by [`Segments`].
+//! are described by [`Segments`]. A layer of one's own is named in the configuration ([`Config::with_own_layers`]) and made
+//! from the same parts: [`rms_norm`], [`rotary`], [`attention`], [`swiglu`].
 //!
 //! ```
 //! use sky_model::{Config, Segments, blocks, embed, layer};
@@ -41,6 +42,7 @@ mod generator;
 mod gguf;
 mod lora;
 mod math;
+mod own_layers;
 mod quant;
 mod safetensors_dir;
 mod sampler;
@@ -54,7 +56,8 @@ pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, Precision};
 pub use lora::{Adapters, Lora, PROJECTIONS};
 pub use math::{
-    HeadGrads, HeadOptions, IGNORED, adapted_layer, embed, head_backward, head_logits, head_loss,
-    layer, rms_norm,
+    HeadGrads, HeadOptions, IGNORED, adapted_layer, attention, embed, head_backward, head_logits,
+    head_loss, layer, rms_norm, rotary, swiglu,
 };
+pub use own_layers::OwnLayers;
 pub use segments::Segments;

@@ -35,12 +35,8 @@ pub fn adapted_layer(
     let p = LayerParams::split(config, params, adapters);
     let normed = rms_norm(x, p.input_norm, config.rms_norm_eps);
     let heads = |p: Linear<'_>, n: i64| linear(&normed, p).view([-1, n, config.head_dim]);
-    let q = rotate(&heads(p.q, config.num_heads), &segments.cos, &segments.sin);
-    let k = rotate(
-        &heads(p.k, config.num_kv_heads),
-        &segments.cos,
-        &segments.sin,
-    );
+    let q = rotary(&heads(p.q, config.num_heads), segments);
+    let k = rotary(&heads(p.k, config.num_kv_heads), segments);
     let v = heads(p.v, config.num_kv_heads);
     let attended = attention(config, &q, &k, &v, segments);
     let x = x + linear(&attended, p.o);
@@ -255,6 +251,11 @@ fn cross_entropies(logits: &Tensor, targets: &Tensor) -> Tensor {
     logits.cross_entropy_loss(targets, NONE, Reduction::Sum, IGNORED, 0.0)
 }
 
+/// Rotary positions, which restart in each document: `x` `[tokens, heads, head_dim]`; gives the same shape.
+pub fn rotary(x: &Tensor, segments: &Segments) -> Tensor {
+    rotate(x, &segments.cos, &segments.sin)
+}
+
 /// Rotates the two halves of each head: `x` `[tokens, heads, head_dim]`, tables `[tokens, 1, head_dim / 2]`.
 pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     fused(x, |x| sky_torch::rotary(x, cos, sin)).unwrap_or_else(|| composed_rotation(x, cos, sin))
@@ -266,13 +267,19 @@ fn composed_rotation(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     Tensor::cat(&[a * cos - b * sin, b * cos + a * sin], -1)
 }
 
-/// `silu(gate) * up`.
-pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
+/// `silu(gate) * up`, for two tensors of one shape.
+pub fn swiglu(gate: &Tensor, up: &Tensor) -> Tensor {
     fused(gate, |gate| sky_torch::swiglu(gate, up)).unwrap_or_else(|| gate.silu() * up)
 }
 
 /// Causal attention inside each document; q `[tokens, heads, d]`, k and v `[tokens, kv_heads, d]`; gives `[tokens, heads * d]`.
-fn attention(config: &Config, q: &Tensor, k: &Tensor, v: &Tensor, segments: &Segments) -> Tensor {
+pub fn attention(
+    config: &Config,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    segments: &Segments,
+) -> Tensor {
     let d = config.head_dim;
     if sky_torch::attends(q.kind(), q.device(), d)
         && let Ok(attended) = sky_torch::attention(q, k, v, &segments.cumulative)

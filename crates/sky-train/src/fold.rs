@@ -1,13 +1,12 @@
 use sky_data::PackedRow;
-use sky_model::{
-    Adapters, Config, HeadOptions, Lora, Segments, adapted_layer, embed, head_backward, head_loss,
-};
+use sky_model::{Config, HeadOptions, Segments, embed, head_backward, head_loss};
 use sky_torch::{backward, give_back_memory};
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
 use crate::{
     TrainError,
     keep::{Input, Keep},
+    mathematics::Mathematics,
     zero::{Gathered, Store},
 };
 
@@ -62,16 +61,18 @@ enum Saved {
 /// The gradient is that of `head.scale` times this sum, with noise and z-loss where they are asked for. With adapters it is
 /// taken for these alone: nothing is computed for frozen weights, nor below the first layer.
 pub(crate) fn forward_backward(
-    model: (&Config, Option<&Lora>),
+    model: &Mathematics<'_, '_>,
     store: &mut Store<'_>,
     batch: &MicroBatch,
     keep: Keep,
     options: &HeadOptions,
 ) -> Result<f64, TrainError> {
-    let (config, lora) = model;
+    let Mathematics { config, lora, .. } = *model;
     let layers = config.num_layers;
     let head_block = layers + 1;
-    let run = |block: &Gathered, x: &Tensor| run_layer(model, block, x, batch);
+    let run = |index: usize, block: &Gathered, x: &Tensor| {
+        model.layer(index - 1, block, x, &batch.segments)
+    };
     // Whether the gradient of a layer's input is: with adapters nothing below the first layer has any.
     let wanted = |layer: usize| lora.is_none() || layer > 1;
 
@@ -84,11 +85,11 @@ pub(crate) fn forward_backward(
         let block = store.gather(index, Some(index + 1))?;
         saved.push(if keep.graph(index) {
             let leaf = x.f_detach()?.f_set_requires_grad(wanted(index))?;
-            let y = with_grad(|| run(&block, &leaf));
+            let y = with_grad(|| run(index, &block, &leaf))?;
             x = y.f_detach()?;
             Saved::Graph(leaf, block, y)
         } else {
-            let y = no_grad(|| run(&block, &x));
+            let y = no_grad(|| run(index, &block, &x))?;
             store.release(block);
             Saved::Input(keep.input(std::mem::replace(&mut x, y))?)
         });
@@ -130,7 +131,7 @@ pub(crate) fn forward_backward(
                 }
                 let x = input.leaf(wanted(index))?;
                 let block = store.gather(index, keep.again(index - 1))?;
-                let y = with_grad(|| run(&block, &x));
+                let y = with_grad(|| run(index, &block, &x))?;
                 (x, block, y)
             }
         };
@@ -162,17 +163,17 @@ pub(crate) fn forward_backward(
 
 /// The sum of the cross-entropies of one micro-batch, nothing else: no graph, no gradient.
 pub(crate) fn loss_alone(
-    model: (&Config, Option<&Lora>),
+    model: &Mathematics<'_, '_>,
     store: &mut Store<'_>,
     batch: &MicroBatch,
     head_chunk: i64,
 ) -> Result<f64, TrainError> {
-    let (config, _) = model;
+    let config = model.config;
     no_grad(|| {
         let mut x = embedded(store, batch)?;
         for index in 1..=config.num_layers {
             let block = store.gather(index, Some(index + 1))?;
-            x = run_layer(model, &block, &x, batch);
+            x = model.layer(index - 1, &block, &x, &batch.segments)?;
             store.release(block);
         }
         let head = Head::gather(store, config, None)?;
@@ -187,19 +188,6 @@ pub(crate) fn loss_alone(
         head.release(store);
         Ok(sum.f_double_value(&[])?)
     })
-}
-
-fn run_layer(
-    (config, lora): (&Config, Option<&Lora>),
-    block: &Gathered,
-    x: &Tensor,
-    batch: &MicroBatch,
-) -> Tensor {
-    let adapters = lora.map(|lora| Adapters {
-        lora,
-        params: &block.adapters,
-    });
-    adapted_layer(config, &block.params, adapters.as_ref(), x, &batch.segments)
 }
 
 fn embedded(store: &mut Store<'_>, batch: &MicroBatch) -> Result<Tensor, TrainError> {

@@ -71,6 +71,10 @@ impl Input {
 }
 
 fn all_fit(model: &Config, tokens: usize, device: Device) -> bool {
+    // What the graphs of unknown layers take is not known.
+    if model.own_layers.is_some() {
+        return false;
+    }
     let shape = ModelShape::of(model);
     let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
     // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.

@@ -8,6 +8,7 @@
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
 //!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs.
+//!   A layer, and a learning rate, of one's own: [`Trainer::with_layers`], [`Trainer::with_schedule`].
 //! - Master weights, moments (unless fewer bits are asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
@@ -58,6 +59,8 @@ mod heartbeat;
 mod keep;
 #[cfg(feature = "torch")]
 mod layout;
+#[cfg(feature = "torch")]
+mod mathematics;
 #[cfg(feature = "torch")]
 mod meter;
 #[cfg(feature = "torch")]

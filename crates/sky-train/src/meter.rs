@@ -7,7 +7,8 @@ use crate::{Job, ModelShape, StepMemory, StepMetrics, StepTime, TrainConfig};
 
 /// What the clock and the machine say of each step.
 pub(crate) struct Meter {
-    shape: ModelShape,
+    /// None of a model whose layers are not known.
+    shape: Option<ModelShape>,
     /// Ranks of the run, each with a processor of its own.
     world: usize,
     /// When this process began its first step.
@@ -32,7 +33,7 @@ pub(crate) struct Measured<'a> {
 impl Meter {
     pub(crate) fn new(job: &Job, world: usize) -> Self {
         Self {
-            shape: ModelShape::of(&job.model),
+            shape: (job.model.own_layers.is_none()).then(|| ModelShape::of(&job.model)),
             world,
             began: None,
             before: 0.0,
@@ -62,27 +63,31 @@ impl Meter {
             seconds: step.seconds,
             optimizer_seconds: step.optimizer.as_secs_f64(),
             tokens_per_second: tokens as f64 / step.seconds,
-            mfu: config.peak_flops.map(|peak| {
-                self.flops(config, step.packed) / (step.seconds * peak * self.world as f64)
-            }),
+            mfu: self
+                .shape
+                .as_ref()
+                .zip(config.peak_flops)
+                .map(|(shape, peak)| {
+                    flops(shape, config, step.packed) / (step.seconds * peak * self.world as f64)
+                }),
             elapsed,
             remaining: here / self.steps as f64 * step.left as f64,
             dollars: config.dollars_per_hour.map(|rate| rate * elapsed / 3600.0),
             memory: step.memory,
         }
     }
+}
 
-    /// What the mathematics of a batch needs; what is computed again does not count.
-    fn flops(&self, config: &TrainConfig, packed: &[PackedRow]) -> f64 {
-        packed
-            .iter()
-            .flat_map(|row| &row.lengths)
-            .map(|&length| {
-                let length = length as f64;
-                length * self.shape.step_flops(length, config, 0)
-            })
-            .sum()
-    }
+/// What the mathematics of a batch needs; what is computed again does not count.
+fn flops(shape: &ModelShape, config: &TrainConfig, packed: &[PackedRow]) -> f64 {
+    packed
+        .iter()
+        .flat_map(|row| &row.lengths)
+        .map(|&length| {
+            let length = length as f64;
+            length * shape.step_flops(length, config, 0)
+        })
+        .sum()
 }
 
 /// Memory of a process whose store keeps so much: with what the system and, where there is one, the GPU say of the peak.

@@ -1,13 +1,14 @@
 mod run;
 mod step;
 
-use sky_model::{Config, Lora, ParamSpec, blocks};
+use sky_model::{Config, Lora, ParamSpec, Segments, blocks};
 use sky_types::{TokenSeq, Version};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, TrainConfig, TrainError,
     adapters::{initial, lora, trained_blocks},
+    mathematics::OwnLayer,
     meter::Meter,
     saver::Saver,
     split::Split,
@@ -43,10 +44,12 @@ pub enum Ended {
 pub struct Trainer<'c> {
     job: Job,
     lora: Option<Lora>,
+    layers: Option<OwnLayer<'c>>,
     store: Store<'c>,
     split: Split,
     order: Order,
-    schedule: Schedule,
+    /// Learning rate of a step, from 0.
+    schedule: Box<dyn Fn(u64) -> f64 + 'c>,
     device: Device,
     step: u64,
     history: Vec<StepMetrics>,
@@ -73,6 +76,12 @@ impl<'c> Trainer<'c> {
         let kind = job.config.precision.kind();
         let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
         let lora = lora(&job.config);
+        if lora.is_some() && job.model.own_layers.is_some() {
+            return Err(TrainError::Config {
+                key: "lora",
+                reason: "adapters belong to the projections of the known layers, this model has layers of its own".into(),
+            });
+        }
         let trained = trained_blocks(&job.model, &job.config);
         let frozen = lora.map_or_else(Vec::new, |_| blocks(&job.model));
         let first = &mut |param: &ParamSpec| match lora {
@@ -86,10 +95,11 @@ impl<'c> Trainer<'c> {
         Ok(Self {
             job,
             lora,
+            layers: None,
             store,
             split,
             order,
-            schedule,
+            schedule: Box::new(move |step| schedule.lr(step)),
             device,
             step: 0,
             history: Vec::new(),
@@ -136,6 +146,29 @@ impl<'c> Trainer<'c> {
             });
         }
         Ok(trainer)
+    }
+
+    /// With what the model's own layers compute ([`Config::with_own_layers`]): given the layer's index from 0, its parameters
+    /// in the order of their specs, `x` `[tokens, hidden]` and where its documents begin and end, the same shape as `x`.
+    ///
+    /// It has to be a pure function, for its value may be computed again in the backward pass, and should not let a document
+    /// see another. It runs under autograd; gathering, recomputation, sharding, offload and checkpoints are as for any layer.
+    /// MFU is not told of such a model, and `auto` recomputes all layers.
+    #[must_use]
+    pub fn with_layers(
+        mut self,
+        layer: impl Fn(usize, &[Tensor], &Tensor, &Segments) -> Tensor + 'c,
+    ) -> Self {
+        self.layers = Some(Box::new(layer));
+        self
+    }
+
+    /// With a learning rate of one's own in place of `[train]`'s: a function of the step, from 0, and of nothing else, so
+    /// that a run that goes on is the run it was. A checkpoint does not know it: give the same again.
+    #[must_use]
+    pub fn with_schedule(mut self, learning_rate: impl Fn(u64) -> f64 + 'c) -> Self {
+        self.schedule = Box::new(learning_rate);
+        self
     }
 
     fn same_run(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {

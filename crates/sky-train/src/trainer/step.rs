@@ -10,6 +10,7 @@ use crate::{
     Collective, StepMetrics, TrainError,
     fold::{MicroBatch, forward_backward, loss_alone},
     keep::Keep,
+    mathematics::Mathematics,
     meter::{Measured, with_peaks},
     neftune::noise,
 };
@@ -54,6 +55,8 @@ impl Trainer<'_> {
             z_loss: config.z_loss,
             frozen: self.lora.is_some(),
         };
+        let lr = self.learning_rate()?;
+        let model = Mathematics::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
         let mut loss = 0.0;
         for row in mine(&packed, self.store.comm()) {
             let noise = noise(
@@ -67,7 +70,7 @@ impl Trainer<'_> {
             let micro =
                 MicroBatch::new(&self.job.model, &row, kind, self.device)?.with_noise(noise);
             loss += forward_backward(
-                (&self.job.model, self.lora.as_ref()),
+                &model,
                 &mut self.store,
                 &micro,
                 Keep::decide(&self.job.model, config, row.len(), self.device),
@@ -84,7 +87,6 @@ impl Trainer<'_> {
             return Err(not_finite("gradient's norm"));
         }
         let optimizer_began = Instant::now();
-        let lr = self.schedule.lr(self.step);
         let hyper = AdamW {
             lr,
             beta1: config.beta1,
@@ -128,6 +130,18 @@ impl Trainer<'_> {
         Ok(metrics)
     }
 
+    /// Of the update that ends this step.
+    fn learning_rate(&self) -> Result<f64, TrainError> {
+        let lr = (self.schedule)(self.step);
+        if lr.is_finite() && lr >= 0.0 {
+            return Ok(lr);
+        }
+        Err(TrainError::Config {
+            key: "learning_rate",
+            reason: format!("is {lr} at step {}, expected zero or more", self.step + 1),
+        })
+    }
+
     /// Cross-entropy on the held-out rows, when this step is one after which it is taken.
     fn validation_loss(&mut self) -> Result<Option<f64>, TrainError> {
         let config = &self.job.config;
@@ -138,13 +152,13 @@ impl Trainer<'_> {
         }
         let packed = self.job.data.pack(&self.split.validation, config);
         let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
+        let model = Mathematics::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
         let mut sum = 0.0;
         for row in mine(&packed, self.store.comm()) {
             let kind = config.precision.kind();
             let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
             let chunk = config.head_chunk as i64;
-            let model = (&self.job.model, self.lora.as_ref());
-            sum += loss_alone(model, &mut self.store, &micro, chunk)?;
+            sum += loss_alone(&model, &mut self.store, &micro, chunk)?;
         }
         // Every row of a data set has a target.
         Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
