@@ -1,14 +1,14 @@
 """The trainer beside transformers: gradients, losses, tokens a second and peak memory, in one run on one machine.
 
-    cargo xtask bench train -- [--only reference,losses,adapters,...] [--steps N] [--threads N] [--examples FOLDER] [--json FILE]
+    cargo xtask bench train -- [--only reference,losses,exports,...] [--steps N] [--rounds N] [--threads N] [--examples FOLDER] [--json FILE]
 
 reference logits and every gradient of SmolLM2-135M and of a small random Qwen2 (biases, grouped heads, its own head), rows packed
 losses    20 steps in f32 from the same weights on the same batches: the largest difference
-adapters  LoRA: what is written after 7 steps, adapters loaded by PEFT and the merged model by transformers, beside our own
-          eighth step on the same batch
+exports   what is written after 7 steps, the model loaded by transformers, adapters by PEFT and merged by transformers, beside our
+          own eighth step on the same batch
 optimizer AdamW's step alone over as many parameters, with clipping; in bf16 with gradients in and weights out: parameters a
           second, and bytes moved beside those of a copy
-speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second
+speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second, medians of so many rounds in which both sides take turns
 rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
           peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
 memory    the most memory of a process at 4 x 512, blocks computed again in the backward pass
@@ -44,11 +44,11 @@ class Bench:
     def rows(self, rows):
         return self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
-    def ours(self, rows, precision, checkpointing, count, adapters=(), **more):
+    def ours(self, rows, precision, checkpointing, count, exports=(), **more):
         config = {**COMMON, "epochs": count, "global_batch": len(rows), "schedule": "constant", "warmup_ratio": 0.0,
                   "cutoff": 16384, "micro_batch_tokens": 2048, "precision": precision, "threads": self.args.threads,
                   "activation_checkpointing": "full" if checkpointing else "none", **more}
-        return steps([self.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config)), *adapters])
+        return steps([self.measure, self.model, self.rows(rows), self.write("train.json", json.dumps(config)), *exports])
 
     def peer(self, rows, precision, checkpointing, count, layout="pad", model=None, **more):
         settings = {**COMMON, "precision": precision, "checkpointing": checkpointing, "layout": layout, "steps": count,
@@ -138,18 +138,20 @@ def losses(bench):
     return {"largest_difference": worst, "largest_norm_difference": norms}
 
 
-def adapters(bench):
-    rows, folder, out = random_rows(2, 128), bench.folder / "adapters", {}
-    lora = {"rank": 8, "alpha": 16.0}
-    ours = bench.ours(rows, "f32", False, 8, adapters=[folder], lora=lora, learning_rate=1e-3)
-    last = ours[-1]
-    for name, found in (
-        ("PEFT with the adapters", bench.peer(rows, "f32", False, 1, adapter=str(folder / "adapter"))),
-        ("transformers, merged", bench.peer(rows, "f32", False, 1, model=folder / "merged")),
+def exports(bench):
+    rows, out = random_rows(2, 128), {}
+    for what, settings, loaded in (
+        ("the model", {}, {"transformers": {"model": "model"}}),
+        ("adapters", {"lora": {"rank": 8, "alpha": 16.0}, "learning_rate": 1e-3}, {"PEFT": {"adapter": "adapter"}, "transformers, merged": {"model": "merged"}}),
     ):
-        out[name] = abs(found[0]["loss"] - last["loss"])
-        norm = f", its gradient's norm {abs(found[0]['grad_norm'] / last['grad_norm'] - 1):.1e}" if "PEFT" in name else ""
-        print(f"adapters loss {ours[0]['loss']:.4f} to {last['loss']:.4f} after 7 steps; {name}: {out[name]:.1e} from it{norm}")
+        folder = bench.folder / what.split()[-1]
+        *_, last = bench.ours(rows, "f32", False, 8, exports=[folder], **settings)
+        for peer, which in loaded.items():
+            found = bench.peer(rows, "f32", False, 1, **{key: str(folder / name) for key, name in which.items()})[0]
+            out[f"{what}, {peer}"] = abs(found["loss"] - last["loss"])
+            # The gradient of a merged model is that of all its weights, not of the adapters.
+            norm = "" if "merged" in peer else f", its gradient's norm {abs(found['grad_norm'] / last['grad_norm'] - 1):.1e}"
+            print(f"exports  {what} after 7 steps, loaded by {peer}: the loss is {out[f'{what}, {peer}']:.1e} from our next step's {last['loss']:.4f}{norm}")
     return out
 
 
@@ -177,10 +179,20 @@ def optimizer(bench):
 def speed(bench):
     rows, count, out = random_rows(4, 512), bench.args.steps, {}
     for precision in ("f32", "bf16"):
-        ours = max((rate(bench.ours(rows, precision, c, count)), c) for c in (False, True))
-        peers = max((rate(bench.peer(rows, p, c, count)), p, c) for p in ({"bf16", "autocast"} if precision == "bf16" else {"f32"}) for c in (False, True))
-        print(f"speed    {precision:<5} {ours[0]:6.0f} tokens/s, transformers {peers[0]:6.0f} ({peers[1]}{', checkpointed' if peers[2] else ''}): {ours[0] / peers[0]:.2f} times")
-        out[precision] = {"ours": ours[0], "peer": peers[0], "ratio": ours[0] / peers[0]}
+        ours, peers = {}, {}
+        for _ in range(bench.args.rounds):
+            for c in (False, True):
+                ours.setdefault(c, []).append(rate(bench.ours(rows, precision, c, count)))
+            for p in ("bf16", "autocast") if precision == "bf16" else ("f32",):
+                for c in (False, True):
+                    peers.setdefault((p, c), []).append(rate(bench.peer(rows, p, c, count)))
+        # Of each side the setting that is fastest, by the median over the rounds.
+        a, b = (max(found.values(), key=statistics.median) for found in (ours, peers))
+        p, c = next(setting for setting, rates in peers.items() if rates is b)
+        spread = lambda rates: f" ({min(rates):.0f} to {max(rates):.0f})" if len(rates) > 1 else ""
+        ratio = statistics.median(a) / statistics.median(b)
+        print(f"speed    {precision:<5} {statistics.median(a):6.0f} tokens/s{spread(a)}, transformers {statistics.median(b):6.0f}{spread(b)} ({p}{', checkpointed' if c else ''}): {ratio:.2f} times")
+        out[precision] = {"ours": a, "peer": b, "ratio": ratio}
     return out
 
 
@@ -194,13 +206,18 @@ def rows(bench):
         ours = rate(bench.ours(data, "bf16", False, count))
         found = []
         for layout in ("pad", "pack"):
-            try:
-                found.append((rate(bench.peer(data, "bf16", False, count, layout)), layout))
-            except subprocess.CalledProcessError as error:
-                # The kernel ends what takes all memory.
-                if error.returncode != -signal.SIGKILL:
-                    raise
-                print(f"rows     {name}: transformers ({layout}) was killed for want of memory")
+            for checkpointing in (False, True):
+                told = f"{layout}{', checkpointed' if checkpointing else ''}"
+                try:
+                    found.append((rate(bench.peer(data, "bf16", checkpointing, count, layout)), told))
+                except subprocess.CalledProcessError as error:
+                    # The kernel ends what takes all memory.
+                    if error.returncode != -signal.SIGKILL:
+                        raise
+                    print(f"rows     {name}: transformers ({told}) was killed for want of memory")
+        if not found:
+            print(f"rows     {name}: {ours:6.0f} tokens/s, transformers has no way that fits here")
+            continue
         peers = max(found)
         tokens = sum(len(row["ids"]) for row in data)
         print(f"rows     {name}: {len(data)} rows, {tokens} tokens: {ours:6.0f} tokens/s, transformers {peers[0]:6.0f} ({peers[1]}): {ours / peers[0]:.2f} times")
@@ -221,23 +238,32 @@ def memory(bench):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="reference,losses,adapters,optimizer,speed,rows,memory")
+    parts = {"reference": reference, "losses": losses, "exports": exports, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
+    parser.add_argument("--only", default=",".join(parts))
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--examples", type=pathlib.Path, help="where `measure` and `gradients` are, instead of building them")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
+    only = args.only.split(",")
+    if unknown := set(only) - set(parts):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if args.steps < 2:
+        parser.error("--steps has to be at least 2: the first is left out")
     if args.examples is None:
         subprocess.run(["cargo", "build", "--quiet", "--workspace", "--example", "measure", "--example", "gradients"], check=True, cwd=ROOT)
         args.examples = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/examples"
     sys.stdout.reconfigure(line_buffering=True)
     print(f"load before: {os.getloadavg()[0]:.2f}; {args.threads} threads; median of {args.steps - 1} steps")
-    parts = {"reference": reference, "losses": losses, "adapters": adapters, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(args, pathlib.Path(folder))
-        found = {name: parts[name](bench) for name in args.only.split(",")}
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1))
+        found = {}
+        for name in only:
+            found[name] = parts[name](bench)
+            # What is done is not lost with what follows.
+            if args.json:
+                args.json.write_text(json.dumps(found, indent=1))
 
 
 main()

@@ -140,10 +140,9 @@ impl Group {
             if error.is::<crate::train::Stopped>() {
                 return error;
             }
-            let told = matches!(
-                error.downcast_ref::<TrainError>(),
-                Some(TrainError::Collective { .. })
-            );
+            let told = error
+                .downcast_ref::<TrainError>()
+                .is_some_and(TrainError::is_collective);
             if !told {
                 // Contexts may say nothing of their own.
                 let causes = error.chain().map(ToString::to_string);
@@ -160,8 +159,7 @@ impl Group {
             return Ok(());
         };
         let ours = [
-            ("settings in [train]", job.config.essence().to_string()),
-            ("ZeRO stage", job.config.zero_stage.to_string()),
+            ("settings in [train]", job.config.of_all_ranks().to_string()),
             ("model", job.model.to_json().to_string()),
             ("data", job.data.id().sha256.clone()),
             ("seed", job.seed.to_string()),

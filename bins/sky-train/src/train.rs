@@ -18,7 +18,7 @@ use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, ParamSpec, SaveOptions};
 use sky_train::{
     Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
-    Ranks, StepTime, TrainConfig, Trainer, encode, export, export_merged, prune,
+    Ranks, StepTime, TrainConfig, TrainError, Trainer, encode, export, export_merged, prune,
 };
 use sky_types::Conversation;
 use tch::Kind;
@@ -78,8 +78,16 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         Err(_) => data_size(&recipe, None, &config, &options)?,
     };
     let to_be_done = args.force || !args.path(FOLDER).join("manifest.json").exists();
-    if to_be_done && !args.looks_only() && !cuda && !overcommit {
-        fits::check(&shape, &config, ranks.as_ref(), size.as_ref())?;
+    if to_be_done && !args.looks_only() && !overcommit {
+        match (cuda, &size) {
+            (false, size) => fits::check(&shape, &config, ranks.as_ref(), size.as_ref())?,
+            (true, Some(size)) => {
+                if let Some(host) = fits::GpuHost::here(ranks.as_ref()) {
+                    host.check(&shape, &config, size)?;
+                }
+            }
+            (true, None) => {}
+        }
     }
     let expected = Expected {
         recipe: &recipe,
@@ -281,10 +289,11 @@ impl Training<'_> {
         let files = ModelFiles::open(self.model)?;
         files.config().no_own_layers()?;
         let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
-        let conversations: Vec<Conversation> = read_json(&self.args.path(layout::SHAREGPT))?;
-        let seqs = encode(&conversations, &tokenizer, &template)?;
-        let data = Dataset::new(seqs, files.config().vocab_size, config)
-            .map_err(|error| Invalid(error.to_string()))?;
+        let path = self.args.path(layout::SHAREGPT);
+        let conversations: Vec<Conversation> = read_json(&path)?;
+        let named = |error: TrainError| Invalid(format!("{}: {error}", path.display()));
+        let seqs = encode(&conversations, &tokenizer, &template).map_err(named)?;
+        let data = Dataset::new(seqs, files.config().vocab_size, config).map_err(named)?;
         let (over_long, no_target) = (data.over_long(), data.no_target());
         let job = Job {
             config: config.clone(),
@@ -302,6 +311,9 @@ impl Training<'_> {
             None => Trainer::new(job, device, group.comm(), weights)?,
         };
         drop(newest);
+        if group.leads() {
+            tell_what_is_lost(&dir.join("metrics.jsonl"), trainer.step());
+        }
 
         let ended = self.steps(&mut trainer, dir)?;
         group.leave()?;
@@ -377,6 +389,18 @@ impl Training<'_> {
                 ControlFlow::Continue(())
             }
         })?)
+    }
+}
+
+/// Says how many steps a killed process had done since the checkpoint that the run goes on from.
+fn tell_what_is_lost(metrics: &Path, step: u64) {
+    // What it holds beyond the checkpoint is cut off when the run goes on.
+    let lines = fs::read(metrics).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count());
+    let lost = (lines as u64).saturating_sub(step);
+    if lost > 0 {
+        eprintln!(
+            "train: goes on after step {step}; {lost} steps since that checkpoint are done again"
+        );
     }
 }
 

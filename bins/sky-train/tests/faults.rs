@@ -105,6 +105,44 @@ fn killed_at_twenty_moments_while_a_checkpoint_is_written_it_ends_with_the_same_
 }
 
 #[test]
+fn after_a_kill_the_run_says_which_steps_are_done_again() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 400, "");
+    let text = fs::read_to_string(root.join("recipe.toml")).unwrap();
+    let rarely = text.replace("save_every = 3", "save_every = 5");
+    fs::write(root.join("recipe.toml"), rarely).unwrap();
+    let mut child = start(root, "run");
+    wait_for(
+        &checkpoints(root, "run").join("step-00000005"),
+        Duration::from_micros(100),
+    );
+    let metrics = root.join("run/train/metrics.jsonl");
+    let lines = || fs::read_to_string(&metrics).unwrap().lines().count() as u64;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while lines() % 5 != 3 && Instant::now() < deadline {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (done, saved) = (lines(), newest(root, "run"));
+    assert!(done > saved, "{done} {saved}");
+    let mut again = command(root, "run", &[])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stderr = std::io::BufReader::new(again.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
+    again.kill().unwrap();
+    again.wait().unwrap();
+    let expected = format!(
+        "train: goes on after step {saved}; {} steps since that checkpoint are done again",
+        done - saved
+    );
+    assert_eq!(said.trim(), expected);
+}
+
+#[test]
 fn a_checkpoint_that_may_not_grow_is_told_with_what_to_do_and_costs_only_its_steps() {
     let Some(source) = set_up_model() else { return };
     let dir = tempfile::tempdir().unwrap();

@@ -286,6 +286,14 @@ pub fn attention(
     {
         return attended;
     }
+    // One document is the plain kernel's; a GPU without the other one takes document by document.
+    if let Some(starts) = &segments.starts
+        && segments.documents() > 1
+        && matches!(q.kind(), Kind::BFloat16 | Kind::Half)
+        && let Ok(attended) = sky_torch::varlen_attention(q, k, v, starts, segments.longest())
+    {
+        return attended;
+    }
     let outs: Vec<Tensor> = segments
         .runs
         .iter()

@@ -13,6 +13,8 @@ pub struct Segments {
     pub(crate) cos: Tensor,
     /// Sines, likewise.
     pub(crate) sin: Tensor,
+    /// On a GPU: `cumulative` there, i32.
+    pub(crate) starts: Option<Tensor>,
     /// Neighbouring documents of one length, computed as one batch: (first token, documents, tokens of each).
     pub(crate) runs: Vec<(i64, i64, i64)>,
 }
@@ -46,9 +48,18 @@ impl Segments {
         Self {
             cos: pick(&cos).unsqueeze(1),
             sin: pick(&sin).unsqueeze(1),
+            starts: device.is_cuda().then(|| {
+                let starts: Vec<i32> = cumulative.iter().map(|&at| at as i32).collect();
+                Tensor::from_slice(&starts).to_device(device)
+            }),
             cumulative,
             runs,
         }
+    }
+
+    /// Tokens of the longest document.
+    pub(crate) fn longest(&self) -> i64 {
+        self.runs.iter().map(|run| run.2).max().unwrap_or(0)
     }
 
     /// Number of tokens.

@@ -160,9 +160,9 @@ int sky_work_wait(Work* work, int64_t timeout_ms, int* done) {
     try {
       if (!work->inner->wait(ms(timeout_ms))) throw std::runtime_error("was aborted");
     } catch (...) {
-      // c10d reports time that has run out and an operation that failed in the same way.
+      // c10d reports time that has run out and an operation that failed in the same way; and it may have ended well since.
       if (!work->inner->isCompleted()) return;
-      throw;
+      if (auto failed = work->inner->exception()) std::rethrow_exception(failed);
     }
     *done = 1;
   });

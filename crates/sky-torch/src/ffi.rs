@@ -58,6 +58,14 @@ unsafe extern "C" {
         count: usize,
         result: *mut Raw,
     ) -> c_int;
+    pub(crate) fn sky_varlen_attention(
+        q: Raw,
+        k: Raw,
+        v: Raw,
+        starts: Raw,
+        longest: i64,
+        result: *mut Raw,
+    ) -> c_int;
     pub(crate) fn sky_cross_entropy(
         logits: Raw,
         targets: Raw,

@@ -93,6 +93,25 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, starts: &[i64]) -> Result<T
     })
 }
 
+/// The same on a GPU, bf16 or f16, by libtorch's variable-length flash kernel: `starts` is i32 `[documents + 1]` on that GPU,
+/// `longest` the tokens of the longest document. Not yet run on a GPU.
+///
+/// # Errors
+/// When shapes, kinds or places do not fit, or the GPU has no such kernel (older than Ampere).
+pub fn varlen_attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    starts: &Tensor,
+    longest: i64,
+) -> Result<Tensor, TorchError> {
+    made("varlen_attention", |result| {
+        let (q, k, v) = (ffi::one(q), ffi::one(k), ffi::one(v));
+        // SAFETY: all tensors are borrowed for the call, `result` is a place for one pointer.
+        unsafe { ffi::sky_varlen_attention(q, k, v, ffi::one(starts), longest, result) }
+    })
+}
+
 /// A tensor that the shim makes.
 fn made(
     what: &'static str,

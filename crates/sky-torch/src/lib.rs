@@ -33,7 +33,10 @@ pub use adamw::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
-pub use fused::{accumulate_, attends, attention, cross_entropy_, fuses, rms_norm, rotary, swiglu};
+pub use fused::{
+    accumulate_, attends, attention, cross_entropy_, fuses, rms_norm, rotary, swiglu,
+    varlen_attention,
+};
 pub use group::{Listen, ProcessGroup, Work};
 pub use memory::give_back_memory;
 pub use nccl::{NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};

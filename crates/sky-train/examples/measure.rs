@@ -1,8 +1,8 @@
 //! Trains a model on rows of token ids and prints what each step cost, one JSON line a step: the side of `cargo xtask bench
 //! train` that is measured.
 //!
-//!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; what adapters are before the last
-//!                                                 of them goes into DIR/adapter, merged into the model DIR/merged
+//!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; the model as it is before the last
+//!                                                 of them goes into DIR/model; adapters into DIR/adapter and DIR/merged
 //!     measure MODEL --save DIR                    the model as a Hugging Face folder, for a peer to load
 //!     measure --optimizer PARAMS THREADS STEPS    steps of AdamW alone, f32 and bf16, and copies, seconds of each
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use sky_model::{ModelFiles, ParamSpec, SaveOptions, save_hf};
 use sky_torch::{AdamW, AdamWPass, adamw_pass_};
 use sky_train::{
-    Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export_adapter, export_merged,
+    Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export, export_adapter, export_merged,
 };
 use sky_types::TokenSeq;
 use tch::{Device, Kind, Tensor};
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         return optimizer(params.parse()?, threads.parse()?, steps.parse()?);
     }
-    let [model, rows, config, adapters @ ..] = args.as_slice() else {
+    let [model, rows, config, exports @ ..] = args.as_slice() else {
         return Err(
             "measure MODEL ROWS.jsonl TRAIN.json [DIR], or measure MODEL --save DIR".into(),
         );
@@ -62,9 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     // No checkpoint is measured: steps alone.
     while trainer.step() < trainer.steps() {
-        if let (Some(dir), true) = (adapters.first(), trainer.step() + 1 == trainer.steps()) {
+        if let (Some(dir), true) = (exports.first(), trainer.step() + 1 == trainer.steps()) {
             trainer.save(&Path::new(dir).join("checkpoints"))?;
-            save_adapters(Path::new(dir), &files)?;
+            save(Path::new(dir), &files)?;
         }
         let step = trainer.train_step()?;
         println!(
@@ -129,16 +129,20 @@ fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// The newest checkpoint's adapters alone and merged, both f32.
-fn save_adapters(dir: &Path, base: &ModelFiles) -> Result<(), Box<dyn Error>> {
+/// The newest checkpoint's model, or its adapters alone and merged, all f32.
+fn save(dir: &Path, base: &ModelFiles) -> Result<(), Box<dyn Error>> {
     let checkpoint = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| eprintln!("{line}"))?
         .ok_or("no checkpoint was written")?;
-    export_adapter(&checkpoint, "base", &dir.join("adapter"))?;
-    let weights = &mut |param: &ParamSpec| base.tensor(&param.name, Kind::Float);
     let options = SaveOptions {
         kind: Kind::Float,
         ..SaveOptions::default()
     };
+    if checkpoint.state().config.lora.is_none() {
+        export(&checkpoint, None, options, &dir.join("model"))?;
+        return Ok(());
+    }
+    export_adapter(&checkpoint, "base", &dir.join("adapter"))?;
+    let weights = &mut |param: &ParamSpec| base.tensor(&param.name, Kind::Float);
     export_merged(&checkpoint, weights, None, options, &dir.join("merged"))?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -18,6 +18,7 @@ use crate::{
     DataId, StepMetrics, TrainConfig, TrainError,
     adapters::trained_blocks,
     layout::Layout,
+    ranks::MAX_WORLD,
     shard_file::{ShardFile, write_shard},
     vector::Vector,
     zero::Store,
@@ -84,6 +85,22 @@ impl Checkpoint {
     /// When a file is missing, damaged or of another version.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         let manifest: Manifest = read_json(&path.join(MANIFEST))?;
+        let refuse = |reason: String| {
+            Err(TrainError::Checkpoint {
+                path: path.into(),
+                reason,
+            })
+        };
+        // Before anything is read by a name from a file.
+        if let Some(name) = manifest
+            .files
+            .keys()
+            .find(|name| name.contains(['/', '\\']))
+        {
+            return refuse(format!(
+                "its manifest names `{name}`, which is no plain file name"
+            ));
+        }
         for (name, expected) in &manifest.files {
             let found = hash_file(&path.join(name))?;
             if found != *expected {
@@ -96,7 +113,17 @@ impl Checkpoint {
                 });
             }
         }
-        Self::reopen(path)
+        let found = Self::reopen(path)?;
+        let world = found.state.world;
+        let ranks = (0..world).map(|rank| rank_file(rank, world));
+        let expected: BTreeSet<String> = [STATE.into(), METRICS.into()]
+            .into_iter()
+            .chain(ranks)
+            .collect();
+        if !manifest.files.keys().eq(&expected) {
+            return refuse(format!("its manifest is not that of {world} ranks' files"));
+        }
+        Ok(found)
     }
 
     /// Opens a checkpoint whose hashes another rank has just checked.
@@ -105,10 +132,16 @@ impl Checkpoint {
     /// When a file is missing or cannot be read.
     pub fn reopen(path: &Path) -> Result<Self, TrainError> {
         let state: State = read_json(&path.join(STATE))?;
+        if !(1..=MAX_WORLD).contains(&state.world) {
+            return Err(TrainError::Checkpoint {
+                path: path.join(STATE),
+                reason: format!("says it is of {} ranks", state.world),
+            });
+        }
         let config = sky_model::Config::from_json(&state.model.to_string())?;
         let layouts = trained_blocks(&config, &state.config)
             .iter()
-            .map(|block| Layout::new(block, state.world.max(1)))
+            .map(|block| Layout::new(block, state.world))
             .collect();
         let ranks = (0..state.world)
             .map(|rank| ShardFile::open(&path.join(rank_file(rank, state.world))))
@@ -129,7 +162,16 @@ impl Checkpoint {
     pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
         let mut lost = None;
         for (step, path) in list(root)?.into_iter().rev() {
-            match Self::open(&path) {
+            let opened = Self::open(&path).and_then(|found| {
+                if found.state.step == step {
+                    return Ok(found);
+                }
+                Err(TrainError::Checkpoint {
+                    path: path.clone(),
+                    reason: format!("is of step {}", found.state.step),
+                })
+            });
+            match opened {
                 Ok(found) => {
                     if let Some(lost) = lost {
                         say(&format!(
@@ -347,7 +389,7 @@ impl Draft {
         File::open(&self.root)
             .and_then(|folder| folder.sync_all())
             .map_err(io(&self.root, "sync"))?;
-        prune(&self.root, self.keep)?;
+        prune_up_to(&self.root, self.keep, self.state.step)?;
         Ok(self.state.step)
     }
 
@@ -374,7 +416,14 @@ impl Draft {
 /// # Errors
 /// When the operating system refuses.
 pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
-    let all = list(root)?;
+    prune_up_to(root, keep, u64::MAX)
+}
+
+/// The same among those up to a step. Later ones were passed over when the run began: they may be damaged, and count for
+/// nothing.
+fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
+    let mut all = list(root)?;
+    all.retain(|(found, _)| *found <= step);
     for (_, path) in &all[..all.len().saturating_sub(keep)] {
         fs::remove_dir_all(path).map_err(|source| FileError::io(path, "remove", source))?;
     }

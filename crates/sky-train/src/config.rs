@@ -187,8 +187,9 @@ impl TrainConfig {
             ),
             (
                 "eps",
-                self.eps > 0.0 && self.eps.is_finite(),
-                "must be a positive number",
+                // Below, it could be zero in f32, and 0 / 0 an update.
+                self.eps >= 1e-30 && self.eps.is_finite(),
+                "must be a number from 1e-30 on",
             ),
             (
                 "clip",
@@ -279,6 +280,19 @@ impl TrainConfig {
     /// Rows that are trained on, of `rows` in all.
     pub fn training_rows(&self, rows: u64) -> u64 {
         rows.saturating_sub(self.validation_rows as u64)
+    }
+
+    /// The settings that all ranks of a run must share: all but what is a host's own.
+    pub fn of_all_ranks(&self) -> serde_json::Value {
+        let own = Self {
+            threads: 0,
+            offload_folder: None,
+            ..self.clone()
+        };
+        let mut value = serde_json::to_value(own).unwrap_or_default();
+        // Whether there is a folder decides what is kept where.
+        value["offload_folder"] = self.offload_folder.is_some().into();
+        value
     }
 
     /// The settings that a result depends on: two runs that agree in these may go on from each other's checkpoints. How

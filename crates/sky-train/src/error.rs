@@ -35,7 +35,7 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of the run could not be written.
+    /// A run ended with steps that no checkpoint has.
     #[error("{source}; the last good checkpoint is of step {saved}: {} of {step} steps are done again", step - saved)]
     NotSaved {
         /// Steps done when it happened.
@@ -43,7 +43,7 @@ pub enum TrainError {
         /// The step of the last good checkpoint; 0 when there is none.
         saved: u64,
         /// What went wrong.
-        source: sky_files::FileError,
+        source: Box<TrainError>,
     },
     /// A checkpoint belongs to another run.
     #[error("{}: was written by a run with other {what}; use another folder, or --force to begin anew", path.display())]
@@ -82,4 +82,15 @@ pub enum TrainError {
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Shim(#[from] sky_torch::TorchError),
+}
+
+impl TrainError {
+    /// Whether a process group failed, so that the other ranks know of it.
+    pub fn is_collective(&self) -> bool {
+        match self {
+            Self::Collective { .. } => true,
+            Self::NotSaved { source, .. } => source.is_collective(),
+            _ => false,
+        }
+    }
 }

@@ -11,21 +11,25 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// For a micro-batch of so many tokens. What is kept changes no bit, so that for `auto` free memory decides.
+    /// For a step whose longest micro-batch has so many tokens. What is kept changes no bit, so that for `auto` free memory
+    /// decides: `any_rank` says whether it is short on any, since a layer that is computed again is gathered again, which
+    /// all ranks do together or none.
     pub(crate) fn decide(
         model: &Config,
         config: &TrainConfig,
-        tokens: usize,
-        device: Device,
-    ) -> Self {
-        Self {
+        (tokens, device, processes): (usize, Device, usize),
+        any_rank: impl FnOnce(bool) -> Result<bool, TrainError>,
+    ) -> Result<Self, TrainError> {
+        Ok(Self {
             graphs: match config.activation_checkpointing {
-                Checkpointing::Auto if all_fit(model, tokens, device) => Checkpointing::None,
-                Checkpointing::Auto => Checkpointing::Full,
+                Checkpointing::Auto if any_rank(!all_fit(model, tokens, device, processes))? => {
+                    Checkpointing::Full
+                }
+                Checkpointing::Auto => Checkpointing::None,
                 chosen => chosen,
             },
             inputs_on_host: config.offload_activations,
-        }
+        })
     }
 
     /// Whether a layer, counted from 1, keeps its graph.
@@ -70,7 +74,8 @@ impl Input {
     }
 }
 
-fn all_fit(model: &Config, tokens: usize, device: Device) -> bool {
+/// Whether all graphs do beside those of so many processes, which may be on this host.
+fn all_fit(model: &Config, tokens: usize, device: Device, processes: usize) -> bool {
     // What the graphs of unknown layers take is not known.
     if model.own_layers.is_some() {
         return false;
@@ -78,5 +83,6 @@ fn all_fit(model: &Config, tokens: usize, device: Device) -> bool {
     let shape = ModelShape::of(model);
     let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
     // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
-    device == Device::Cpu && available_memory().is_some_and(|free| needed * 2 < free / 2)
+    let all = needed.saturating_mul(2 * processes as u64);
+    device == Device::Cpu && available_memory().is_some_and(|free| all < free / 2)
 }

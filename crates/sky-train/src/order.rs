@@ -22,7 +22,7 @@ pub struct Order {
 impl Order {
     /// The order over `rows` rows.
     pub fn new(config: &TrainConfig, rows: usize, seed: u64) -> Self {
-        let end = rows as u64 * u64::from(config.epochs);
+        let end = (rows as u64).saturating_mul(u64::from(config.epochs));
         let batch = config.global_batch.max(1);
         let steps = end.div_ceil(batch as u64);
         let steps = config.max_steps.map_or(steps, |most| steps.min(most));
@@ -43,7 +43,7 @@ impl Order {
 
     /// How many epochs are behind once `steps` steps are done.
     pub fn epoch(&self, steps: u64) -> f64 {
-        let seen = (steps * self.batch as u64).min(self.end);
+        let seen = steps.saturating_mul(self.batch as u64).min(self.end);
         seen as f64 / self.rows.max(1) as f64
     }
 

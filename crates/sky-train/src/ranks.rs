@@ -26,26 +26,25 @@ pub struct Ranks {
     pub attempt: u64,
 }
 
-/// Whose names for rank, world, local rank and local world.
+/// Whose names for rank, world and local rank, and for the processes on a host.
 struct Dialect {
     launcher: &'static str,
-    names: [&'static str; 4],
+    names: [&'static str; 3],
+    local_world: &'static [&'static str],
 }
 
 const TORCHRUN: Dialect = Dialect {
     launcher: "torchrun",
-    names: ["RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"],
+    names: ["RANK", "WORLD_SIZE", "LOCAL_RANK"],
+    local_world: &["LOCAL_WORLD_SIZE"],
 };
 /// Others set these too for steps of one task, which are no group.
 const OTHERS: [Dialect; 2] = [
     Dialect {
         launcher: "Slurm",
-        names: [
-            "SLURM_PROCID",
-            "SLURM_NTASKS",
-            "SLURM_LOCALID",
-            "SLURM_NTASKS_PER_NODE",
-        ],
+        names: ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"],
+        // The first is only there when it was asked for.
+        local_world: &["SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"],
     },
     Dialect {
         launcher: "mpirun",
@@ -53,12 +52,12 @@ const OTHERS: [Dialect; 2] = [
             "OMPI_COMM_WORLD_RANK",
             "OMPI_COMM_WORLD_SIZE",
             "OMPI_COMM_WORLD_LOCAL_RANK",
-            "OMPI_COMM_WORLD_LOCAL_SIZE",
         ],
+        local_world: &["OMPI_COMM_WORLD_LOCAL_SIZE"],
     },
 ];
 /// Most processes of a run: a mistyped number must not start a wait for millions.
-const MAX_WORLD: usize = 65_536;
+pub(crate) const MAX_WORLD: usize = 65_536;
 
 impl Ranks {
     /// Reads this process's environment: torchrun's names, else Slurm's, else mpirun's, each with `MASTER_ADDR` and
@@ -71,7 +70,7 @@ impl Ranks {
     }
 
     fn from(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, TrainError> {
-        let set = |dialect: &Dialect| dialect.names[..3].iter().any(|name| get(name).is_some());
+        let set = |dialect: &Dialect| dialect.names.iter().any(|name| get(name).is_some());
         let master = get("MASTER_ADDR").is_some() || get("MASTER_PORT").is_some();
         let dialect = if set(&TORCHRUN) {
             &TORCHRUN
@@ -83,7 +82,7 @@ impl Ranks {
                 None => return Ok(None),
             }
         };
-        let [rank, world, local_rank, local_world] = dialect.names;
+        let ([rank, world, local_rank], local_world) = (dialect.names, dialect.local_world);
         let needed = [rank, world, local_rank, "MASTER_ADDR", "MASTER_PORT"];
         let missing: Vec<&str> = needed
             .into_iter()
@@ -125,9 +124,9 @@ impl Ranks {
             rank: number(rank, 0, world - 1)?,
             world,
             local_rank: number(local_rank, 0, world - 1)?,
-            // Slurm writes `4(x2)` for unequal hosts: then it is not known.
-            local_world: get(local_world)
-                .and_then(|text| text.parse().ok())
+            local_world: local_world
+                .iter()
+                .find_map(|name| alike_on_all_hosts(&get(name)?))
                 .filter(|n| (1..=world).contains(n)),
             host: get("MASTER_ADDR").unwrap_or_default(),
             port: number("MASTER_PORT", 1, usize::from(u16::MAX))? as u16,
@@ -143,6 +142,14 @@ impl Ranks {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         (cores / self.local_world.unwrap_or(1)).max(1)
     }
+}
+
+/// A number of processes that every host has. Slurm writes `4(x2)` for four on each of two hosts, and a list where they
+/// differ: then it is not known.
+fn alike_on_all_hosts(text: &str) -> Option<usize> {
+    let (number, hosts) = text.trim().split_once("(x").unwrap_or((text.trim(), "1)"));
+    hosts.strip_suffix(')')?.parse::<usize>().ok()?;
+    number.parse().ok()
 }
 
 /// A port of this host that ranks can meet at, when there is one.
@@ -197,10 +204,17 @@ mod tests {
             "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
             "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=4",
             "OMPI_COMM_WORLD_RANK=5 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4",
+            "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_TASKS_PER_NODE=4(x2)",
             "SLURM_PROCID=0 SLURM_NTASKS=2 SLURM_LOCALID=0 RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
         ] {
             let found = read(&format!("{text} {MASTER}")).unwrap().unwrap();
             assert_eq!(found, expected, "{text}");
+        }
+        for unequal in ["4(x1),3,1", "5,3", "(x2)", "4(x", "4(x2"] {
+            let text = format!(
+                "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_TASKS_PER_NODE={unequal} {MASTER}"
+            );
+            assert_eq!(read(&text).unwrap().unwrap().local_world, None, "{unequal}");
         }
         let elastic = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 TORCHELASTIC_USE_AGENT_STORE=True TORCHELASTIC_RESTART_COUNT=2";
         let found = read(&format!("{elastic} {MASTER}")).unwrap().unwrap();

@@ -98,6 +98,7 @@ impl ShardFile {
     pub(crate) fn open(path: &Path) -> Result<Self, TrainError> {
         let fail = |source| TrainError::from(FileError::io(path, "read", source));
         let mut file = File::open(path).map_err(fail)?;
+        let size = file.metadata().map_err(fail)?.len();
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(fail)?;
         let length = u64::from_le_bytes(length);
@@ -106,8 +107,22 @@ impl ShardFile {
         }
         let mut head = Vec::new();
         file.take(length).read_to_end(&mut head).map_err(fail)?;
-        let entries =
+        let entries: HashMap<String, Entry> =
             serde_json::from_slice(&head).map_err(|error| damaged(path, &error.to_string()))?;
+        for (name, entry) in &entries {
+            let (begin, end) = entry.data_offsets;
+            let bytes = match entry.shape[..] {
+                [length] if entry.dtype == "F32" => length.checked_mul(4),
+                _ => None,
+            };
+            let there = bytes.is_some() && end.checked_sub(begin) == bytes;
+            if !there || end > size.saturating_sub(8 + length) {
+                return Err(damaged(
+                    path,
+                    &format!("`{name}` is no f32 vector within the file"),
+                ));
+            }
+        }
         Ok(Self {
             path: path.into(),
             data: 8 + length,
@@ -121,11 +136,10 @@ impl ShardFile {
             .entries
             .get(name)
             .ok_or_else(|| damaged(&self.path, &format!("`{name}` is missing")))?;
-        let whole = entry.dtype == "F32" && entry.shape.len() == 1;
-        if !whole || from < 0 || to < from || to as u64 > entry.shape[0] {
+        if from < 0 || to < from || to as u64 > entry.shape[0] {
             return Err(damaged(
                 &self.path,
-                &format!("`{name}` does not hold elements {from} to {to} in f32"),
+                &format!("`{name}` does not hold elements {from} to {to}"),
             ));
         }
         let fail = |source| TrainError::from(FileError::io(&self.path, "read", source));

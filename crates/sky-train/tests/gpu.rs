@@ -63,6 +63,68 @@ fn losses_are_the_cpu_s() {
 
 #[test]
 #[ignore = "needs a GPU"]
+fn packed_documents_are_attended_to_by_one_kernel_as_one_by_one() {
+    gpu();
+    const LENGTHS: [i64; 4] = [70, 1, 129, 300];
+    let tokens: i64 = LENGTHS.iter().sum();
+    let random = |heads: i64| Tensor::randn([tokens, heads, 64], (Kind::Float, GPU));
+    let (q, k, v, up) = (random(6), random(2), random(2), random(6).flatten(1, 2));
+    let starts: Vec<i32> = std::iter::once(0)
+        .chain(LENGTHS.iter().scan(0, |end, n| {
+            *end += *n as i32;
+            Some(*end)
+        }))
+        .collect();
+    let run = |kind: Kind, attend: &dyn Fn([&Tensor; 3]) -> Tensor| {
+        let leaf = |t: &Tensor| t.to_kind(kind).set_requires_grad(true);
+        let leaves = [leaf(&q), leaf(&k), leaf(&v)];
+        let out = attend([&leaves[0], &leaves[1], &leaves[2]]);
+        let inputs: Vec<&Tensor> = leaves.iter().collect();
+        let grads = sky_torch::backward(&[&out], &[&up.to_kind(kind)], &inputs).unwrap();
+        let grads = grads.into_iter().map(Option::unwrap);
+        std::iter::once(out.detach())
+            .chain(grads)
+            .collect::<Vec<_>>()
+    };
+    let one = run(Kind::BFloat16, &|[q, k, v]| {
+        let starts = Tensor::from_slice(&starts).to_device(GPU);
+        sky_torch::varlen_attention(q, k, v, &starts, 300).unwrap()
+    });
+    let each = run(Kind::Float, &|[q, k, v]| {
+        let outs: Vec<Tensor> = (0..LENGTHS.len())
+            .map(|at| {
+                let part = |t: &Tensor| {
+                    let t = t.narrow(0, i64::from(starts[at]), LENGTHS[at]);
+                    t.transpose(0, 1).unsqueeze(0)
+                };
+                let none: Option<&Tensor> = None;
+                Tensor::scaled_dot_product_attention(
+                    &part(q),
+                    &part(k),
+                    &part(v),
+                    none,
+                    0.0,
+                    true,
+                    None,
+                    true,
+                )
+                .squeeze_dim(0)
+                .transpose(0, 1)
+                .flatten(1, 2)
+            })
+            .collect();
+        Tensor::cat(&outs, 0)
+    });
+    for (name, (one, each)) in ["out", "dq", "dk", "dv"].iter().zip(one.iter().zip(&each)) {
+        let off = (one.to_kind(Kind::Float) - each).norm() / each.norm();
+        let off = off.double_value(&[]);
+        println!("{name}: one kernel and one by one are {off:.1e} apart");
+        assert!(off < 2e-2, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
 fn a_repeated_run_has_the_same_bits() {
     gpu();
     let model = model(QWEN2);

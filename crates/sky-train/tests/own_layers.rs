@@ -185,6 +185,30 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
+fn a_run_that_fails_says_how_many_steps_are_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        background_save: false,
+        activation_checkpointing: Checkpointing::None,
+        micro_batch_tokens: 4096,
+        ..config()
+    };
+    // Two layers a step: the sixth step's are no numbers.
+    let calls = std::cell::Cell::new(0);
+    let mut broken = trainer(job(&gated_model(), &config, 4)).with_layers(|index, params, x, s| {
+        calls.set(calls.get() + 1);
+        let y = gated(index, params, x, s);
+        if calls.get() > 10 { y * f64::NAN } else { y }
+    });
+    let go_on = &mut |_: &_| std::ops::ControlFlow::Continue(());
+    let error = broken.run(dir.path(), go_on).unwrap_err().to_string();
+    assert!(error.contains("step 6: the loss is not finite"), "{error}");
+    let lost = "the last good checkpoint is of step 4: 1 of 5 steps are done again";
+    assert!(error.contains(lost), "{error}");
+    assert_eq!(newest(dir.path()).state().step, 4);
+}
+
+#[test]
 fn a_schedule_of_ones_own_takes_the_place_of_the_settings() {
     let (plain, config) = (model(LLAMA), config());
     let rate = |step: u64| 1e-3 / (step + 1) as f64;

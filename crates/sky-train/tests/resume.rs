@@ -153,6 +153,110 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
 }
 
 #[test]
+fn a_damaged_checkpoint_of_a_later_step_costs_no_good_one() {
+    let model = model(LLAMA);
+    let config = TrainConfig {
+        keep_checkpoints: 1,
+        ..config()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("checkpoints");
+    let steps = |trainer: &mut Trainer<'_>, count| {
+        for _ in 0..count {
+            trainer.train_step().unwrap();
+        }
+        trainer.save(&root).unwrap();
+    };
+    steps(&mut trainer(job(&model, &config, 9)), 5);
+    fs::write(root.join("step-00000005/state.json"), "{").unwrap();
+    let newest = || {
+        let mut said = Vec::new();
+        let found = Checkpoint::newest(&root, &mut |line| said.push(line.to_owned())).unwrap();
+        (found.map(|found| found.state().step), said)
+    };
+    assert_eq!(newest().0, None);
+    let mut again = trainer(job(&model, &config, 9));
+    for step in [1, 2] {
+        steps(&mut again, 1);
+        let (found, said) = newest();
+        assert_eq!(found, Some(step));
+        assert!(said[0].contains("step-00000005"), "{said:?}");
+    }
+    steps(&mut again, 3);
+    assert_eq!(newest(), (Some(5), Vec::new()));
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+}
+
+#[test]
+fn a_checkpoint_that_names_itself_wrongly_is_refused() {
+    let model = model(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("checkpoints");
+    let mut first = trainer(job(&model, &config(), 9));
+    first.train_step().unwrap();
+    first.save(&root).unwrap();
+    let path = root.join("step-00000001");
+    let manifest = path.join("manifest.json");
+    let good = fs::read_to_string(&manifest).unwrap();
+    let refused = |part: &str| {
+        let error = Checkpoint::open(&path).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    // Hashes of nothing, of files elsewhere, of too few.
+    let mut json: serde_json::Value = serde_json::from_str(&good).unwrap();
+    for (files, part) in [
+        (serde_json::json!({}), "not that of 1 ranks' files"),
+        (
+            serde_json::json!({"../../secret": {"bytes": 1, "sha256": "0"}}),
+            "no plain file name",
+        ),
+    ] {
+        json["files"] = files;
+        fs::write(&manifest, json.to_string()).unwrap();
+        refused(part);
+    }
+    fs::write(&manifest, &good).unwrap();
+    Checkpoint::open(&path).unwrap();
+
+    // What only another rank's hashes vouch for is bounded all the same.
+    let state = path.join("state.json");
+    let text = fs::read_to_string(&state).unwrap();
+    for world in ["0", "18446744073709551615"] {
+        let absurd = text.replace("\"world\": 1", &format!("\"world\": {world}"));
+        let absurd = absurd.replace("\"world\":1", &format!("\"world\":{world}"));
+        assert_ne!(absurd, text);
+        fs::write(&state, absurd).unwrap();
+        let error = Checkpoint::reopen(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("of {world} ranks")), "{error}");
+    }
+    fs::write(&state, &text).unwrap();
+    let shard = path.join("rank-00000-of-00001.safetensors");
+    let bytes = fs::read(&shard).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = String::from_utf8(bytes[8..8 + length].to_vec()).unwrap();
+    let first_end = header.split("\"data_offsets\":[0,").nth(1).unwrap();
+    let first_end = first_end.split(']').next().unwrap();
+    for end in ["9999999999999", "4"] {
+        let other = header.replacen(&format!("[0,{first_end}]"), &format!("[0,{end}]"), 1);
+        let mut file = (other.len() as u64).to_le_bytes().to_vec();
+        file.extend(other.as_bytes());
+        file.extend(&bytes[8 + length..]);
+        fs::write(&shard, file).unwrap();
+        let error = Checkpoint::reopen(&path).unwrap_err().to_string();
+        assert!(error.contains("no f32 vector within the file"), "{error}");
+    }
+    fs::write(&shard, &bytes).unwrap();
+
+    fs::rename(&path, root.join("step-00000009")).unwrap();
+    let mut said = Vec::new();
+    let found = Checkpoint::newest(&root, &mut |line| said.push(line.to_owned())).unwrap();
+    assert!(
+        found.is_none() && said[0].contains("is of step 1"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_half_written_checkpoint_is_never_seen_and_is_cleaned_up() {
     let model = model(LLAMA);
     let dir = tempfile::tempdir().unwrap();

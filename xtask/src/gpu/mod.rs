@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use crate::{Exit, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "losses_are_the_cpu_s",
+    "packed_documents_are_attended_to_by_one_kernel_as_one_by_one",
     "a_repeated_run_has_the_same_bits",
     "the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies",
     "block_inputs_that_wait_on_the_host_change_no_bit",

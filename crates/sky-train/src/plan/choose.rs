@@ -3,7 +3,8 @@ use serde::Serialize;
 use super::{
     assumptions::assumptions,
     estimate::{PlanInput, SettingPlan, evaluate, micro_tokens, step_tokens},
-    setting::settings,
+    hardware::MAX_ROWS,
+    setting::{Setting, settings},
 };
 use crate::{Checkpointing, Moments, Order, TrainConfig, TrainError};
 
@@ -36,14 +37,7 @@ impl Plan {
     /// # Errors
     /// When there is nothing to plan: no GPU, no rows.
     pub fn new(input: &PlanInput<'_>) -> Result<Self, TrainError> {
-        let tokens = input.tokens_per_row;
-        if input.gpus == 0 || input.rows == 0 || tokens.is_nan() || tokens <= 0.0 {
-            return Err(TrainError::Plan(
-                "at least one GPU, one row and one token a row are needed".into(),
-            ));
-        }
-        let rows = input.config.training_rows(input.rows) as usize;
-        let steps = Order::new(input.config, rows, 0).steps();
+        let steps = steps(input)?;
         let settings = settings(input.config)
             .map(|setting| evaluate(input, setting, steps))
             .collect::<Vec<_>>();
@@ -69,13 +63,51 @@ impl Plan {
     }
 }
 
+impl SettingPlan {
+    /// What a run as its recipe sets it needs and costs, nothing chosen for it.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn as_set(input: &PlanInput<'_>) -> Result<Self, TrainError> {
+        let config = input.config;
+        let setting = Setting {
+            offload: config.offloaded(),
+            // On a GPU `auto` computes again.
+            activation_checkpointing: match config.activation_checkpointing {
+                Checkpointing::Auto => Checkpointing::Full,
+                chosen => chosen,
+            },
+            offload_activations: config.offload_activations,
+        };
+        Ok(evaluate(input, setting, steps(input)?))
+    }
+}
+
+fn steps(input: &PlanInput<'_>) -> Result<u64, TrainError> {
+    let tokens = input.tokens_per_row;
+    if input.gpus == 0 || input.rows == 0 || tokens.is_nan() || tokens <= 0.0 {
+        return Err(TrainError::Plan(
+            "at least one GPU, one row and one token a row are needed".into(),
+        ));
+    }
+    let rows = input.config.training_rows(input.rows);
+    if rows == 0 || rows > MAX_ROWS {
+        return Err(TrainError::Plan(format!(
+            "{rows} of {} rows are left to train on (train.validation_rows is {}), from 1 to {MAX_ROWS} can be",
+            input.rows, input.config.validation_rows
+        )));
+    }
+    Ok(Order::new(input.config, rows as usize, 0).steps())
+}
+
 /// The one change that makes a run fit that does not, the least costly first.
 fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
     let fits = |changed: &PlanInput<'_>| {
         settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 4] = [
+    let knobs: [(&str, Change); 5] = [
+        ("zero_stage = 3", |c| c.zero_stage = 3),
         ("background_save = false", |c| c.background_save = false),
         ("activation_checkpointing = \"full\"", |c| {
             c.activation_checkpointing = Checkpointing::Full;

@@ -76,29 +76,30 @@ impl Hardware {
     /// # Errors
     /// When a key is missing or unknown, or a number is not positive.
     pub fn parse(text: &str) -> Result<Self, TrainError> {
+        // With its line and column, as toml shows them.
         let hardware: Self = toml::from_str(text)
-            .map_err(|error| TrainError::Plan(format!("hardware: {}", error.message())))?;
-        let host = &hardware.host;
-        if ![host.memory_bandwidth, host.disk_bandwidth]
-            .iter()
-            .all(|n| n.is_finite() && *n > 0.0)
-        {
-            return Err(TrainError::Plan(
-                "hardware: host has a number that is not positive".into(),
-            ));
-        }
+            .map_err(|error| TrainError::Plan(format!("hardware: {}", error.to_string().trim())))?;
+        let (host, cpu) = (&hardware.host, &hardware.cpu);
+        positive("host.memory_bandwidth", host.memory_bandwidth)?;
+        positive("host.disk_bandwidth", host.disk_bandwidth)?;
+        positive("cpu.flops_per_core", cpu.flops_per_core)?;
         for (name, gpu) in &hardware.gpu {
-            let numbers = [
-                gpu.memory,
-                gpu.bf16_flops,
-                gpu.memory_bandwidth,
-                gpu.link_bandwidth,
-                gpu.host_bandwidth,
-                gpu.efficiency,
-            ];
-            if numbers.iter().any(|n| !(n.is_finite() && *n > 0.0)) || gpu.efficiency > 1.0 {
+            for (key, value) in [
+                ("memory", gpu.memory),
+                ("bf16_flops", gpu.bf16_flops),
+                ("memory_bandwidth", gpu.memory_bandwidth),
+                ("link_bandwidth", gpu.link_bandwidth),
+                ("host_bandwidth", gpu.host_bandwidth),
+                ("efficiency", gpu.efficiency),
+                // A machine of one's own may cost nothing.
+                ("dollars_per_hour", gpu.dollars_per_hour + f64::MIN_POSITIVE),
+            ] {
+                positive(&format!("gpu.{name}.{key}"), value)?;
+            }
+            if gpu.efficiency > 1.0 {
                 return Err(TrainError::Plan(format!(
-                    "hardware: gpu.{name} has a number that is not positive, or an efficiency over 1"
+                    "hardware: gpu.{name}.efficiency is {}, expected at most 1",
+                    gpu.efficiency
                 )));
             }
         }
@@ -119,6 +120,18 @@ impl Hardware {
         })
     }
 }
+
+fn positive(key: &str, value: f64) -> Result<(), TrainError> {
+    if value > 0.0 && value <= 1e30 {
+        return Ok(());
+    }
+    Err(TrainError::Plan(format!(
+        "hardware: {key} is {value}, expected a positive number"
+    )))
+}
+
+/// Rows that a plan is made for at most: beyond any data, and no product with them overflows.
+pub(crate) const MAX_ROWS: u64 = 1_000_000_000_000;
 
 /// The recipe's section `[hardware]`: what the plan assumes where the command line does not say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,8 +185,11 @@ impl HardwareConfig {
         if !number(self.dollars_per_gpu_hour, 0.0) {
             return Err(("dollars_per_gpu_hour", "must be 0 or more".to_owned()));
         }
-        if self.rows == Some(0) {
-            return Err(("rows", "must be at least 1".to_owned()));
+        if self
+            .rows
+            .is_some_and(|rows| !(1..=MAX_ROWS).contains(&rows))
+        {
+            return Err(("rows", format!("must be from 1 to {MAX_ROWS}")));
         }
         if !number(self.tokens_per_row, 1.0) {
             return Err(("tokens_per_row", "must be at least 1".to_owned()));
@@ -225,6 +241,34 @@ mod tests {
         for bad in ["", "G", "-5G", "80X", "1e9", "nan", "9999999999T"] {
             assert!(parse_bytes(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_wrong_number_is_named_with_its_key() {
+        let text = include_str!("../../hardware.toml");
+        for (key, bad, told) in [
+            ("dollars_per_hour", "nan", ".dollars_per_hour is NaN"),
+            ("dollars_per_hour", "-1.0", ".dollars_per_hour is -1"),
+            (
+                "efficiency",
+                "1.5",
+                ".efficiency is 1.5, expected at most 1",
+            ),
+            ("link_bandwidth", "0.0", ".link_bandwidth is 0"),
+            ("flops_per_core", "inf", "cpu.flops_per_core is inf"),
+            ("disk_bandwidth", "-2.0", "host.disk_bandwidth is -2"),
+        ] {
+            let line = text.lines().find(|line| line.starts_with(key)).unwrap();
+            let changed = text.replacen(line, &format!("{key} = {bad}"), 1);
+            let error = Hardware::parse(&changed).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let torn = Hardware::parse(&text.replacen("efficiency =", "efficency =", 1));
+        let torn = torn.unwrap_err().to_string();
+        assert!(
+            torn.contains("line ") && torn.contains("efficency"),
+            "{torn}"
+        );
     }
 
     #[test]

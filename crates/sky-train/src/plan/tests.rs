@@ -18,6 +18,34 @@ fn plan(gpus: u64, gpu: &str, host_memory: u64, config: &TrainConfig) -> Plan {
     .unwrap()
 }
 
+#[test]
+fn rows_that_cannot_be_are_refused_and_none_left_is_said() {
+    let hardware = Hardware::builtin().unwrap();
+    let refusal = |rows, validation_rows| {
+        let config = TrainConfig {
+            validation_rows,
+            ..TrainConfig::default()
+        };
+        let input = PlanInput {
+            shape: &ModelShape::known("Qwen2.5-0.5B-Instruct").unwrap(),
+            config: &config,
+            gpus: 8,
+            gpu: hardware.gpu("h100-80g").unwrap(),
+            hardware: &hardware,
+            host_memory: TERABYTES,
+            dollars_per_gpu_hour: 3.0,
+            rows,
+            tokens_per_row: 4096.0,
+        };
+        Plan::new(&input).err().map(|error| error.to_string())
+    };
+    assert_eq!(refusal(100, 99), None);
+    for (rows, validation) in [(100, 100), (100, 500), (1 << 63, 0), (u64::MAX, 1)] {
+        let error = refusal(rows, validation).unwrap();
+        assert!(error.contains("rows are left to train on"), "{error}");
+    }
+}
+
 const TERABYTES: u64 = 1_000_000_000_000;
 
 #[test]

@@ -17,13 +17,15 @@ impl Trainer<'_> {
         on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
         let ended = self.run_steps(dir, on_step);
-        ended.map_err(|error| match error {
-            TrainError::File(source) => TrainError::NotSaved {
+        ended.map_err(|error| {
+            if self.step == self.saved {
+                return error;
+            }
+            TrainError::NotSaved {
                 step: self.step,
                 saved: self.saved,
-                source,
-            },
-            other => other,
+                source: Box::new(error),
+            }
         })
     }
 

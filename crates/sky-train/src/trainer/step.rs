@@ -57,6 +57,13 @@ impl Trainer<'_> {
         };
         let lr = self.learning_rate()?;
         let model = Mathematics::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
+        let longest = packed.iter().map(PackedRow::len).max().unwrap_or(0);
+        let keep = Keep::decide(
+            &self.job.model,
+            config,
+            (longest, self.device, self.store.comm().world()),
+            |short| self.store.any_rank(short),
+        )?;
         let mut loss = 0.0;
         for row in mine(&packed, self.store.comm()) {
             let noise = noise(
@@ -69,13 +76,7 @@ impl Trainer<'_> {
             )?;
             let micro =
                 MicroBatch::new(&self.job.model, &row, kind, self.device)?.with_noise(noise);
-            loss += forward_backward(
-                &model,
-                &mut self.store,
-                &micro,
-                Keep::decide(&self.job.model, config, row.len(), self.device),
-                &options,
-            )?;
+            loss += forward_backward(&model, &mut self.store, &micro, keep, &options)?;
         }
         self.store.finish_gradients()?;
         let loss = self.store.sum_over_ranks(loss)? * scale;
