@@ -57,6 +57,7 @@ fn main() {
         scope.spawn(|| build("sky_fused", "shim/fused.cpp", false, 3));
         scope.spawn(|| build("sky_adamw", "shim/adamw.cpp", false, 3));
         scope.spawn(|| build("sky_attention", "shim/attention.cpp", false, 3));
+        scope.spawn(|| build("sky_allocator", "shim/allocator.cpp", false, 2));
         scope.spawn(|| build("sky_varlen", "shim/varlen.cpp", false, 2));
         scope.spawn(|| build("sky_c10d", "shim/c10d.cpp", true, 2));
     });

@@ -46,7 +46,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // First of all: libtorch remembers its first answer about CUDA.
+    sky_torch::keep_tensors_apart();
+    // Before anything else asks: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();
     let mut code = ExitCode::SUCCESS;
     let ended = sky_cli::main(|| {

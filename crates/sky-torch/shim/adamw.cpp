@@ -1,11 +1,15 @@
-// The optimizer's step of mixed-precision training in one pass over memory: a gradient in f32 or bf16 in, f32 master weights
-// and moments brought up to date, weights in bf16 out. That is 28 bytes a parameter read and written with a bf16 gradient and
-// bf16 weights, 28 with an f32 gradient alone.
+// The optimizer's step in one pass over memory: a gradient in, master weights and moments brought up to date, weights in bf16
+// out where these are apart. Arithmetic is f32. With all state in f32 that is 28 bytes a parameter read and written, with a bf16
+// gradient and bf16 weights as with an f32 gradient alone; with master weights and moments in bf16 it is 14 or 16.
+//
+// What is kept in bf16 is rounded up or down by chance, up the more often the nearer that is: rounded to the nearest, a change of
+// less than a 256th would be lost, every time.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 #include "guard.h"
@@ -26,31 +30,61 @@ struct Numbers {
   float scale, keep, first, second, second_new, size, root, eps;
 };
 
-template <class G>
-SKY_INLINE void step_run(float* __restrict p, const G* __restrict g, float* __restrict m, float* __restrict v, int64_t n, const Numbers& of) {
+// Adds `chance`, 16 bits, to the bits that a bf16 has not. Sign and magnitude are apart in a float: up is away from zero.
+SKY_INLINE void put_by(float* to, float x, uint32_t) { *to = x; }
+SKY_INLINE void put_by(bf16* to, float x, uint32_t chance) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  *to = bf16((bits + chance) >> 16);
+}
+
+// One half of each 32-bit chance is for the moments, one for the master weights.
+template <class P, class G, class M>
+SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m, M* __restrict v, int64_t n, const uint32_t* __restrict chances,
+                         const Numbers& of) {
   const Numbers k = of;
+  constexpr bool exact = sizeof(P) == 4 && sizeof(M) == 4;
   for (int64_t i = 0; i < n; ++i) {
-    float x = sky::wide(g[i]) * k.scale;
-    float a = m[i] + k.first * (x - m[i]);
-    float b = k.second * v[i] + k.second_new * x * x;
-    m[i] = a;
-    v[i] = b;
-    p[i] = p[i] * k.keep - k.size * a / (sqrtf(b) * k.root + k.eps);
+    const uint32_t chance = exact ? 0 : chances[i];
+    float x = sky::wide(g[i]) * k.scale, old = sky::wide(m[i]);
+    float a = old + k.first * (x - old);
+    float b = k.second * sky::wide(v[i]) + k.second_new * x * x;
+    put_by(&m[i], a, chance >> 16);
+    put_by(&v[i], b, chance >> 16);
+    put_by(&p[i], sky::wide(p[i]) * k.keep - k.size * a / (sqrtf(b) * k.root + k.eps), chance & 0xffff);
   }
 }
-SKY_CLONES void step(float* p, const float* g, float* m, float* v, int64_t n, const Numbers& k) { step_run(p, g, m, v, n, k); }
-SKY_CLONES void step(float* p, const bf16* g, float* m, float* v, int64_t n, const Numbers& k) { step_run(p, g, m, v, n, k); }
+#define SKY_STEP(P, G, M)                                                                                                  \
+  SKY_CLONES void step(P* p, const G* g, M* m, M* v, int64_t n, const uint32_t* chances, const Numbers& k) { \
+    step_run(p, g, m, v, n, chances, k);                                                                                   \
+  }
+SKY_STEP(float, float, float)
+SKY_STEP(float, bf16, float)
+SKY_STEP(float, float, bf16)
+SKY_STEP(float, bf16, bf16)
+SKY_STEP(bf16, float, float)
+SKY_STEP(bf16, bf16, float)
+SKY_STEP(bf16, float, bf16)
+SKY_STEP(bf16, bf16, bf16)
 
 SKY_CLONES void round(const float* p, int64_t n, bf16* w) {
   for (int64_t i = 0; i < n; ++i) sky::put(&w[i], p[i]);
 }
+void round(const bf16*, int64_t, bf16*) {}
 
-template <class G>
-void run(float* p, const G* g, float* m, float* v, bf16* w, int64_t n, const Numbers& k) {
+// Chances for the elements from number `at` on: a table whose length is a power of two, used again and again.
+struct Chances {
+  const uint32_t* table;
+  int64_t length, at;
+};
+
+template <class P, class G, class M>
+void run(P* p, const G* g, M* m, M* v, bf16* w, int64_t n, const Chances& by, const Numbers& k) {
   at::parallel_for(0, n, ELEMENTS, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i += PIECE) {
-      const int64_t count = std::min(PIECE, end - i);
-      step(p + i, g + i, m + i, v + i, count, k);
+    for (int64_t i = begin, count; i < end; i += count) {
+      const int64_t place = (by.at + i) & (by.length - 1);
+      count = std::min({PIECE, end - i, by.length - place});
+      step(p + i, g + i, m + i, v + i, count, by.table ? by.table + place : nullptr, k);
       if (w) round(p + i, count, w + i);
     }
   });
@@ -60,28 +94,47 @@ void require(bool good, const char* what) {
   if (!good) throw std::invalid_argument(what);
 }
 
+// Calls body with the elements.
+template <class F>
+void by_kind(const Tensor& t, F body) {
+  if (t.scalar_type() == at::kBFloat16) body(static_cast<bf16*>(t.data_ptr()));
+  else body(static_cast<float*>(t.data_ptr()));
+}
+
 bool is(const Tensor& t, at::ScalarType kind) { return t.is_cpu() && t.is_contiguous() && t.scalar_type() == kind; }
 
 }  // namespace
 
 extern "C" {
 
-// `weights` may be null. `step` is this one's number, from 1.
+// `weights` and `chances` may be null: these are i32, as many as a power of two, and needed for what is in bf16; `at` is the
+// number of the first element. `number` is this step's, from 1.
 int sky_adamw_pass(const Tensor* master, const Tensor* grad, const Tensor* exp_avg, const Tensor* exp_avg_sq, const Tensor* weights,
-                   double scale, double lr, double beta1, double beta2, double weight_decay, double eps, double step) {
+                   const Tensor* chances, int64_t at, double scale, double lr, double beta1, double beta2, double weight_decay, double eps,
+                   double number) {
   return guarded([&] {
-    for (const Tensor* t : {master, exp_avg, exp_avg_sq})
-      require(is(*t, at::kFloat) && t->sizes() == master->sizes(), "master weights and moments that are not f32, on the CPU and of one shape");
-    const bool narrow = is(*grad, at::kBFloat16);
-    require((narrow || is(*grad, at::kFloat)) && grad->sizes() == master->sizes(), "a gradient of another shape or kind");
+    for (const Tensor* t : {master, exp_avg, exp_avg_sq, grad})
+      require((is(*t, at::kFloat) || is(*t, at::kBFloat16)) && t->sizes() == master->sizes(), "vectors that are not f32 or bf16, on the CPU and of one shape");
+    require(exp_avg->scalar_type() == exp_avg_sq->scalar_type(), "two moments of different kinds");
     require(!weights || (is(*weights, at::kBFloat16) && weights->sizes() == master->sizes()), "weights of another shape or not in bf16");
-    require(step >= 1, "a step before the first");
+    require(!weights || is(*master, at::kFloat), "weights beside master weights of their own kind");
+    const bool exact = is(*master, at::kFloat) && is(*exp_avg, at::kFloat);
+    require(exact || chances, "nothing to round by");
+    require(number >= 1 && at >= 0, "a step or an element before the first");
+    Chances by = {nullptr, int64_t(1) << 62, at};
+    if (chances) {
+      require(is(*chances, at::kInt) && chances->numel() > 0 && (chances->numel() & (chances->numel() - 1)) == 0, "chances that are not i32, on the CPU and as many as a power of two");
+      by.table = reinterpret_cast<const uint32_t*>(chances->data_ptr<int32_t>());
+      by.length = chances->numel();
+    }
     const Numbers k = {float(scale), float(1 - lr * weight_decay), float(1 - beta1), float(beta2), float(1 - beta2),
-                       float(lr / (1 - std::pow(beta1, step))), float(1 / std::sqrt(1 - std::pow(beta2, step))), float(eps)};
-    float *p = master->data_ptr<float>(), *m = exp_avg->data_ptr<float>(), *v = exp_avg_sq->data_ptr<float>();
+                       float(lr / (1 - std::pow(beta1, number))), float(1 / std::sqrt(1 - std::pow(beta2, number))), float(eps)};
     bf16* w = weights ? static_cast<bf16*>(weights->data_ptr()) : nullptr;
-    if (narrow) run(p, static_cast<const bf16*>(grad->data_ptr()), m, v, w, master->numel(), k);
-    else run(p, static_cast<const float*>(grad->data_ptr()), m, v, w, master->numel(), k);
+    by_kind(*master, [&](auto* p) {
+      by_kind(*grad, [&](auto* g) {
+        by_kind(*exp_avg, [&](auto* m) { run(p, g, m, static_cast<decltype(m)>(exp_avg_sq->data_ptr()), w, master->numel(), by, k); });
+      });
+    });
   });
 }
 }

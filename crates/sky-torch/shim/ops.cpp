@@ -4,9 +4,6 @@
 #include <ATen/ops/_fused_adamw.h>
 #include <c10/core/GradMode.h>
 #include <dlfcn.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/variable.h>
@@ -31,12 +28,6 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t n) {
 extern "C" {
 
 const char* sky_last_error() { return sky::last_error.c_str(); }
-
-void sky_give_back_memory() {
-#ifdef __GLIBC__
-  malloc_trim(0);
-#endif
-}
 
 // result[i] = gradient with respect to inputs[i] of sum_j <outputs[j], upstream[j]>; null where an input was not used.
 int sky_backward(at::Tensor* const* outputs, at::Tensor* const* upstream, size_t n_outputs, at::Tensor* const* inputs,

@@ -73,28 +73,44 @@ pub fn fused_adamw_(slots: &[AdamWSlot<'_>], hyper: &AdamW) -> Result<(), TorchE
 /// What [`adamw_pass_`] reads and writes, all of one shape, contiguous, on a CPU.
 #[derive(Debug)]
 pub struct AdamWPass<'a> {
-    /// f32 master weights, updated in place.
+    /// Master weights, f32 or bf16, updated in place.
     pub master: &'a Tensor,
     /// Gradient, f32 or bf16.
     pub grad: &'a Tensor,
     /// What the gradient is multiplied by, as it is read.
     pub scale: f64,
-    /// First moment, f32, zeros at the start.
+    /// First moment, f32 or bf16, zeros at the start.
     pub exp_avg: &'a Tensor,
-    /// Second moment, f32, zeros at the start.
+    /// Second moment, as the first.
     pub exp_avg_sq: &'a Tensor,
-    /// bf16 weights that become the new master weights, rounded.
+    /// bf16 weights that become the new f32 master weights, rounded to the nearest.
     pub weights: Option<&'a Tensor>,
+    /// What decides how master weights and moments in bf16 are rounded: needed for these.
+    pub chances: Option<Chances<'a>>,
 }
 
-/// The AdamW step that follows `done` others, in one pass over memory: 28 bytes a parameter are read and written, by all
-/// threads, with the same bits for any number of them.
+/// Chances by which f32 is rounded to bf16, up or down, up the more often the nearer that is: the mean is right, and no change is
+/// too small to be seen on average.
+#[derive(Clone, Copy, Debug)]
+pub struct Chances<'a> {
+    /// i32, uniform over all bits, as many as a power of two: element `i` meets number `i` modulo that. The upper half of a
+    /// number is for the moments, the lower for the master weights.
+    pub table: &'a Tensor,
+    /// Number of the first element.
+    pub at: i64,
+}
+
+/// The AdamW step that follows `done` others, in one pass over memory: 28 bytes a parameter are read and written where all state
+/// is f32, half of that where it is bf16; by all threads, with the same bits for any number of them.
 ///
 /// # Errors
 /// When shapes, kinds or places do not fit.
 pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(), TorchError> {
     let weights = pass.weights.map_or(std::ptr::null_mut(), ffi::one);
-    // SAFETY: all tensors are borrowed for the call; null stands for no weights.
+    let (chances, at) = pass
+        .chances
+        .map_or((std::ptr::null_mut(), 0), |by| (ffi::one(by.table), by.at));
+    // SAFETY: all tensors are borrowed for the call; null stands for no weights, and for no chances.
     let status = unsafe {
         ffi::sky_adamw_pass(
             ffi::one(pass.master),
@@ -102,6 +118,8 @@ pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(),
             ffi::one(pass.exp_avg),
             ffi::one(pass.exp_avg_sq),
             weights,
+            chances,
+            at,
             pass.scale,
             hyper.lr,
             hyper.beta1,

@@ -38,6 +38,8 @@ unsafe extern "C" {
         exp_avg: Raw,
         exp_avg_sq: Raw,
         weights: Raw,
+        chances: Raw,
+        at: i64,
         scale: c_double,
         lr: c_double,
         beta1: c_double,
@@ -46,6 +48,9 @@ unsafe extern "C" {
         eps: c_double,
         step: c_double,
     ) -> c_int;
+    pub(crate) fn sky_keep_tensors_apart();
+    pub(crate) fn sky_give_back_memory();
+    pub(crate) fn sky_kept_memory() -> usize;
     pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
     pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;
     pub(crate) fn sky_rotary(x: Raw, cos: Raw, sin: Raw, result: *mut Raw) -> c_int;
@@ -74,7 +79,6 @@ unsafe extern "C" {
         result: *mut Raw,
     ) -> c_int;
     pub(crate) fn sky_accumulate(sum: Raw, x: Raw) -> c_int;
-    pub(crate) fn sky_give_back_memory();
     pub(crate) fn sky_dlopen_global(library: *const c_char) -> c_int;
     pub(crate) fn sky_store_connect(
         host: *const c_char,

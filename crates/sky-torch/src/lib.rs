@@ -29,7 +29,7 @@ mod nccl;
 mod store;
 mod threads;
 
-pub use adamw::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_};
+pub use adamw::{AdamW, AdamWPass, AdamWSlot, Chances, adamw_pass_, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
@@ -38,7 +38,7 @@ pub use fused::{
     varlen_attention,
 };
 pub use group::{Listen, ProcessGroup, Work};
-pub use memory::give_back_memory;
+pub use memory::{give_back_memory, keep_tensors_apart, kept_memory};
 pub use nccl::{NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use store::Store;
 pub use threads::set_threads;

@@ -48,6 +48,7 @@ fn counting(row: u64) -> TokenSeq {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    sky_torch::keep_tensors_apart();
     tch::manual_seed(1);
     let model = Config::from_json(
         r#"{"model_type": "llama", "vocab_size": 32, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,

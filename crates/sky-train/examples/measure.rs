@@ -18,6 +18,7 @@ use sky_types::TokenSeq;
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    sky_torch::keep_tensors_apart();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, params, threads, steps] = args.as_slice()
         && flag == "--optimizer"
@@ -114,6 +115,7 @@ fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Erro
                     exp_avg,
                     exp_avg_sq,
                     weights: (kind == Kind::BFloat16).then_some(weights),
+                    chances: None,
                 };
                 adamw_pass_(&pass, &hyper, done)?;
             }

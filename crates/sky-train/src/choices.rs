@@ -80,6 +80,36 @@ impl Moments {
     }
 }
 
+/// What master weights are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MasterWeights {
+    /// float32.
+    #[default]
+    F32,
+    /// bfloat16, rounded up or down by chance (by the seed) at each step, so that small steps are not lost. With compute in bf16
+    /// they are the weights themselves.
+    Bf16,
+}
+
+impl MasterWeights {
+    /// Bytes of one number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    #[cfg(feature = "torch")]
+    pub(crate) fn kind(self) -> tch::Kind {
+        match self {
+            Self::F32 => tch::Kind::Float,
+            Self::Bf16 => tch::Kind::BFloat16,
+        }
+    }
+}
+
 /// What the model computes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Checkpointing, Decay, LoraConfig, Moments, Offload, OverLong, Precision};
+use crate::{
+    Checkpointing, Decay, LoraConfig, MasterWeights, Moments, Offload, OverLong, Precision,
+};
 
 /// The recipe's section `[train]`. The defaults are those of the published Sky-T1 run (full fine-tuning with LLaMA-Factory:
 /// 3 epochs, 96 rows a batch, peak 1e-5, cosine, 10 % warm-up, 16k tokens).
@@ -64,8 +66,10 @@ pub struct TrainConfig {
     pub collective_timeout: u64,
     /// Adapters are trained and the model's own weights frozen; none: all weights are trained.
     pub lora: Option<LoraConfig>,
-    /// What the model computes in. Master weights are f32 always.
+    /// What the model computes in.
     pub precision: Precision,
+    /// What the optimizer keeps weights in; bf16 for a `precision` of bf16 alone.
+    pub master_weights: MasterWeights,
     /// What AdamW's two moments are kept in.
     pub moments: Moments,
     /// Tokens whose logits exist at once in the head.
@@ -121,6 +125,7 @@ impl Default for TrainConfig {
             collective_timeout: 600,
             lora: None,
             precision: Precision::Bf16,
+            master_weights: MasterWeights::F32,
             moments: Moments::F32,
             head_chunk: 512,
             save_every: 100,
@@ -222,6 +227,11 @@ impl TrainConfig {
                 "must be from 1 to 16777216 tokens",
             ),
             (
+                "master_weights",
+                self.master_weights == MasterWeights::F32 || self.precision == Precision::Bf16,
+                "in bf16 are for a precision of bf16: f32 compute would see no more than that",
+            ),
+            (
                 "keep_checkpoints",
                 self.keep_checkpoints > 0,
                 "must be at least 1",
@@ -296,7 +306,7 @@ impl TrainConfig {
     }
 
     /// The settings that a result depends on: two runs that agree in these may go on from each other's checkpoints. How
-    /// state is kept, sharded and saved changes no more than the last bits, the moments' precision hardly more.
+    /// state is kept, sharded and saved changes no more than the last bits, the precision of moments and master weights hardly more.
     pub fn essence(&self) -> serde_json::Value {
         // A struct of numbers, names and options has a JSON form.
         let mut value = serde_json::to_value(self).unwrap_or_default();
@@ -308,6 +318,7 @@ impl TrainConfig {
                 "dollars_per_hour",
                 "keep_checkpoints",
                 "keep_finished",
+                "master_weights",
                 "moments",
                 "offload",
                 "offload_activations",
@@ -368,6 +379,7 @@ mod tests {
             ("z_loss", "-1e-4"),
             ("neftune_alpha", "-5.0"),
             ("cutoff", "1"),
+            ("master_weights", r#""bf16", "precision": "f32""#),
             ("keep_checkpoints", "0"),
             ("max_steps", "0"),
             ("zero_stage", "4"),

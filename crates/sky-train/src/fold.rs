@@ -1,6 +1,6 @@
 use sky_data::PackedRow;
 use sky_model::{Config, HeadOptions, Segments, embed, head_backward, head_loss};
-use sky_torch::{backward, give_back_memory};
+use sky_torch::backward;
 use tch::{Device, Kind, Tensor, no_grad, with_grad};
 
 use crate::{
@@ -9,11 +9,6 @@ use crate::{
     mathematics::Mathematics,
     zero::{Gathered, Store},
 };
-
-/// Between a layer's gradients, which stay, lie the holes that its other tensors leave. Where layers are computed again, so
-/// that memory is what counts, every so many of them these are given back to the system, and do not add up to the peak: 2 to
-/// 4 % less, for under 1 % of the time.
-const GIVE_BACK_EVERY: usize = 8;
 
 /// One packed row on the device.
 pub(crate) struct MicroBatch {
@@ -126,9 +121,6 @@ pub(crate) fn forward_backward(
         let (x, block, y) = match saved {
             Saved::Graph(x, block, y) => (x, block, y),
             Saved::Input(input) => {
-                if index.is_multiple_of(GIVE_BACK_EVERY) && batch.ids.device() == Device::Cpu {
-                    give_back_memory();
-                }
                 let x = input.leaf(wanted(index))?;
                 let block = store.gather(index, keep.again(index - 1))?;
                 let y = with_grad(|| run(index, &block, &x))?;

@@ -1,4 +1,5 @@
 use sky_model::Config;
+use sky_torch::kept_memory;
 use tch::{Device, Tensor};
 
 use crate::{Checkpointing, ModelShape, TrainConfig, TrainError, memory::available_memory};
@@ -44,15 +45,13 @@ impl Keep {
 
     /// The input of a layer that is computed again, until then.
     pub(crate) fn input(self, x: Tensor) -> Result<Input, TrainError> {
+        let device = x.device();
         if !self.inputs_on_host {
-            return Ok(Input {
-                device: x.device(),
-                x,
-            });
+            return Ok(Input { device, x });
         }
         // Not blocking, so the copy is in pinned memory and takes its turn on the GPU's stream. In host memory it is `x` itself.
         Ok(Input {
-            device: x.device(),
+            device,
             x: x.f_to_device_(Device::Cpu, x.f_kind()?, true, false)?,
         })
     }
@@ -84,5 +83,5 @@ fn all_fit(model: &Config, tokens: usize, device: Device, processes: usize) -> b
     let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
     // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
     let all = needed.saturating_mul(2 * processes as u64);
-    device == Device::Cpu && available_memory().is_some_and(|free| all < free / 2)
+    device == Device::Cpu && available_memory().is_some_and(|free| all < (free + kept_memory()) / 2)
 }

@@ -9,7 +9,7 @@
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
 //!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs.
 //!   A layer, and a learning rate, of one's own: [`Trainer::with_layers`], [`Trainer::with_schedule`].
-//! - Master weights, moments (unless fewer bits are asked for) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
+//! - Master weights, moments (unless fewer bits are asked for either) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
 //! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
 //!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
@@ -46,6 +46,8 @@ mod collective;
 #[cfg(feature = "torch")]
 mod dataset;
 #[cfg(feature = "torch")]
+mod dither;
+#[cfg(feature = "torch")]
 mod eight_bit;
 #[cfg(feature = "torch")]
 mod export;
@@ -66,8 +68,6 @@ mod meter;
 #[cfg(feature = "torch")]
 mod metrics;
 #[cfg(feature = "torch")]
-mod moments;
-#[cfg(feature = "torch")]
 mod nccl;
 #[cfg(feature = "torch")]
 mod neftune;
@@ -86,7 +86,7 @@ mod vector;
 #[cfg(feature = "torch")]
 mod zero;
 
-pub use choices::{Checkpointing, Moments, OverLong, Precision};
+pub use choices::{Checkpointing, MasterWeights, Moments, OverLong, Precision};
 pub use config::TrainConfig;
 pub use error::TrainError;
 pub use lora::{LoraConfig, Projection};

@@ -8,8 +8,8 @@ use std::{fs, ops::ControlFlow, path::Path};
 use common::{LLAMA, QWEN2, bits, config, initial, job, model, trainer};
 use sky_model::{ModelFiles, SaveOptions, blocks};
 use sky_train::{
-    Checkpoint, Ended, Job, Moments, Precision, Solo, StepMetrics, StepTime, TrainConfig,
-    TrainError, Trainer, export,
+    Checkpoint, Ended, Job, MasterWeights, Moments, Precision, Solo, StepMetrics, StepTime,
+    TrainConfig, TrainError, Trainer, export,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -43,16 +43,20 @@ fn go_on(_: &StepMetrics) -> ControlFlow<()> {
 
 #[test]
 fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
-    for (text, precision, moments) in [
+    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
+    for (text, precision, moments, master_weights) in [
         // Chance, too, is taken up where it was left.
-        (QWEN2, Precision::Bf16, Moments::Bf16),
-        (QWEN2, Precision::F32, Moments::EightBit),
-        (LLAMA, Precision::F32, Moments::F32),
+        (QWEN2, Precision::Bf16, Moments::Bf16, wide),
+        (LLAMA, Precision::Bf16, Moments::Bf16, narrow),
+        (QWEN2, Precision::Bf16, Moments::EightBit, narrow),
+        (QWEN2, Precision::F32, Moments::EightBit, wide),
+        (LLAMA, Precision::F32, Moments::F32, wide),
     ] {
         let model = model(text);
         let config = TrainConfig {
             precision,
             moments,
+            master_weights,
             neftune_alpha: if precision == Precision::Bf16 {
                 5.0
             } else {
@@ -377,6 +381,47 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
         for (a, b) in losses.iter().zip(&expected) {
             assert!((a - b).abs() < 3e-3 * b, "{moments:?}: {a} {b}");
         }
+    }
+}
+
+#[test]
+fn master_weights_in_bf16_are_the_weights_themselves_and_learn_as_f32_ones_do() {
+    let model = model(LLAMA);
+    let with = |master_weights, moments| TrainConfig {
+        master_weights,
+        moments,
+        precision: Precision::Bf16,
+        learning_rate: 3e-3,
+        epochs: 8,
+        ..config()
+    };
+    let run = |config: TrainConfig| {
+        let mut trainer = trainer(job(&model, &config, 9));
+        let losses: Vec<f64> = (0..trainer.steps())
+            .map(|_| trainer.train_step().unwrap().loss)
+            .collect();
+        (losses, trainer.kept_bytes())
+    };
+    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
+    for moments in [Moments::F32, Moments::Bf16, Moments::EightBit] {
+        let (expected, bytes) = run(with(wide, moments));
+        let (losses, less) = run(with(narrow, moments));
+        let weights = {
+            let config = with(narrow, moments);
+            let fresh = trainer(job(&model, &config, 9));
+            let count = |block| fresh.block(block).unwrap().iter().map(Tensor::numel).sum();
+            (0..model.num_layers + 2).map(count).collect::<Vec<usize>>()
+        };
+        // Each block's vector ends with zeros up to a multiple of 64.
+        let params: usize = weights.iter().map(|n| n.next_multiple_of(64)).sum();
+        assert_eq!(bytes - less, 4 * params as u64, "no f32 copy");
+        let (first, last) = (expected[0], expected[expected.len() - 1]);
+        assert!(last < 0.95 * first, "{first} {last}");
+        let found = losses[losses.len() - 1];
+        assert!(
+            (found - last).abs() < 0.05 * (first - last),
+            "{found} {last}"
+        );
     }
 }
 

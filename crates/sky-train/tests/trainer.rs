@@ -141,6 +141,14 @@ fn reference(
     (seen, bits)
 }
 
+/// Euclidean distance of two lists of weights.
+fn distance(a: &[u32], b: &[u32]) -> f64 {
+    let square = |(a, b): (&u32, &u32)| {
+        (f64::from(f32::from_bits(*a)) - f64::from(f32::from_bits(*b))).powi(2)
+    };
+    a.iter().zip(b).map(square).sum::<f64>().sqrt()
+}
+
 #[test]
 fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
     let z_loss = TrainConfig {
@@ -189,12 +197,14 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
                 metrics.grad_norm
             );
         }
-        let difference = max_difference(&bits(&ours, &model), &weights);
-        assert!(difference < 2e-4, "{difference}");
-        let moved = max_difference(
-            &bits(&trainer(job(&model, &config, SEED)), &model),
-            &weights,
-        );
+        // Where a gradient is next to nothing, its last bits alone, which are the processor's, decide which way AdamW goes: a
+        // single weight may be off by up to a tenth of a step, all together by next to nothing.
+        let begin = bits(&trainer(job(&model, &config, SEED)), &model);
+        let ended = bits(&ours, &model);
+        let (apart, moved) = (distance(&ended, &weights), distance(&begin, &weights));
+        assert!(apart < 1e-3 * moved, "{apart} of {moved}");
+        assert!(max_difference(&ended, &weights) < 0.1 * config.learning_rate as f32);
+        let moved = max_difference(&begin, &weights);
         assert!(moved > 5e-3, "the weights hardly moved: {moved}");
         let plain = TrainConfig {
             z_loss: 0.0,

@@ -9,8 +9,8 @@ use common::{
     run,
 };
 use sky_train::{
-    Checkpoint, Checkpointing, ModelShape, Moments, Offload, Precision, StepMetrics, TrainConfig,
-    Trainer,
+    Checkpoint, Checkpointing, MasterWeights, ModelShape, Moments, Offload, Precision, StepMetrics,
+    TrainConfig, Trainer,
 };
 use tch::Device;
 
@@ -72,11 +72,17 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
     for stage in 0..=3 {
-        for moments in [Moments::F32, Moments::Bf16, Moments::EightBit] {
+        for (moments, master_weights) in [
+            (Moments::F32, MasterWeights::F32),
+            (Moments::Bf16, MasterWeights::F32),
+            (Moments::EightBit, MasterWeights::F32),
+            (Moments::Bf16, MasterWeights::Bf16),
+        ] {
             let with = |offload, world| {
                 let config = TrainConfig {
                     offload,
                     moments,
+                    master_weights,
                     zero_stage: stage,
                     precision: Precision::Bf16,
                     ..config()
@@ -96,15 +102,18 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
 fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
     let model = model(QWEN2);
     let folder = tempfile::tempdir().unwrap();
-    for (precision, moments, zero_stage, world) in [
-        (Precision::Bf16, Moments::EightBit, 3, 1),
-        (Precision::Bf16, Moments::Bf16, 3, 2),
-        (Precision::Bf16, Moments::F32, 0, 2),
-        (Precision::F32, Moments::F32, 1, 2),
+    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
+    for (precision, moments, master_weights, zero_stage, world) in [
+        (Precision::Bf16, Moments::EightBit, wide, 3, 1),
+        (Precision::Bf16, Moments::Bf16, wide, 3, 2),
+        (Precision::Bf16, Moments::EightBit, narrow, 3, 2),
+        (Precision::Bf16, Moments::F32, wide, 0, 2),
+        (Precision::F32, Moments::F32, wide, 1, 2),
     ] {
         let memory = TrainConfig {
             precision,
             moments,
+            master_weights,
             zero_stage,
             ..config()
         };
@@ -138,6 +147,27 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
     for stage in 0..=3 {
         let apart = apart(&alone, &losses(stage, 3));
         assert!(apart < 2e-3, "stage {stage}: {apart:e}");
+    }
+}
+
+#[test]
+fn master_weights_in_bf16_meet_the_same_chances_whatever_is_sharded() {
+    let model = model(LLAMA);
+    let losses = |zero_stage, world| {
+        let config = TrainConfig {
+            zero_stage,
+            precision: Precision::Bf16,
+            master_weights: MasterWeights::Bf16,
+            moments: Moments::Bf16,
+            learning_rate: 1e-3,
+            ..config()
+        };
+        fresh(&model, &config, world).0
+    };
+    let alone = losses(3, 1);
+    for (stage, world) in [(3, 2), (3, 4), (2, 3), (1, 2), (0, 2)] {
+        let apart = apart(&alone, &losses(stage, world));
+        assert!(apart < 2e-3, "stage {stage}, {world} ranks: {apart:e}");
     }
 }
 

@@ -22,15 +22,23 @@ pub(super) fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) ->
     }
 }
 
-/// Bytes of master weights and moments of so many parameters. With f32 compute the master weights lie within the weights.
+/// Whether master weights are apart from the weights where both lie in one memory: when they are of another kind.
+pub(super) fn own_master(config: &TrainConfig) -> bool {
+    config.master_weights.bytes() != config.precision.bytes()
+}
+
+/// Bytes of master weights and moments of so many parameters, in one memory with the weights.
 pub(super) fn optimizer(config: &TrainConfig, params: u64) -> u64 {
-    let master = if config.precision.bytes() == 4 { 0 } else { 4 };
-    master * params + moments(config, params)
+    if own_master(config) {
+        state(config, params)
+    } else {
+        moments(config, params)
+    }
 }
 
 /// The same, master weights in a place of their own.
 pub(super) fn state(config: &TrainConfig, params: u64) -> u64 {
-    4 * params + moments(config, params)
+    config.master_weights.bytes() * params + moments(config, params)
 }
 
 fn moments(config: &TrainConfig, params: u64) -> u64 {

@@ -6,7 +6,7 @@ use super::{
     hardware::MAX_ROWS,
     setting::{Setting, settings},
 };
-use crate::{Checkpointing, Moments, Order, TrainConfig, TrainError};
+use crate::{Checkpointing, MasterWeights, Moments, Order, Precision, TrainConfig, TrainError};
 
 /// The plan of a run: every setting, and which to take.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -106,7 +106,7 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
         settings(changed.config).any(|setting| evaluate(changed, setting, steps).fits)
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 5] = [
+    let knobs: [(&str, Change); 6] = [
         ("zero_stage = 3", |c| c.zero_stage = 3),
         ("background_save = false", |c| c.background_save = false),
         ("activation_checkpointing = \"full\"", |c| {
@@ -114,6 +114,9 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
         }),
         ("moments = \"bf16\"", |c| c.moments = Moments::Bf16),
         ("moments = \"8bit\"", |c| c.moments = Moments::EightBit),
+        ("master_weights = \"bf16\"", |c| {
+            c.master_weights = narrowest(c);
+        }),
     ];
     for (text, change) in knobs {
         let mut config = input.config.clone();
@@ -169,6 +172,14 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
         "use GPUs with at least {} of memory",
         sized(best.gpu_bytes.total)
     )
+}
+
+/// What the least memory for master weights is kept in.
+pub(super) fn narrowest(config: &TrainConfig) -> MasterWeights {
+    match config.precision {
+        Precision::Bf16 => MasterWeights::Bf16,
+        Precision::F32 => MasterWeights::F32,
+    }
 }
 
 fn sized(bytes: u64) -> String {

@@ -1,9 +1,12 @@
 use serde::Serialize;
 
-use super::bytes::{activations, buffers, copy, kept, optimizer, share, weights};
+use super::{
+    bytes::{activations, buffers, copy, kept, optimizer, share, weights},
+    choose::narrowest,
+};
 use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
 
-/// libtorch, the tokenizer, the data, and what the allocator keeps: what fits six measured peaks best (docs/plan.md).
+/// libtorch, the tokenizer, the data, and what the allocator keeps: fits the measured peaks (docs/plan.md).
 const PROCESS: u64 = 300_000_000;
 
 /// What a run on CPUs is checked for.
@@ -164,7 +167,7 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
         rank_bytes(&changed).total * input.local_world <= input.memory
     };
     type Change = fn(&mut TrainConfig);
-    let knobs: [(&str, Change); 5] = [
+    let knobs: [(&str, Change); 6] = [
         ("train.background_save = false", |c| {
             c.background_save = false;
         }),
@@ -175,6 +178,9 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
         ("train.moments = \"bf16\"", |c| c.moments = Moments::Bf16),
         ("train.moments = \"8bit\"", |c| {
             c.moments = Moments::EightBit;
+        }),
+        ("train.master_weights = \"bf16\"", |c| {
+            c.master_weights = narrowest(c);
         }),
     ];
     for (text, change) in knobs {
@@ -205,6 +211,7 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::MasterWeights;
 
     fn plan(config: &TrainConfig, world: u64, memory: u64) -> CpuPlan {
         CpuPlan::new(&CpuPlanInput {
@@ -349,6 +356,11 @@ mod tests {
         };
         // Two moments of 4 bytes against two of 1 + 4 / 64.
         assert_eq!(needed(&none, 1) - needed(&small, 1), PARAMS * 47 / 8);
+        assert!(advice(&small, 1, needed(&small, 1) - 1).ends_with("master_weights = \"bf16\""));
+        let small = TrainConfig {
+            master_weights: MasterWeights::Bf16,
+            ..small
+        };
         let said = advice(&small, 1, needed(&small, 1) - 1);
         assert!(said.contains("train.cutoff to 8192"), "{said}");
         let said = advice(&none, 1, 1_000_000_000);

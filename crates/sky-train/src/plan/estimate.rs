@@ -36,7 +36,7 @@ pub struct GpuBytes {
     pub parameters: u64,
     /// Its shard of the f32 gradients.
     pub gradients: u64,
-    /// Its shard of f32 master weights and moments.
+    /// Its shard of master weights and moments.
     pub optimizer: u64,
     /// Block inputs, one block's graph (or all), and the head's logits.
     pub activations: u64,
@@ -165,8 +165,11 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     // What one pass does not hide behind another shows: the slowest of the three sets the pace.
     let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
 
-    // AdamW reads gradient, weight and two moments and writes the last three and the compute weight.
-    let optimizer_traffic = 3.0 * 4.0 + 4.0 * input.config.moments.bytes() + width;
+    // AdamW reads gradient, weight and two moments and writes the last three, and the compute weight where it is apart.
+    let master = input.config.master_weights.bytes() as f64;
+    let apart = setting.offload != Offload::None || bytes::own_master(input.config);
+    let optimizer_traffic =
+        4.0 + 2.0 * master + 4.0 * input.config.moments.bytes() + if apart { width } else { 0.0 };
     let (optimizer, weights_transfer) = match setting.offload {
         Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
         Offload::Optimizer => {

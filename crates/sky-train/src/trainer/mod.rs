@@ -73,7 +73,6 @@ impl<'c> Trainer<'c> {
         job.config
             .check()
             .map_err(|(key, reason)| TrainError::Config { key, reason })?;
-        let kind = job.config.precision.kind();
         let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
         let lora = lora(&job.config);
         if lora.is_some() && job.model.own_layers.is_some() {
@@ -88,7 +87,7 @@ impl<'c> Trainer<'c> {
             Some(_) if is_adapter(param) => initial(param, job.seed),
             _ => weights(param),
         };
-        let store = Store::new(&trained, &frozen, &job.config, kind, device, comm, first)?;
+        let store = Store::new(&trained, &frozen, &job.config, device, comm, first)?;
         let order = Order::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
         let meter = Meter::new(&job, comm.world());

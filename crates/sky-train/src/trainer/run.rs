@@ -4,6 +4,7 @@ use super::{Ended, Trainer};
 use crate::{
     StepMetrics, TrainError, checkpoint::Draft, metrics::MetricsFile, tensorboard::EventFile,
 };
+use sky_torch::give_back_memory;
 
 impl Trainer<'_> {
     /// Trains to the end, or until `on_step` breaks on any rank; rank 0 writes `metrics.jsonl` and `tensorboard/` in `dir`,
@@ -89,6 +90,8 @@ impl Trainer<'_> {
 
     fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
         self.store.settle()?;
+        // What the last step needed and has let go of; files are written from memory of other kinds.
+        give_back_memory();
         let config = &self.job.config;
         let patience = Duration::from_secs(config.collective_timeout);
         Draft::of(

@@ -129,7 +129,7 @@ impl Store<'_> {
                 .iter()
                 .all(|grad| grad.borrow().kind() == Kind::BFloat16);
         if fits {
-            let flat = Tensor::f_zeros([layout.whole()], (Kind::BFloat16, place))?;
+            let flat = self.places.zeros(layout.whole(), Kind::BFloat16, place)?;
             for ((param, offset), grad) in layout.params.iter().zip(grads) {
                 let mut part = flat.f_narrow(0, *offset, param.numel())?;
                 no_grad(|| part.f_copy_(&grad.borrow().f_reshape([-1])?))?;
@@ -264,7 +264,6 @@ mod tests {
             &[block],
             &[],
             &TrainConfig::default(),
-            Kind::BFloat16,
             Device::Cpu,
             &Solo,
             &mut weights,

@@ -12,7 +12,7 @@ use std::{
 };
 
 use sky_model::{BlockSpec, ParamSpec};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 use self::{
     behind::Behind,
@@ -20,10 +20,10 @@ use self::{
     disk::Disk,
     frozen::Frozen,
     gradients::Reducing,
-    shard::{Places, Shard, Sharded, state_words},
+    shard::{Kinds, Places, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, Moments, Offload, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
+    Collective, Offload, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
     vector::Vector,
 };
 
@@ -44,8 +44,7 @@ pub(crate) struct Store<'c> {
     base: Option<String>,
     sharded: Sharded,
     comm: &'c dyn Collective,
-    kind: Kind,
-    moments: Moments,
+    kinds: Kinds,
     places: Places,
     buffers: Buffers,
     ahead: Option<Ahead>,
@@ -92,7 +91,6 @@ impl<'c> Store<'c> {
         blocks: &[BlockSpec],
         frozen: &[BlockSpec],
         config: &TrainConfig,
-        kind: Kind,
         device: Device,
         comm: &'c dyn Collective,
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
@@ -100,21 +98,21 @@ impl<'c> Store<'c> {
         let (rank, world) = (comm.rank(), comm.world());
         let sharded = Sharded::stage(config.zero_stage, world);
         let places = Places::new(device, config.offloaded());
-        let moments = config.moments;
+        let kinds = Kinds::of(config);
         let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world)).collect();
         let mut disk = None;
         if let Some(folder) = &config.offload_folder {
-            let words = |layout| state_words(layout, sharded, (kind, moments), places);
+            let words = |layout| state_words(layout, sharded, kinds, places);
             disk = Some(Disk::new(folder, layouts.iter().map(words).sum())?);
         }
         let shards = layouts
             .iter()
             .map(|layout| {
                 let disk = disk.as_mut();
-                Shard::zeros(layout, sharded, rank, (kind, moments), places, disk)
+                Shard::zeros(layout, sharded, rank, kinds, places, disk)
             })
             .collect::<Result<_, _>>()?;
-        let (frozen, base) = frozen::fill(frozen, sharded, comm, (kind, places), weights)?;
+        let (frozen, base) = frozen::fill(frozen, sharded, comm, (kinds.compute, places), weights)?;
         let mut store = Self {
             layouts,
             shards,
@@ -122,8 +120,7 @@ impl<'c> Store<'c> {
             base,
             sharded,
             comm,
-            kind,
-            moments,
+            kinds,
             places,
             buffers: Buffers::default(),
             ahead: None,
@@ -174,9 +171,9 @@ impl<'c> Store<'c> {
         memory
     }
 
-    /// Whether the master weights lie within the weights: with f32 compute in one place.
+    /// Whether the master weights lie within the weights: of one kind, in one place.
     fn one_memory(&self) -> bool {
-        !self.places.own_master(self.kind)
+        !self.places.own_master(self.kinds)
     }
 
     /// The elements of a block whose master weights and moments this rank keeps: from, and up to.
@@ -274,7 +271,7 @@ impl<'c> Store<'c> {
         let mut wholes = self.at_hand(block)?;
         if self.sharded.parameters && self.comm.world() > 1 {
             for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {
-                let options = (self.kind, self.places.compute);
+                let options = (self.kinds.compute, self.places.compute);
                 let shard = std::mem::replace(whole, Tensor::f_zeros([layout.whole()], options)?);
                 self.comm.all_gather_into(whole, &shard)?.wait()?;
             }
@@ -312,7 +309,7 @@ impl<'c> Store<'c> {
             .collect();
         let mut parts = Vec::with_capacity(lengths.len());
         for (length, shard) in lengths.into_iter().zip(self.at_hand(block)?) {
-            let options = (self.kind, self.places.compute);
+            let options = (self.kinds.compute, self.places.compute);
             let whole = self.buffers.take(length, options)?;
             let pending = self.comm.all_gather_into(&whole, &shard)?;
             parts.push((whole, pending));

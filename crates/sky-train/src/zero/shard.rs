@@ -2,11 +2,35 @@ use tch::{Device, Kind, Tensor};
 
 use super::disk::{Disk, words};
 use crate::{
-    Moments, Offload, TrainError,
+    Moments, Offload, TrainConfig, TrainError,
     eight_bit::{self, EightBit, Moment},
     layout::Layout,
     vector::Vector,
 };
+
+/// What is kept in which kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kinds {
+    /// Of what the model computes with.
+    pub(super) compute: Kind,
+    pub(super) master: Kind,
+    pub(super) moments: Moments,
+}
+
+impl Kinds {
+    pub(super) fn of(config: &TrainConfig) -> Self {
+        Self {
+            compute: config.precision.kind(),
+            master: config.master_weights.kind(),
+            moments: config.moments,
+        }
+    }
+
+    /// Whether any state is rounded by chance.
+    pub(super) fn by_chance(self) -> bool {
+        self.moments == Moments::Bf16 || self.master == Kind::BFloat16
+    }
+}
 
 /// What is sharded; each rank keeps the rest whole.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +78,9 @@ impl Places {
         }
     }
 
-    /// Whether master weights are apart from the weights; with f32 compute in one place they are the same memory.
-    pub(super) fn own_master(self, kind: Kind) -> bool {
-        kind != Kind::Float || self.weights != self.optimizer
+    /// Whether master weights are apart from the weights; of one kind and in one place they are the same memory.
+    pub(super) fn own_master(self, kinds: Kinds) -> bool {
+        kinds.master != kinds.compute || self.weights != self.optimizer
     }
 
     /// A vector of zeros; in host memory that a GPU can read and write directly when it computes elsewhere.
@@ -65,12 +89,12 @@ impl Places {
         length: i64,
         kind: Kind,
         place: Device,
-    ) -> Result<Tensor, tch::TchError> {
+    ) -> Result<Tensor, TrainError> {
         let zeros = Tensor::f_zeros([length], (kind, place))?;
         if place == self.compute {
             Ok(zeros)
         } else {
-            zeros.f_pin_memory(self.compute)
+            Ok(zeros.f_pin_memory(self.compute)?)
         }
     }
 }
@@ -93,19 +117,14 @@ fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
 }
 
 /// 4-byte words of a block's master weights, where these are apart, and moments.
-pub(super) fn state_words(
-    layout: &Layout,
-    sharded: Sharded,
-    (kind, moments): (Kind, Moments),
-    places: Places,
-) -> i64 {
+pub(super) fn state_words(layout: &Layout, sharded: Sharded, kinds: Kinds, places: Places) -> i64 {
     let length = state_length(layout, sharded);
-    let master = if places.own_master(kind) {
-        words(length, Kind::Float)
+    let master = if places.own_master(kinds) {
+        words(length, kinds.master)
     } else {
         0
     };
-    let moment = match moments {
+    let moment = match kinds.moments {
         Moments::F32 => words(length, Kind::Float),
         Moments::Bf16 => words(length, Kind::BFloat16),
         Moments::EightBit => eight_bit::words(length),
@@ -115,9 +134,9 @@ pub(super) fn state_words(
 
 /// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of `layout.whole()`.
 pub(super) struct Shard {
-    /// What the model computes with. With f32 compute, the master weights are a part of them.
+    /// What the model computes with. The master weights are a part of them where [`Places::own_master`] says no.
     pub(super) weights: Tensor,
-    /// f32 master weights.
+    /// Master weights, f32 or bf16.
     pub(super) master: Tensor,
     /// First moment.
     pub(super) exp_avg: Vector,
@@ -133,7 +152,7 @@ impl Shard {
         layout: &Layout,
         sharded: Sharded,
         rank: usize,
-        (kind, moments): (Kind, Moments),
+        kinds: Kinds,
         places: Places,
         disk: Option<&mut Disk>,
     ) -> Result<Self, TrainError> {
@@ -141,15 +160,15 @@ impl Shard {
             let length = if whole { layout.whole() } else { layout.shard };
             places.zeros(length, kind, place)
         };
-        let weights = zeros(!sharded.parameters, kind, places.weights)?;
+        let weights = zeros(!sharded.parameters, kinds.compute, places.weights)?;
         let mut disk = disk;
         let mut state = |length, kind| match &mut disk {
             Some(disk) => disk.take(length, kind),
-            None => Ok(places.zeros(length, kind, places.optimizer)?),
+            None => places.zeros(length, kind, places.optimizer),
         };
         let length = state_length(layout, sharded);
         let mut moment = |moment| {
-            Ok::<_, TrainError>(match moments {
+            Ok::<_, TrainError>(match kinds.moments {
                 Moments::F32 => Vector::Plain(state(length, Kind::Float)?),
                 Moments::Bf16 => Vector::Plain(state(length, Kind::BFloat16)?),
                 Moments::EightBit => {
@@ -160,8 +179,8 @@ impl Shard {
         };
         let (exp_avg, exp_avg_sq) = (moment(Moment::First)?, moment(Moment::Second)?);
         Ok(Self {
-            master: if places.own_master(kind) {
-                state(length, Kind::Float)?
+            master: if places.own_master(kinds) {
+                state(length, kinds.master)?
             } else if sharded.optimizer && !sharded.parameters {
                 let (from, to) = layout.part(rank);
                 weights.f_narrow(0, from, to - from)?

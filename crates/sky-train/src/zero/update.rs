@@ -7,7 +7,7 @@ use sky_torch::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_, fuses};
 use tch::{Kind, Tensor, no_grad};
 
 use super::{Store, behind::Behind, bytes_of};
-use crate::{Moments, Pending, TrainError, eight_bit, moments::Dither, vector::Vector};
+use crate::{Pending, TrainError, dither::Dither, eight_bit, vector::Vector};
 
 /// One AdamW step: what is the same for all blocks.
 pub(super) struct Step {
@@ -58,10 +58,9 @@ impl Part {
         Ok([(0, self.decayed, decay), (self.decayed, rest, 0.0)])
     }
 
-    /// On a CPU, with f32 moments; says whether it was done.
+    /// On a CPU, with moments in f32 or bf16; says whether it was done.
     fn in_one_pass(&self, grad: &Tensor, step: &Step) -> Result<bool, TrainError> {
-        let (Vector::Plain(first), Vector::Plain(second), None) =
-            (&self.exp_avg, &self.exp_avg_sq, &step.dither)
+        let (Vector::Plain(first), Vector::Plain(second)) = (&self.exp_avg, &self.exp_avg_sq)
         else {
             return Ok(false);
         };
@@ -80,6 +79,10 @@ impl Part {
                 exp_avg: &part(first)?,
                 exp_avg_sq: &part(second)?,
                 weights: weights.as_ref(),
+                chances: step
+                    .dither
+                    .as_ref()
+                    .map(|dither| dither.chances(self.begin + from)),
             };
             let hyper = AdamW {
                 weight_decay,
@@ -93,8 +96,19 @@ impl Part {
         Ok(true)
     }
 
-    /// Step by step, for all others.
+    /// Step by step, for all others: master weights in bf16 are widened for it.
     fn in_passes(&self, grad: &Tensor, step: &Step) -> Result<(), TrainError> {
+        let master = self.master.f_to_kind(Kind::Float)?;
+        self.in_f32(&master, grad, step)?;
+        match &step.dither {
+            Some(dither) if self.master.kind() != Kind::Float => {
+                dither.renew(&master, &self.master, self.begin)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn in_f32(&self, master: &Tensor, grad: &Tensor, step: &Step) -> Result<(), TrainError> {
         let mut grad = grad.f_to_kind(Kind::Float)?;
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;
@@ -102,7 +116,7 @@ impl Part {
         let (first, second) = match (&self.exp_avg, &self.exp_avg_sq) {
             (Vector::Plain(first), Vector::Plain(second)) => (first, second),
             (Vector::EightBit(first), Vector::EightBit(second)) => {
-                let (param, hyper) = ((&self.master, &grad), &step.hyper);
+                let (param, hyper) = ((master, &grad), &step.hyper);
                 return eight_bit::step(param, (first, second), hyper, self.decayed, step.done);
             }
             // Both are made of one kind.
@@ -113,9 +127,9 @@ impl Part {
                 continue;
             }
             let part = |t: &Tensor| t.f_narrow(0, from, length);
-            let float = (Kind::Float, self.master.device());
+            let float = (Kind::Float, master.device());
             let slot = AdamWSlot {
-                param: &part(&self.master)?,
+                param: &part(master)?,
                 grad: &part(&grad)?,
                 exp_avg: &part(first)?,
                 exp_avg_sq: &part(second)?,
@@ -126,8 +140,10 @@ impl Part {
                 ..step.hyper
             };
             match &step.dither {
-                Some(dither) => dither.step(&slot, &hyper, step.done, self.begin + from)?,
-                None => fused_adamw_(&[slot], &hyper)?,
+                Some(dither) if first.kind() != Kind::Float => {
+                    dither.step(&slot, &hyper, step.done, self.begin + from)?;
+                }
+                _ => fused_adamw_(&[slot], &hyper)?,
             }
         }
         Ok(())
@@ -144,7 +160,7 @@ impl Part {
 
 impl Store<'_> {
     /// One AdamW step with the gradient times `scale`; `done` steps were taken before. The gradient is gone afterwards.
-    /// `seed` is that of the step: bf16 moments are rounded by it.
+    /// `seed` is that of the step: what is kept in bf16 is rounded by it.
     ///
     /// With an offloaded optimizer this returns at once: the step goes on behind the next forward pass, block by block in the
     /// order of their use, and whoever needs a block waits for it. Nothing is ever computed with old weights.
@@ -156,15 +172,13 @@ impl Store<'_> {
         seed: u64,
     ) -> Result<(), TrainError> {
         self.settle()?;
-        let dither = match self.moments {
-            Moments::Bf16 => Some(Dither::new(seed, self.places.optimizer)?),
-            _ => None,
-        };
+        let by_chance = self.kinds.by_chance();
+        let dither = by_chance.then(|| Dither::new(seed, self.places.optimizer));
         let step = Step {
             hyper: *hyper,
             scale,
             done,
-            dither,
+            dither: dither.transpose()?,
         };
         self.gradient_bytes = 0;
         let parts = (0..self.shards.len()).map(|block| {

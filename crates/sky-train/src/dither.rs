@@ -1,8 +1,8 @@
-//! AdamW with moments in bf16.
+//! Rounding to bf16 by chance: AdamW with moments, or master weights, in bf16.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
+use sky_torch::{AdamW, AdamWSlot, Chances, fused_adamw_};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::TrainError;
@@ -10,25 +10,38 @@ use crate::TrainError;
 /// Elements that are widened to f32 at once: few enough for a cache, enough to keep every core busy.
 const CHUNK: i64 = 1 << 18;
 /// Bits of an f32 that a bf16 has not.
-const DROPPED: u32 = 16;
+const DROPPED: i64 = 16;
 
 /// Rounds f32 to bf16 up or down by chance, up the more often the nearer that is, so that the mean is right: with rounding
 /// to nearest a second moment that should shrink by a thousandth would never move, for bf16 has 8 bits.
 pub(crate) struct Dither {
-    /// i32 `[CHUNK]`, uniform over the dropped bits.
+    /// i32 `[CHUNK]`, uniform: the upper half of each for moments, the lower for master weights.
     noise: Tensor,
+}
+
+/// What is rounded.
+#[derive(Clone, Copy)]
+enum What {
+    Moment,
+    Master,
 }
 
 impl Dither {
     /// The chances of one step.
     pub(crate) fn new(seed: u64, device: Device) -> Result<Self, TrainError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let noise: Vec<i32> = (0..CHUNK)
-            .map(|_| (rng.next_u32() >> DROPPED) as i32)
-            .collect();
+        let noise: Vec<i32> = (0..CHUNK).map(|_| rng.next_u32().cast_signed()).collect();
         Ok(Self {
             noise: Tensor::f_from_slice(&noise)?.f_to_device(device)?,
         })
+    }
+
+    /// The same chances for a stretch whose first element has the number `at`.
+    pub(crate) fn chances(&self, at: i64) -> Chances<'_> {
+        Chances {
+            table: &self.noise,
+            at,
+        }
     }
 
     /// One AdamW step of a stretch whose first element has the number `at` in its block; the moments are bf16. What chance
@@ -40,11 +53,7 @@ impl Dither {
         done: u64,
         at: i64,
     ) -> Result<(), TrainError> {
-        let length = slot.param.size1()?;
-        let mut from = 0;
-        while from < length {
-            let phase = (at + from) % CHUNK;
-            let count = (CHUNK - phase).min(length - from);
+        for (from, count) in pieces(at, slot.param.size1()?) {
             let part = |t: &Tensor| t.f_narrow(0, from, count);
             let [exp_avg, exp_avg_sq] = [part(slot.exp_avg)?, part(slot.exp_avg_sq)?];
             let [wide, wide_sq] = [
@@ -61,23 +70,54 @@ impl Dither {
                 }],
                 hyper,
             )?;
-            self.round(&wide, exp_avg, phase)?;
-            self.round(&wide_sq, exp_avg_sq, phase)?;
-            from += count;
+            self.round(&wide, exp_avg, at + from, What::Moment)?;
+            self.round(&wide_sq, exp_avg_sq, at + from, What::Moment)?;
         }
         Ok(())
     }
 
-    /// Overwrites `wide`. Sign and magnitude are apart in a float: adding to its bits moves it away from zero.
-    fn round(&self, wide: &Tensor, mut narrow: Tensor, phase: i64) -> Result<(), TrainError> {
+    /// Rounds new master weights, f32, into what they are kept in, bf16, a stretch as of [`Dither::step`]. `wide` is overwritten.
+    pub(crate) fn renew(&self, wide: &Tensor, kept: &Tensor, at: i64) -> Result<(), TrainError> {
+        for (from, count) in pieces(at, wide.size1()?) {
+            let part = |t: &Tensor| t.f_narrow(0, from, count);
+            self.round(&part(wide)?, part(kept)?, at + from, What::Master)?;
+        }
+        Ok(())
+    }
+
+    /// Overwrites `wide`, which lies within one [`CHUNK`]. Sign and magnitude are apart in a float: adding to its bits moves it
+    /// away from zero.
+    fn round(
+        &self,
+        wide: &Tensor,
+        mut narrow: Tensor,
+        at: i64,
+        what: What,
+    ) -> Result<(), TrainError> {
         no_grad(|| {
+            let noise = self.noise.f_narrow(0, at % CHUNK, narrow.size1()?)?;
+            let noise = match what {
+                What::Moment => noise.f_bitwise_right_shift_tensor_scalar(DROPPED)?,
+                What::Master => noise,
+            };
             let mut bits = wide.f_view_dtype(Kind::Int)?;
-            let _ = bits.f_add_(&self.noise.f_narrow(0, phase, narrow.size1()?)?)?;
+            let _ = bits.f_add_(&noise.f_bitwise_and((1_i64 << DROPPED) - 1)?)?;
             let _ = bits.f_bitwise_and_(-1_i64 << DROPPED)?;
             narrow.f_copy_(wide)?;
             Ok(())
         })
     }
+}
+
+/// Where a stretch of so many elements from number `at` on meets the chances' beginning again: each piece's beginning, and its
+/// elements.
+fn pieces(at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let count = (CHUNK - (at + from) % CHUNK).min(length - from);
+        from += count;
+        (count > 0).then_some((from - count, count))
+    })
 }
 
 #[cfg(test)]
@@ -129,7 +169,9 @@ mod tests {
         let exact = before.to_kind(Kind::BFloat16).to_kind(Kind::Float);
         let held = exact.eq_tensor(&before);
         let dither = Dither::new(1, Device::Cpu).unwrap();
-        dither.round(&wide, narrow.shallow_clone(), 7).unwrap();
+        dither
+            .round(&wide, narrow.shallow_clone(), 7, What::Moment)
+            .unwrap();
         let found = narrow.to_kind(Kind::Float);
         let same = found.eq_tensor(&before).logical_or(&held.logical_not());
         assert!(same.all().int64_value(&[]) == 1, "{found:?}");
