@@ -129,10 +129,10 @@ impl GpuHost {
             shape,
             config,
             gpus: self.world,
+            hosts: self.world.div_ceil(self.local.max(1)),
             gpu: &gpu,
             hardware: &hardware,
-            // The plan is for all GPUs on one host: this one's share of them is as large as its share of that memory.
-            host_memory: self.host.saturating_mul(self.world) / self.local.max(1),
+            host_memory: self.host,
             dollars_per_gpu_hour: 0.0,
             rows: size.rows,
             tokens_per_row: size.tokens_per_row,
@@ -147,7 +147,6 @@ impl GpuHost {
             |advice| format!("{advice}, with: {}", words(plan.best.setting)),
         );
         let gb = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
-        let share = |bytes: u64| gb(bytes * self.local / self.world.max(1));
         let (gpu, host) = (set.gpu_bytes, set.host_bytes);
         Err(Invalid(format!(
             "by the plan this run ({}) needs {} GB of each GPU, which has {} (parameters {}, gradients {}, optimizer {}, activations {}, \
@@ -161,7 +160,7 @@ impl GpuHost {
             gb(gpu.activations),
             gb(gpu.buffers),
             gb(gpu.reserve),
-            share(host.total),
+            gb(host.total),
             gb(self.host),
         ))
         .into())
@@ -183,18 +182,22 @@ mod tests {
     };
 
     fn refusal(world: u64, local: u64, offload: Offload) -> Option<String> {
+        let config = TrainConfig {
+            offload,
+            ..TrainConfig::default()
+        };
+        refused(world, local, &config)
+    }
+
+    fn refused(world: u64, local: u64, config: &TrainConfig) -> Option<String> {
         let host = GpuHost {
             gpu: 80_000_000_000,
             host: 1_800_000_000_000,
             world,
             local,
         };
-        let config = TrainConfig {
-            offload,
-            ..TrainConfig::default()
-        };
         let shape = ModelShape::known("Qwen2.5-32B-Instruct").unwrap();
-        let found = host.check(&shape, &config, &SIZE).err()?;
+        let found = host.check(&shape, config, &SIZE).err()?;
         assert!(found.is::<Invalid>());
         Some(found.to_string())
     }
@@ -202,6 +205,14 @@ mod tests {
     #[test]
     fn a_run_on_gpus_that_cannot_fit_is_refused_with_what_would() {
         assert_eq!(refusal(8, 8, Offload::Optimizer), None);
+        // Below stage 1 each of eight ranks keeps the whole state in this host's memory.
+        let below = TrainConfig {
+            offload: Offload::Optimizer,
+            zero_stage: 0,
+            ..TrainConfig::default()
+        };
+        let text = refused(8, 8, &below).unwrap();
+        assert!(text.contains("zero_stage = 3"), "{text}");
         let whole = refusal(8, 8, Offload::None).unwrap();
         assert!(whole.contains("of each GPU, which has 80.0"), "{whole}");
         assert!(

@@ -14,13 +14,16 @@ pub(crate) struct Args {
     /// The recipe, a TOML file; its section [hardware] says what the options do not.
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
-    /// Number of GPUs, on one host.
+    /// Number of GPUs, of all hosts together.
     #[arg(long, value_name = "N")]
     gpus: Option<u64>,
+    /// Number of hosts that they are in.
+    #[arg(long, value_name = "N")]
+    hosts: Option<u64>,
     /// Their kind: h100-80g, h200-141g, a100-80g, a100-40g, or one of --hardware.
     #[arg(long, value_name = "KIND")]
     gpu: Option<String>,
-    /// The host's memory: 1800G, 1.5T.
+    /// Each host's memory: 1800G, 1.5T.
     #[arg(long, value_name = "SIZE")]
     host_memory: Option<String>,
     /// Rent of one GPU in dollars an hour.
@@ -95,6 +98,7 @@ impl Planned {
             shape: &self.shape,
             config: &self.config,
             gpus: self.options.gpus,
+            hosts: self.options.hosts,
             gpu: &self.gpu,
             hardware: &self.hardware,
             host_memory,
@@ -127,6 +131,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let student: ModelConfig = recipe.section("student")?;
     let mut options = hardware_section(&recipe)?;
     options.gpus = args.gpus.unwrap_or(options.gpus);
+    options.hosts = args.hosts.unwrap_or(options.hosts);
     options.gpu = args.gpu.clone().unwrap_or(options.gpu);
     options.host_memory = args.host_memory.clone().unwrap_or(options.host_memory);
     options.dollars_per_gpu_hour = args.price.or(options.dollars_per_gpu_hour);
@@ -178,9 +183,11 @@ fn json(plan: &Plan) -> serde_json::Value {
         "fits": plan.fits,
         "advice": plan.advice,
         "setting": best.setting,
+        "first_that_fits": plan.first.as_ref().map(|first| first.setting),
         "gpu_bytes": best.gpu_bytes,
         "host_bytes": best.host_bytes,
         "link_bytes_per_step": best.link_bytes_per_step,
+        "network_bytes_per_step": best.network_bytes_per_step,
         "transfer_bytes_per_step": best.transfer_bytes_per_step,
         "disk_bytes_per_step": best.disk_bytes_per_step,
         "step_seconds": best.step_seconds,
@@ -227,12 +234,16 @@ fn print(plan: &Plan, planned: &Planned) {
         None => String::new(),
     };
     println!(
-        "{:.2} B parameters{trained}, {} steps, {:.1} M tokens on {} x {}",
+        "{:.2} B parameters{trained}, {} steps, {:.1} M tokens on {} x {}{}",
         plan.params as f64 / 1e9,
         plan.steps,
         plan.tokens / 1e6,
         planned.options.gpus,
-        planned.gpu.name
+        planned.gpu.name,
+        match planned.options.hosts {
+            1 => String::new(),
+            hosts => format!(" in {hosts} hosts"),
+        }
     );
     println!(
         "{:<76} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
@@ -250,6 +261,9 @@ fn print(plan: &Plan, planned: &Planned) {
             setting.dollars
         );
     }
+    if let Some(first) = plan.first.as_ref().filter(|first| **first != plan.best) {
+        println!("first that fits: {}", words(first.setting));
+    }
     let SettingPlan {
         setting,
         gpu_bytes: gpu,
@@ -258,7 +272,11 @@ fn print(plan: &Plan, planned: &Planned) {
     } = &plan.best;
     println!(
         "{}: {}",
-        if plan.fits { "best" } else { "smallest" },
+        if plan.fits {
+            "cheapest that fits"
+        } else {
+            "smallest"
+        },
         words(*setting)
     );
     println!(
@@ -273,7 +291,7 @@ fn print(plan: &Plan, planned: &Planned) {
         planned.gpu.memory / 1e9
     );
     println!(
-        "  host, GB: parameters {}  gradients {}  optimizer {}  activations {}  copy for checkpoints {}  processes {}  = {}",
+        "  each host, GB: parameters {}  gradients {}  optimizer {}  activations {}  copy for checkpoints {}  processes {}  = {}",
         gb(host.parameters),
         gb(host.gradients),
         gb(host.optimizer),
@@ -283,10 +301,11 @@ fn print(plan: &Plan, planned: &Planned) {
         gb(host.total)
     );
     println!(
-        "  a step: {:.1} s, {:.1} s of it the optimizer; {:.1} GB over GPU links, {:.1} GB to and from the host; MFU {:.0} %",
+        "  a step: {:.1} s, {:.1} s of it the optimizer; {:.1} GB over GPU links, {:.1} GB over the network, {:.1} GB to and from the host; MFU {:.0} %",
         plan.best.step_seconds,
         plan.best.optimizer_seconds,
         plan.best.link_bytes_per_step / 1e9,
+        plan.best.network_bytes_per_step / 1e9,
         plan.best.transfer_bytes_per_step / 1e9,
         plan.best.mfu * 100.0
     );

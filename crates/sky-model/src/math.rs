@@ -204,8 +204,12 @@ fn logit_grads(
     let (loss, whole) = tch::with_grad(|| {
         let logits = leaf.to_kind(width);
         let loss = cross_entropies(&logits, targets);
-        let log_z = logits.logsumexp([-1i64].as_slice(), false);
-        let whole = &loss + log_z.square().sum(width) * z_loss;
+        let whole = if z_loss == 0.0 {
+            loss.shallow_clone()
+        } else {
+            let log_z = logits.logsumexp([-1i64].as_slice(), false);
+            &loss + log_z.square().sum(width) * z_loss
+        };
         (loss, whole)
     });
     let upstream = Tensor::full([], scale, (width, leaf.device()));
@@ -286,9 +290,9 @@ pub fn attention(
     {
         return attended;
     }
-    // One document is the plain kernel's; a GPU without the other one takes document by document.
+    // One document too: the plain kernel may be one that is planned anew for each length. A GPU without this one takes document
+    // by document.
     if let Some(starts) = &segments.starts
-        && segments.documents() > 1
         && matches!(q.kind(), Kind::BFloat16 | Kind::Half)
         && let Ok(attended) = sky_torch::varlen_attention(q, k, v, starts, segments.longest())
     {

@@ -1,7 +1,9 @@
 // What tch lacks, behind a C interface.
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <dlfcn.h>
 #include <torch/csrc/autograd/engine.h>
@@ -9,6 +11,7 @@
 #include <torch/csrc/autograd/variable.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -28,6 +31,23 @@ std::vector<at::Tensor> list(at::Tensor* const* tensors, size_t n) {
 extern "C" {
 
 const char* sky_last_error() { return sky::last_error.c_str(); }
+
+// A vector of zeros in pinned memory, of an element's width: f32, bf16 or u8.
+int sky_pinned_zeros(int64_t length, int width, at::Tensor** result) {
+  return guarded([&] {
+    const auto kind = width == 4 ? at::kFloat : width == 2 ? at::kBFloat16 : at::kByte;
+    *result = new at::Tensor(at::zeros({length}, at::TensorOptions().dtype(kind).pinned_memory(true)));
+  });
+}
+
+// The same bits from the same run on a GPU: kernels that add in no fixed order are not taken where there are others, and those
+// that there is no other for warn.
+void sky_deterministic() {
+  // cuBLAS wants a workspace of its own for it; what the user has set counts.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
 
 // result[i] = gradient with respect to inputs[i] of sum_j <outputs[j], upstream[j]>; null where an input was not used.
 int sky_backward(at::Tensor* const* outputs, at::Tensor* const* upstream, size_t n_outputs, at::Tensor* const* inputs,

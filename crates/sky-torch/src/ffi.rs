@@ -50,6 +50,8 @@ unsafe extern "C" {
     ) -> c_int;
     pub(crate) fn sky_keep_tensors_apart();
     pub(crate) fn sky_give_back_memory();
+    pub(crate) fn sky_pinned_zeros(length: i64, width: c_int, result: *mut Raw) -> c_int;
+    pub(crate) fn sky_deterministic();
     pub(crate) fn sky_kept_memory() -> usize;
     pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
     pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;

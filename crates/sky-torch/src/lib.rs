@@ -38,7 +38,7 @@ pub use fused::{
     varlen_attention,
 };
 pub use group::{Listen, ProcessGroup, Work};
-pub use memory::{give_back_memory, keep_tensors_apart, kept_memory};
-pub use nccl::{NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
+pub use memory::{give_back_memory, keep_tensors_apart, kept_memory, pinned_zeros};
+pub use nccl::{GpuMark, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use store::Store;
 pub use threads::set_threads;

@@ -1,4 +1,6 @@
-use crate::ffi;
+use tch::{Kind, Tensor};
+
+use crate::{TorchError, ffi};
 
 /// From now on, large tensors in host memory lie in mappings of their own, on huge pages where the system gives them when asked
 /// (`madvise`): what comes and goes leaves no holes between what stays, and costs few page faults. Mappings that were freed are
@@ -22,4 +24,26 @@ pub fn give_back_memory() {
 pub fn kept_memory() -> u64 {
     // SAFETY: a number.
     unsafe { ffi::sky_kept_memory() as u64 }
+}
+
+/// A vector of zeros in pinned host memory, f32, bf16 or u8: a GPU reads and writes it by itself. libtorch rounds its size up to a
+/// power of two (`CachingHostAllocator`). Not yet run on a GPU.
+///
+/// # Errors
+/// Without a GPU, for another kind, or when there is no memory.
+pub fn pinned_zeros(length: i64, kind: Kind) -> Result<Tensor, TorchError> {
+    let what = "pinned_zeros";
+    let failed = |reason: &str| TorchError::Op {
+        what,
+        reason: reason.into(),
+    };
+    let width = match kind {
+        Kind::Float | Kind::BFloat16 | Kind::Uint8 => kind.elt_size_in_bytes(),
+        _ => return Err(failed("neither f32 nor bf16 nor u8")),
+    };
+    let mut result = std::ptr::null_mut();
+    // SAFETY: `result` is a place for one pointer.
+    let status = unsafe { ffi::sky_pinned_zeros(length, width as i32, &raw mut result) };
+    ffi::check(what, status)?;
+    ffi::adopt(result).ok_or_else(|| failed("no result"))
 }

@@ -7,7 +7,9 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::TrainError;
 
-/// Elements that are widened to f32 at once: few enough for a cache, enough to keep every core busy.
+/// How many times over they lie on a GPU, where the number of operations is what counts.
+const TIMES_ON_GPU: i64 = 64;
+/// Chances, and elements that are widened to f32 at once: few enough for a cache, enough to keep every core busy.
 const CHUNK: i64 = 1 << 18;
 /// Bits of an f32 that a bf16 has not.
 const DROPPED: i64 = 16;
@@ -15,7 +17,8 @@ const DROPPED: i64 = 16;
 /// Rounds f32 to bf16 up or down by chance, up the more often the nearer that is, so that the mean is right: with rounding
 /// to nearest a second moment that should shrink by a thousandth would never move, for bf16 has 8 bits.
 pub(crate) struct Dither {
-    /// i32 `[CHUNK]`, uniform: the upper half of each for moments, the lower for master weights.
+    /// i32 `[CHUNK]`, on a GPU as many times over as fit a larger piece: uniform, the upper half of each for moments, the lower
+    /// for master weights.
     noise: Tensor,
 }
 
@@ -31,8 +34,12 @@ impl Dither {
     pub(crate) fn new(seed: u64, device: Device) -> Result<Self, TrainError> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let noise: Vec<i32> = (0..CHUNK).map(|_| rng.next_u32().cast_signed()).collect();
+        let noise = Tensor::f_from_slice(&noise)?.f_to_device(device)?;
         Ok(Self {
-            noise: Tensor::f_from_slice(&noise)?.f_to_device(device)?,
+            noise: match device {
+                Device::Cpu => noise,
+                _ => noise.f_repeat([TIMES_ON_GPU])?,
+            },
         })
     }
 
@@ -53,7 +60,7 @@ impl Dither {
         done: u64,
         at: i64,
     ) -> Result<(), TrainError> {
-        for (from, count) in pieces(at, slot.param.size1()?) {
+        for (from, count) in self.pieces(at, slot.param.size1()?) {
             let part = |t: &Tensor| t.f_narrow(0, from, count);
             let [exp_avg, exp_avg_sq] = [part(slot.exp_avg)?, part(slot.exp_avg_sq)?];
             let [wide, wide_sq] = [
@@ -78,14 +85,26 @@ impl Dither {
 
     /// Rounds new master weights, f32, into what they are kept in, bf16, a stretch as of [`Dither::step`]. `wide` is overwritten.
     pub(crate) fn renew(&self, wide: &Tensor, kept: &Tensor, at: i64) -> Result<(), TrainError> {
-        for (from, count) in pieces(at, wide.size1()?) {
+        for (from, count) in self.pieces(at, wide.size1()?) {
             let part = |t: &Tensor| t.f_narrow(0, from, count);
             self.round(&part(wide)?, part(kept)?, at + from, What::Master)?;
         }
         Ok(())
     }
 
-    /// Overwrites `wide`, which lies within one [`CHUNK`]. Sign and magnitude are apart in a float: adding to its bits moves it
+    /// Where a stretch of so many elements from number `at` on meets the end of the chances: each piece's beginning, and its
+    /// elements.
+    fn pieces(&self, at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
+        let there = self.noise.numel() as i64;
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let count = (there - (at + from) % CHUNK).min(length - from);
+            from += count;
+            (count > 0).then_some((from - count, count))
+        })
+    }
+
+    /// Overwrites `wide`, one of the pieces. Sign and magnitude are apart in a float: adding to its bits moves it
     /// away from zero.
     fn round(
         &self,
@@ -107,17 +126,6 @@ impl Dither {
             Ok(())
         })
     }
-}
-
-/// Where a stretch of so many elements from number `at` on meets the chances' beginning again: each piece's beginning, and its
-/// elements.
-fn pieces(at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let count = (CHUNK - (at + from) % CHUNK).min(length - from);
-        from += count;
-        (count > 0).then_some((from - count, count))
-    })
 }
 
 #[cfg(test)]

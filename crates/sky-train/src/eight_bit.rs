@@ -10,6 +10,8 @@ use crate::{TrainError, layout::ALIGN};
 const BLOCK: i64 = ALIGN;
 /// Elements that are widened to f32 at once: few enough for a cache, enough to keep every core busy.
 const CHUNK: i64 = 1 << 18;
+/// The same on a GPU, where the number of operations is what counts.
+const CHUNK_ON_GPU: i64 = 1 << 25;
 /// A block whose largest element is smaller counts as zero: its small elements would not be normal numbers any more.
 const SMALLEST: f64 = 1e-30;
 
@@ -85,6 +87,10 @@ impl EightBit {
 
     pub(crate) fn length(&self) -> i64 {
         self.codes.numel() as i64
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.codes.device()
     }
 
     /// Bytes of codes and scales.
@@ -170,8 +176,12 @@ pub(crate) fn step(
     done: u64,
 ) -> Result<(), TrainError> {
     let mut from = 0;
+    let chunk = match first.device() {
+        Device::Cpu => CHUNK,
+        _ => CHUNK_ON_GPU,
+    };
     while from < first.length() {
-        let count = CHUNK.min(first.length() - from);
+        let count = chunk.min(first.length() - from);
         let moments = [first.narrow(from, count)?, second.narrow(from, count)?];
         let wide = [moments[0].wide()?, moments[1].wide()?];
         let split = (decayed - from).clamp(0, count);

@@ -61,7 +61,9 @@ impl Vector {
         let count = values.numel() as i64;
         let whole = match self {
             Self::Plain(tensor) => tensor.shallow_clone(),
-            Self::EightBit(_) => Tensor::f_empty([self.length()], (Kind::Float, values.device()))?,
+            Self::EightBit(codes) => {
+                Tensor::f_empty([self.length()], (Kind::Float, codes.device()))?
+            }
         };
         no_grad(|| {
             whole.f_narrow(0, 0, count)?.f_copy_(values)?;

@@ -26,6 +26,14 @@ package = os.path.dirname(torch.__file__)
 print(":".join([package + "/lib"] + sorted(glob.glob(os.path.dirname(package) + "/nvidia/*/lib"))))
 ') || exit 2
 
+# The program asks for libnccl.so, the Python package has libnccl.so.2 alone.
+links=$(mktemp -d) || exit 1
+trap 'rm -rf "$links"' EXIT
+for folder in $(echo "$libraries" | tr : ' '); do
+    [ ! -e "$folder/libnccl.so.2" ] || ln -sf "$folder/libnccl.so.2" "$links/libnccl.so"
+done
+libraries="$libraries:$links"
+
 known=$(echo "$gpu" | tr '[:upper:]' '[:lower:]')
 case "$known" in
 @KNOWN@

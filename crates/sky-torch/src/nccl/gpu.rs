@@ -187,6 +187,12 @@ impl Event {
         Ok(event)
     }
 
+    /// Waits on the host until the stream has come here.
+    pub(super) fn wait(&self) -> Result<(), TorchError> {
+        // SAFETY: the event is alive.
+        unsafe { result::event::synchronize(self.0) }.map_err(|error| said("event", &error))
+    }
+
     /// Whether the stream has come here. An error of the GPU counts as an end: whoever reads a result meets it.
     pub(super) fn reached(&self) -> bool {
         // SAFETY: the event is alive.
@@ -204,6 +210,35 @@ impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: ours, destroyed once; waits for it that were begun stay good.
         let _ = unsafe { result::event::destroy(self.0) };
+    }
+}
+
+/// A place in the stream that libtorch computes on. Not yet run on a GPU.
+#[derive(Debug)]
+pub struct GpuMark {
+    // Before the GPU that it is on.
+    event: Event,
+    _gpu: Gpu,
+}
+
+impl GpuMark {
+    /// The stream's present end, on GPU number `ordinal`.
+    ///
+    /// # Errors
+    /// When the driver or the GPU is missing.
+    pub fn new(ordinal: usize) -> Result<Self, TorchError> {
+        driver()?;
+        let gpu = Gpu::open(ordinal)?;
+        let event = Event::on_default_stream(&gpu)?;
+        Ok(Self { event, _gpu: gpu })
+    }
+
+    /// Waits on the host until all before it is done.
+    ///
+    /// # Errors
+    /// What went wrong on the GPU by then.
+    pub fn wait(&self) -> Result<(), TorchError> {
+        self.event.wait()
     }
 }
 

@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 use self::gpu::{Event, Gpu, Stream};
 use crate::TorchError;
 
-pub use self::gpu::{gpu_for, gpu_memory, gpu_name};
+pub use self::gpu::{GpuMark, gpu_for, gpu_memory, gpu_name};
 
 /// What rank 0 makes and every rank needs to find the others: 128 bytes.
 pub type NcclId = [u8; 128];

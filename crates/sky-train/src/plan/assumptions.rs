@@ -31,8 +31,14 @@ pub(super) fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             "ZeRO stage {}: weights gathered and f32 gradients reduced are hidden behind compute when that takes longer; an offloaded optimizer behind the next step's first forward pass, any other behind nothing",
             config.zero_stage
         ),
-        "one host; settings with offload or more than one GPU are planned for, not yet run on GPUs"
-            .into(),
+        match input.hosts {
+            0 | 1 => "one host".to_owned(),
+            hosts => format!(
+                "{hosts} hosts, {:.0} GB/s from one to the others at {:.0} %",
+                input.hardware.host.network_bandwidth / 1e9,
+                LINK_EFFICIENCY * 100.0
+            ),
+        } + "; settings with offload or more than one GPU are planned for, not yet run on GPUs",
         match &config.offload_folder {
             Some(_) => format!(
                 "optimizer state on a disk of {:.1} GB/s, all of it read and written once a step ({})",

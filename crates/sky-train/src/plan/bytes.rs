@@ -41,6 +41,58 @@ pub(super) fn state(config: &TrainConfig, params: u64) -> u64 {
     config.master_weights.bytes() * params + moments(config, params)
 }
 
+/// A rank's vectors in pinned host memory, one a block: libtorch rounds each up to a power of two (`CachingHostAllocator`).
+pub(super) struct Pinned<'a> {
+    pub(super) shape: &'a ModelShape,
+    pub(super) config: &'a TrainConfig,
+    pub(super) world: u64,
+}
+
+impl Pinned<'_> {
+    /// Bytes of a vector of trained parameters, `width` bytes each, that is sharded from ZeRO stage `stage` on.
+    pub(super) fn trained(&self, stage: u8, width: f64) -> u64 {
+        match self.config.lora {
+            None => self.of_model(stage, width),
+            Some(_) => {
+                self.shape.layers
+                    * self.vector(self.shape.layer_adapters(self.config), stage, width)
+            }
+        }
+    }
+
+    /// The same of frozen weights.
+    pub(super) fn frozen(&self, width: f64) -> u64 {
+        match self.config.lora {
+            None => 0,
+            Some(_) => self.of_model(3, width),
+        }
+    }
+
+    /// Master weights and moments.
+    pub(super) fn state(&self) -> u64 {
+        let moment = self.config.moments.bytes();
+        // Codes and scales are two vectors.
+        let whole = moment.floor();
+        let scales = self.trained(1, moment - whole);
+        let master = self.config.master_weights.bytes() as f64;
+        self.trained(1, master) + 2 * (self.trained(1, whole) + scales)
+    }
+
+    fn of_model(&self, stage: u8, width: f64) -> u64 {
+        let shape = self.shape;
+        let head = shape.params() - shape.embedding() - shape.layers * shape.layer();
+        let of = |params| self.vector(params, stage, width);
+        of(shape.embedding()) + shape.layers * of(shape.layer()) + of(head)
+    }
+
+    fn vector(&self, params: u64, stage: u8, width: f64) -> u64 {
+        match (width * share(params, self.config, self.world, stage) as f64) as u64 {
+            0 => 0,
+            bytes => bytes.next_power_of_two(),
+        }
+    }
+}
+
 fn moments(config: &TrainConfig, params: u64) -> u64 {
     (2.0 * config.moments.bytes() * params as f64) as u64
 }
@@ -145,17 +197,22 @@ impl Buffers {
     }
 }
 
-/// A graph that is kept holds the weights that were gathered for it. `fused` as for [`activations`].
+/// A graph that is kept holds the weights that were gathered for it. `fused` as for [`activations`]; `away`: gradients go to host
+/// memory.
 pub(super) fn buffers(
     shape: &ModelShape,
     config: &TrainConfig,
     world: u64,
     checkpointing: Checkpointing,
-    fused: bool,
+    (fused, away): (bool, bool),
 ) -> Buffers {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
     let gathered = if world > 1 && stage == 3 { width } else { 0 };
-    let flat = if world > 1 && stage >= 2 { 4 } else { 0 };
+    let flat = if away || world > 1 && stage >= 2 {
+        4
+    } else {
+        0
+    };
     let adapters = shape.layer_adapters(config);
     let whole = shape.layer() + adapters;
     // What of head and layer has a gradient.
@@ -209,7 +266,7 @@ mod tests {
     fn a_kept_graph_holds_the_weights_that_were_gathered_for_it() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
         let config = TrainConfig::default();
-        let of = |world, kept| buffers(&shape, &config, world, kept, false).head;
+        let of = |world, kept| buffers(&shape, &config, world, kept, (false, false)).head;
         let (full, sixth) = (Checkpointing::Full, Checkpointing::KeepEvery(6));
         assert_eq!(of(8, sixth) - of(8, full), 4 * 2 * shape.layer());
         assert_eq!(of(1, sixth), of(1, full));

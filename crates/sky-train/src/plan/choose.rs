@@ -15,6 +15,8 @@ pub struct Plan {
     pub fits: bool,
     /// The best setting: the cheapest that fits, or, when none does, the one that needs least.
     pub best: SettingPlan,
+    /// The first that fits, in order of how much they offload.
+    pub first: Option<SettingPlan>,
     /// When nothing fits, the one knob that would make it.
     pub advice: Option<String>,
     /// Parameters of the model.
@@ -50,6 +52,7 @@ impl Plan {
             return Err(TrainError::Plan("no setting to choose from".into()));
         };
         Ok(Self {
+            first: fitting().next().cloned(),
             fits: best.fits,
             advice: (!best.fits).then(|| advice(input, steps, &best)),
             params: input.shape.params(),
@@ -162,6 +165,7 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
     for gpus in (1..=10).map(|doubling| input.gpus << doubling) {
         if fits(&PlanInput {
             gpus,
+            hosts: input.hosts * gpus / input.gpus,
             host_memory: u64::MAX,
             ..input.clone()
         }) {

@@ -120,7 +120,7 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         chosen => chosen,
     };
     let active = activations(shape, config, tokens, checkpointing, true, false);
-    let buffers = buffers(shape, config, world, checkpointing, true);
+    let buffers = buffers(shape, config, world, checkpointing, (true, false));
     let (matrix, layer, rest) = if config.lora.is_some() {
         (0, shape.layer_adapters(config), 0)
     } else {

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::{
-    bytes::{self, kept},
+    bytes::{self, Pinned, kept},
     setting::{Offload, Setting},
 };
 use crate::{Gpu, Hardware, ModelShape, TrainConfig};
@@ -13,13 +13,15 @@ pub struct PlanInput<'a> {
     pub shape: &'a ModelShape,
     /// The recipe's `[train]`.
     pub config: &'a TrainConfig,
-    /// Number of GPUs, on one host.
+    /// Number of GPUs, of all hosts together.
     pub gpus: u64,
+    /// Number of hosts, each with as many of them.
+    pub hosts: u64,
     /// Their kind.
     pub gpu: &'a Gpu,
     /// Everything else that is known of hardware.
     pub hardware: &'a Hardware,
-    /// Memory of the host.
+    /// Memory of each host.
     pub host_memory: u64,
     /// Rent of one GPU.
     pub dollars_per_gpu_hour: f64,
@@ -48,7 +50,7 @@ pub struct GpuBytes {
     pub total: u64,
 }
 
-/// Memory of the host, by kind.
+/// Memory of one host, by kind. What is pinned is rounded up as libtorch does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostBytes {
     /// Offloaded parameters.
@@ -78,13 +80,15 @@ pub struct SettingPlan {
     pub fits: bool,
     /// Memory of each GPU.
     pub gpu_bytes: GpuBytes,
-    /// Memory of the host.
+    /// Memory of each host.
     pub host_bytes: HostBytes,
     /// Bytes each GPU sends or receives over its links to other GPUs in a step.
     pub link_bytes_per_step: f64,
+    /// Bytes each host sends to others in a step.
+    pub network_bytes_per_step: f64,
     /// Bytes each GPU moves to and from its host in a step.
     pub transfer_bytes_per_step: f64,
-    /// Bytes all ranks read from and write to the disk of `offload_folder` in a step.
+    /// Bytes a host's ranks read from and write to the disk of `offload_folder` in a step.
     pub disk_bytes_per_step: f64,
     /// Time of a step.
     pub step_seconds: f64,
@@ -152,43 +156,59 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         _ => micro_batches * (2.0 * width * weights + 4.0 * trained),
     };
     let link_bytes = carried * share;
-    let link = link_bytes / (gpu.link_bandwidth * LINK_EFFICIENCY);
+    let on_host = &input.hardware.host;
+    let network_bytes = if input.hosts > 1 { link_bytes } else { 0.0 };
+    // A ring crosses from each host to the next once: what one GPU receives goes over each host's network, all of its ports together.
+    let link = (link_bytes / gpu.link_bandwidth).max(network_bytes / on_host.network_bandwidth)
+        / LINK_EFFICIENCY;
+    // What a rank keeps, and all ranks of a host together.
+    let kept = |stage| kept(shape, input.config, input.gpus, stage) as f64;
+    let local = ranks_of_a_host(input) as f64;
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
-    let shard = trained / world;
-    let hidden_transfer = inputs
-        + micro_batches
-            * match setting.offload {
-                Offload::None => 0.0,
-                Offload::Optimizer => 4.0 * shard,
-                Offload::OptimizerAndParameters => 4.0 * shard + 2.0 * width * weights / world,
-            };
-    // What one pass does not hide behind another shows: the slowest of the three sets the pace.
-    let pass = compute.max(link).max(hidden_transfer / gpu.host_bandwidth);
+    let away = setting.offload != Offload::None;
+    let (landing, summing) = if away {
+        let landing = micro_batches * 4.0 * kept(2);
+        (landing, 3.0 * landing * local / on_host.memory_bandwidth)
+    } else {
+        (0.0, 0.0)
+    };
+    let gathering = match setting.offload {
+        Offload::OptimizerAndParameters => {
+            2.0 * micro_batches * bytes::weights(shape, input.config, input.gpus) as f64
+        }
+        Offload::None | Offload::Optimizer => 0.0,
+    };
+    let hidden_transfer = inputs + landing + gathering;
+    // What one pass does not hide behind another shows: the slowest of the four sets the pace.
+    let pass = (compute.max(link))
+        .max(hidden_transfer / gpu.host_bandwidth)
+        .max(summing);
 
     // AdamW reads gradient, weight and two moments and writes the last three, and the compute weight where it is apart.
     let master = input.config.master_weights.bytes() as f64;
-    let apart = setting.offload != Offload::None || bytes::own_master(input.config);
-    let optimizer_traffic =
+    let apart = away || bytes::own_master(input.config);
+    let traffic =
         4.0 + 2.0 * master + 4.0 * input.config.moments.bytes() + if apart { width } else { 0.0 };
+    // On the host the gradient is read for its norm before, and made zero after.
+    let of_host = |bytes: f64| bytes * kept(1) * local / on_host.memory_bandwidth;
+    let norm = if away { of_host(4.0) } else { 0.0 };
     let (optimizer, weights_transfer) = match setting.offload {
-        Offload::None => (optimizer_traffic * shard / gpu.memory_bandwidth, 0.0),
+        Offload::None => (traffic * kept(1) / gpu.memory_bandwidth, 0.0),
+        // Master weights go to the GPU as they are.
         Offload::Optimizer => {
-            let seconds = optimizer_traffic * trained / input.hardware.host.memory_bandwidth;
-            (seconds + width * shard / gpu.host_bandwidth, width * shard)
+            let sent = master * kept(1);
+            (of_host(traffic + 4.0) + sent / gpu.host_bandwidth, sent)
         }
-        Offload::OptimizerAndParameters => (
-            optimizer_traffic * trained / input.hardware.host.memory_bandwidth,
-            0.0,
-        ),
+        Offload::OptimizerAndParameters => (of_host(traffic + 4.0), 0.0),
     };
     // Every byte of state on a disk comes and goes once a step, as the optimizer asks for it.
     let disk_bytes = 2.0 * host_bytes.disk as f64;
-    let optimizer = optimizer + disk_bytes / input.hardware.host.disk_bandwidth;
+    let optimizer = optimizer + disk_bytes / on_host.disk_bandwidth;
     // An offloaded optimizer goes on behind the forward pass of the next step's first micro-batch.
     let optimizer = match setting.offload {
         Offload::None => optimizer,
         Offload::Optimizer | Offload::OptimizerAndParameters => {
-            (optimizer - pass / passes / micro_batches).max(0.0)
+            norm + (optimizer - pass / passes / micro_batches).max(0.0)
         }
     };
     let step_seconds = pass + optimizer;
@@ -199,6 +219,7 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         gpu_bytes,
         host_bytes,
         link_bytes_per_step: link_bytes,
+        network_bytes_per_step: network_bytes,
         transfer_bytes_per_step: hidden_transfer + weights_transfer,
         disk_bytes_per_step: disk_bytes,
         step_seconds,
@@ -233,7 +254,8 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     )
     .most();
     let checkpointing = setting.activation_checkpointing;
-    let buffers = bytes::buffers(shape, config, world, checkpointing, false).most();
+    let away = setting.offload != Offload::None;
+    let buffers = bytes::buffers(shape, config, world, checkpointing, (false, away)).most();
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,
@@ -246,35 +268,51 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     }
 }
 
+/// Ranks of one host.
+fn ranks_of_a_host(input: &PlanInput<'_>) -> u64 {
+    input.gpus.div_ceil(input.hosts.max(1))
+}
+
 fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
-    let trained = input.shape.trained(input.config);
-    let weights = input.config.precision.bytes() * (input.shape.frozen(input.config) + trained);
-    let state = bytes::state(input.config, trained);
-    let (parameters, gradients, optimizer) = match setting.offload {
-        Offload::None => (0, 0, 0),
-        Offload::Optimizer => (0, 4 * trained, state),
-        Offload::OptimizerAndParameters => (weights, 4 * trained, state),
+    let (shape, config, world) = (input.shape, input.config, input.gpus);
+    let pinned = Pinned {
+        shape,
+        config,
+        world,
     };
-    let (optimizer, disk) = match input.config.offload_folder {
-        Some(_) => (0, optimizer),
-        None => (optimizer, 0),
+    let width = config.precision.bytes() as f64;
+    let (gradients, state) = match setting.offload {
+        Offload::None => (0, 0),
+        Offload::Optimizer | Offload::OptimizerAndParameters => {
+            (pinned.trained(2, 4.0), pinned.state())
+        }
+    };
+    let parameters = match setting.offload {
+        Offload::OptimizerAndParameters => pinned.trained(3, width) + pinned.frozen(width),
+        Offload::None | Offload::Optimizer => 0,
+    };
+    // A file is mapped, not pinned.
+    let (optimizer, disk) = match config.offload_folder {
+        Some(_) if state > 0 => (0, bytes::state(config, kept(shape, config, world, 1))),
+        _ => (state, 0),
     };
     let activations = if setting.offload_activations {
         let (tokens, again) = (micro_tokens(input), setting.activation_checkpointing);
-        input.gpus * bytes::inputs_on_host(input.shape, input.config, tokens, again)
+        bytes::inputs_on_host(shape, config, tokens, again)
     } else {
         0
     };
-    let checkpoint = bytes::copy(input.config, trained, steps);
-    let processes = PROCESS * input.gpus;
+    // Each rank saves its own shard, whatever else it keeps.
+    let checkpoint = bytes::copy(config, shape.trained(config).div_ceil(world), steps);
+    let all = |of_rank: u64| of_rank * ranks_of_a_host(input);
     HostBytes {
-        parameters,
-        gradients,
-        optimizer,
-        activations,
-        checkpoint,
-        processes,
-        total: parameters + gradients + optimizer + activations + checkpoint + processes,
-        disk,
+        parameters: all(parameters),
+        gradients: all(gradients),
+        optimizer: all(optimizer),
+        activations: all(activations),
+        checkpoint: all(checkpoint),
+        processes: all(PROCESS),
+        total: all(parameters + gradients + optimizer + activations + checkpoint + PROCESS),
+        disk: all(disk),
     }
 }

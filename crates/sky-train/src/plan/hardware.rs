@@ -46,6 +46,8 @@ pub struct Hardware {
 pub struct Host {
     /// Memory bandwidth, read and write together.
     pub memory_bandwidth: f64,
+    /// To other hosts, all ports together, one way.
+    pub network_bandwidth: f64,
     /// Of a local disk, read and write together.
     pub disk_bandwidth: f64,
     /// Where the numbers are from.
@@ -81,6 +83,7 @@ impl Hardware {
             .map_err(|error| TrainError::Plan(format!("hardware: {}", error.to_string().trim())))?;
         let (host, cpu) = (&hardware.host, &hardware.cpu);
         positive("host.memory_bandwidth", host.memory_bandwidth)?;
+        positive("host.network_bandwidth", host.network_bandwidth)?;
         positive("host.disk_bandwidth", host.disk_bandwidth)?;
         positive("cpu.flops_per_core", cpu.flops_per_core)?;
         for (name, gpu) in &hardware.gpu {
@@ -137,11 +140,13 @@ pub(crate) const MAX_ROWS: u64 = 1_000_000_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HardwareConfig {
-    /// Number of GPUs, on one host.
+    /// Number of GPUs, of all hosts together.
     pub gpus: u64,
+    /// Number of hosts that they are in, as many in each.
+    pub hosts: u64,
     /// Their kind, a name in `hardware.toml`.
     pub gpu: String,
-    /// The host's memory: `1800G`, `1.5T`.
+    /// Each host's memory: `1800G`, `1.5T`.
     pub host_memory: String,
     /// Rent of one GPU, when it is not the one in `hardware.toml`.
     pub dollars_per_gpu_hour: Option<f64>,
@@ -156,6 +161,7 @@ impl Default for HardwareConfig {
     fn default() -> Self {
         Self {
             gpus: 8,
+            hosts: 1,
             gpu: "h100-80g".into(),
             host_memory: "1800G".into(),
             dollars_per_gpu_hour: None,
@@ -176,6 +182,13 @@ impl HardwareConfig {
         };
         if !(1..=1024).contains(&self.gpus) {
             return Err(("gpus", format!("is {}; must be from 1 to 1024", self.gpus)));
+        }
+        if self.hosts == 0 || !self.gpus.is_multiple_of(self.hosts) {
+            let reason = format!(
+                "is {}; {} GPUs must be as many in each",
+                self.hosts, self.gpus
+            );
+            return Err(("hosts", reason));
         }
         match parse_bytes(&self.host_memory) {
             Ok(1..) => {}

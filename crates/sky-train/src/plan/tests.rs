@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Hardware, ModelShape, Offload};
+use crate::{Hardware, MasterWeights, ModelShape, Offload};
 
 fn plan(gpus: u64, gpu: &str, host_memory: u64, config: &TrainConfig) -> Plan {
     let hardware = Hardware::builtin().unwrap();
@@ -8,6 +8,7 @@ fn plan(gpus: u64, gpu: &str, host_memory: u64, config: &TrainConfig) -> Plan {
         shape: &ModelShape::known("Qwen2.5-32B-Instruct").unwrap(),
         config,
         gpus,
+        hosts: 1,
         gpu,
         hardware: &hardware,
         host_memory,
@@ -30,6 +31,7 @@ fn rows_that_cannot_be_are_refused_and_none_left_is_said() {
             shape: &ModelShape::known("Qwen2.5-0.5B-Instruct").unwrap(),
             config: &config,
             gpus: 8,
+            hosts: 1,
             gpu: hardware.gpu("h100-80g").unwrap(),
             hardware: &hardware,
             host_memory: TERABYTES,
@@ -45,6 +47,9 @@ fn rows_that_cannot_be_are_refused_and_none_left_is_said() {
         assert!(error.contains("rows are left to train on"), "{error}");
     }
 }
+
+/// A rank's f32 vectors of all blocks of Qwen2.5-32B on eight ranks, each rounded up to a power of two.
+const PINNED: u64 = 64 * (1 << 28) + 2 * (1 << 29);
 
 const TERABYTES: u64 = 1_000_000_000_000;
 
@@ -62,9 +67,11 @@ fn the_published_run_needs_offload_on_eight_gpus_of_80_gb() {
         18 * 32_763_876_352_u64.div_ceil(8)
     );
     assert_eq!(plan.best.setting.offload, Offload::Optimizer);
+    // Each rank pins one f32 vector a block for gradients, master weights and each moment; a layer's has 60,950,656 elements, the
+    // embedding's and the head's 97,320,960 and a few.
     assert_eq!(
         plan.best.host_bytes.total,
-        (16 + 12) * 32_763_876_352 + 32_000_000_000
+        8 * 4 * PINNED + 12 * 32_763_876_352 + 32_000_000_000
     );
     // 8 FLOP a weight and token: about 8 x 32 B x 393 k tokens over 8 x 445 TFLOP/s is 29 s.
     assert!(
@@ -96,13 +103,77 @@ fn state_on_a_disk_leaves_host_memory_and_costs_its_reading_and_writing() {
     assert_eq!(least.setting, there.setting);
     let state = 12 * 32_763_876_352;
     assert_eq!(there.host_bytes.disk, state);
-    assert_eq!(least.host_bytes.total - there.host_bytes.total, state);
+    assert_eq!(
+        least.host_bytes.total - there.host_bytes.total,
+        8 * 3 * PINNED
+    );
     assert_eq!(there.disk_bytes_per_step, 2.0 * state as f64);
     let slower = there.step_seconds - least.step_seconds;
     let rate = Hardware::builtin().unwrap().host.disk_bandwidth;
     let most = 2.0 * state as f64 / rate;
     // In memory the step may hide behind compute with time to spare.
     assert!((0.8 * most..most + 1e-6).contains(&slower), "{slower}");
+}
+
+#[test]
+fn what_is_not_sharded_every_rank_keeps_in_its_host_s_memory() {
+    let at = |zero_stage, config: TrainConfig| {
+        let config = TrainConfig {
+            zero_stage,
+            background_save: false,
+            ..config
+        };
+        plan(8, "h100-80g", 100 * TERABYTES, &config)
+            .settings
+            .into_iter()
+            .find(|plan| plan.setting.offload == Offload::OptimizerAndParameters)
+            .unwrap()
+    };
+    let [whole, first, second, third] = [0, 1, 2, 3].map(|stage| at(stage, TrainConfig::default()));
+    let close = |a: u64, b: u64| (0.5..=2.0).contains(&(a as f64 / b as f64));
+    assert!(close(whole.host_bytes.optimizer, 8 * 12 * 32_763_876_352));
+    assert!(close(first.host_bytes.optimizer, 12 * 32_763_876_352));
+    assert!(close(first.host_bytes.gradients, 8 * 4 * 32_763_876_352));
+    assert!(close(second.host_bytes.gradients, 4 * 32_763_876_352));
+    assert!(close(second.host_bytes.parameters, 8 * 2 * 32_763_876_352));
+    assert!(close(third.host_bytes.parameters, 2 * 32_763_876_352));
+    assert!(whole.optimizer_seconds > first.optimizer_seconds);
+    let narrow = TrainConfig {
+        master_weights: MasterWeights::Bf16,
+        ..TrainConfig::default()
+    };
+    let less = third.host_bytes.optimizer - at(3, narrow).host_bytes.optimizer;
+    assert_eq!(less, 8 * PINNED / 2);
+}
+
+#[test]
+fn hosts_share_the_memory_and_the_network_may_set_the_pace() {
+    let on = |hosts, network_bandwidth| {
+        let mut hardware = Hardware::builtin().unwrap();
+        hardware.host.network_bandwidth = network_bandwidth;
+        let plan = Plan::new(&PlanInput {
+            shape: &ModelShape::known("Qwen2.5-32B-Instruct").unwrap(),
+            config: &TrainConfig::default(),
+            gpus: 16,
+            hosts,
+            gpu: hardware.gpu("h100-80g").unwrap(),
+            hardware: &hardware,
+            host_memory: 2 * TERABYTES,
+            dollars_per_gpu_hour: 3.0,
+            rows: 16_401,
+            tokens_per_row: 4096.0,
+        });
+        plan.unwrap().settings[2].clone()
+    };
+    let (one, two) = (on(1, 400e9), on(2, 400e9));
+    assert_eq!(one.host_bytes.total, 2 * two.host_bytes.total);
+    assert_eq!(one.network_bytes_per_step, 0.0);
+    assert_eq!(two.network_bytes_per_step, two.link_bytes_per_step);
+    assert_eq!(one.step_seconds, two.step_seconds);
+    // 10 Gbit/s.
+    let slow = on(2, 1.25e9);
+    let network = slow.network_bytes_per_step / 1.25e9 / 0.75;
+    assert!((slow.step_seconds - slow.optimizer_seconds - network).abs() < 1e-6);
 }
 
 #[test]
@@ -242,6 +313,7 @@ fn nothing_to_plan_is_refused() {
         shape: &ModelShape::known("SmolLM2-135M").unwrap(),
         config: &TrainConfig::default(),
         gpus: 0,
+        hosts: 1,
         gpu: hardware.gpu("a100-40g").unwrap(),
         hardware: &hardware,
         host_memory: 0,

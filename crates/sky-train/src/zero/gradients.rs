@@ -1,5 +1,6 @@
 use std::borrow::Borrow;
 
+use sky_torch::GpuMark;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{Store, shard::grad_length};
@@ -11,6 +12,14 @@ pub(super) struct Reducing {
     pub(super) flat: Tensor,
     pub(super) mine: Tensor,
     pub(super) pending: Pending,
+}
+
+/// A gradient on its way from a GPU to host memory, where it will be added up.
+pub(super) struct Landing {
+    block: usize,
+    /// Pinned; not to be read before the mark is reached.
+    host: Tensor,
+    ready: GpuMark,
 }
 
 impl Store<'_> {
@@ -25,7 +34,8 @@ impl Store<'_> {
         if !exchanged && (self.adopt(block, grads)? || self.keep_as_they_are(block, grads)?) {
             return Ok(());
         }
-        let sum = if exchanged {
+        let away = self.places.optimizer != self.places.compute;
+        let sum = if exchanged || away {
             self.on_its_way(block)?
         } else {
             self.sum(block)?
@@ -42,6 +52,10 @@ impl Store<'_> {
         })?;
         if exchanged {
             self.send_off(block, sum)?;
+        } else if away {
+            self.land(block, &sum)?;
+            let is_layer = self.is_layer(block);
+            self.buffers.give_back(sum, is_layer);
         }
         Ok(())
     }
@@ -158,10 +172,38 @@ impl Store<'_> {
     fn finish_reducing(&mut self) -> Result<(), TrainError> {
         if let Some(reducing) = self.reducing.take() {
             reducing.pending.wait()?;
-            let mut sum = self.sum(reducing.block)?;
-            let _ = no_grad(|| sum.f_add_(&reducing.mine.f_to_device(self.places.optimizer)?))?;
+            if self.places.optimizer == self.places.compute {
+                let mut sum = self.sum(reducing.block)?;
+                let _ = no_grad(|| sum.f_add_(&reducing.mine))?;
+            } else {
+                self.land(reducing.block, &reducing.mine)?;
+            }
             let is_layer = self.is_layer(reducing.block);
             self.buffers.give_back(reducing.flat, is_layer);
+        }
+        Ok(())
+    }
+
+    /// Sends a gradient on its way to host memory, and adds up the one before it: the GPU goes on with the next block meanwhile.
+    fn land(&mut self, block: usize, grad: &Tensor) -> Result<(), TrainError> {
+        let Device::Cuda(gpu) = grad.device() else {
+            let mut sum = self.sum(block)?;
+            let _ = no_grad(|| sum.f_add_(grad))?;
+            return Ok(());
+        };
+        // Not blocking, so the copy is in pinned memory.
+        let host = grad.f_to_device_(self.places.optimizer, Kind::Float, true, false)?;
+        let ready = GpuMark::new(gpu)?;
+        let landing = Landing { block, host, ready };
+        let before = self.landing.replace(landing);
+        self.add_landed(before)
+    }
+
+    fn add_landed(&mut self, landed: Option<Landing>) -> Result<(), TrainError> {
+        if let Some(Landing { block, host, ready }) = landed {
+            ready.wait()?;
+            let mut sum = self.sum(block)?;
+            let _ = no_grad(|| sum.f_add_(&host))?;
         }
         Ok(())
     }
@@ -169,6 +211,8 @@ impl Store<'_> {
     /// After the last micro-batch: what the optimizer will meet is the sum over all ranks.
     pub(crate) fn finish_gradients(&mut self) -> Result<(), TrainError> {
         self.finish_reducing()?;
+        let last = self.landing.take();
+        self.add_landed(last)?;
         if self.comm.world() == 1 {
             return Ok(());
         }

@@ -19,7 +19,7 @@ use self::{
     buffers::Buffers,
     disk::Disk,
     frozen::Frozen,
-    gradients::Reducing,
+    gradients::{Landing, Reducing},
     shard::{Kinds, Places, Shard, Sharded, state_words},
 };
 use crate::{
@@ -49,6 +49,7 @@ pub(crate) struct Store<'c> {
     buffers: Buffers,
     ahead: Option<Ahead>,
     reducing: Option<Reducing>,
+    landing: Option<Landing>,
     /// Of all gradients that the last step's optimizer met.
     gradient_bytes: u64,
     /// Whether the optimizer's step goes on behind the next forward pass.
@@ -125,6 +126,7 @@ impl<'c> Store<'c> {
             buffers: Buffers::default(),
             ahead: None,
             reducing: None,
+            landing: None,
             gradient_bytes: 0,
             behind_compute: config.offloaded() != Offload::None,
             behind: RefCell::default(),
@@ -294,7 +296,11 @@ impl<'c> Store<'c> {
     /// What this rank keeps of a block's weights, where they are computed with.
     fn at_hand(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
         self.parts(block)
-            .map(|(_, weights, _)| Ok(weights.f_to_device(self.places.compute)?))
+            .map(|(_, weights, _)| {
+                // From pinned memory, in its turn of the GPU's stream.
+                let (compute, kind) = (self.places.compute, weights.f_kind()?);
+                Ok(weights.f_to_device_(compute, kind, true, false)?)
+            })
             .collect()
     }
 

@@ -1,3 +1,4 @@
+use sky_torch::pinned_zeros;
 use tch::{Device, Kind, Tensor};
 
 use super::disk::{Disk, words};
@@ -90,11 +91,10 @@ impl Places {
         kind: Kind,
         place: Device,
     ) -> Result<Tensor, TrainError> {
-        let zeros = Tensor::f_zeros([length], (kind, place))?;
         if place == self.compute {
-            Ok(zeros)
+            Ok(Tensor::f_zeros([length], (kind, place))?)
         } else {
-            Ok(zeros.f_pin_memory(self.compute)?)
+            Ok(pinned_zeros(length, kind)?)
         }
     }
 }

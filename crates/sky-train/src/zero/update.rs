@@ -152,7 +152,10 @@ impl Part {
     /// Rounds the master weights to what the model computes with.
     fn renew(&self) -> Result<(), TrainError> {
         if let Some(weights) = &self.weights {
-            no_grad(|| weights.shallow_clone().f_copy_(&self.master))?;
+            // To a GPU as they are, to be rounded there: nothing waits for it but the GPU's own stream.
+            let (there, kind) = (weights.device(), self.master.kind());
+            let master = self.master.f_to_device_(there, kind, true, false)?;
+            no_grad(|| weights.shallow_clone().f_copy_(&master))?;
         }
         Ok(())
     }
