@@ -8,6 +8,9 @@ exports   what is written after 7 steps, the model loaded by transformers, adapt
           own eighth step on the same batch
 optimizer AdamW's step alone over as many parameters, with clipping; in bf16 with gradients in and weights out: parameters a
           second, and bytes moved beside those of a copy
+ranks     losses of one process and of ranks over gloo, stages 0 to 3, offload; bytes that ranks keep, gathers and scatters of 64
+          layers on 8 ranks beside the plan's: the tests of `crates/sky-train/tests/zero.rs`, which fail where they are not as said
+plan      planned and measured peak memory in six settings: the tests of `bins/sky-train/tests/memory.rs`, which fail beyond 7 %
 speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second, medians of so many rounds in which both sides take turns
 rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
           peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
@@ -170,12 +173,13 @@ def optimizer(bench):
         return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
     ours, peer = medians([bench.measure, "--optimizer"]), medians([sys.executable, HERE / "optimizer.py"])
-    copy = 8 * params / ours["copy"]
+    # What is streamed in place; a copy first reads what it overwrites.
+    stream = 8 * params / min(ours["copy"], ours["in_place"])
     for precision in ("f32", "bf16"):
-        share = 28 * params / ours[precision] / copy
-        out[precision] = {"ours": params / ours[precision], "peer": params / peer[precision], "ratio": peer[precision] / ours[precision], "of_copy": share}
+        share = 28 * params / ours[precision] / stream
+        out[precision] = {"ours": params / ours[precision], "peer": params / peer[precision], "ratio": peer[precision] / ours[precision], "of_stream": share}
         print(f"optimizer {precision:<4} {params / ours[precision] / 1e6:6.0f} million parameters/s, torch's fused AdamW {params / peer[precision] / 1e6:6.0f}: "
-              f"{out[precision]['ratio']:.2f} times; 28 bytes each, {share:.2f} of a copy's {copy / 1e9:.1f} GB/s")
+              f"{out[precision]['ratio']:.2f} times; 28 bytes each, {share:.2f} of the {stream / 1e9:.1f} GB/s of a vector multiplied in place")
     return out
 
 
@@ -208,11 +212,12 @@ def rows(bench):
         data, count = gsm8k(bench.model, 16, long), bench.args.steps
         ours = rate(bench.ours(data, "bf16", False, count))
         found = []
-        for layout in ("pad", "pack"):
-            for checkpointing in (False, True):
-                told = f"{layout}{', checkpointed' if checkpointing else ''}"
+        # All rows at once, or in micro-batches of rows of like length, as large as ours.
+        for layout, tokens in (("pad", 2048), ("pack", 2048), ("pad", 0), ("pack", 0)):
+            for checkpointing in (False, True) if tokens else (False,):
+                told = f"{layout}{', micro-batches' if tokens else ''}{', checkpointed' if checkpointing else ''}"
                 try:
-                    found.append((rate(bench.peer(data, "bf16", checkpointing, count, layout)), told))
+                    found.append((rate(bench.peer(data, "bf16", checkpointing, count, layout, micro_batch_tokens=tokens)), told))
                 except subprocess.CalledProcessError as error:
                     # The kernel ends what takes all memory.
                     if error.returncode != -signal.SIGKILL:
@@ -240,9 +245,32 @@ def memory(bench):
     return out
 
 
+def tests(name, *more):
+    """Tests that are figures: what they print with `planned` in it, and their result."""
+    command = ["cargo", "test", "--workspace", "--test", name, "--", *more]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    lines = [line for line in done.stdout.splitlines() if " planned " in line or line.startswith("test result:")]
+    if done.returncode:
+        sys.exit(f"{done.stdout}\n{' '.join(command)} failed")
+    return lines
+
+
+def ranks(bench):
+    out = tests("zero")
+    print(*(f"ranks    {line}" for line in out), sep="\n")
+    return out
+
+
+def plan(bench):
+    out = tests("memory", "--ignored", "--nocapture", "--test-threads", "1")
+    print(*(f"plan     {line.split('  CpuBytes')[0]}" for line in out), sep="\n")
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"reference": reference, "losses": losses, "exports": exports, "optimizer": optimizer, "speed": speed, "rows": rows, "memory": memory}
+    parts = {"reference": reference, "losses": losses, "exports": exports, "optimizer": optimizer, "ranks": ranks,
+             "plan": plan, "speed": speed, "rows": rows, "memory": memory}
     parser.add_argument("--only", default=",".join(parts))
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)

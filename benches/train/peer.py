@@ -3,7 +3,8 @@
     peer.py MODEL ROWS.jsonl SETTINGS.json
 
 The loop is leaner than a Trainer's: no logging, no accelerate, nothing between the steps. SETTINGS has `precision` (f32; bf16:
-weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack), `steps`,
+weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack),
+`micro_batch_tokens` (rows of like length go together, up to so many tokens, padding counted; 0: all at once), `steps`,
 `threads`, `learning_rate`, `weight_decay` and `clip`, and may have `adapter`: the folder of one, which PEFT puts on the model
 and which alone is trained.
 """
@@ -28,6 +29,20 @@ def batch(rows, layout):
     if any(len(r["ids"]) < longest for r in rows):
         inputs["attention_mask"] = torch.tensor([pad([1] * len(r["ids"]), 0) for r in rows])
     return inputs, torch.tensor([pad(row, -100) for row in labels]), targets
+
+
+def grouped(rows, layout, tokens):
+    """Micro-batches: the longest rows first; a row that is longer than `tokens` goes alone."""
+    if not tokens:
+        return [rows]
+    groups = []
+    for row in sorted(rows, key=lambda row: -len(row["ids"])):
+        size = lambda group: len(group) * len(group[0]["ids"]) if layout == "pad" else sum(len(r["ids"]) for r in group)
+        if groups and size(groups[-1] + [row]) <= tokens:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
 
 
 def peak():
@@ -63,10 +78,14 @@ def main():
     tokens = sum(len(r["ids"]) for r in rows)
     for step in range(1, settings["steps"] + 1):
         began = time.perf_counter()
-        inputs, labels, targets = batch(rows, settings["layout"])
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
-            loss = model(**inputs, labels=labels, num_items_in_batch=targets).loss
-        loss.backward()
+        micro = [batch(group, settings["layout"]) for group in grouped(rows, settings["layout"], settings.get("micro_batch_tokens", 0))]
+        targets = sum(of[2] for of in micro)
+        loss = torch.zeros(())
+        for inputs, labels, _ in micro:
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
+                part = model(**inputs, labels=labels, num_items_in_batch=targets).loss
+            part.backward()
+            loss += part.detach()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clip"])
         optimizer.step()
         optimizer.zero_grad()

@@ -106,7 +106,7 @@ fn about(folder: &Path) -> String {
 }
 
 /// The Python of a venv with these requirements, made when it is not there. Other requirements, other venv.
-fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
+pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
     let hash: String = Sha256::digest(requirements)
         .iter()
         .take(4)
@@ -122,7 +122,7 @@ fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<P
         return Ok(python);
     }
     eprintln!(
-        "installing the peers of bench `{name}` in {}",
+        "installing what `{name}` compares with in {}",
         folder.display()
     );
     let system = fetch::python()?;

@@ -55,6 +55,12 @@ const MODEL: &str = "model";
 pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
     let overcommit = args.overcommit;
     let args = &args.stage;
+    // From the beginning: a large model takes minutes to read. The run then stops after its first step.
+    let stop = if args.looks_only() {
+        Arc::default()
+    } else {
+        stop_flag()?
+    };
     let recipe = args.load()?;
     let mut config: TrainConfig = recipe.section("train")?;
     config
@@ -124,6 +130,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         args,
         model: &model,
         group: &group,
+        stop: &stop,
     };
     let done = group.together(
         |begin| {
@@ -276,6 +283,7 @@ struct Training<'a> {
     args: &'a StageArgs,
     model: &'a Path,
     group: &'a Group,
+    stop: &'a AtomicBool,
 }
 
 impl Training<'_> {
@@ -363,7 +371,6 @@ impl Training<'_> {
     }
 
     fn steps(&self, trainer: &mut Trainer<'_>, dir: &Path) -> anyhow::Result<Ended> {
-        let stop = stop_flag()?;
         let progress = self
             .group
             .leads()
@@ -383,7 +390,7 @@ impl Training<'_> {
                     spent(&metrics.time)
                 ));
             }
-            if stop.load(Ordering::Relaxed) {
+            if self.stop.load(Ordering::Relaxed) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())

@@ -86,7 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Seconds of each step over so many parameters, in vectors of a layer's size, as the trainer takes it: `f32`, where master
-/// weights are the weights; `bf16`, gradient in and weights out; `copy`, of one f32 vector as long as all of them.
+/// weights are the weights; `bf16`, gradient in and weights out; `copy`, of one f32 vector as long as all of them, and
+/// `in_place`, of one that is multiplied where it lies: nothing that is overwritten is read for nothing.
 fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Error>> {
     const LAYER: i64 = 1 << 22;
     sky_torch::set_threads(threads);
@@ -127,6 +128,9 @@ fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Erro
         let began = Instant::now();
         to.f_copy_(&from)?;
         println!("{}", json!({ "copy": began.elapsed().as_secs_f64() }));
+        let began = Instant::now();
+        let _ = to.f_mul_scalar_(1.5)?;
+        println!("{}", json!({ "in_place": began.elapsed().as_secs_f64() }));
     }
     Ok(())
 }

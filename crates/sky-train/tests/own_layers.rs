@@ -209,6 +209,23 @@ fn a_run_that_fails_says_how_many_steps_are_done_again() {
 }
 
 #[test]
+fn a_gradient_that_is_no_number_ends_the_run_before_anything_is_changed() {
+    let (model, config) = (gated_model(), config());
+    // Nothing is added to the value, and infinity times zero to the gradient.
+    let mut broken = trainer(job(&model, &config, 4)).with_layers(|index, params, x, s| {
+        let y = gated(index, params, x, s);
+        &y + (&y * 0.0).square().sqrt()
+    });
+    let before = bits(&broken, &model);
+    let error = broken.train_step().unwrap_err().to_string();
+    assert!(
+        error.contains("step 1: the gradient's norm is not finite; rows ["),
+        "{error}"
+    );
+    assert_eq!(bits(&broken, &model), before);
+}
+
+#[test]
 fn a_schedule_of_ones_own_takes_the_place_of_the_settings() {
     let (plain, config) = (model(LLAMA), config());
     let rate = |step: u64| 1e-3 / (step + 1) as f64;

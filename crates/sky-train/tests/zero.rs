@@ -78,21 +78,36 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
             (Moments::EightBit, MasterWeights::F32),
             (Moments::Bf16, MasterWeights::Bf16),
         ] {
-            let with = |offload, world| {
+            // What is kept exactly, also in f32 and on more ranks.
+            let exact = moments == Moments::F32;
+            let with = |offload, world, precision| {
                 let config = TrainConfig {
                     offload,
                     moments,
                     master_weights,
                     zero_stage: stage,
-                    precision: Precision::Bf16,
+                    precision,
                     ..config()
                 };
                 fresh(&model, &config, world).1
             };
-            for world in [1, 2] {
-                let without = with(Offload::None, world);
-                assert_eq!(with(Offload::Optimizer, world), without);
-                assert_eq!(with(Offload::OptimizerAndParameters, world), without);
+            let runs: &[(usize, Precision)] = if exact {
+                &[
+                    (1, Precision::Bf16),
+                    (2, Precision::Bf16),
+                    (1, Precision::F32),
+                    (4, Precision::F32),
+                ]
+            } else {
+                &[(1, Precision::Bf16), (2, Precision::Bf16)]
+            };
+            for &(world, precision) in runs {
+                let without = with(Offload::None, world, precision);
+                assert_eq!(with(Offload::Optimizer, world, precision), without);
+                assert_eq!(
+                    with(Offload::OptimizerAndParameters, world, precision),
+                    without
+                );
             }
         }
     }
@@ -230,7 +245,6 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
             );
         let (model, shape) = (model(&text), ModelShape::from_json(&text).unwrap());
         assert_eq!(shape.layers, 64);
-        let world = 8;
         let all = [
             (3, Checkpointing::Full),
             (3, Checkpointing::None),
@@ -248,28 +262,38 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 micro_batch_tokens: 1,
                 ..config()
             };
-            let kept = on_ranks(world, |gloo| {
-                let comm = Counting::new(gloo);
-                let job = job(&model, &config, 4);
-                let mut trainer =
-                    Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
-                comm.take();
-                let metrics = trainer.train_step().unwrap();
-                assert!((9..=12).contains(&metrics.micro_batches), "two a rank");
-                let again = checkpointing.again(shape.layers);
-                assert_eq!(comm.take(), shape.collectives(&config, again, 2));
-                trainer.kept_bytes()
-            });
-            let (params, ranks) = (shape.params(), world as u64);
-            let share = |from| if stage >= from { ranks } else { 1 };
-            // f32 compute: the master weights lie within the weights.
-            let planned = 4 * params / share(3) + 4 * params / share(2) + 8 * params / share(1);
-            for bytes in kept {
-                let off = bytes as f64 / planned as f64 - 1.0;
-                assert!(
-                    off.abs() < 0.03,
-                    "stage {stage}: {bytes} kept, {planned} planned"
-                );
+            // Operations are counted on the most ranks, bytes on each number of them.
+            let whole = checkpointing == Checkpointing::Full && stage == 3;
+            for world in [1, 2, 4, 8]
+                .into_iter()
+                .filter(|&world| whole || world == 8)
+            {
+                let kept = on_ranks(world, |gloo| {
+                    let comm = Counting::new(gloo);
+                    let job = job(&model, &config, 4);
+                    let mut trainer =
+                        Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
+                    comm.take();
+                    let metrics = trainer.train_step().unwrap();
+                    assert!((9..=12).contains(&metrics.micro_batches));
+                    let again = checkpointing.again(shape.layers);
+                    if world == 8 {
+                        // Two micro-batches a rank.
+                        assert_eq!(comm.take(), shape.collectives(&config, again, 2));
+                    }
+                    trainer.kept_bytes()
+                });
+                let (params, ranks) = (shape.params(), world as u64);
+                let share = |from| if stage >= from { ranks } else { 1 };
+                // f32 compute: the master weights lie within the weights.
+                let planned = 4 * params / share(3) + 4 * params / share(2) + 8 * params / share(1);
+                for bytes in kept {
+                    let off = bytes as f64 / planned as f64 - 1.0;
+                    assert!(
+                        off.abs() < 0.03,
+                        "stage {stage}, {world} ranks: {bytes} kept, {planned} planned"
+                    );
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::{Exit, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "losses_are_the_cpu_s",
     "packed_documents_are_attended_to_by_one_kernel_as_one_by_one",
     "a_repeated_run_has_the_same_bits",
@@ -21,6 +21,7 @@ const PARTS: [&str; 8] = [
     "nccl_works_on_one_gpu",
     "nccl_works_on_all_gpus_of_this_host",
     "throughput_of_half_a_billion_parameters",
+    "throughput_of_seven_billion_parameters",
 ];
 
 /// Runs the checks of `crates/sky-train/tests/gpu.rs` against the CUDA build of libtorch.
