@@ -30,12 +30,14 @@ struct Numbers {
   float scale, keep, first, second, second_new, size, root, eps;
 };
 
-// Adds `chance`, 16 bits, to the bits that a bf16 has not. Sign and magnitude are apart in a float: up is away from zero.
+// Adds `chance`, 16 bits, to the bits that a bf16 has not. Sign and magnitude are apart in a float: up is away from zero. What is no
+// number, or infinite, stays so.
 SKY_INLINE void put_by(float* to, float x, uint32_t) { *to = x; }
 SKY_INLINE void put_by(bf16* to, float x, uint32_t chance) {
   uint32_t bits;
   memcpy(&bits, &x, 4);
-  *to = bf16((bits + chance) >> 16);
+  const bool finite = (bits & 0x7f800000) != 0x7f800000;
+  *to = bf16((bits + (finite ? chance : 0)) >> 16) | bf16(x != x);
 }
 
 // One half of each 32-bit chance is for the moments, one for the master weights.

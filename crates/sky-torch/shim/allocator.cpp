@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <mutex>
-#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -41,9 +40,11 @@ class Mappings {
     std::lock_guard<std::mutex> guard(lock_);
     Mapping found = again(bytes);
     if (!found.at) {
-      most_ = std::max(most_, used_bytes_ + bytes);
-      shrink(most_ + SLACK - used_bytes_ - bytes);
+      const size_t needed = used_bytes_ + bytes;
+      shrink(std::max(most_, needed) + SLACK - needed);
       found = fresh(bytes);
+      // Libtorch's own allocator says what cannot be had, in its own words.
+      if (!found.at) return c10::alloc_cpu(bytes);
     }
     used_.emplace(found.at, found.bytes);
     used_bytes_ += found.bytes;
@@ -95,7 +96,7 @@ class Mappings {
         madvise(at, bytes, MADV_HUGEPAGE);
         return {at, bytes};
       }
-      if (kept_.empty()) throw std::bad_alloc();
+      if (kept_.empty()) return {nullptr, 0};
       shrink(0);
     }
   }

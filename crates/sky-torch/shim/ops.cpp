@@ -40,12 +40,12 @@ int sky_pinned_zeros(int64_t length, int width, at::Tensor** result) {
   });
 }
 
-// The same bits from the same run on a GPU: kernels that add in no fixed order are not taken where there are others, and those
-// that there is no other for warn.
+// The same bits from the same run on a GPU: kernels that add in no fixed order are not taken, and an operation that has no other
+// is an error. With warnings alone attention's backward pass would stay as it is.
 void sky_deterministic() {
   // cuBLAS wants a workspace of its own for it; what the user has set counts.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 

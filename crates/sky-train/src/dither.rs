@@ -120,7 +120,10 @@ impl Dither {
                 What::Master => noise,
             };
             let mut bits = wide.f_view_dtype(Kind::Int)?;
-            let _ = bits.f_add_(&noise.f_bitwise_and((1_i64 << DROPPED) - 1)?)?;
+            // What is no number, or infinite, stays so.
+            let noise = noise.f_bitwise_and((1_i64 << DROPPED) - 1)?;
+            let noise = noise.f_mul(&wide.f_isfinite()?.f_to_kind(Kind::Int)?)?;
+            let _ = bits.f_add_(&noise)?;
             let _ = bits.f_bitwise_and_(-1_i64 << DROPPED)?;
             narrow.f_copy_(wide)?;
             Ok(())
@@ -131,6 +134,8 @@ impl Dither {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use sky_torch::{AdamWPass, adamw_pass_};
+
     use super::*;
 
     #[test]
@@ -167,6 +172,56 @@ mod tests {
         }
         let nearest = (moment(1.7).to_kind(Kind::Float) * 0.999).to_kind(Kind::BFloat16);
         assert!(Tensor::equal(&nearest, &moment(1.7)));
+    }
+
+    #[test]
+    fn master_weights_move_by_steps_far_below_their_last_bit_as_in_one_pass() {
+        let count = 4000;
+        let float = (Kind::Float, Device::Cpu);
+        let of = |value: f64| Tensor::full([count], value, (Kind::BFloat16, Device::Cpu));
+        let (kept, same) = (of(1.0), of(1.0));
+        let zeros = || Tensor::zeros([count], float);
+        // lr x weight decay: a step of 1/4000 of the weight, where bf16's last bit is 1/128 of it.
+        let hyper = AdamW {
+            lr: 1.0,
+            beta1: 0.9,
+            beta2: 0.9,
+            eps: 1e-8,
+            weight_decay: 1.0 / 4000.0,
+        };
+        for step in 0..1000 {
+            // Across the boundary between two chunks.
+            let (dither, at) = (Dither::new(step, Device::Cpu).unwrap(), CHUNK - 300);
+            let wide = kept.to_kind(Kind::Float) * (1.0 - 1.0 / 4000.0);
+            dither.renew(&wide, &kept, at).unwrap();
+            let pass = AdamWPass {
+                master: &same,
+                grad: &zeros(),
+                scale: 1.0,
+                exp_avg: &zeros(),
+                exp_avg_sq: &zeros(),
+                weights: None,
+                chances: Some(dither.chances(at)),
+            };
+            adamw_pass_(&pass, &hyper, step).unwrap();
+        }
+        // What is left: (1 - 1/4000) ^ 1000 = 0.7788.
+        let mean = kept.mean(Kind::Float).double_value(&[]);
+        assert!((mean - 0.7788).abs() < 0.004, "{mean}");
+        assert!(Tensor::equal(&kept, &same));
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        let wide = Tensor::from_slice(&[f32::NAN, f32::from_bits(0x7fff_ffff), -f32::INFINITY]);
+        let narrow = Tensor::zeros([3], (Kind::BFloat16, Device::Cpu));
+        let dither = Dither::new(1, Device::Cpu).unwrap();
+        dither
+            .round(&wide, narrow.shallow_clone(), 0, What::Master)
+            .unwrap();
+        let found = Vec::<f32>::try_from(narrow.to_kind(Kind::Float)).unwrap();
+        assert!(found[0].is_nan() && found[1].is_nan());
+        assert_eq!(found[2], -f32::INFINITY);
     }
 
     #[test]

@@ -1,5 +1,4 @@
 use sky_model::Config;
-use sky_torch::kept_memory;
 use tch::{Device, Tensor};
 
 use crate::{Checkpointing, ModelShape, TrainConfig, TrainError, memory::available_memory};
@@ -83,5 +82,5 @@ fn all_fit(model: &Config, tokens: usize, device: Device, processes: usize) -> b
     let needed = shape.graph_bytes(true) * shape.layers * tokens as u64;
     // How much is free on a GPU tch cannot say; a graph in f32 is twice as large.
     let all = needed.saturating_mul(2 * processes as u64);
-    device == Device::Cpu && available_memory().is_some_and(|free| all < (free + kept_memory()) / 2)
+    device == Device::Cpu && available_memory().is_some_and(|free| all < free / 2)
 }

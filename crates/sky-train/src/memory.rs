@@ -9,11 +9,12 @@ pub fn host_memory() -> Option<u64> {
     host_memory_in(Path::new("/"))
 }
 
-/// Memory that can be had without swapping, in bytes, where the system says so.
+/// Memory that can be had without swapping, in bytes, where the system says so: what this process keeps for its next tensors is
+/// among it.
 #[cfg(feature = "torch")]
 pub(crate) fn available_memory() -> Option<u64> {
     let root = Path::new("/");
-    let free = meminfo(root, "MemAvailable:")?;
+    let free = meminfo(root, "MemAvailable:")?.saturating_add(sky_torch::kept_memory());
     Some(group_limit(root).map_or(free, |limit| limit.min(free)))
 }
 

@@ -68,14 +68,25 @@ impl Pinned<'_> {
         }
     }
 
-    /// Master weights and moments.
-    pub(super) fn state(&self) -> u64 {
+    /// Master weights, unless they are `within` the weights, and moments.
+    pub(super) fn state(&self, within: bool) -> u64 {
         let moment = self.config.moments.bytes();
         // Codes and scales are two vectors.
         let whole = moment.floor();
         let scales = self.trained(1, moment - whole);
         let master = self.config.master_weights.bytes() as f64;
-        self.trained(1, master) + 2 * (self.trained(1, whole) + scales)
+        let master = if within { 0 } else { self.trained(1, master) };
+        master + 2 * (self.trained(1, whole) + scales)
+    }
+
+    /// Gradients on their way from a GPU, two at a time, and one of the embedding's or head's size: what was pinned for one stays
+    /// for the next of its size.
+    pub(super) fn landing(&self) -> u64 {
+        let (embedding, layer) = match self.config.lora {
+            None => (self.shape.embedding(), self.shape.layer()),
+            Some(_) => (0, self.shape.layer_adapters(self.config)),
+        };
+        self.vector(embedding, 2, 4.0) + 2 * self.vector(layer, 2, 4.0)
     }
 
     fn of_model(&self, stage: u8, width: f64) -> u64 {

@@ -4,7 +4,7 @@ use super::{
     bytes::{activations, buffers, copy, kept, optimizer, share, weights},
     choose::narrowest,
 };
-use crate::{Checkpointing, ModelShape, Moments, TrainConfig};
+use crate::{Checkpointing, MasterWeights, ModelShape, Moments, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: fits the measured peaks (docs/plan.md).
 const PROCESS: u64 = 300_000_000;
@@ -144,7 +144,13 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         _ => (all(4), all(4), all(4)),
     };
     let embedding = buffers.layer.max(buffers.embedding);
+    // Where moments in 8 bits meet master weights in bf16, a block of these is widened at a time.
+    let widened = match (config.moments, config.master_weights) {
+        (Moments::EightBit, MasterWeights::Bf16) => 4 * share(matrix.max(layer), config, world, 1),
+        _ => 0,
+    };
     [
+        (bottom, 0, widened),
         (head, active.head, buffers.head),
         (top, active.top, buffers.layer),
         (bottom, active.bottom, embedding),
@@ -211,7 +217,6 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::MasterWeights;
 
     fn plan(config: &TrainConfig, world: u64, memory: u64) -> CpuPlan {
         CpuPlan::new(&CpuPlanInput {

@@ -106,6 +106,8 @@ pub struct SettingPlan {
 pub(super) const PACKING: f64 = 0.95;
 /// Share of a link's bandwidth that collectives reach.
 pub(super) const LINK_EFFICIENCY: f64 = 0.75;
+/// Bytes a second that a rank exchanges with others from host memory, by gloo over sockets: an assumption.
+pub(super) const SOCKETS: f64 = 1e9;
 /// Context and workspaces of one process on a GPU.
 const CONTEXT: f64 = 1.5e9;
 /// Share of a GPU's memory kept for the allocator's gaps.
@@ -143,7 +145,7 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     } else {
         0.0
     };
-    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency) + inputs / gpu.host_bandwidth;
+    let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
 
     // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
     // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
@@ -155,6 +157,16 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         2 => (micro_batches * 4.0 + width) * trained,
         _ => micro_batches * (2.0 * width * weights + 4.0 * trained),
     };
+    // Of it, what does not lie on GPUs: below stage 2 offloaded gradients, below stage 3 offloaded weights.
+    let sockets = match (setting.offload, input.config.zero_stage) {
+        (Offload::None, _) => 0.0,
+        (_, 0) => 8.0 * trained,
+        (Offload::OptimizerAndParameters, 1) => (4.0 + width) * trained,
+        (Offload::Optimizer, 1) => 4.0 * trained,
+        (Offload::OptimizerAndParameters, 2) => width * trained,
+        _ => 0.0,
+    };
+    let carried = carried - sockets;
     let link_bytes = carried * share;
     let on_host = &input.hardware.host;
     let network_bytes = if input.hosts > 1 { link_bytes } else { 0.0 };
@@ -178,15 +190,16 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         }
         Offload::None | Offload::Optimizer => 0.0,
     };
-    let hidden_transfer = inputs + landing + gathering;
-    // What one pass does not hide behind another shows: the slowest of the four sets the pace.
-    let pass = (compute.max(link))
-        .max(hidden_transfer / gpu.host_bandwidth)
-        .max(summing);
+    // All of these take their turn in the stream that computes.
+    let transfer = inputs + landing + gathering;
+    let compute = compute + transfer / gpu.host_bandwidth;
+    // What one pass does not hide behind another shows: the slowest of the three sets the pace. What lies in host memory is
+    // exchanged over sockets, behind nothing.
+    let pass = compute.max(link).max(summing) + sockets * share / SOCKETS;
 
     // AdamW reads gradient, weight and two moments and writes the last three, and the compute weight where it is apart.
     let master = input.config.master_weights.bytes() as f64;
-    let apart = away || bytes::own_master(input.config);
+    let apart = setting.offload == Offload::Optimizer || bytes::own_master(input.config);
     let traffic =
         4.0 + 2.0 * master + 4.0 * input.config.moments.bytes() + if apart { width } else { 0.0 };
     // On the host the gradient is read for its norm before, and made zero after.
@@ -220,7 +233,7 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         host_bytes,
         link_bytes_per_step: link_bytes,
         network_bytes_per_step: network_bytes,
-        transfer_bytes_per_step: hidden_transfer + weights_transfer,
+        transfer_bytes_per_step: transfer + weights_transfer,
         disk_bytes_per_step: disk_bytes,
         step_seconds,
         optimizer_seconds: optimizer,
@@ -284,7 +297,12 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
     let (gradients, state) = match setting.offload {
         Offload::None => (0, 0),
         Offload::Optimizer | Offload::OptimizerAndParameters => {
-            (pinned.trained(2, 4.0), pinned.state())
+            let within =
+                setting.offload == Offload::OptimizerAndParameters && !bytes::own_master(config);
+            (
+                pinned.trained(2, 4.0) + pinned.landing(),
+                pinned.state(within),
+            )
         }
     };
     let parameters = match setting.offload {
@@ -293,7 +311,17 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
     };
     // A file is mapped, not pinned.
     let (optimizer, disk) = match config.offload_folder {
-        Some(_) if state > 0 => (0, bytes::state(config, kept(shape, config, world, 1))),
+        Some(_) if state > 0 => {
+            let kept = kept(shape, config, world, 1);
+            (
+                0,
+                if setting.offload == Offload::OptimizerAndParameters {
+                    bytes::optimizer(config, kept)
+                } else {
+                    bytes::state(config, kept)
+                },
+            )
+        }
         _ => (state, 0),
     };
     let activations = if setting.offload_activations {

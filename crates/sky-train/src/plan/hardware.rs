@@ -47,6 +47,7 @@ pub struct Host {
     /// Memory bandwidth, read and write together.
     pub memory_bandwidth: f64,
     /// To other hosts, all ports together, one way.
+    #[serde(default = "network")]
     pub network_bandwidth: f64,
     /// Of a local disk, read and write together.
     pub disk_bandwidth: f64,
@@ -122,6 +123,11 @@ impl Hardware {
             ))
         })
     }
+}
+
+/// Eight ports of 400 Gbit/s, where a file of before there were several hosts does not say.
+fn network() -> f64 {
+    400e9
 }
 
 fn positive(key: &str, value: f64) -> Result<(), TrainError> {
