@@ -28,7 +28,8 @@ COMMON = {"learning_rate": 1e-4, "weight_decay": 0.01, "clip": 1.0}
 
 def steps(command):
     """The lines of steps that a program prints; its errors go to the terminal."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    quiet = os.environ | {"PYTHONWARNINGS": "ignore::FutureWarning"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=quiet)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
