@@ -172,24 +172,19 @@ impl Store<'_> {
     fn finish_reducing(&mut self) -> Result<(), TrainError> {
         if let Some(reducing) = self.reducing.take() {
             reducing.pending.wait()?;
-            if self.places.optimizer == self.places.compute {
-                let mut sum = self.sum(reducing.block)?;
-                let _ = no_grad(|| sum.f_add_(&reducing.mine))?;
-            } else {
-                self.land(reducing.block, &reducing.mine)?;
-            }
+            self.land(reducing.block, &reducing.mine)?;
             let is_layer = self.is_layer(reducing.block);
             self.buffers.give_back(reducing.flat, is_layer);
         }
         Ok(())
     }
 
-    /// Sends a gradient on its way to host memory, and adds up the one before it: the GPU goes on with the next block meanwhile.
+    /// Adds a gradient up where it lies. An offloaded one is sent on its way to host memory, and the one before it added up: the
+    /// GPU goes on with the next block meanwhile.
     fn land(&mut self, block: usize, grad: &Tensor) -> Result<(), TrainError> {
-        let Device::Cuda(gpu) = grad.device() else {
-            let mut sum = self.sum(block)?;
-            let _ = no_grad(|| sum.f_add_(grad))?;
-            return Ok(());
+        let away = self.places.optimizer != self.places.compute;
+        let (Device::Cuda(gpu), true) = (grad.device(), away) else {
+            return self.add_up(block, grad);
         };
         // Not blocking, so the copy is in pinned memory.
         let host = grad.f_to_device_(self.places.optimizer, Kind::Float, true, false)?;
@@ -202,9 +197,14 @@ impl Store<'_> {
     fn add_landed(&mut self, landed: Option<Landing>) -> Result<(), TrainError> {
         if let Some(Landing { block, host, ready }) = landed {
             ready.wait()?;
-            let mut sum = self.sum(block)?;
-            let _ = no_grad(|| sum.f_add_(&host))?;
+            self.add_up(block, &host)?;
         }
+        Ok(())
+    }
+
+    fn add_up(&mut self, block: usize, grad: &Tensor) -> Result<(), TrainError> {
+        let mut sum = self.sum(block)?;
+        let _ = no_grad(|| sum.f_add_(grad))?;
         Ok(())
     }
 
