@@ -6,12 +6,12 @@ The loop is leaner than a Trainer's: no logging, no accelerate, nothing between 
 weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack),
 `micro_batch_tokens` (rows of like length go together, up to so many tokens, padding counted; 0: all at once), `steps`,
 `threads`, `learning_rate`, `weight_decay` and `clip`, and may have `adapter`: the folder of one, which PEFT puts on the model
-and which alone is trained.
+and which alone is trained; and `device` (cpu). MODEL is a folder, or a configuration alone whose weights are then random.
 """
 import json, sys, time
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 
@@ -45,9 +45,18 @@ def grouped(rows, layout, tokens):
     return groups
 
 
-def peak():
+def peak(device):
+    if device == "cuda":
+        return torch.cuda.max_memory_reserved()
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
+def load(path, **how):
+    if not path.endswith(".json"):
+        return AutoModelForCausalLM.from_pretrained(path, **how)
+    with open(path) as file:
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**json.load(file)), **how)
 
 
 def main():
@@ -61,7 +70,9 @@ def main():
     logging.disable_progress_bar()
     precision = settings["precision"]
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, attn_implementation="sdpa")
+    device = settings.get("device", "cpu")
+    with torch.device(device):
+        model = load(model, dtype=dtype, attn_implementation="sdpa").to(device)
     if settings.get("adapter"):
         from peft import PeftModel
 
@@ -80,18 +91,21 @@ def main():
         began = time.perf_counter()
         micro = [batch(group, settings["layout"]) for group in grouped(rows, settings["layout"], settings.get("micro_batch_tokens", 0))]
         targets = sum(of[2] for of in micro)
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=device)
         for inputs, labels, _ in micro:
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "autocast"):
+            inputs, labels = {name: value.to(device) for name, value in inputs.items()}, labels.to(device)
+            with torch.autocast(device, torch.bfloat16, enabled=precision == "autocast"):
                 part = model(**inputs, labels=labels, num_items_in_batch=targets).loss
             part.backward()
             loss += part.detach()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clip"])
         optimizer.step()
         optimizer.zero_grad()
+        if device == "cuda":
+            torch.cuda.synchronize()
         seconds = time.perf_counter() - began
         line = {"step": step, "loss": loss.item(), "grad_norm": norm.item(), "tokens": tokens, "targets": targets,
-                "seconds": seconds, "peak_bytes": peak()}
+                "seconds": seconds, "peak_bytes": peak(device)}
         print(json.dumps(line), flush=True)
 
 

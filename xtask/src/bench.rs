@@ -105,17 +105,36 @@ fn about(folder: &Path) -> String {
         .to_owned()
 }
 
-/// The Python of a venv with these requirements, made when it is not there. Other requirements, other venv.
-pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
+/// The venv with these requirements. Other requirements, other venv.
+fn venv_folder(place: &Place, name: &str, requirements: &[u8]) -> PathBuf {
     let hash: String = Sha256::digest(requirements)
         .iter()
         .take(4)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let folder = place
+    place
         .home
         .join("bench-venvs")
-        .join(format!("{name}-{hash}"));
+        .join(format!("{name}-{hash}"))
+}
+
+/// The Python that a bench's peers run in, when the bench has been run here.
+pub(crate) fn python(place: &Place, name: &str) -> Option<PathBuf> {
+    let requirements = place
+        .root
+        .join("benches")
+        .join(name)
+        .join("requirements.txt");
+    let folder = venv_folder(place, name, &fs::read(requirements).ok()?);
+    folder
+        .join(".complete")
+        .exists()
+        .then(|| folder.join("bin/python"))
+}
+
+/// The Python of a venv with these requirements, made when it is not there.
+pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
+    let folder = venv_folder(place, name, requirements);
     let python = folder.join("bin/python");
     let done = folder.join(".complete");
     if done.exists() {

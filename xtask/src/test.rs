@@ -31,6 +31,10 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         }
         Err(error) => eprintln!("no tensorboard to read with: {error:#}"),
     }
+    // Too large to install for tests; there once `cargo xtask bench train` has been run.
+    if let Some(python) = bench::python(place, "train") {
+        cargo.env("SKY_TRANSFORMERS_PYTHON", python);
+    }
     let mut child = cargo
         .args([
             "test",

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{command, finish, outcome, prepare, set_up_model};
+use common::{RANK_NAMES, command, finish, outcome, prepare, set_up_model};
 
 const LAUNCH: [&str; 4] = ["launch", "-n", "4", "--"];
 /// Longest wait for a peer in these tests, in seconds.
@@ -154,6 +154,51 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
         finish(root, &run, &LAUNCH);
         assert_eq!(outcome(root, &run), expected, "without {victim}");
     }
+}
+
+/// The same command under torchrun, which serves the store itself and starts all ranks anew when one dies.
+#[test]
+fn torchrun_starts_a_group_and_starts_it_anew_from_the_newest_checkpoint() {
+    let Some(source) = set_up_model() else { return };
+    let Some(python) = python_with_torch() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 40, &settings(""));
+    finish(root, "whole", &LAUNCH);
+    let ours = command(root, "torchrun", &[]);
+    let mut torchrun = Command::new(python);
+    torchrun
+        .args(["-m", "torch.distributed.run", "--nproc-per-node", "4"])
+        .args(["--master-addr", "127.0.0.1", "--master-port"])
+        .arg(sky_train::free_port().unwrap().to_string())
+        .args(["--max-restarts", "1", "--no-python", "--"])
+        .arg(ours.get_program())
+        .args(ours.get_args());
+    for name in RANK_NAMES {
+        torchrun.env_remove(name);
+    }
+    let launcher = piped(torchrun);
+    wait_for_steps(root, "torchrun", 7);
+    kill("-KILL", children(launcher.id())[1]);
+    let output = launcher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("rank 1 is gone") || said.contains("SIGKILL"),
+        "{said}"
+    );
+    assert_eq!(outcome(root, "torchrun"), outcome(root, "whole"));
+}
+
+/// Where a bench has installed torch.
+fn python_with_torch() -> Option<String> {
+    let python = std::env::var("SKY_TRANSFORMERS_PYTHON").ok();
+    if python.is_none() {
+        eprintln!("SKIPPED: name a Python with torch, for torchrun, in SKY_TRANSFORMERS_PYTHON");
+    }
+    python
 }
 
 #[test]

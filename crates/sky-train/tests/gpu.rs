@@ -3,9 +3,14 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use common::{LLAMA, QWEN2, bits, config, initial, job, model};
+use serde_json::json;
 use sky_model::{Config, ParamSpec};
 use sky_torch::{NcclGroup, gpu_memory, load_cuda, nccl_id};
 use sky_train::{
@@ -257,10 +262,6 @@ fn nccl_works_on_all_gpus_of_this_host() {
     });
 }
 
-const QWEN2_5_0_5B: &str = r#"{"model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
-    "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "rope_theta": 1000000.0,
-    "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "max_position_embeddings": 32768, "eos_token_id": 151645}"#;
-
 /// Weights as small as trained ones.
 fn random(param: &ParamSpec) -> Result<Tensor, TrainError> {
     if !param.decay {
@@ -273,12 +274,9 @@ fn random(param: &ParamSpec) -> Result<Tensor, TrainError> {
     Ok(numbers.f_mul_scalar(0.02)?)
 }
 
-const QWEN2_5_7B: &str = r#"{"model_type": "qwen2", "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944,
-    "num_hidden_layers": 28, "num_attention_heads": 28, "num_key_value_heads": 4, "rope_theta": 1000000.0,
-    "rms_norm_eps": 1e-6, "tie_word_embeddings": false, "max_position_embeddings": 32768, "eos_token_id": 151645}"#;
-
 /// Steps with one row of so many tokens, a line each: pace, MFU, the optimizer's share of a step that nothing hides, memory.
-fn measure(text: &str, settings: &[(usize, TrainConfig)]) {
+/// `SKY_FIGURES` names a file that gets them as JSON lines.
+fn measure(name: &str, text: &str, settings: &[(usize, TrainConfig)]) {
     const WARM: u64 = 2;
     const MEASURED: u64 = 5;
     gpu();
@@ -289,7 +287,6 @@ fn measure(text: &str, settings: &[(usize, TrainConfig)]) {
     let peak = std::env::var("SKY_GPU")
         .ok()
         .map(|name| hardware.gpu(&name).unwrap().bf16_flops);
-    println!("tokens  checkpointing  offload    tokens/s  MFU   optimizer  peak GB");
     for (tokens, config) in settings {
         let tokens = *tokens;
         let (before, _) = gpu_memory(0).unwrap();
@@ -332,24 +329,26 @@ fn measure(text: &str, settings: &[(usize, TrainConfig)]) {
         let optimizer: f64 = last.map(|m| m.time.optimizer_seconds).sum();
         // libtorch keeps what it once took, so what is gone now is the peak; also from settings before this one.
         let (after, total) = gpu_memory(0).unwrap();
-        let mfu = peak.map_or_else(
-            || "-".to_owned(),
-            |peak| {
-                format!(
-                    "{:.0} %",
-                    300.0 * shape.forward_flops(tokens as f64) * rate / peak
-                )
-            },
-        );
-        println!(
-            "{tokens:>6}  {:<13}  {:<9}  {rate:>8.0}  {mfu:>4}  {:>8.1} %  {:.1} (of {:.0}; {:.1} free before)",
-            format!("{checkpointing:?}"),
-            format!("{offload:?}"),
-            100.0 * optimizer / seconds,
-            (total - after) as f64 / 1e9,
-            total as f64 / 1e9,
-            before as f64 / 1e9
-        );
+        let figure = json!({
+            "model": name,
+            "tokens": tokens,
+            "setting": format!("blocks again: {checkpointing:?}, offload: {offload:?}"),
+            "again": checkpointing != Checkpointing::None,
+            "tokens_per_second": rate,
+            "mfu": peak.map(|peak| 3.0 * shape.forward_flops(tokens as f64) * rate / peak),
+            "optimizer": optimizer / seconds,
+            "peak_bytes": total - after,
+            "free_before": before,
+        });
+        println!("{figure}");
+        if let Some(path) = std::env::var_os("SKY_FIGURES") {
+            let mut file = File::options()
+                .create(true)
+                .append(true)
+                .open(path)
+                .unwrap();
+            writeln!(file, "{figure}").unwrap();
+        }
         let loss = trainer.history().last().unwrap().loss;
         assert!(loss.is_finite() && loss > 1.0, "{loss}");
     }
@@ -368,7 +367,8 @@ fn with(checkpointing: Checkpointing, offload: Offload) -> TrainConfig {
 fn throughput_of_half_a_billion_parameters() {
     let (none, full) = (Checkpointing::None, Checkpointing::Full);
     measure(
-        QWEN2_5_0_5B,
+        "qwen2.5-0.5b",
+        include_str!("shapes/qwen2.5-0.5b.json"),
         &[
             (4096, with(none, Offload::None)),
             (4096, with(full, Offload::None)),
@@ -387,5 +387,9 @@ fn throughput_of_seven_billion_parameters() {
         moments: Moments::EightBit,
         ..with(Checkpointing::Full, Offload::None)
     };
-    measure(QWEN2_5_7B, &[(4096, small.clone()), (16_384, small)]);
+    measure(
+        "qwen2.5-7b",
+        include_str!("shapes/qwen2.5-7b.json"),
+        &[(4096, small.clone()), (16_384, small)],
+    );
 }

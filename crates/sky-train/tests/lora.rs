@@ -7,16 +7,16 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{
-    LLAMA, QWEN2, bits, config, counting::Counting, fresh, initial, job, max_difference, model,
-    on_ranks, run, seqs, trained_until, trainer,
+    LLAMA, QWEN2, all, bits, config, counting::one_step, fresh, initial, job, logits,
+    max_difference, model, newest, on_ranks, run, seqs, trained_until, trainer,
 };
 use sky_model::{
-    Adapters, Config, IGNORED, Lora, ModelFiles, ParamSpec, SaveOptions, Segments, adapted_layer,
-    blocks, embed, head_logits, head_loss, layer,
+    Config, IGNORED, Lora, ModelFiles, ParamSpec, SaveOptions, Segments, blocks, embed, head_loss,
+    layer,
 };
 use sky_train::{
-    Checkpoint, Checkpointing, LoraConfig, ModelShape, Order, Precision, Projection, Schedule,
-    Solo, TrainConfig, TrainError, Trainer, export, export_adapter, export_merged,
+    Checkpointing, LoraConfig, ModelShape, Order, Precision, Projection, Schedule, Solo,
+    TrainConfig, TrainError, Trainer, export, export_adapter, export_merged,
 };
 use sky_types::TokenSeq;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -50,12 +50,6 @@ const SOME: [Projection; 3] = [
     Projection::KProj,
     Projection::GateProj,
 ];
-
-/// All blocks of a trainer: the model's parameters, and the adapters' after them.
-fn all(trainer: &Trainer<'_>, model: &Config) -> Vec<Vec<Tensor>> {
-    let count = blocks(model).len();
-    (0..count).map(|i| trainer.block(i).unwrap()).collect()
-}
 
 /// Each block's parameters, merged by the formula.
 fn merged(model: &Config, lora: &Lora, all: &[Vec<Tensor>]) -> Vec<Vec<Tensor>> {
@@ -267,16 +261,11 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
             ..lora(32, &Projection::ALL)
         };
         let kept = on_ranks(4, |gloo| {
-            let comm = Counting::new(gloo);
-            let job = job(&model, &config, 4);
-            let mut trainer =
-                Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
-            comm.take();
-            let metrics = trainer.train_step().unwrap();
-            assert!((5..=6).contains(&metrics.micro_batches), "two a rank");
+            let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
+            assert!((5..=6).contains(&micro_batches), "two a rank");
             let again = checkpointing.again(shape.layers);
-            assert_eq!(comm.take(), shape.collectives(&config, again, 2));
-            trainer.kept_bytes()
+            assert_eq!(collectives, shape.collectives(&config, again, 2));
+            bytes
         });
         let share = |from, params: u64| params / if zero_stage >= from { 4 } else { 1 };
         let (frozen, trained) = (shape.params(), shape.trained(&config));
@@ -343,12 +332,6 @@ fn a_run_goes_on_to_the_same_bits_and_with_other_ranks() {
     }
 }
 
-fn newest(dir: &Path) -> Checkpoint {
-    Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"))
-        .unwrap()
-        .unwrap()
-}
-
 /// One weight off in its last bit.
 fn other(param: &ParamSpec) -> Tensor {
     let weight = initial(param);
@@ -398,29 +381,6 @@ fn a_checkpoint_holds_adapters_alone_and_belongs_to_one_base() {
     .unwrap_err();
     assert!(error.to_string().contains("another base model"), "{error}");
     assert!(!out.exists());
-}
-
-/// Logits of a packed row with adapters as they are.
-fn logits(model: &Config, lora: Option<&Lora>, params: &[Vec<Tensor>]) -> Tensor {
-    let ids: Vec<i64> = (0..30).map(|i| (i * 7 + 3) % 39).collect();
-    let segments = Segments::new(model, &[18, 12], params[0][0].kind(), Device::Cpu);
-    let mut x = embed(&params[0], &Tensor::from_slice(&ids));
-    for (spec, block) in blocks(model)
-        .iter()
-        .zip(params)
-        .skip(1)
-        .take(model.num_layers)
-    {
-        let (base, adapters) = block.split_at(spec.params.len());
-        let adapters = lora.map(|lora| Adapters {
-            lora,
-            params: adapters,
-        });
-        x = adapted_layer(model, base, adapters.as_ref(), &x, &segments);
-    }
-    let head = params.last().unwrap();
-    let matrix = head.get(1).unwrap_or(&params[0][0]);
-    head_logits(model, &head[0], matrix, &x).to_kind(Kind::Float)
 }
 
 #[test]

@@ -5,11 +5,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{LLAMA, QWEN2, bits, config, initial, job, model, on_ranks, trainer, try_trainer};
+use common::{
+    LLAMA, QWEN2, bits, config, initial, job, model, newest, on_ranks, trainer, try_trainer,
+};
 use sky_model::{Config, ModelFiles, ParamSpec, SaveOptions, Segments, blocks, layer};
 use sky_train::{
-    Checkpoint, Checkpointing, Collective, LoraConfig, Solo, TrainConfig, TrainError, Trainer,
-    export,
+    Checkpointing, Collective, LoraConfig, Solo, TrainConfig, TrainError, Trainer, export,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -107,11 +108,6 @@ fn half_way(dir: &Path, config: &TrainConfig) {
     let mut first = trainer(job(&gated_model(), config, 4)).with_layers(gated);
     steps(&mut first, 3);
     first.save(&dir.join("checkpoints")).unwrap();
-}
-
-fn newest(dir: &Path) -> Checkpoint {
-    let found = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
-    found.unwrap().unwrap()
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 mod common;
 
-use std::{fs, ops::ControlFlow, path::Path, process::Command};
+use std::{fs, ops::ControlFlow, path::Path};
 
-use common::{LLAMA, bits, config, job, model, seqs, trainer};
+use common::{LLAMA, bits, config, job, model, python, seqs, trainer};
 use sky_train::{
     Checkpoint, Dataset, Job, ModelShape, Precision, StepMetrics, TrainConfig, Trainer,
 };
@@ -149,28 +149,7 @@ a = EventAccumulator(sys.argv[1]); a.Reload()
 for tag in sorted(a.Tags()['scalars']):
     for e in a.Scalars(tag): print(e.step, tag, '%.9g' % e.value)
 ";
-    let python = std::env::var("SKY_TENSORBOARD_PYTHON").unwrap_or_else(|_| "python3".into());
-    let installed = Command::new(&python)
-        .args(["-c", "import tensorboard"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !installed {
-        eprintln!(
-            "SKIPPED: {python} has no `tensorboard`; name one that has in SKY_TENSORBOARD_PYTHON"
-        );
-        return None;
-    }
-    let output = Command::new(&python)
-        .args(["-c", SCRIPT])
-        .arg(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(String::from_utf8(output.stdout).unwrap())
+    python::script("SKY_TENSORBOARD_PYTHON", "tensorboard", SCRIPT, dir, &[])
 }
 
 #[test]

@@ -5,14 +5,11 @@
 mod common;
 
 use common::{
-    LLAMA, QWEN2, config, counting::Counting, fresh, initial, job, max_difference, model, on_ranks,
-    run,
+    LLAMA, QWEN2, config, counting::one_step, fresh, max_difference, model, newest, on_ranks, run,
 };
 use sky_train::{
-    Checkpoint, Checkpointing, MasterWeights, ModelShape, Moments, Offload, Precision, StepMetrics,
-    TrainConfig, Trainer,
+    Checkpointing, MasterWeights, ModelShape, Moments, Offload, Precision, StepMetrics, TrainConfig,
 };
-use tch::Device;
 
 /// The largest relative difference between the losses of two runs. Norms must agree too.
 fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
@@ -223,12 +220,7 @@ fn a_run_goes_on_with_other_ranks_and_another_stage() {
     for (world, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
         run(&model, &at(stage), world, until, dir.path());
     }
-    let last = Checkpoint::newest(&dir.path().join("checkpoints"), &mut |line| {
-        panic!("{line}")
-    })
-    .unwrap()
-    .unwrap();
-    let found = last.metrics().unwrap();
+    let found = newest(dir.path()).metrics().unwrap();
     assert_eq!(found.len(), 7);
     let apart = apart(&whole.0, &found);
     assert!(apart < 1e-6, "{apart:e}");
@@ -269,19 +261,14 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 .filter(|&world| whole || world == 8)
             {
                 let kept = on_ranks(world, |gloo| {
-                    let comm = Counting::new(gloo);
-                    let job = job(&model, &config, 4);
-                    let mut trainer =
-                        Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
-                    comm.take();
-                    let metrics = trainer.train_step().unwrap();
-                    assert!((9..=12).contains(&metrics.micro_batches));
+                    let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
+                    assert!((9..=12).contains(&micro_batches));
                     let again = checkpointing.again(shape.layers);
                     if world == 8 {
                         // Two micro-batches a rank.
-                        assert_eq!(comm.take(), shape.collectives(&config, again, 2));
+                        assert_eq!(collectives, shape.collectives(&config, again, 2));
                     }
-                    trainer.kept_bytes()
+                    bytes
                 });
                 let (params, ranks) = (shape.params(), world as u64);
                 let share = |from| if stage >= from { ranks } else { 1 };

@@ -3,7 +3,8 @@
 #
 #     sh check.sh [PYTHON]
 #
-# PYTHON (default python3) has torch 2.11.0 with CUDA, whose libraries are used. Exit code 2 without a GPU or that torch, 1 when
+# PYTHON (default python3) has torch 2.11.0 with CUDA, whose libraries are used, and transformers 5 to be compared with, or none
+# and nothing is compared. Exit code 2 without a GPU or that torch, 1 when
 # a check fails.
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
@@ -40,6 +41,7 @@ case "$known" in
     *) known= ;;
 esac
 [ -z "$known" ] || export SKY_GPU="$known"
+export SKY_FIGURES="$links/figures.jsonl"
 export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 echo "GPU: $gpu"
@@ -52,4 +54,7 @@ for part in @PARTS@; do
 "
 done
 printf '\n%s' "$table"
+if [ -s "$SKY_FIGURES" ]; then
+    "$python" "$here/figures.py" "$SKY_FIGURES" "$here/peer.py" "$here/shapes" || failed=1
+fi
 exit $failed

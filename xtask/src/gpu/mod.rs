@@ -3,13 +3,14 @@
 pub(crate) mod pack;
 
 use std::{
+    fs,
     path::Path,
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::{Exit, place::Place, setup};
+use crate::{Exit, bench, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
 const PARTS: [&str; 9] = [
@@ -24,6 +25,9 @@ const PARTS: [&str; 9] = [
     "throughput_of_seven_billion_parameters",
 ];
 
+/// The configurations of the models that are measured.
+const SHAPES: &str = "crates/sky-train/tests/shapes";
+
 /// Runs the checks of `crates/sky-train/tests/gpu.rs` against the CUDA build of libtorch.
 ///
 /// # Errors
@@ -33,9 +37,13 @@ pub(crate) fn run(place: &Place) -> Result<()> {
     setup::run(place, true)?;
     println!("GPU: {name}");
     let libtorch = place.home.join("libtorch-cuda/torch");
+    let figures = place.root.join("target/gpu-figures.jsonl");
+    if figures.exists() {
+        fs::remove_file(&figures)?;
+    }
     let mut failed = Vec::new();
     for part in PARTS {
-        if !check(place, &libtorch, &name, part)? {
+        if !check(place, &libtorch, &name, part, &figures)? {
             failed.push(part);
         }
     }
@@ -47,6 +55,9 @@ pub(crate) fn run(place: &Place) -> Result<()> {
             "ok"
         };
         println!("{mark:<7} {}", part.replace('_', " "));
+    }
+    if figures.exists() {
+        compare(place, &figures)?;
     }
     if failed.is_empty() {
         return Ok(());
@@ -74,12 +85,30 @@ fn gpu() -> Result<String> {
     })
 }
 
-fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str) -> Result<bool> {
+/// Prints what was measured beside transformers at the same work.
+fn compare(place: &Place, figures: &Path) -> Result<()> {
+    let bench = place.root.join("benches/train");
+    let requirements = bench.join("requirements.txt");
+    let python = bench::venv(place, "train", &fs::read(&requirements)?, &requirements)?;
+    let status = Command::new(python)
+        .arg(place.root.join("xtask/src/gpu/figures.py"))
+        .arg(figures)
+        .arg(bench.join("peer.py"))
+        .arg(place.root.join(SHAPES))
+        .stdin(Stdio::null())
+        .status()
+        .context("the peer's Python does not start")?;
+    ensure!(status.success(), "the figures could not be told: {status}");
+    Ok(())
+}
+
+fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str, figures: &Path) -> Result<bool> {
     let mut cargo = place.cargo();
     cargo
         .args(["test", "--package", "sky-train", "--test", "gpu", "--"])
         .args(["--ignored", "--exact", "--nocapture", part])
         .env("LIBTORCH", libtorch)
+        .env("SKY_FIGURES", figures)
         // A folder of its own: the other libtorch's build stays as it is.
         .env("CARGO_TARGET_DIR", place.root.join("target/cuda"))
         .stdin(Stdio::null());

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{KNOWN, PARTS};
+use super::{KNOWN, PARTS, SHAPES};
 use crate::{Exit, place::Place, process::tied};
 
 /// Most bytes of the archive.
@@ -43,6 +43,7 @@ pub(crate) fn run(place: &Place, file: &Path, force: bool) -> Result<()> {
     let check = folder.join("check.sh");
     fs::write(&check, script()).with_context(|| check.display().to_string())?;
     fs::set_permissions(&check, fs::Permissions::from_mode(0o755))?;
+    copy_peer(place, &folder)?;
     // Beside the file, to be renamed when it is whole.
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
@@ -97,6 +98,27 @@ fn build(place: &Place) -> Result<PathBuf> {
         .context("cargo names no program of the checks")
 }
 
+/// What tells the figures, the peer it runs, and the shapes of the models.
+fn copy_peer(place: &Place, folder: &Path) -> Result<()> {
+    let copy = |from: PathBuf, to: PathBuf| {
+        fs::copy(&from, to).with_context(|| from.display().to_string())
+    };
+    let root = &place.root;
+    copy(
+        root.join("xtask/src/gpu/figures.py"),
+        folder.join("figures.py"),
+    )?;
+    copy(root.join("benches/train/peer.py"), folder.join("peer.py"))?;
+    let shapes = folder.join("shapes");
+    fs::create_dir(&shapes).with_context(|| shapes.display().to_string())?;
+    for entry in fs::read_dir(root.join(SHAPES)).context(SHAPES)? {
+        let path = entry?.path();
+        let name = path.file_name().context("a shape has no name")?;
+        copy(path.clone(), shapes.join(name))?;
+    }
+    Ok(())
+}
+
 fn run_tool(tool: &str, arguments: &[&std::ffi::OsStr]) -> Result<()> {
     let status = tied(Path::new(tool))?
         .args(arguments)
@@ -149,12 +171,10 @@ mod tests {
 
     #[test]
     fn every_part_runs_with_the_libraries_of_python_and_is_in_the_table() {
-        let program = "echo \"$SKY_GPU $LD_LIBRARY_PATH $*\"\ntest \"$4\" != nccl_works_on_one_gpu";
-        let output = checked(
-            "echo 'NVIDIA H100 80GB HBM3'",
-            "echo /torch/lib:/nccl/lib",
-            program,
-        );
+        let program = "echo \"$SKY_GPU $LD_LIBRARY_PATH $*\"\necho '{}' >>\"$SKY_FIGURES\"\n\
+                       test \"$4\" != nccl_works_on_one_gpu";
+        let python = "case \"$1\" in\n*/figures.py) echo \"figures $#\" ;;\n*) echo /torch/lib:/nccl/lib ;;\nesac";
+        let output = checked("echo 'NVIDIA H100 80GB HBM3'", python, program);
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");
         for part in PARTS {
@@ -171,6 +191,7 @@ mod tests {
             let line = format!("\n{mark}  {}\n", part.replace('_', " "));
             assert!(text.contains(&line), "{text}");
         }
+        assert!(text.ends_with("\nfigures 4\n"), "{text}");
         let all_pass = checked("echo 'Tesla K80'", "echo /torch/lib", "true");
         assert_eq!(all_pass.status.code(), Some(0));
     }

@@ -1,10 +1,27 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sky_train::{Collective, Collectives, Gloo, Pending, TrainError};
-use tch::Tensor;
+use sky_model::Config;
+use sky_train::{Collective, Collectives, Gloo, Pending, TrainConfig, TrainError, Trainer};
+use tch::{Device, Tensor};
+
+use super::{initial, job};
+
+/// A rank's first step: its micro-batches over all ranks, what it asked of the group, and the bytes it keeps.
+pub(crate) fn one_step(
+    model: &Config,
+    config: &TrainConfig,
+    gloo: &Gloo,
+) -> (u64, Collectives, u64) {
+    let comm = Counting::new(gloo);
+    let job = job(model, config, 4);
+    let mut trainer = Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
+    comm.take();
+    let metrics = trainer.train_step().unwrap();
+    (metrics.micro_batches, comm.take(), trainer.kept_bytes())
+}
 
 /// Counts what is asked of a group.
-pub(crate) struct Counting<'a> {
+struct Counting<'a> {
     inner: &'a Gloo,
     gathers: AtomicU64,
     scatters: AtomicU64,
@@ -12,7 +29,7 @@ pub(crate) struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    pub(crate) fn new(inner: &'a Gloo) -> Self {
+    fn new(inner: &'a Gloo) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             inner,
@@ -22,7 +39,7 @@ impl<'a> Counting<'a> {
         }
     }
 
-    pub(crate) fn take(&self) -> Collectives {
+    fn take(&self) -> Collectives {
         let of = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         Collectives {
             gathers: of(&self.gathers),

@@ -1,16 +1,19 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod counting;
+pub(crate) mod python;
 
 use std::{ops::ControlFlow, path::Path, thread, time::Duration};
 
-use sky_model::{Config, ParamSpec, blocks};
+use sky_model::{
+    Adapters, Config, Lora, ParamSpec, Segments, adapted_layer, blocks, embed, head_logits,
+};
 use sky_train::{
     Checkpoint, Collective, Dataset, Gloo, Job, Precision, Ranks, Solo, StepMetrics, TrainConfig,
     TrainError, Trainer, free_port,
 };
 use sky_types::{TokenSeq, derive_seed};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Biases on q, k and v, grouped heads, head of its own.
 pub(crate) const QWEN2: &str = r#"{"model_type": "qwen2", "vocab_size": 40, "hidden_size": 24, "intermediate_size": 32,
@@ -117,12 +120,54 @@ pub(crate) fn trained_until<'c>(
     trainer
 }
 
+/// The newest checkpoint in a run's folder.
+pub(crate) fn newest(dir: &Path) -> Checkpoint {
+    let found = Checkpoint::newest(&dir.join("checkpoints"), &mut |line| panic!("{line}"));
+    found.unwrap().unwrap()
+}
+
+/// All blocks of a trainer: the model's parameters, and the adapters' after them.
+pub(crate) fn all(trainer: &Trainer<'_>, model: &Config) -> Vec<Vec<Tensor>> {
+    let count = blocks(model).len();
+    (0..count).map(|i| trainer.block(i).unwrap()).collect()
+}
+
+/// Two rows of tokens, packed by [`logits`].
+pub(crate) fn packed() -> [Vec<i64>; 2] {
+    let ids: Vec<i64> = (0..30).map(|i| (i * 7 + 3) % 39).collect();
+    [ids[..18].to_vec(), ids[18..].to_vec()]
+}
+
+/// Logits of the packed rows, with adapters as they are: `[30, vocab]`, f32.
+pub(crate) fn logits(model: &Config, lora: Option<&Lora>, params: &[Vec<Tensor>]) -> Tensor {
+    let rows = packed();
+    let lengths = rows.each_ref().map(|row| row.len() as i64);
+    let segments = Segments::new(model, &lengths, params[0][0].kind(), Device::Cpu);
+    let mut x = embed(&params[0], &Tensor::from_slice(&rows.concat()));
+    for (spec, block) in blocks(model)
+        .iter()
+        .zip(params)
+        .skip(1)
+        .take(model.num_layers)
+    {
+        let (base, adapters) = block.split_at(spec.params.len());
+        let adapters = lora.map(|lora| Adapters {
+            lora,
+            params: adapters,
+        });
+        x = adapted_layer(model, base, adapters.as_ref(), &x, &segments);
+    }
+    let head = params.last().unwrap();
+    let matrix = head.get(1).unwrap_or(&params[0][0]);
+    head_logits(model, &head[0], matrix, &x).to_kind(Kind::Float)
+}
+
 /// Every parameter's bits, in the order of the model's blocks.
 pub(crate) fn bits(trainer: &Trainer<'_>, model: &Config) -> Vec<u32> {
     (0..blocks(model).len())
         .flat_map(|block| trainer.block(block).unwrap())
         .flat_map(|t| {
-            Vec::<f32>::try_from(t.to_kind(tch::Kind::Float).reshape([-1]))
+            Vec::<f32>::try_from(t.to_kind(Kind::Float).reshape([-1]))
                 .unwrap()
                 .into_iter()
                 .map(f32::to_bits)
