@@ -35,7 +35,7 @@ def steps(command):
 
 class Bench:
     def __init__(self, args, folder):
-        self.args, self.folder = args, folder
+        self.args, self.folder, self.missed = args, folder, []
         self.model = folder / "model"
         self.measure = args.examples / "measure"
         subprocess.run([self.measure, HOME / "models/smollm2-135m-instruct/model.gguf", "--save", self.model], check=True)
@@ -44,6 +44,11 @@ class Bench:
         path = self.folder / name
         path.write_text(text)
         return path
+
+    def hold(self, what, found, most):
+        """What is not a matter of the machine's speed must be so, or the bench fails at its end."""
+        if not found <= most:
+            self.missed.append(f"{what} is {found:.1e}, at most {most:.1e} is wanted")
 
     def rows(self, rows):
         return self.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
@@ -127,6 +132,11 @@ def reference(bench):
         found = steps([sys.executable, HERE / "reference.py", model, rows, str(bench.args.threads), *ours])[0]
         told = lambda d: f"logits {d['logits']:.1e}, gradients {d['gradients']:.1e} (worst parameter {d['worst']:.1e})"
         print(f"reference {name}, f32, ours from transformers': {told(found['apart'])}")
+        bench.hold(f"reference {name}: logits", found["apart"]["logits"], 1e-4)
+        bench.hold(f"reference {name}: gradients", found["apart"]["gradients"], 1e-5)
+        for key in ("logits", "gradients"):
+            # Both round to bf16, in other places.
+            bench.hold(f"reference {name}: {key} in bf16 beside transformers'", found["ours"]["bf16"][key] / found["theirs"]["bf16"][key], 1.25)
         for precision in ("f32", "bf16"):
             print(f"reference {name}, {precision} from f64: ours {told(found['ours'][precision])}; transformers' {told(found['theirs'][precision])}")
         out[name] = found
@@ -139,6 +149,7 @@ def losses(bench):
     for lr in (1e-5, 1e-4):
         ours, peer = bench.ours(rows, "f32", False, 20, learning_rate=lr), bench.peer(rows, "f32", False, 20, learning_rate=lr)
         worst = max(abs(a["loss"] - b["loss"]) for a, b in zip(ours, peer))
+        bench.hold(f"losses lr {lr:.0e}: the largest difference", worst, 1e-4)
         norms = max(abs(a["grad_norm"] / b["grad_norm"] - 1) for a, b in zip(ours, peer))
         print(f"losses   20 steps in f32, lr {lr:.0e}, {ours[0]['loss']:.4f} to {ours[-1]['loss']:.4f}: at most {worst:.1e} from transformers', gradient norms {norms:.1e}")
         out[str(lr)] = {"largest_difference": worst, "largest_norm_difference": norms}
@@ -156,6 +167,7 @@ def exports(bench):
         for peer, which in loaded.items():
             found = bench.peer(rows, "f32", False, 1, **{key: str(folder / name) for key, name in which.items()})[0]
             out[f"{what}, {peer}"] = abs(found["loss"] - last["loss"])
+            bench.hold(f"exports {what}, {peer}: the loss", out[f"{what}, {peer}"], 1e-5)
             # The gradient of a merged model is that of all its weights, not of the adapters.
             norm = "" if "merged" in peer else f", its gradient's norm {abs(found['grad_norm'] / last['grad_norm'] - 1):.1e}"
             print(f"exports  {what} after 7 steps, loaded by {peer}: the loss is {out[f'{what}, {peer}']:.1e} from our next step's {last['loss']:.4f}{norm}")
@@ -297,6 +309,8 @@ def main():
             # What is done is not lost with what follows.
             if args.json:
                 args.json.write_text(json.dumps(found, indent=1))
+        if bench.missed:
+            sys.exit("\n".join(f"MISSED: {line}" for line in bench.missed))
 
 
 main()

@@ -1,11 +1,16 @@
 //! The `sky-train` program: fine-tuning, export, and the plan of a run.
 
+#[cfg(feature = "torch")]
 mod export;
+#[cfg(feature = "torch")]
 mod fits;
+#[cfg(feature = "torch")]
 mod group;
+#[cfg(feature = "torch")]
 mod launch;
 mod plan;
 mod size;
+#[cfg(feature = "torch")]
 mod train;
 
 use std::process::ExitCode;
@@ -17,6 +22,10 @@ use clap::{Parser, Subcommand};
 /// `train` is a stage of a recipe's run, `launch` starts it as several processes; `export` works on a checkpoint; `plan` needs nothing but a recipe.
 #[derive(Parser)]
 #[command(name = "sky-train", version, after_help = EXAMPLES)]
+#[cfg_attr(
+    not(feature = "torch"),
+    command(before_help = "Built without libtorch: `plan` is the only command.")
+)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -36,15 +45,19 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     /// Stage: train the student on the selected rows.
+    #[cfg(feature = "torch")]
     Train(train::Args),
     /// Start several processes of this program on this host.
+    #[cfg(feature = "torch")]
     Launch(launch::Args),
     /// Write a checkpoint's weights as a Hugging Face folder.
+    #[cfg(feature = "torch")]
     Export(export::Args),
     /// Memory, time and cost of a recipe's training on given GPUs.
     Plan(plan::Args),
 }
 
+#[cfg(feature = "torch")]
 fn main() -> ExitCode {
     sky_torch::keep_tensors_apart();
     // Before anything else asks: libtorch remembers its first answer about CUDA.
@@ -64,4 +77,11 @@ fn main() -> ExitCode {
     } else {
         ended
     }
+}
+
+#[cfg(not(feature = "torch"))]
+fn main() -> ExitCode {
+    sky_cli::main(|| match sky_cli::parse::<Args>().command {
+        Command::Plan(args) => plan::run(&args),
+    })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use sky_cli::{Invalid, ModelConfig, Recipe, layout};
 use sky_files::read_json;
+#[cfg(feature = "torch")]
 use sky_model::ModelFiles;
 use sky_train::{HardwareConfig, ModelShape, TrainConfig};
 use sky_types::Conversation;
@@ -14,8 +15,10 @@ pub(crate) struct DataSize {
     pub(crate) rows: u64,
     pub(crate) tokens_per_row: f64,
     /// Tokens of the longest row at most, where the rows are here: none is shorter than a byte.
+    #[cfg_attr(not(feature = "torch"), allow(dead_code))]
     pub(crate) longest: Option<u64>,
     /// Where the numbers are from, for a person.
+    #[cfg_attr(not(feature = "torch"), allow(dead_code))]
     pub(crate) source: &'static str,
 }
 
@@ -87,6 +90,24 @@ pub(crate) fn data_size(
     }))
 }
 
+#[cfg(feature = "torch")]
+fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
+    let files = ModelFiles::open(path)?;
+    files.config().no_own_layers()?;
+    Ok(Some(ModelShape::of(files.config())))
+}
+
+/// A Hugging Face folder's; GGUF is read by what is built with libtorch alone.
+#[cfg(not(feature = "torch"))]
+fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
+    let config = path.join("config.json");
+    if !config.is_file() {
+        return Ok(None);
+    }
+    let shape = ModelShape::from_json(&sky_files::read_text(&config)?)?;
+    Ok(Some(shape))
+}
+
 /// The student's shape: from its files when they are here, else by its published name.
 pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<ModelShape> {
     if student.endpoint.is_some() {
@@ -107,10 +128,10 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
             )
             .into());
     };
-    if let Ok(Some(local)) = student.local_path() {
-        let files = ModelFiles::open(&local)?;
-        files.config().no_own_layers()?;
-        return Ok(ModelShape::of(files.config()));
+    if let Ok(Some(local)) = student.local_path()
+        && let Some(shape) = of_files(&local)?
+    {
+        return Ok(shape);
     }
     let last = path.file_name().unwrap_or_default().to_string_lossy();
     ModelShape::known(&student.name)
@@ -122,7 +143,15 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
                 recipe.complain(
                     "student",
                     "path",
-                    &format!("{} is not here", path.display())
+                    &format!(
+                        "{} is not here{}",
+                        path.display(),
+                        if cfg!(feature = "torch") {
+                            ""
+                        } else {
+                            ", or no folder with a config.json"
+                        }
+                    )
                 ),
                 known.join(", ")
             ))

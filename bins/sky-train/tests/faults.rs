@@ -1,6 +1,7 @@
 //! Faults around checkpoints, on the program itself: killed while one is written, no room for one, one of another model, and
 //! data that shrank. The same command ends with the same bytes once the cause is gone. Needs the tokenizer of the set-up
 //! model; the network is a tiny random one.
+#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,4 +1,5 @@
 //! A run that this machine's memory cannot hold is refused before anything is read or written.
+#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,5 +1,6 @@
 //! The program itself, killed at random moments: the same command ends with the same model, byte for byte. Needs the
 //! tokenizer of the set-up model; the network it trains is a tiny random one.
+#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,5 +1,6 @@
 //! Predicted against measured peak memory of one process that trains SmolLM2-135M on CPUs. Minutes long and up to 5 GB, so
 //! it is asked for: `cargo test --workspace --test memory -- --ignored --nocapture --test-threads 1`.
+#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -1,5 +1,6 @@
 //! Several processes on one host: what they learn, who writes, and what happens when one dies. Needs the tokenizer of the
 //! set-up model; the network they train is a tiny random one.
+#![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -29,16 +29,17 @@ pub(super) fn own_master(config: &TrainConfig) -> bool {
 
 /// Bytes of master weights and moments of so many parameters, in one memory with the weights.
 pub(super) fn optimizer(config: &TrainConfig, params: u64) -> u64 {
-    if own_master(config) {
-        state(config, params)
-    } else {
-        moments(config, params)
-    }
+    state(config, params, !own_master(config))
 }
 
-/// The same, master weights in a place of their own.
-pub(super) fn state(config: &TrainConfig, params: u64) -> u64 {
-    config.master_weights.bytes() * params + moments(config, params)
+/// The same; where `within`, the master weights are the weights and not counted.
+pub(super) fn state(config: &TrainConfig, params: u64, within: bool) -> u64 {
+    let master = if within {
+        0
+    } else {
+        config.master_weights.bytes() * params
+    };
+    master + moments(config, params)
 }
 
 /// A rank's vectors in pinned host memory, one a block: libtorch rounds each up to a power of two (`CachingHostAllocator`).
@@ -112,7 +113,7 @@ fn moments(config: &TrainConfig, params: u64) -> u64 {
 pub(super) fn copy(config: &TrainConfig, params: u64, steps: u64) -> u64 {
     let during_training = config.save_every > 0 && config.save_every < steps;
     if config.background_save && during_training {
-        state(config, params)
+        state(config, params, false)
     } else {
         0
     }

@@ -294,16 +294,14 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
         world,
     };
     let width = config.precision.bytes() as f64;
+    // Offloaded weights are the master weights where both are of one kind.
+    let within = setting.offload == Offload::OptimizerAndParameters && !bytes::own_master(config);
     let (gradients, state) = match setting.offload {
         Offload::None => (0, 0),
-        Offload::Optimizer | Offload::OptimizerAndParameters => {
-            let within =
-                setting.offload == Offload::OptimizerAndParameters && !bytes::own_master(config);
-            (
-                pinned.trained(2, 4.0) + pinned.landing(),
-                pinned.state(within),
-            )
-        }
+        Offload::Optimizer | Offload::OptimizerAndParameters => (
+            pinned.trained(2, 4.0) + pinned.landing(),
+            pinned.state(within),
+        ),
     };
     let parameters = match setting.offload {
         Offload::OptimizerAndParameters => pinned.trained(3, width) + pinned.frozen(width),
@@ -313,14 +311,7 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
     let (optimizer, disk) = match config.offload_folder {
         Some(_) if state > 0 => {
             let kept = kept(shape, config, world, 1);
-            (
-                0,
-                if setting.offload == Offload::OptimizerAndParameters {
-                    bytes::optimizer(config, kept)
-                } else {
-                    bytes::state(config, kept)
-                },
-            )
+            (0, bytes::state(config, kept, within))
         }
         _ => (state, 0),
     };
