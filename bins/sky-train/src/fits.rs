@@ -117,12 +117,13 @@ impl GpuHost {
             memory: self.gpu as f64,
             ..known.clone()
         };
-        // No micro-batch is longer than the longest row.
+        // No micro-batch is longer than its batch's rows together.
         let longest = size.longest.unwrap_or(u64::MAX).max(1);
+        let longest = usize::try_from(longest).unwrap_or(usize::MAX);
+        let batch = longest.saturating_mul(config.global_batch);
         let config = &TrainConfig {
-            cutoff: config
-                .cutoff
-                .min(usize::try_from(longest).unwrap_or(usize::MAX)),
+            cutoff: config.cutoff.min(longest),
+            micro_batch_tokens: config.micro_batch_tokens.min(batch),
             ..config.clone()
         };
         let input = PlanInput {

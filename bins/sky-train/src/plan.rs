@@ -55,6 +55,8 @@ pub(crate) struct Planned {
     options: HardwareConfig,
     rows: u64,
     tokens_per_row: f64,
+    /// Where these two are from.
+    source: &'static str,
 }
 
 impl Planned {
@@ -88,13 +90,14 @@ impl Planned {
             options,
             rows: size.rows,
             tokens_per_row: size.tokens_per_row,
+            source: size.source,
         })
     }
 
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
         let host_memory = parse_bytes(&self.options.host_memory)
             .map_err(|error| Invalid(format!("host_memory: {error}")))?;
-        Plan::new(&PlanInput {
+        let mut plan = Plan::new(&PlanInput {
             shape: &self.shape,
             config: &self.config,
             gpus: self.options.gpus,
@@ -109,7 +112,10 @@ impl Planned {
             rows: self.rows,
             tokens_per_row: self.tokens_per_row,
         })
-        .map_err(|error| Invalid(error.to_string()).into())
+        .map_err(|error| Invalid(error.to_string()))?;
+        plan.assumptions
+            .push(format!("rows and their tokens: {}", self.source));
+        Ok(plan)
     }
 }
 
@@ -184,6 +190,7 @@ fn json(plan: &Plan) -> serde_json::Value {
         "advice": plan.advice,
         "setting": best.setting,
         "first_that_fits": plan.first.as_ref().map(|first| first.setting),
+        "as_set": plan.as_set,
         "gpu_bytes": best.gpu_bytes,
         "host_bytes": best.host_bytes,
         "link_bytes_per_step": best.link_bytes_per_step,
@@ -261,6 +268,20 @@ fn print(plan: &Plan, planned: &Planned) {
             setting.dollars
         );
     }
+    let set = &plan.as_set;
+    println!(
+        "as the recipe sets it: {}{}",
+        words(set.setting),
+        if set.fits {
+            String::new()
+        } else {
+            format!(
+                "; does not fit ({} GB a GPU, {} GB a host)",
+                gb(set.gpu_bytes.total),
+                gb(set.host_bytes.total)
+            )
+        }
+    );
     if let Some(first) = plan.first.as_ref().filter(|first| **first != plan.best) {
         println!("first that fits: {}", words(first.setting));
     }

@@ -18,7 +18,6 @@ pub(crate) struct DataSize {
     #[cfg_attr(not(feature = "torch"), allow(dead_code))]
     pub(crate) longest: Option<u64>,
     /// Where the numbers are from, for a person.
-    #[cfg_attr(not(feature = "torch"), allow(dead_code))]
     pub(crate) source: &'static str,
 }
 
@@ -84,8 +83,15 @@ pub(crate) fn data_size(
         longest: None,
         source: match (hardware.rows, hardware.tokens_per_row) {
             (Some(_), Some(_)) => "from [hardware]",
-            (Some(_), None) => "rows from [hardware], tokens a row assumed",
-            _ => "at most, from [problems] and [select]",
+            (Some(_), None) => {
+                "rows from [hardware], tokens a row assumed: a part of sample.max_tokens"
+            }
+            (None, Some(_)) => {
+                "rows at most, from [problems] and [select], tokens a row from [hardware]"
+            }
+            (None, None) => {
+                "at most, from [problems] and [select], tokens a row assumed: a part of sample.max_tokens"
+            }
         },
     }))
 }

@@ -233,18 +233,24 @@ impl Expected<'_> {
                 run,
             )?;
             let plan = planned.plan()?;
+            let set = &plan.as_set;
             what += &format!(
-                "; {} x {}, {}, {:.0} GB a GPU, ${:.0}{}",
+                "; {} x {}, {}, {:.0} GB a GPU, ${:.0}",
                 options.gpus,
                 options.gpu,
-                words(plan.best.setting),
-                plan.best.gpu_bytes.total as f64 / 1e9,
-                plan.best.dollars,
-                if plan.fits { "" } else { ", does not fit" }
+                words(set.setting),
+                set.gpu_bytes.total as f64 / 1e9,
+                set.dollars,
             );
+            if !set.fits {
+                what += ", does not fit";
+                if plan.fits {
+                    what += &format!(" ({} does)", words(plan.best.setting));
+                }
+            }
             return Ok(Plan {
                 what,
-                seconds: Some(plan.best.hours * 3600.0),
+                seconds: Some(set.hours * 3600.0),
             });
         }
         let cores = match config.threads {

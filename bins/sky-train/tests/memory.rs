@@ -14,10 +14,18 @@ use sky_types::Conversation;
 /// How far a prediction may be off, as a share of what was measured.
 const TOLERANCE: f64 = 0.07;
 
-/// Peak memory of a run of two steps with these settings, a row to a micro-batch, and the plan's; one row and one step when
-/// `once`.
-fn peaks(root: &Path, name: &str, once: bool, settings: &str) -> (CpuBytes, u64) {
-    let count = if once { 1 } else { 2 };
+/// Steps, each of as many rows, and processes.
+type Work = (u64, u64);
+const USUAL: Work = (2, 1);
+const ONCE: Work = (1, 1);
+const TWO: Work = (2, 2);
+
+/// Peak memory of a run with these settings, a row to a micro-batch, and the plan's.
+fn peaks(root: &Path, name: &str, (count, world): Work, settings: &str) -> (CpuBytes, u64) {
+    let launch: &[&str] = match world {
+        1 => &[],
+        _ => &["launch", "-n", "2", "--"],
+    };
     let text = format!(
         "max_steps = {count}\nglobal_batch = {count}\nsave_every = 1\nthreads = 2\nlearning_rate = 1e-6\nmicro_batch_tokens = 64\n{settings}\n"
     );
@@ -29,7 +37,7 @@ fn peaks(root: &Path, name: &str, once: bool, settings: &str) -> (CpuBytes, u64)
         ),
     )
     .unwrap();
-    finish(root, name, &[]);
+    finish(root, name, launch);
     let read = |file: &str| fs::read_to_string(root.join(name).join(file)).unwrap();
     let metrics = read("train/metrics.jsonl");
     let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
@@ -42,8 +50,8 @@ fn peaks(root: &Path, name: &str, once: bool, settings: &str) -> (CpuBytes, u64)
     let plan = CpuPlan::new(&CpuPlanInput {
         shape: &ModelShape::known("SmolLM2-135M").unwrap(),
         config: &config,
-        world: 1,
-        local_world: 1,
+        world,
+        local_world: world,
         longest: tokens,
         steps: count,
         memory: u64::MAX,
@@ -53,7 +61,7 @@ fn peaks(root: &Path, name: &str, once: bool, settings: &str) -> (CpuBytes, u64)
 }
 
 /// One setting, with rows of so many sums: what the plan says of it and what a run takes.
-fn compare(name: &str, sums: u32, settings: &str) {
+fn compare(name: &str, sums: u32, work: Work, settings: &str) {
     if set_up_model().is_none() {
         return;
     }
@@ -73,7 +81,7 @@ fn compare(name: &str, sums: u32, settings: &str) {
         serde_json::to_string(&rows).unwrap(),
     )
     .unwrap();
-    let (planned, measured) = peaks(root, name, sums > 1000, settings);
+    let (planned, measured) = peaks(root, name, work, settings);
     let off = planned.total as f64 / measured as f64 - 1.0;
     eprintln!(
         "{name:<14} planned {:.2} GB, measured {:.2} GB, {:+.1} %  {planned:?}",
@@ -94,23 +102,25 @@ fn compare(name: &str, sums: u32, settings: &str) {
 }
 
 macro_rules! settings {
-    ($($name:ident: $sums:literal, $text:literal,)*) => {$(
+    ($($name:ident: $sums:literal, $work:ident, $text:literal,)*) => {$(
         #[test]
         #[ignore = "takes a minute and gigabytes"]
         fn $name() {
-            compare(stringify!($name), $sums, $text);
+            compare(stringify!($name), $sums, $work, $text);
         }
     )*};
 }
 
 settings! {
-    bf16: 80, "activation_checkpointing = \"full\"\nbackground_save = false",
-    bf16_moments: 80, "activation_checkpointing = \"full\"\nbackground_save = false\nmoments = \"bf16\"",
-    f32: 80, "activation_checkpointing = \"full\"\nbackground_save = false\nprecision = \"f32\"",
-    graphs: 80, "activation_checkpointing = \"none\"\nbackground_save = false",
-    every_third: 80, "activation_checkpointing = { keep_every = 3 }\nbackground_save = false",
-    longer: 320, "activation_checkpointing = \"full\"\nbackground_save = false",
-    sixteen_thousand: 1150, "activation_checkpointing = \"full\"\nbackground_save = false",
+    bf16: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false",
+    bf16_moments: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false\nmoments = \"bf16\"",
+    f32: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false\nprecision = \"f32\"",
+    graphs: 80, USUAL, "activation_checkpointing = \"none\"\nbackground_save = false",
+    every_third: 80, USUAL, "activation_checkpointing = { keep_every = 3 }\nbackground_save = false",
+    longer: 320, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false",
+    sixteen_thousand: 1150, ONCE, "activation_checkpointing = \"full\"\nbackground_save = false",
+    two_ranks: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false",
+    two_ranks_stage_1: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false\nzero_stage = 1",
     // The plan has the whole copy beside all gradients. Whether it is still there then is a matter of the disk.
-    copy: 80, "activation_checkpointing = \"full\"",
+    copy: 80, USUAL, "activation_checkpointing = \"full\"",
 }

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
-    io::{self, Write},
+    fs,
+    io::{self, ErrorKind, Write},
     path::Path,
 };
 
@@ -34,7 +35,7 @@ impl Default for SaveOptions {
 /// and chat template when given, generation defaults, and `config.json` last.
 ///
 /// `tensor` is asked for each parameter in turn, so the whole model need never be in memory. Each file is written whole or
-/// not at all.
+/// not at all. Weights of another model that lie there are removed first, `config.json` before them.
 ///
 /// # Errors
 /// When `tensor` fails, a shape is wrong, or a file cannot be written.
@@ -46,6 +47,7 @@ pub fn save_hf(
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
     let (_, width) = dtype(options.kind)?;
+    remove_weights(dir)?;
     let shards = shards(&blocks(config), width, options.shard_bytes);
     let count = shards.len();
     let name = |i: usize| match count {
@@ -87,6 +89,33 @@ pub fn save_hf(
         _ => "bfloat16",
     });
     write_json(&dir.join("config.json"), &description).map_err(file_error)
+}
+
+/// Removes what readers would take for weights beside the new ones, or in place of them: some prefer one file to an index, some
+/// the index.
+fn remove_weights(dir: &Path) -> Result<(), ModelError> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Ok(());
+    };
+    let mut old = vec![dir.join("config.json")];
+    for entry in entries {
+        let path = entry.map_err(ModelError::io(dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name == "model.safetensors.index.json"
+            || name.starts_with("model") && name.ends_with(".safetensors")
+        {
+            old.push(path);
+        }
+    }
+    for path in old {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(ModelError::io(&path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn write_text(

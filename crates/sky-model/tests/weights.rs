@@ -78,6 +78,33 @@ fn what_is_saved_loads_equal_whole_and_in_shards() {
     }
 }
 
+#[test]
+fn what_is_saved_over_another_model_leaves_none_of_it() {
+    let config = with_bytes(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    for (seed, shard_bytes) in [(1, 1 << 40), (2, 5000), (3, 9000), (4, 1 << 40)] {
+        let params = random_params(&config, Kind::Float, seed);
+        let options = SaveOptions {
+            kind: Kind::Float,
+            shard_bytes,
+        };
+        save(dir.path(), &config, &params, options);
+        let files = ModelFiles::open(dir.path()).unwrap();
+        for (spec, expected) in blocks(&config).iter().zip(&params) {
+            let found = files.block(spec, Kind::Float).unwrap();
+            assert!(found.iter().zip(expected).all(|(a, b)| a.equal(b)));
+        }
+        let single = dir.path().join("model.safetensors").is_file();
+        let index = dir.path().join("model.safetensors.index.json").is_file();
+        assert_eq!((single, index), (shard_bytes > 9000, shard_bytes <= 9000));
+    }
+    let weights = fs::read_dir(dir.path()).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().ends_with(".safetensors")
+    });
+    assert_eq!(weights.count(), 1);
+}
+
 /// Every way of damaging a file's first bytes must end in an error or in a model, never in a panic.
 fn survives_damage(path: &Path, open: impl Fn()) {
     let good = fs::read(path).unwrap();

@@ -28,6 +28,8 @@ const STATE: &str = "state.json";
 const METRICS: &str = "metrics.jsonl";
 const MANIFEST: &str = "manifest.json";
 const PREFIX: &str = "step-";
+/// What the names of those set aside have before and after their step.
+const ASIDE: (&str, &str) = (".step-", ".set-aside");
 /// The three vectors kept for each block.
 const PARTS: [&str; 3] = ["master", "exp_avg", "exp_avg_sq"];
 
@@ -161,7 +163,7 @@ impl Checkpoint {
     /// When the folder cannot be read, or a checkpoint was written by another version.
     pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
         let mut lost = None;
-        for (step, path) in list(root)?.into_iter().rev() {
+        for (step, path) in list(root, (PREFIX, ""))?.into_iter().rev() {
             let opened = Self::open(&path).and_then(|found| {
                 if found.state.step == step {
                     return Ok(found);
@@ -182,18 +184,7 @@ impl Checkpoint {
                     }
                     return Ok(Some(found));
                 }
-                Err(TrainError::File(FileError::Format {
-                    message,
-                    path,
-                    line,
-                })) if message.contains("format version") => {
-                    return Err(FileError::Format {
-                        path,
-                        line,
-                        message,
-                    }
-                    .into());
-                }
+                Err(error) if of_another_version(&path, &error) => return Err(error),
                 Err(error) => {
                     lost = lost.or(Some(step));
                     say(&format!("{error}; the checkpoint before it is tried"));
@@ -284,6 +275,16 @@ impl Checkpoint {
     }
 }
 
+/// Whether another version of this program wrote a checkpoint that could not be read: then its state says so too, which a
+/// manifest that is damaged does not make it do.
+fn of_another_version(path: &Path, error: &TrainError) -> bool {
+    let says = |error: &FileError| matches!(error, FileError::Format { message, .. } if message.contains("format version"));
+    let TrainError::File(error) = error else {
+        return false;
+    };
+    says(error) && read_json::<State>(&path.join(STATE)).is_err_and(|error| says(&error))
+}
+
 /// A checkpoint to be written: everything but this rank's tensors, which [`Draft::of`] borrows and [`Draft::copy`] copies.
 pub(crate) struct Draft {
     root: PathBuf,
@@ -298,13 +299,14 @@ pub(crate) struct Draft {
 impl Draft {
     /// Prepares the folder, which all ranks do together, and takes hold of this rank's tensors.
     ///
-    /// `keep` checkpoints are left afterwards; `patience` is how long the other ranks' parts are waited for.
+    /// `keep` checkpoints are left afterwards; `patience` is how long the other ranks' parts are waited for. `began` is the
+    /// step a run began with, when this is its first: checkpoints of later ones were passed over then.
     pub(crate) fn of(
         root: &Path,
         state: State,
         history: &[StepMetrics],
         store: &Store<'_>,
-        keep: usize,
+        (keep, began): (usize, Option<u64>),
         patience: Duration,
     ) -> Result<Self, TrainError> {
         let comm = store.comm();
@@ -328,6 +330,9 @@ impl Draft {
         };
         if draft.rank == 0 {
             remove_leftovers(root)?;
+            if let Some(began) = began {
+                set_aside(root, began)?;
+            }
             let partial = draft.partial();
             fs::create_dir_all(&partial)
                 .map_err(|source| FileError::io(&partial, "make the folder", source))?;
@@ -382,7 +387,7 @@ impl Draft {
         write_json(&partial.join(MANIFEST), &Manifest { v: Version, files })?;
         let finished = self.root.join(self.name());
         if finished.exists() {
-            // A damaged one of the same step, which was passed over when the run began.
+            // Saved before, by the same run.
             fs::remove_dir_all(&finished).map_err(io(&finished, "remove"))?;
         }
         fs::rename(&partial, &finished).map_err(io(&finished, "rename"))?;
@@ -419,19 +424,38 @@ pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
     prune_up_to(root, keep, u64::MAX)
 }
 
-/// The same among those up to a step. Later ones were passed over when the run began: they may be damaged, and count for
-/// nothing.
+/// The same among those up to a step, and without what was set aside.
 fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
-    let mut all = list(root)?;
+    let mut all = list(root, (PREFIX, ""))?;
     all.retain(|(found, _)| *found <= step);
-    for (_, path) in &all[..all.len().saturating_sub(keep)] {
+    all.truncate(all.len().saturating_sub(keep));
+    let mut aside = list(root, ASIDE)?;
+    aside.retain(|(found, _)| *found <= step);
+    for (_, path) in all.iter().chain(&aside) {
         fs::remove_dir_all(path).map_err(|source| FileError::io(path, "remove", source))?;
     }
     Ok(())
 }
 
-/// Checkpoints in a folder by step, oldest first; none when there is no folder.
-fn list(root: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+/// Hides the checkpoints of later steps than a run goes on from: they are damaged or of another run, and must not count among
+/// those that are kept. They are removed once the run has come as far.
+fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
+    for (found, path) in list(root, (PREFIX, ""))? {
+        if found <= step {
+            continue;
+        }
+        let (before, after) = ASIDE;
+        let aside = root.join(format!("{before}{found:08}{after}"));
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(|source| FileError::io(&aside, "remove", source))?;
+        }
+        fs::rename(&path, &aside).map_err(|source| FileError::io(&path, "rename", source))?;
+    }
+    Ok(())
+}
+
+/// Checkpoints in a folder by step, oldest first, whose names have this before and after the step; none when there is no folder.
+fn list(root: &Path, (before, after): (&str, &str)) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     if !root.exists() {
         return Ok(Vec::new());
     }
@@ -442,7 +466,7 @@ fn list(root: &Path) -> Result<Vec<(u64, PathBuf)>, TrainError> {
         let name = entry.file_name();
         let step = name
             .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX))
+            .and_then(|name| name.strip_prefix(before)?.strip_suffix(after))
             .and_then(|digits| digits.parse().ok());
         if let Some(step) = step {
             found.push((step, entry.path()));

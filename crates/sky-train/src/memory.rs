@@ -15,7 +15,24 @@ pub fn host_memory() -> Option<u64> {
 pub(crate) fn available_memory() -> Option<u64> {
     let root = Path::new("/");
     let free = meminfo(root, "MemAvailable:")?.saturating_add(sky_torch::kept_memory());
-    Some(group_limit(root).map_or(free, |limit| limit.min(free)))
+    let room = group_room(root).map(|room| room.saturating_add(sky_torch::kept_memory()));
+    Some(room.map_or(free, |room| room.min(free)))
+}
+
+/// What this process's control groups leave, the page cache counted as free.
+#[cfg(feature = "torch")]
+fn group_room(root: &Path) -> Option<u64> {
+    let room = |group: Group| {
+        let used = number(&group.folder.join(group.files[1])).unwrap_or(0);
+        let stat = fs::read_to_string(group.folder.join("memory.stat")).unwrap_or_default();
+        let cache = stat.lines().find_map(|line| {
+            let bytes = line.strip_prefix(group.files[2])?.strip_prefix(' ')?;
+            bytes.trim().parse::<u64>().ok()
+        });
+        let held = used.saturating_sub(cache.unwrap_or(0));
+        group.limit.saturating_sub(held)
+    };
+    groups(root)?.into_iter().map(room).min()
 }
 
 fn host_memory_in(root: &Path) -> Option<u64> {
@@ -30,27 +47,52 @@ fn meminfo(root: &Path, key: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The smallest limit of this process's control groups and those above them, in version 1 and 2 of the interface (the
-/// kernel's `Documentation/admin-guide/cgroup-v2.rst`). "No limit" is a word in one and a huge number in the other.
+/// A control group that limits memory.
+#[cfg_attr(not(feature = "torch"), allow(dead_code))]
+struct Group {
+    folder: PathBuf,
+    limit: u64,
+    /// Its limit, what is used of it, and what the page cache of files that nobody has used for a while is called.
+    files: [&'static str; 3],
+}
+
+const VERSION_2: [&str; 3] = ["memory.max", "memory.current", "inactive_file"];
+const VERSION_1: [&str; 3] = [
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+];
+
+/// The smallest limit of this process's control groups.
 fn group_limit(root: &Path) -> Option<u64> {
+    groups(root)?.iter().map(|group| group.limit).min()
+}
+
+/// This process's control groups and those above them that have a limit, in version 1 and 2 of the interface (the
+/// kernel's `Documentation/admin-guide/cgroup-v2.rst`). "No limit" is a word in one and a huge number in the other.
+fn groups(root: &Path) -> Option<Vec<Group>> {
     let text = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = root.join("sys/fs/cgroup");
-    let limits = text.lines().filter_map(|line| {
+    let found = text.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
-        let (mount, file) = if controllers.is_empty() {
-            (mounts.clone(), "memory.max")
+        let (mount, files) = if controllers.is_empty() {
+            (mounts.clone(), VERSION_2)
         } else if controllers.split(',').any(|name| name == "memory") {
-            (mounts.join("memory"), "memory.limit_in_bytes")
+            (mounts.join("memory"), VERSION_1)
         } else {
             return None;
         };
-        limit_upwards(&mount, path, file)
+        Some(upwards(&mount, path, files))
     });
-    limits.min()
+    Some(found.flatten().collect())
 }
 
-fn limit_upwards(mount: &Path, path: &str, file: &str) -> Option<u64> {
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn upwards(mount: &Path, path: &str, files: [&'static str; 3]) -> Vec<Group> {
     let inside: PathBuf = Path::new(path)
         .components()
         .filter(|part| matches!(part, std::path::Component::Normal(_)))
@@ -59,10 +101,15 @@ fn limit_upwards(mount: &Path, path: &str, file: &str) -> Option<u64> {
     inside
         .ancestors()
         .filter_map(|part| {
-            let text = fs::read_to_string(mount.join(part).join(file)).ok()?;
-            text.trim().parse().ok()
+            let folder = mount.join(part);
+            let limit = number(&folder.join(files[0]))?;
+            Some(Group {
+                folder,
+                limit,
+                files,
+            })
         })
-        .min()
+        .collect()
 }
 
 #[cfg(test)]
@@ -115,6 +162,37 @@ mod tests {
         write(root, "proc/self/cgroup", "0::/../../job\n");
         write(root, "sys/job/memory.max", "1\n");
         assert_eq!(host_memory_in(root), Some(1_024_000));
+    }
+
+    #[test]
+    #[cfg(feature = "torch")]
+    fn what_a_group_uses_is_no_room_but_for_its_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!(group_room(root), None);
+        write(root, "proc/self/cgroup", "0::/a\n");
+        assert_eq!(group_room(root), None);
+        write(root, "sys/fs/cgroup/a/memory.max", "9000\n");
+        assert_eq!(group_room(root), Some(9000));
+        write(root, "sys/fs/cgroup/a/memory.current", "7000\n");
+        write(
+            root,
+            "sys/fs/cgroup/a/memory.stat",
+            "anon 5000\ninactive_file 1500\ninactive_file_x 9\n",
+        );
+        assert_eq!(group_room(root), Some(3500));
+        write(root, "proc/self/cgroup", "3:cpu,memory:/job\n0::/\n");
+        write(
+            root,
+            "sys/fs/cgroup/memory/job/memory.limit_in_bytes",
+            "800\n",
+        );
+        write(
+            root,
+            "sys/fs/cgroup/memory/job/memory.usage_in_bytes",
+            "900\n",
+        );
+        assert_eq!(group_room(root), Some(0));
     }
 
     #[test]

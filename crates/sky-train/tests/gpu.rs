@@ -274,9 +274,9 @@ fn random(param: &ParamSpec) -> Result<Tensor, TrainError> {
     Ok(numbers.f_mul_scalar(0.02)?)
 }
 
-/// Steps with one row of so many tokens, a line each: pace, MFU, the optimizer's share of a step that nothing hides, memory.
-/// `SKY_FIGURES` names a file that gets them as JSON lines.
-fn measure(name: &str, text: &str, settings: &[(usize, TrainConfig)]) {
+/// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing hides, memory, as a JSON line,
+/// also into the file that `SKY_FIGURES` names. One setting a process: libtorch keeps what it once took.
+fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
     const WARM: u64 = 2;
     const MEASURED: u64 = 5;
     gpu();
@@ -287,71 +287,66 @@ fn measure(name: &str, text: &str, settings: &[(usize, TrainConfig)]) {
     let peak = std::env::var("SKY_GPU")
         .ok()
         .map(|name| hardware.gpu(&name).unwrap().bf16_flops);
-    for (tokens, config) in settings {
-        let tokens = *tokens;
-        let (before, _) = gpu_memory(0).unwrap();
-        let config = TrainConfig {
-            global_batch: 1,
-            epochs: 1,
-            cutoff: tokens,
-            micro_batch_tokens: tokens,
-            ..config.clone()
-        };
-        let (checkpointing, offload) = (config.activation_checkpointing, config.offload);
-        let rows = (0..WARM + MEASURED)
-            .map(|row| TokenSeq {
-                ids: (0..tokens as u64)
-                    .map(|at| (derive_seed(row, "token", at) % 151_000) as u32)
-                    .collect(),
-                target: vec![true; tokens],
-            })
-            .collect();
-        let data = Dataset::new(rows, model.vocab_size, &config).unwrap();
-        let job = Job {
-            config,
-            model: model.clone(),
-            data,
-            seed: 1,
-        };
-        let mut trainer = Trainer::new(job, GPU, &Solo, &mut random).unwrap();
-        for _ in 0..WARM {
-            trainer.train_step().unwrap();
-        }
-        Cuda::synchronize(0);
-        let began = Instant::now();
-        for _ in 0..MEASURED {
-            trainer.train_step().unwrap();
-        }
-        Cuda::synchronize(0);
-        let seconds = began.elapsed().as_secs_f64();
-        let rate = (tokens as u64 * MEASURED) as f64 / seconds;
-        let last = trainer.history().iter().skip(WARM as usize);
-        let optimizer: f64 = last.map(|m| m.time.optimizer_seconds).sum();
-        // libtorch keeps what it once took, so what is gone now is the peak; also from settings before this one.
-        let (after, total) = gpu_memory(0).unwrap();
-        let figure = json!({
-            "model": name,
-            "tokens": tokens,
-            "setting": format!("blocks again: {checkpointing:?}, offload: {offload:?}"),
-            "again": checkpointing != Checkpointing::None,
-            "tokens_per_second": rate,
-            "mfu": peak.map(|peak| 3.0 * shape.forward_flops(tokens as f64) * rate / peak),
-            "optimizer": optimizer / seconds,
-            "peak_bytes": total - after,
-            "free_before": before,
-        });
-        println!("{figure}");
-        if let Some(path) = std::env::var_os("SKY_FIGURES") {
-            let mut file = File::options()
-                .create(true)
-                .append(true)
-                .open(path)
-                .unwrap();
-            writeln!(file, "{figure}").unwrap();
-        }
-        let loss = trainer.history().last().unwrap().loss;
-        assert!(loss.is_finite() && loss > 1.0, "{loss}");
+    let config = TrainConfig {
+        global_batch: 1,
+        epochs: 1,
+        cutoff: tokens,
+        micro_batch_tokens: tokens,
+        ..config
+    };
+    let (checkpointing, offload) = (config.activation_checkpointing, config.offload);
+    let rows = (0..WARM + MEASURED)
+        .map(|row| TokenSeq {
+            ids: (0..tokens as u64)
+                .map(|at| (derive_seed(row, "token", at) % 151_000) as u32)
+                .collect(),
+            target: vec![true; tokens],
+        })
+        .collect();
+    let data = Dataset::new(rows, model.vocab_size, &config).unwrap();
+    let job = Job {
+        config,
+        model,
+        data,
+        seed: 1,
+    };
+    let mut trainer = Trainer::new(job, GPU, &Solo, &mut random).unwrap();
+    for _ in 0..WARM {
+        trainer.train_step().unwrap();
     }
+    Cuda::synchronize(0);
+    let began = Instant::now();
+    for _ in 0..MEASURED {
+        trainer.train_step().unwrap();
+    }
+    Cuda::synchronize(0);
+    let seconds = began.elapsed().as_secs_f64();
+    let rate = (tokens as u64 * MEASURED) as f64 / seconds;
+    let last = trainer.history().iter().skip(WARM as usize);
+    let optimizer: f64 = last.map(|m| m.time.optimizer_seconds).sum();
+    // What is gone now is the peak.
+    let (free, total) = gpu_memory(0).unwrap();
+    let figure = json!({
+        "model": name,
+        "tokens": tokens,
+        "setting": format!("blocks again: {checkpointing:?}, offload: {offload:?}"),
+        "again": checkpointing != Checkpointing::None,
+        "tokens_per_second": rate,
+        "mfu": peak.map(|peak| 3.0 * shape.forward_flops(tokens as f64) * rate / peak),
+        "optimizer": optimizer / seconds,
+        "peak_bytes": total - free,
+    });
+    println!("{figure}");
+    if let Some(path) = std::env::var_os("SKY_FIGURES") {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{figure}").unwrap();
+    }
+    let loss = trainer.history().last().unwrap().loss;
+    assert!(loss.is_finite() && loss > 1.0, "{loss}");
 }
 
 fn with(checkpointing: Checkpointing, offload: Offload) -> TrainConfig {
@@ -362,34 +357,56 @@ fn with(checkpointing: Checkpointing, offload: Offload) -> TrainConfig {
     }
 }
 
+const SMALL: (&str, &str) = ("qwen2.5-0.5b", include_str!("shapes/qwen2.5-0.5b.json"));
+const LARGE: (&str, &str) = ("qwen2.5-7b", include_str!("shapes/qwen2.5-7b.json"));
+
 #[test]
 #[ignore = "needs a GPU"]
-fn throughput_of_half_a_billion_parameters() {
-    let (none, full) = (Checkpointing::None, Checkpointing::Full);
-    measure(
-        "qwen2.5-0.5b",
-        include_str!("shapes/qwen2.5-0.5b.json"),
-        &[
-            (4096, with(none, Offload::None)),
-            (4096, with(full, Offload::None)),
-            (16_384, with(full, Offload::None)),
-            (16_384, with(full, Offload::Optimizer)),
-        ],
-    );
+fn pace_of_half_a_billion_parameters_at_4_thousand_tokens_with_graphs_kept() {
+    measure(SMALL, 4096, with(Checkpointing::None, Offload::None));
 }
 
 #[test]
 #[ignore = "needs a GPU"]
-fn throughput_of_seven_billion_parameters() {
-    // What lets the whole of it lie in 80 GB.
-    let small = TrainConfig {
+fn pace_of_half_a_billion_parameters_at_4_thousand_tokens() {
+    measure(SMALL, 4096, with(Checkpointing::Full, Offload::None));
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn pace_of_half_a_billion_parameters_at_16_thousand_tokens() {
+    measure(SMALL, 16_384, with(Checkpointing::Full, Offload::None));
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn pace_of_half_a_billion_parameters_with_the_optimizer_offloaded() {
+    measure(SMALL, 16_384, with(Checkpointing::Full, Offload::Optimizer));
+}
+
+/// What lets the whole of 7 billion parameters lie in 80 GB, or its optimizer in 128 GB of a host.
+fn narrow(offload: Offload) -> TrainConfig {
+    TrainConfig {
         master_weights: MasterWeights::Bf16,
         moments: Moments::EightBit,
-        ..with(Checkpointing::Full, Offload::None)
-    };
-    measure(
-        "qwen2.5-7b",
-        include_str!("shapes/qwen2.5-7b.json"),
-        &[(4096, small.clone()), (16_384, small)],
-    );
+        ..with(Checkpointing::Full, offload)
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn pace_of_seven_billion_parameters_at_4_thousand_tokens() {
+    measure(LARGE, 4096, narrow(Offload::None));
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn pace_of_seven_billion_parameters_at_16_thousand_tokens() {
+    measure(LARGE, 16_384, narrow(Offload::None));
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn pace_of_seven_billion_parameters_with_the_optimizer_offloaded() {
+    measure(LARGE, 16_384, narrow(Offload::Optimizer));
 }

@@ -131,7 +131,16 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
         let mut flipped = good.clone();
         let middle = flipped.len() / 2;
         flipped[middle] ^= 1;
-        for damaged in [&flipped[..], &good[..middle], &[]] {
+        let mut version = good.clone();
+        if file.ends_with("manifest.json") {
+            // One bit makes it another version's; the state's says that it is not.
+            let one = version.iter().position(|byte| *byte == b'1').unwrap();
+            version[one] = b'3';
+            assert!(String::from_utf8_lossy(&version[..one]).ends_with("\"v\": "));
+        } else {
+            version[0] ^= 1;
+        }
+        for damaged in [&flipped[..], &good[..middle], &[], &version] {
             fs::write(&file, damaged).unwrap();
             let mut said = Vec::new();
             let mut again = resume(job(), dir.path(), &mut said);
@@ -177,17 +186,49 @@ fn a_damaged_checkpoint_of_a_later_step_costs_no_good_one() {
         let found = Checkpoint::newest(&root, &mut |line| said.push(line.to_owned())).unwrap();
         (found.map(|found| found.state().step), said)
     };
-    assert_eq!(newest().0, None);
+    let (found, said) = newest();
+    assert!(found.is_none() && said[0].contains("step-00000005"));
+    let names = || {
+        let names = fs::read_dir(&root).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
     let mut again = trainer(job(&model, &config, 9));
     for step in [1, 2] {
         steps(&mut again, 1);
-        let (found, said) = newest();
-        assert_eq!(found, Some(step));
-        assert!(said[0].contains("step-00000005"), "{said:?}");
+        assert_eq!(newest(), (Some(step), Vec::new()));
+        let good = format!("step-0000000{step}");
+        assert_eq!(names(), [".step-00000005.set-aside", &good]);
     }
-    steps(&mut again, 3);
-    assert_eq!(newest(), (Some(5), Vec::new()));
-    assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+    // Later than the damaged one, which does not push a good one out, nor stay.
+    steps(&mut again, 4);
+    assert_eq!(newest(), (Some(6), Vec::new()));
+    assert_eq!(names(), ["step-00000006"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_does_not_count_among_those_that_are_kept() {
+    let (model, config) = (model(LLAMA), config());
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("checkpoints");
+    let save_at = |trainer: &mut Trainer<'_>, step| {
+        while trainer.step() < step {
+            trainer.train_step().unwrap();
+        }
+        trainer.save(&root).unwrap();
+    };
+    let mut first = trainer(job(&model, &config, 9));
+    save_at(&mut first, 2);
+    save_at(&mut first, 3);
+    fs::write(root.join("step-00000003/manifest.json"), "{").unwrap();
+    let mut again = resume(job(&model, &config, 9), dir.path(), &mut Vec::new());
+    assert_eq!((again.step(), config.keep_checkpoints), (2, 2));
+    save_at(&mut again, 4);
+    // Were the newest one damaged too, step 2 would still be there.
+    fs::write(root.join("step-00000004/state.json"), "{").unwrap();
+    let again = resume(job(&model, &config, 9), dir.path(), &mut Vec::new());
+    assert_eq!(again.step(), 2);
 }
 
 #[test]

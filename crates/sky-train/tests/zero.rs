@@ -8,7 +8,8 @@ use common::{
     LLAMA, QWEN2, config, counting::one_step, fresh, max_difference, model, newest, on_ranks, run,
 };
 use sky_train::{
-    Checkpointing, MasterWeights, ModelShape, Moments, Offload, Precision, StepMetrics, TrainConfig,
+    Checkpointing, CpuPlan, CpuPlanInput, MasterWeights, ModelShape, Moments, Offload, Precision,
+    StepMetrics, TrainConfig,
 };
 
 /// The largest relative difference between the losses of two runs. Norms must agree too.
@@ -270,10 +271,18 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                     }
                     bytes
                 });
-                let (params, ranks) = (shape.params(), world as u64);
-                let share = |from| if stage >= from { ranks } else { 1 };
-                // f32 compute: the master weights lie within the weights.
-                let planned = 4 * params / share(3) + 4 * params / share(2) + 8 * params / share(1);
+                let plan = CpuPlan::new(&CpuPlanInput {
+                    shape: &shape,
+                    config: &config,
+                    world: world as u64,
+                    local_world: world as u64,
+                    longest: 24,
+                    steps: 2,
+                    memory: u64::MAX,
+                });
+                // Every gradient is there after a step, whichever moment the plan's sum is of.
+                let gradients = 4 * shape.params() / if stage >= 2 { world as u64 } else { 1 };
+                let planned = plan.rank_bytes.parameters + plan.rank_bytes.optimizer + gradients;
                 for bytes in kept {
                     let off = bytes as f64 / planned as f64 - 1.0;
                     assert!(

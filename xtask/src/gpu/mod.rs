@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{Exit, bench, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 14] = [
     "losses_are_the_cpu_s",
     "packed_documents_are_attended_to_by_one_kernel_as_one_by_one",
     "a_repeated_run_has_the_same_bits",
@@ -21,8 +21,13 @@ const PARTS: [&str; 9] = [
     "block_inputs_that_wait_on_the_host_change_no_bit",
     "nccl_works_on_one_gpu",
     "nccl_works_on_all_gpus_of_this_host",
-    "throughput_of_half_a_billion_parameters",
-    "throughput_of_seven_billion_parameters",
+    "pace_of_half_a_billion_parameters_at_4_thousand_tokens_with_graphs_kept",
+    "pace_of_half_a_billion_parameters_at_4_thousand_tokens",
+    "pace_of_half_a_billion_parameters_at_16_thousand_tokens",
+    "pace_of_half_a_billion_parameters_with_the_optimizer_offloaded",
+    "pace_of_seven_billion_parameters_at_4_thousand_tokens",
+    "pace_of_seven_billion_parameters_at_16_thousand_tokens",
+    "pace_of_seven_billion_parameters_with_the_optimizer_offloaded",
 ];
 
 /// The configurations of the models that are measured.

@@ -1,6 +1,11 @@
 //! The little of the CUDA driver that ordering two streams needs.
 
-use std::{fmt::Write, ptr};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    ptr,
+    sync::{Mutex, PoisonError},
+};
 
 use cudarc::driver::{result, sys};
 
@@ -78,11 +83,11 @@ fn device(ordinal: usize) -> Result<sys::CUdevice, TorchError> {
     })
 }
 
-/// One GPU and libtorch's context on it.
+/// One GPU and libtorch's context on it, which is retained for as long as the process lives: were it the last one to let it go,
+/// it would stay current on threads and be no more.
 #[derive(Debug)]
 pub(super) struct Gpu {
     ordinal: usize,
-    device: sys::CUdevice,
     context: sys::CUcontext,
 }
 
@@ -94,13 +99,9 @@ unsafe impl Sync for Gpu {}
 impl Gpu {
     /// The GPU's primary context, which libtorch uses too; it is current on this thread afterwards.
     pub(super) fn open(ordinal: usize) -> Result<Self, TorchError> {
-        let device = device(ordinal)?;
-        // SAFETY: the device comes from the driver.
-        let context = unsafe { result::primary_ctx::retain(device) };
         let gpu = Self {
             ordinal,
-            device,
-            context: context.map_err(|error| said("gpu", &error))?,
+            context: context(ordinal)?,
         };
         gpu.make_current()?;
         Ok(gpu)
@@ -112,17 +113,30 @@ impl Gpu {
 
     /// Makes this GPU the one that calls of this thread are about.
     pub(super) fn make_current(&self) -> Result<(), TorchError> {
-        // SAFETY: the context is retained as long as `self` lives.
+        // SAFETY: the context is never released.
         unsafe { result::ctx::set_current(self.context) }.map_err(|error| said("gpu", &error))
     }
 }
 
-impl Drop for Gpu {
-    fn drop(&mut self) {
-        // SAFETY: retained once, released once. libtorch holds its own reference.
-        let _ = unsafe { result::primary_ctx::release(self.device) };
+/// A GPU's primary context, retained once.
+fn context(ordinal: usize) -> Result<sys::CUcontext, TorchError> {
+    static RETAINED: Mutex<BTreeMap<usize, Context>> = Mutex::new(BTreeMap::new());
+    let mut retained = RETAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(Context(found)) = retained.get(&ordinal) {
+        return Ok(*found);
     }
+    let device = device(ordinal)?;
+    // SAFETY: the device comes from the driver.
+    let context = unsafe { result::primary_ctx::retain(device) };
+    let context = context.map_err(|error| said("gpu", &error))?;
+    retained.insert(ordinal, Context(context));
+    Ok(context)
 }
+
+struct Context(sys::CUcontext);
+
+// SAFETY: a context may be current on any number of threads.
+unsafe impl Send for Context {}
 
 /// A stream that does not wait for the default one by itself.
 #[derive(Debug)]

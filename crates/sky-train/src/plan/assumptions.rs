@@ -1,14 +1,17 @@
-use super::estimate::{LINK_EFFICIENCY, PACKING, PlanInput, micro_tokens};
+use super::estimate::{
+    CONTEXT, FRAGMENTATION, LINK_EFFICIENCY, PACKING, PROCESS, PlanInput, SOCKETS, micro_tokens,
+};
 
 /// Every assumption of a plan, in words.
 pub(super) fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
     let (gpu, config) = (input.gpu, input.config);
     let mut all = vec![
         format!(
-            "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
+            "{}: {:.0} TFLOP/s bf16 at {:.0} % efficiency (assumed), {:.0} GB/s of its memory, {:.0} GB/s to other GPUs at {:.0} %, {:.0} GB/s to the host ({})",
             gpu.name,
             gpu.bf16_flops / 1e12,
             gpu.efficiency * 100.0,
+            gpu.memory_bandwidth / 1e9,
             gpu.link_bandwidth / 1e9,
             LINK_EFFICIENCY * 100.0,
             gpu.host_bandwidth / 1e9,
@@ -18,6 +21,13 @@ pub(super) fn assumptions(input: &PlanInput<'_>) -> Vec<String> {
             "host memory at {:.0} GB/s ({})",
             input.hardware.host.memory_bandwidth / 1e9,
             input.hardware.host.source
+        ),
+        format!(
+            "of a GPU {:.0} % for the allocator's gaps and {:.1} GB for context and workspaces; {:.0} GB of a host for each process; {:.0} GB/s a rank over sockets, for what is exchanged from host memory",
+            FRAGMENTATION * 100.0,
+            CONTEXT / 1e9,
+            PROCESS as f64 / 1e9,
+            SOCKETS / 1e9
         ),
         format!(
             "{} rows of {:.0} tokens on average, {} a step; micro-batches of {} tokens, {:.0} % full",

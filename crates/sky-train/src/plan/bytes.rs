@@ -192,20 +192,26 @@ pub(super) fn activations(
     }
 }
 
-/// Gathered blocks and gradients on their way, in bytes at three moments. Adapters count with their layer; what is frozen
+/// Gathered blocks and gradients on their way, in bytes at five moments. Adapters count with their layer; what is frozen
 /// has no gradient.
 pub(super) struct Buffers {
     /// The head's weights, a layer's on their way, its f32 gradient and a chunk's.
     pub(super) head: u64,
+    /// What is on its way from the head while the uppermost layer goes back, and that layer's.
+    pub(super) top: u64,
     /// A layer's weights, the next one's, and its gradients.
     pub(super) layer: u64,
     /// The embedding's gradient: whole, and on its way.
     pub(super) embedding: u64,
+    /// What the ranks' sum of its gradient takes once all gradients are there.
+    pub(super) sum: u64,
 }
 
 impl Buffers {
     pub(super) fn most(&self) -> u64 {
-        self.head.max(self.layer).max(self.embedding)
+        [self.top, self.layer, self.embedding, self.sum]
+            .into_iter()
+            .fold(self.head, u64::max)
     }
 }
 
@@ -237,13 +243,23 @@ pub(super) fn buffers(
     let held = checkpointing.kept(shape.layers) * whole * gathered;
     // Rows are added where the sum lies, on a CPU that keeps it; else there is a matrix of them first.
     let rows = if fused && flat == 0 { 0 } else { 4 };
+    // gloo has no sum into shards: what comes from the others lies beside what goes to them.
+    let received = if fused && world > 1 && stage >= 1 {
+        4
+    } else {
+        0
+    };
+    let travelling = if flat > 0 { flat + received } else { 0 };
+    let layer = 2 * whole * gathered + held;
     Buffers {
         head: shape.embedding() * gathered
             + head_trained * (chunk + 4 + flat)
             + whole * gathered
             + held,
-        layer: 2 * whole * gathered + trained * (width + flat) + held,
-        embedding: head_trained * (rows + flat),
+        top: layer + head_trained * travelling + trained * width,
+        layer: layer + trained * (width + travelling),
+        embedding: head_trained * (rows + travelling),
+        sum: head_trained * received,
     }
 }
 

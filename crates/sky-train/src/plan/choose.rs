@@ -17,6 +17,8 @@ pub struct Plan {
     pub best: SettingPlan,
     /// The first that fits, in order of how much they offload.
     pub first: Option<SettingPlan>,
+    /// What the recipe sets: what is run.
+    pub as_set: SettingPlan,
     /// When nothing fits, the one knob that would make it.
     pub advice: Option<String>,
     /// Parameters of the model.
@@ -53,6 +55,7 @@ impl Plan {
         };
         Ok(Self {
             first: fitting().next().cloned(),
+            as_set: SettingPlan::as_set(input)?,
             fits: best.fits,
             advice: (!best.fits).then(|| advice(input, steps, &best)),
             params: input.shape.params(),

@@ -144,15 +144,21 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         _ => (all(4), all(4), all(4)),
     };
     let embedding = buffers.layer.max(buffers.embedding);
+    // Below stage 2 the ranks' sums are made when all gradients are there; from it on the last one is still on its way.
+    let summed = if config.zero_stage < 2 {
+        buffers.sum
+    } else {
+        0
+    };
     // Where moments in 8 bits meet master weights in bf16, a block of these is widened at a time.
     let widened = match (config.moments, config.master_weights) {
         (Moments::EightBit, MasterWeights::Bf16) => 4 * share(matrix.max(layer), config, world, 1),
         _ => 0,
     };
     [
-        (bottom, 0, widened),
+        (bottom, 0, widened.max(summed)),
         (head, active.head, buffers.head),
-        (top, active.top, buffers.layer),
+        (top, active.top, buffers.top.max(buffers.layer)),
         (bottom, active.bottom, embedding),
     ]
     .into_iter()
@@ -271,6 +277,35 @@ mod tests {
         assert!(of(1, 2).gradients >= 2 * PARAMS, "sums of two ranks");
         assert_eq!(of(3, 1).gradients, 4 * PARAMS);
         assert!(of(1, 1).total < of(2, 1).total && of(2, 1).total < of(3, 1).total);
+    }
+
+    #[test]
+    fn what_comes_from_other_ranks_lies_beside_what_goes_to_them() {
+        let head = ModelShape::known("Qwen2.5-0.5B").unwrap().embedding();
+        let at = |zero_stage, world| {
+            let config = TrainConfig {
+                zero_stage,
+                global_batch: 64,
+                micro_batch_tokens: 64,
+                cutoff: 64,
+                background_save: false,
+                ..TrainConfig::default()
+            };
+            let input = CpuPlanInput {
+                shape: &ModelShape::known("Qwen2.5-0.5B").unwrap(),
+                config: &config,
+                world,
+                local_world: world,
+                longest: 64,
+                steps: 1000,
+                memory: u64::MAX,
+            };
+            CpuPlan::new(&input).rank_bytes.buffers
+        };
+        // Below stage 2 sums are made after the last micro-batch; while the head ran there was more.
+        assert_eq!((at(0, 2), at(1, 2)), (6 * head, 6 * head));
+        // From it on the embedding's rows, what goes and what comes.
+        assert_eq!(at(2, 2), 12 * head);
     }
 
     /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times

@@ -109,11 +109,11 @@ pub(super) const LINK_EFFICIENCY: f64 = 0.75;
 /// Bytes a second that a rank exchanges with others from host memory, by gloo over sockets: an assumption.
 pub(super) const SOCKETS: f64 = 1e9;
 /// Context and workspaces of one process on a GPU.
-const CONTEXT: f64 = 1.5e9;
+pub(super) const CONTEXT: f64 = 1.5e9;
 /// Share of a GPU's memory kept for the allocator's gaps.
-const FRAGMENTATION: f64 = 0.05;
+pub(super) const FRAGMENTATION: f64 = 0.05;
 /// Host memory of one process before any offload.
-const PROCESS: u64 = 4_000_000_000;
+pub(super) const PROCESS: u64 = 4_000_000_000;
 
 pub(super) fn step_tokens(input: &PlanInput<'_>) -> f64 {
     input.tokens_per_row * (input.config.global_batch as u64).min(input.rows) as f64
@@ -130,7 +130,6 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     let (shape, gpu) = (input.shape, input.gpu);
     let world = input.gpus as f64;
     let trained = shape.trained(input.config) as f64;
-    let weights = shape.frozen(input.config) as f64 + trained;
     let width = input.config.precision.bytes() as f64;
 
     let tokens = step_tokens(input);
@@ -147,15 +146,17 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     };
     let compute = flops(again) / (gpu.bf16_flops * gpu.efficiency);
 
-    // Stage 3 gathers the weights of a micro-batch for the forward and again for the backward pass and, as stage 2, reduces
-    // its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
+    // Stage 3 gathers the weights of a micro-batch for the forward pass, those of layers that are computed again for the backward
+    // pass too and, as stage 2, reduces its f32 gradients; otherwise that is done once a step, and an all-reduce is worth a reduction and a gathering.
     let micro_batches = (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0);
     let share = (world - 1.0) / world;
+    let gathered = shape.gathered(input.config, again) as f64;
+    let reduced = 4.0 * shape.reduced(input.config) as f64;
     let carried = match input.config.zero_stage {
         0 => 8.0 * trained,
         1 => (4.0 + width) * trained,
-        2 => (micro_batches * 4.0 + width) * trained,
-        _ => micro_batches * (2.0 * width * weights + 4.0 * trained),
+        2 => micro_batches * reduced + width * trained,
+        _ => micro_batches * (width * gathered + reduced),
     };
     // Of it, what does not lie on GPUs: below stage 2 offloaded gradients, below stage 3 offloaded weights.
     let sockets = match (setting.offload, input.config.zero_stage) {
@@ -186,7 +187,8 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     };
     let gathering = match setting.offload {
         Offload::OptimizerAndParameters => {
-            2.0 * micro_batches * bytes::weights(shape, input.config, input.gpus) as f64
+            let here = bytes::share(gathered as u64, input.config, input.gpus, 3);
+            micro_batches * width * here as f64
         }
         Offload::None | Offload::Optimizer => 0.0,
     };

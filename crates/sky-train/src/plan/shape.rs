@@ -3,35 +3,43 @@ use serde::Deserialize;
 use crate::{LoraConfig, TrainConfig, TrainError};
 
 /// A model's sizes, as the plan needs them: no weights, no libtorch.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelShape {
     /// Transformer layers.
-    #[serde(rename = "num_hidden_layers")]
     pub layers: u64,
     /// Width of the residual stream.
-    #[serde(rename = "hidden_size")]
     pub hidden: u64,
     /// Width of the gated feed-forward layer.
-    #[serde(rename = "intermediate_size")]
     pub ffn: u64,
     /// Query heads.
-    #[serde(rename = "num_attention_heads")]
     pub heads: u64,
     /// Key and value heads.
-    #[serde(rename = "num_key_value_heads")]
     pub kv_heads: u64,
     /// Width of one head.
-    #[serde(default)]
     pub head_dim: u64,
     /// Tokens the model knows.
-    #[serde(rename = "vocab_size")]
     pub vocab: u64,
     /// Whether the head is the embedding transposed.
-    #[serde(default, rename = "tie_word_embeddings")]
     pub tied: bool,
-    /// `qwen2` models have biases on q, k and v.
-    #[serde(default)]
+    /// Whether q, k and v have biases.
+    qkv_bias: bool,
+}
+
+/// What of a `config.json` the plan needs.
+#[derive(Deserialize)]
+struct Described {
     model_type: String,
+    num_hidden_layers: u64,
+    hidden_size: u64,
+    intermediate_size: u64,
+    num_attention_heads: u64,
+    num_key_value_heads: Option<u64>,
+    head_dim: Option<u64>,
+    vocab_size: u64,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    attention_bias: bool,
 }
 
 /// Operations of a step by kind; see [`ModelShape::collectives`].
@@ -135,12 +143,7 @@ impl ModelShape {
             head_dim: hidden / heads,
             vocab,
             tied,
-            model_type: if name.starts_with('Q') {
-                "qwen2"
-            } else {
-                "llama"
-            }
-            .into(),
+            qkv_bias: name.starts_with('Q'),
         })
     }
 
@@ -157,7 +160,7 @@ impl ModelShape {
             head_dim: size(config.head_dim),
             vocab: size(config.vocab_size),
             tied: config.tie_word_embeddings,
-            model_type: if config.qkv_bias { "qwen2" } else { "llama" }.into(),
+            qkv_bias: config.qkv_bias,
         }
     }
 
@@ -169,23 +172,44 @@ impl ModelShape {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// When it is no such file or a size is zero or absurd.
+    /// When it is no such file, of a model that is not known, or a size is zero or absurd.
     pub fn from_json(text: &str) -> Result<Self, TrainError> {
-        let mut shape: Self = serde_json::from_str(text)
+        let described: Described = serde_json::from_str(text)
             .map_err(|error| TrainError::Plan(format!("config.json: {error}")))?;
+        let qwen = match &*described.model_type {
+            "qwen2" => true,
+            "llama" => false,
+            other => {
+                return Err(TrainError::Plan(format!(
+                    "config.json: model_type `{other}` is not known (llama and qwen2 are)"
+                )));
+            }
+        };
+        let heads = described.num_attention_heads;
+        let shape = Self {
+            layers: described.num_hidden_layers,
+            hidden: described.hidden_size,
+            ffn: described.intermediate_size,
+            heads,
+            kv_heads: described.num_key_value_heads.unwrap_or(heads),
+            head_dim: described
+                .head_dim
+                .unwrap_or(described.hidden_size / heads.max(1)),
+            vocab: described.vocab_size,
+            tied: described.tie_word_embeddings,
+            qkv_bias: qwen || described.attention_bias,
+        };
         let sizes = [
             shape.layers,
             shape.hidden,
             shape.ffn,
             shape.heads,
             shape.kv_heads,
+            shape.head_dim,
             shape.vocab,
         ];
         if sizes.iter().any(|size| !(1..=1 << 24).contains(size)) {
             return Err(TrainError::Plan("config.json: a size is impossible".into()));
-        }
-        if shape.head_dim == 0 {
-            shape.head_dim = shape.hidden / shape.heads;
         }
         Ok(shape)
     }
@@ -207,7 +231,7 @@ impl ModelShape {
 
     /// Parameters of one layer.
     pub fn layer(&self) -> u64 {
-        let biases = if self.model_type == "qwen2" {
+        let biases = if self.qkv_bias {
             self.q() + 2 * self.kv()
         } else {
             0
@@ -294,6 +318,20 @@ impl ModelShape {
             scatters,
             all_reduces,
         }
+    }
+
+    /// Parameters that each rank of several gathers for a micro-batch at stage 3, as [`ModelShape::collectives`] counts them.
+    pub(super) fn gathered(&self, config: &TrainConfig, computed_again: u64) -> u64 {
+        let tied = if self.tied { self.embedding() } else { 0 };
+        let adapters = self.layer_adapters(config);
+        let again = computed_again * (self.layer() + adapters);
+        self.params() + tied + self.layers * adapters + again
+    }
+
+    /// Parameters whose gradients are reduced for a micro-batch from stage 2 on.
+    pub(super) fn reduced(&self, config: &TrainConfig) -> u64 {
+        let tied = self.tied && config.lora.is_none();
+        self.trained(config) + if tied { self.embedding() } else { 0 }
     }
 
     /// Bytes that autograd keeps for one token of one layer in bf16 compute, the layer's input not counted.
@@ -406,6 +444,16 @@ mod tests {
             ModelShape::from_json(text).unwrap(),
             ModelShape::known("Qwen2.5-32B-Instruct").unwrap()
         );
+        let least = text
+            .replace("\"num_key_value_heads\": 8", "\"head_dim\": null")
+            .replace("qwen2", "llama");
+        let shape = ModelShape::from_json(&least).unwrap();
+        assert_eq!((shape.kv_heads, shape.head_dim), (40, 128));
+        let biases = least.replace("null", "128, \"attention_bias\": true");
+        let with = ModelShape::from_json(&biases).unwrap();
+        assert_eq!(with.layer() - shape.layer(), 3 * 5120);
+        let other = ModelShape::from_json(&text.replace("qwen2", "mamba"));
+        assert!(other.unwrap_err().to_string().contains("`mamba`"));
         assert!(ModelShape::from_json(&text.replace("64,", "0,")).is_err());
         assert!(ModelShape::from_json("{}").is_err());
     }

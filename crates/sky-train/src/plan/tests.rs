@@ -154,6 +154,55 @@ fn what_is_not_sharded_every_rank_keeps_in_its_host_s_memory() {
 }
 
 #[test]
+fn weights_are_gathered_for_the_backward_pass_where_layers_are_computed_again() {
+    let config = TrainConfig::default();
+    let shape = ModelShape::known("Qwen2.5-32B-Instruct").unwrap();
+    let all = plan(8, "h200-141g", 100 * TERABYTES, &config).settings;
+    let of = |offload, way| {
+        let fits = |plan: &&SettingPlan| {
+            let setting = plan.setting;
+            setting.offload == offload
+                && setting.activation_checkpointing == way
+                && !setting.offload_activations
+        };
+        all.iter().find(fits).unwrap()
+    };
+    let micro_batches = 96.0 * 4096.0 / 8.0 / (16_384.0 * 0.95);
+    let layers = (shape.layers * shape.layer()) as f64;
+    for offload in [Offload::None, Offload::OptimizerAndParameters] {
+        let (graphs, again) = (
+            of(offload, Checkpointing::None),
+            of(offload, Checkpointing::Full),
+        );
+        let more = again.link_bytes_per_step - graphs.link_bytes_per_step;
+        let expected = micro_batches * 2.0 * layers * 7.0 / 8.0;
+        assert!((more / expected - 1.0).abs() < 1e-9, "{more} {expected}");
+        let more = again.transfer_bytes_per_step - graphs.transfer_bytes_per_step;
+        let expected = match offload {
+            Offload::None => 0.0,
+            _ => micro_batches * 2.0 * layers / 8.0,
+        };
+        assert!((more - expected).abs() < 10.0, "{more} {expected}");
+    }
+}
+
+#[test]
+fn the_plan_tells_what_the_recipe_itself_sets() {
+    let at = |offload| {
+        let config = TrainConfig {
+            offload,
+            ..TrainConfig::default()
+        };
+        plan(8, "h100-80g", 2 * TERABYTES, &config)
+    };
+    let none = at(Offload::None);
+    assert!(none.fits && !none.as_set.fits);
+    assert_eq!(none.as_set.setting.offload, Offload::None);
+    assert_ne!(none.as_set, none.best);
+    assert_eq!(at(Offload::Optimizer).as_set, none.best);
+}
+
+#[test]
 fn hosts_share_the_memory_and_the_network_may_set_the_pace() {
     let on = |hosts, network_bandwidth| {
         let mut hardware = Hardware::builtin().unwrap();

@@ -2,8 +2,9 @@ use std::time::Instant;
 
 use sky_data::PackedRow;
 use sky_model::HeadOptions;
-use sky_torch::AdamW;
+use sky_torch::{AdamW, GpuMark};
 use sky_types::{Version, derive_seed};
+use tch::Device;
 
 use super::Trainer;
 use crate::{
@@ -23,6 +24,8 @@ impl Trainer<'_> {
     /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
         let began = Instant::now();
+        // What was waited for between two steps, by a checkpoint, is none of this one's.
+        self.store.take_waited();
         self.meter.begin();
         let config = &self.job.config;
         let batch: Vec<usize> = self
@@ -83,11 +86,12 @@ impl Trainer<'_> {
         if !loss.is_finite() {
             return Err(not_finite("loss"));
         }
+        computed(self.device)?;
+        let optimizer_began = Instant::now();
         let grad_norm = self.store.grad_norm()?;
         if !grad_norm.is_finite() {
             return Err(not_finite("gradient's norm"));
         }
-        let optimizer_began = Instant::now();
         let hyper = AdamW {
             lr,
             beta1: config.beta1,
@@ -101,6 +105,7 @@ impl Trainer<'_> {
             self.step,
             derive_seed(self.job.seed, "moments", self.step),
         )?;
+        computed(self.device)?;
         self.step += 1;
         // With an offloaded optimizer, what the step before left to be waited for.
         let optimizer = optimizer_began.elapsed() + self.store.take_waited();
@@ -164,6 +169,14 @@ impl Trainer<'_> {
         // Every row of a data set has a target.
         Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
     }
+}
+
+/// Waits for what a GPU was given: time that is taken before and after tells of that.
+fn computed(device: Device) -> Result<(), TrainError> {
+    if let Device::Cuda(gpu) = device {
+        GpuMark::new(gpu)?.wait()?;
+    }
+    Ok(())
 }
 
 /// This rank's micro-batches: every `world`-th. All ranks get as many, since every fold is a collective; one that runs out
