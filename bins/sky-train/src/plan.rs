@@ -215,6 +215,7 @@ fn json(plan: &Plan) -> serde_json::Value {
 pub(crate) fn words(setting: Setting) -> String {
     let offload = match setting.offload {
         Offload::None => "nothing offloaded",
+        Offload::Parameters => "parameters offloaded",
         Offload::Optimizer => "optimizer offloaded",
         Offload::OptimizerAndParameters => "optimizer and parameters offloaded",
     };

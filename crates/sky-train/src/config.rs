@@ -281,9 +281,9 @@ impl TrainConfig {
 
     /// What leaves a GPU: with a folder for it, the optimizer always does.
     pub fn offloaded(&self) -> Offload {
-        match self.offload {
-            Offload::None if self.offload_folder.is_some() => Offload::Optimizer,
-            chosen => chosen,
+        match self.offload_folder {
+            Some(_) => self.offload.with_optimizer(),
+            None => self.offload,
         }
     }
 

@@ -102,6 +102,7 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
             for &(world, precision) in runs {
                 let without = with(Offload::None, world, precision);
                 assert_eq!(with(Offload::Optimizer, world, precision), without);
+                assert_eq!(with(Offload::Parameters, world, precision), without);
                 assert_eq!(
                     with(Offload::OptimizerAndParameters, world, precision),
                     without

@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::{
     bytes::{self, Pinned, kept},
-    setting::{Offload, Setting},
+    setting::Setting,
 };
 use crate::{Gpu, Hardware, ModelShape, TrainConfig};
 
@@ -159,12 +159,12 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         _ => micro_batches * (width * gathered + reduced),
     };
     // Of it, what does not lie on GPUs: below stage 2 offloaded gradients, below stage 3 offloaded weights.
-    let sockets = match (setting.offload, input.config.zero_stage) {
-        (Offload::None, _) => 0.0,
-        (_, 0) => 8.0 * trained,
-        (Offload::OptimizerAndParameters, 1) => (4.0 + width) * trained,
-        (Offload::Optimizer, 1) => 4.0 * trained,
-        (Offload::OptimizerAndParameters, 2) => width * trained,
+    let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
+    let on = |away, bytes: f64| if away { bytes * trained } else { 0.0 };
+    let sockets = match input.config.zero_stage {
+        0 => on(away, 8.0),
+        1 => on(away, 4.0) + on(weights_away, width),
+        2 => on(weights_away, width),
         _ => 0.0,
     };
     let carried = carried - sockets;
@@ -178,19 +178,17 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     let kept = |stage| kept(shape, input.config, input.gpus, stage) as f64;
     let local = ranks_of_a_host(input) as f64;
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
-    let away = setting.offload != Offload::None;
     let (landing, summing) = if away {
         let landing = micro_batches * 4.0 * kept(2);
         (landing, 3.0 * landing * local / on_host.memory_bandwidth)
     } else {
         (0.0, 0.0)
     };
-    let gathering = match setting.offload {
-        Offload::OptimizerAndParameters => {
-            let here = bytes::share(gathered as u64, input.config, input.gpus, 3);
-            micro_batches * width * here as f64
-        }
-        Offload::None | Offload::Optimizer => 0.0,
+    let gathering = if weights_away {
+        let here = bytes::share(gathered as u64, input.config, input.gpus, 3);
+        micro_batches * width * here as f64
+    } else {
+        0.0
     };
     // All of these take their turn in the stream that computes.
     let transfer = inputs + landing + gathering;
@@ -201,30 +199,32 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
 
     // AdamW reads gradient, weight and two moments and writes the last three, and the compute weight where it is apart.
     let master = input.config.master_weights.bytes() as f64;
-    let apart = setting.offload == Offload::Optimizer || bytes::own_master(input.config);
+    let apart = away != weights_away || bytes::own_master(input.config);
     let traffic =
         4.0 + 2.0 * master + 4.0 * input.config.moments.bytes() + if apart { width } else { 0.0 };
     // On the host the gradient is read for its norm before, and made zero after.
     let of_host = |bytes: f64| bytes * kept(1) * local / on_host.memory_bandwidth;
     let norm = if away { of_host(4.0) } else { 0.0 };
-    let (optimizer, weights_transfer) = match setting.offload {
-        Offload::None => (traffic * kept(1) / gpu.memory_bandwidth, 0.0),
-        // Master weights go to the GPU as they are.
-        Offload::Optimizer => {
-            let sent = master * kept(1);
-            (of_host(traffic + 4.0) + sent / gpu.host_bandwidth, sent)
-        }
-        Offload::OptimizerAndParameters => (of_host(traffic + 4.0), 0.0),
+    // Master weights go to the GPU as they are, from it rounded.
+    let sent = match (away, weights_away) {
+        (true, false) => master * kept(1),
+        (false, true) => width * kept(1),
+        _ => 0.0,
     };
+    let streamed = if away {
+        of_host(traffic + 4.0)
+    } else {
+        traffic * kept(1) / gpu.memory_bandwidth
+    };
+    let optimizer = streamed + sent / gpu.host_bandwidth;
     // Every byte of state on a disk comes and goes once a step, as the optimizer asks for it.
     let disk_bytes = 2.0 * host_bytes.disk as f64;
     let optimizer = optimizer + disk_bytes / on_host.disk_bandwidth;
     // An offloaded optimizer goes on behind the forward pass of the next step's first micro-batch.
-    let optimizer = match setting.offload {
-        Offload::None => optimizer,
-        Offload::Optimizer | Offload::OptimizerAndParameters => {
-            norm + (optimizer - pass / passes / micro_batches).max(0.0)
-        }
+    let optimizer = if away {
+        norm + (optimizer - pass / passes / micro_batches).max(0.0)
+    } else {
+        optimizer
     };
     let step_seconds = pass + optimizer;
     let hours = step_seconds * steps as f64 / 3600.0;
@@ -235,7 +235,7 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         host_bytes,
         link_bytes_per_step: link_bytes,
         network_bytes_per_step: network_bytes,
-        transfer_bytes_per_step: transfer + weights_transfer,
+        transfer_bytes_per_step: transfer + sent,
         disk_bytes_per_step: disk_bytes,
         step_seconds,
         optimizer_seconds: optimizer,
@@ -249,14 +249,14 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
     let (config, world) = (input.config, input.gpus);
     let weights = bytes::weights(shape, config, world);
-    let (parameters, gradients, optimizer) = match setting.offload {
-        Offload::None => (
-            weights,
-            4 * kept(shape, config, world, 2),
-            bytes::optimizer(config, kept(shape, config, world, 1)),
-        ),
-        Offload::Optimizer => (weights, 0, 0),
-        Offload::OptimizerAndParameters => (0, 0, 0),
+    let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
+    let parameters = if weights_away { 0 } else { weights };
+    let (gradients, optimizer) = if away {
+        (0, 0)
+    } else {
+        let within = !weights_away && !bytes::own_master(config);
+        let state = bytes::state(config, kept(shape, config, world, 1), within);
+        (4 * kept(shape, config, world, 2), state)
     };
     let tokens = micro_tokens(input);
     let activations = bytes::activations(
@@ -269,7 +269,6 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     )
     .most();
     let checkpointing = setting.activation_checkpointing;
-    let away = setting.offload != Offload::None;
     let buffers = bytes::buffers(shape, config, world, checkpointing, (false, away)).most();
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
@@ -297,17 +296,18 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
     };
     let width = config.precision.bytes() as f64;
     // Offloaded weights are the master weights where both are of one kind.
-    let within = setting.offload == Offload::OptimizerAndParameters && !bytes::own_master(config);
-    let (gradients, state) = match setting.offload {
-        Offload::None => (0, 0),
-        Offload::Optimizer | Offload::OptimizerAndParameters => (
-            pinned.trained(2, 4.0) + pinned.landing(),
-            pinned.state(within),
-        ),
+    let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
+    let within = away && weights_away && !bytes::own_master(config);
+    let (gradients, state) = if away {
+        let gradients = pinned.trained(2, 4.0) + pinned.landing();
+        (gradients, pinned.state(within))
+    } else {
+        (0, 0)
     };
-    let parameters = match setting.offload {
-        Offload::OptimizerAndParameters => pinned.trained(3, width) + pinned.frozen(width),
-        Offload::None | Offload::Optimizer => 0,
+    let parameters = if weights_away {
+        pinned.trained(3, width) + pinned.frozen(width)
+    } else {
+        0
     };
     // A file is mapped, not pinned.
     let (optimizer, disk) = match config.offload_folder {

@@ -9,10 +9,41 @@ pub enum Offload {
     /// Nothing.
     #[default]
     None,
+    /// The bf16 parameters between uses.
+    Parameters,
     /// Master weights, moments and the gradients they meet.
     Optimizer,
-    /// The optimizer and the bf16 parameters, as the published run did it.
+    /// Both, as the published run did it.
     OptimizerAndParameters,
+}
+
+impl Offload {
+    /// In order of how much is.
+    const ALL: [Self; 4] = [
+        Self::None,
+        Self::Parameters,
+        Self::Optimizer,
+        Self::OptimizerAndParameters,
+    ];
+
+    /// Whether the optimizer's part is.
+    pub fn optimizer(self) -> bool {
+        matches!(self, Self::Optimizer | Self::OptimizerAndParameters)
+    }
+
+    /// Whether the parameters are.
+    pub fn parameters(self) -> bool {
+        matches!(self, Self::Parameters | Self::OptimizerAndParameters)
+    }
+
+    /// This and the optimizer's part.
+    pub(crate) fn with_optimizer(self) -> Self {
+        if self.parameters() {
+            Self::OptimizerAndParameters
+        } else {
+            Self::Optimizer
+        }
+    }
 }
 
 /// One way to run: what is offloaded, what is computed again.
@@ -34,14 +65,9 @@ pub(super) fn settings(config: &TrainConfig) -> impl Iterator<Item = Setting> + 
         chosen => vec![chosen],
     };
     let inputs_away = config.offload_activations;
-    let offloads = [
-        Offload::None,
-        Offload::Optimizer,
-        Offload::OptimizerAndParameters,
-    ];
-    offloads
+    Offload::ALL
         .into_iter()
-        .filter(move |offload| in_memory || *offload != Offload::None)
+        .filter(move |offload| in_memory || offload.optimizer())
         .flat_map(move |offload| ways.clone().into_iter().map(move |way| (offload, way)))
         .flat_map(move |(offload, way)| {
             // Where nothing is computed again, no input waits for it.

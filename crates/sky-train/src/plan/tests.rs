@@ -102,7 +102,7 @@ fn state_on_a_disk_leaves_host_memory_and_costs_its_reading_and_writing() {
             .iter()
             .all(|s| s.setting.offload != Offload::None)
     );
-    let (least, there) = (&memory.settings[3], &disk.settings[0]);
+    let (least, there) = (&memory.settings[6], &disk.settings[0]);
     assert_eq!(least.setting, there.setting);
     let state = 12 * 32_763_876_352;
     assert_eq!(there.host_bytes.disk, state);
@@ -219,7 +219,7 @@ fn hosts_share_the_memory_and_the_network_may_set_the_pace() {
             rows: 16_401,
             tokens_per_row: 4096.0,
         });
-        plan.unwrap().settings[2].clone()
+        plan.unwrap().settings[3].clone()
     };
     let (one, two) = (on(1, 400e9), on(2, 400e9));
     assert_eq!(one.host_bytes.total, 2 * two.host_bytes.total);
@@ -239,7 +239,7 @@ fn inputs_leave_a_gpu_for_its_host_and_cost_their_way_there_and_back() {
         ..TrainConfig::default()
     };
     let all = plan(8, "h100-80g", 2 * TERABYTES, &config);
-    assert_eq!(all.settings.len(), 6);
+    assert_eq!(all.settings.len(), 8);
     let (here, away) = (&all.settings[0], &all.settings[1]);
     assert!(!here.setting.offload_activations && away.setting.offload_activations);
     // 48 of 64 layers are computed again; 16,384 tokens of 5120 numbers.

@@ -23,8 +23,7 @@ use self::{
     shard::{Kinds, Places, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, Offload, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
-    vector::Vector,
+    Collective, Pending, StepMemory, TrainConfig, TrainError, layout::Layout, vector::Vector,
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
@@ -128,7 +127,7 @@ impl<'c> Store<'c> {
             reducing: None,
             landing: None,
             gradient_bytes: 0,
-            behind_compute: config.offloaded() != Offload::None,
+            behind_compute: config.offloaded().optimizer(),
             behind: RefCell::default(),
             waited: Cell::default(),
         };

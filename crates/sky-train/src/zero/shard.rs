@@ -67,15 +67,11 @@ pub(super) struct Places {
 impl Places {
     /// On a CPU there is nowhere to offload to: all is in host memory already.
     pub(super) fn new(compute: Device, offload: Offload) -> Self {
-        let (weights, optimizer) = match offload {
-            Offload::None => (compute, compute),
-            Offload::Optimizer => (compute, Device::Cpu),
-            Offload::OptimizerAndParameters => (Device::Cpu, Device::Cpu),
-        };
+        let place = |away| if away { Device::Cpu } else { compute };
         Self {
             compute,
-            weights,
-            optimizer,
+            weights: place(offload.parameters()),
+            optimizer: place(offload.optimizer()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{
 };
 
 use sky_torch::{AdamW, AdamWPass, AdamWSlot, adamw_pass_, fused_adamw_, fuses};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{Store, behind::Behind, bytes_of};
 use crate::{Pending, TrainError, dither::Dither, eight_bit, vector::Vector};
@@ -152,10 +152,16 @@ impl Part {
     /// Rounds the master weights to what the model computes with.
     fn renew(&self) -> Result<(), TrainError> {
         if let Some(weights) = &self.weights {
-            // To a GPU as they are, to be rounded there: nothing waits for it but the GPU's own stream.
-            let (there, kind) = (weights.device(), self.master.kind());
-            let master = self.master.f_to_device_(there, kind, true, false)?;
-            no_grad(|| weights.shallow_clone().f_copy_(&master))?;
+            let there = weights.device();
+            let renewed = if there == Device::Cpu && self.master.device() != there {
+                // From a GPU rounded; the copy waits for it.
+                self.master.f_to_kind(weights.kind())?
+            } else {
+                // To a GPU as they are, to be rounded there: nothing waits for it but the GPU's own stream.
+                let kind = self.master.kind();
+                self.master.f_to_device_(there, kind, true, false)?
+            };
+            no_grad(|| weights.shallow_clone().f_copy_(&renewed))?;
         }
         Ok(())
     }
