@@ -49,6 +49,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ))
         .into());
     }
+    let out = args.out.canonicalize().ok();
+    for (option, model) in [("--base", &args.base), ("--text", &args.text)] {
+        let same = |path: &PathBuf| out.is_some() && path.canonicalize().ok() == out;
+        if model.as_ref().is_some_and(same) {
+            return Err(Invalid(format!(
+                "--out is the folder of {option}, which is read: choose another folder"
+            ))
+            .into());
+        }
+    }
     let checkpoint = open(&args.from)?;
     let text = args
         .text

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, ErrorKind, Write},
+    io::{self, Write},
     path::Path,
 };
 
@@ -35,7 +35,7 @@ impl Default for SaveOptions {
 /// and chat template when given, generation defaults, and `config.json` last.
 ///
 /// `tensor` is asked for each parameter in turn, so the whole model need never be in memory. Each file is written whole or
-/// not at all. Weights of another model that lie there are removed first, `config.json` before them.
+/// not at all. Weights of another model that lie there, and adapters to one, are removed once the new ones are written.
 ///
 /// # Errors
 /// When `tensor` fails, a shape is wrong, or a file cannot be written.
@@ -47,7 +47,6 @@ pub fn save_hf(
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
     let (_, width) = dtype(options.kind)?;
-    remove_weights(dir)?;
     let shards = shards(&blocks(config), width, options.shard_bytes);
     let count = shards.len();
     let name = |i: usize| match count {
@@ -57,6 +56,7 @@ pub fn save_hf(
     for (i, params) in shards.iter().enumerate() {
         save_tensors(&dir.join(name(i)), params, options.kind, tensor)?;
     }
+    remove_others(dir, &(0..count).map(name).collect::<Vec<_>>())?;
     if count > 1 {
         let map: BTreeMap<&str, String> = shards
             .iter()
@@ -91,28 +91,26 @@ pub fn save_hf(
     write_json(&dir.join("config.json"), &description).map_err(file_error)
 }
 
-/// Removes what readers would take for weights beside the new ones, or in place of them: some prefer one file to an index, some
-/// the index.
-fn remove_weights(dir: &Path) -> Result<(), ModelError> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    let mut old = vec![dir.join("config.json")];
-    for entry in entries {
+/// Removes what readers would take for weights in place of these, or beside them: some prefer one file to an index, some the
+/// index, and transformers puts an adapter that it finds onto the model.
+fn remove_others(dir: &Path, ours: &[String]) -> Result<(), ModelError> {
+    const KNOWN: [&str; 4] = [
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "adapter_model.safetensors",
+        "adapter_config.json",
+    ];
+    for entry in fs::read_dir(dir).map_err(ModelError::io(dir))? {
         let path = entry.map_err(ModelError::io(dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name == "model.safetensors.index.json"
-            || name.starts_with("model") && name.ends_with(".safetensors")
-        {
-            old.push(path);
-        }
-    }
-    for path in old {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(ModelError::io(&path)(error));
-            }
-            _ => {}
+        let shard = name.strip_prefix("model-").is_some_and(|rest| {
+            let rest = rest.strip_suffix(".safetensors");
+            let numbers = rest.and_then(|rest| rest.split_once("-of-"));
+            let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+            numbers.is_some_and(|(at, of)| digits(at) && digits(of))
+        });
+        if (shard || KNOWN.contains(&&*name)) && !ours.contains(&name.into_owned()) {
+            fs::remove_file(&path).map_err(ModelError::io(&path))?;
         }
     }
     Ok(())

@@ -82,6 +82,8 @@ fn what_is_saved_loads_equal_whole_and_in_shards() {
 fn what_is_saved_over_another_model_leaves_none_of_it() {
     let config = with_bytes(LLAMA);
     let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("adapter_config.json"), "{}").unwrap();
+    fs::write(dir.path().join("model-ema.safetensors"), "a user's").unwrap();
     for (seed, shard_bytes) in [(1, 1 << 40), (2, 5000), (3, 9000), (4, 1 << 40)] {
         let params = random_params(&config, Kind::Float, seed);
         let options = SaveOptions {
@@ -102,7 +104,8 @@ fn what_is_saved_over_another_model_leaves_none_of_it() {
         let name = entry.as_ref().unwrap().file_name();
         name.to_string_lossy().ends_with(".safetensors")
     });
-    assert_eq!(weights.count(), 1);
+    assert_eq!(weights.count(), 2);
+    assert!(!dir.path().join("adapter_config.json").exists());
 }
 
 /// Every way of damaging a file's first bytes must end in an error or in a model, never in a panic.

@@ -416,7 +416,7 @@ impl Draft {
     }
 }
 
-/// Removes all but the `keep` newest checkpoints of a folder.
+/// Removes all but the `keep` newest checkpoints of a folder, and what was set aside.
 ///
 /// # Errors
 /// When the operating system refuses.
@@ -437,8 +437,8 @@ fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Hides the checkpoints of later steps than a run goes on from: they are damaged or of another run, and must not count among
-/// those that are kept. They are removed once the run has come as far.
+/// Hides the checkpoints of later steps than a run goes on from: they are damaged, or whoever resumed it wanted an older one, and
+/// must not count among those that are kept. They are removed once the run has come as far.
 fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
     for (found, path) in list(root, (PREFIX, ""))? {
         if found <= step {

@@ -19,7 +19,7 @@ pub(crate) fn available_memory() -> Option<u64> {
     Some(room.map_or(free, |room| room.min(free)))
 }
 
-/// What this process's control groups leave, the page cache counted as free.
+/// What this process's control groups leave; what is cached of files and has not been used for a while counts as free.
 #[cfg(feature = "torch")]
 fn group_room(root: &Path) -> Option<u64> {
     let room = |group: Group| {

@@ -230,9 +230,7 @@ impl Drop for Event {
 /// A place in the stream that libtorch computes on. Not yet run on a GPU.
 #[derive(Debug)]
 pub struct GpuMark {
-    // Before the GPU that it is on.
     event: Event,
-    _gpu: Gpu,
 }
 
 impl GpuMark {
@@ -244,7 +242,7 @@ impl GpuMark {
         driver()?;
         let gpu = Gpu::open(ordinal)?;
         let event = Event::on_default_stream(&gpu)?;
-        Ok(Self { event, _gpu: gpu })
+        Ok(Self { event })
     }
 
     /// Waits on the host until all before it is done.

@@ -1,6 +1,6 @@
 //! What a rank keeps and what a micro-batch takes, the same on GPUs and on CPUs.
 
-use crate::{Checkpointing, ModelShape, TrainConfig};
+use crate::{Checkpointing, ModelShape, Offload, TrainConfig};
 
 /// Trained parameters that a rank keeps of what is sharded from ZeRO stage `stage` on.
 pub(super) fn kept(shape: &ModelShape, config: &TrainConfig, world: u64, stage: u8) -> u64 {
@@ -215,18 +215,22 @@ impl Buffers {
     }
 }
 
-/// A graph that is kept holds the weights that were gathered for it. `fused` as for [`activations`]; `away`: gradients go to host
-/// memory.
+/// A graph that is kept holds the weights that were gathered for it. `fused` as for [`activations`]; weights that are offloaded
+/// are gathered too, and offloaded gradients go to host memory.
 pub(super) fn buffers(
     shape: &ModelShape,
     config: &TrainConfig,
     world: u64,
     checkpointing: Checkpointing,
-    (fused, away): (bool, bool),
+    (fused, offload): (bool, Offload),
 ) -> Buffers {
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
-    let gathered = if world > 1 && stage == 3 { width } else { 0 };
-    let flat = if away || world > 1 && stage >= 2 {
+    let gathered = if offload.parameters() || world > 1 && stage == 3 {
+        width
+    } else {
+        0
+    };
+    let flat = if offload.optimizer() || world > 1 && stage >= 2 {
         4
     } else {
         0
@@ -253,7 +257,7 @@ pub(super) fn buffers(
     let layer = 2 * whole * gathered + held;
     Buffers {
         head: shape.embedding() * gathered
-            + head_trained * (chunk + 4 + flat)
+            + head_trained * (4 + flat + chunk.max(travelling - flat))
             + whole * gathered
             + held,
         top: layer + head_trained * travelling + trained * width,
@@ -291,12 +295,37 @@ mod tests {
     }
 
     #[test]
+    fn gloo_s_sums_into_shards_take_a_second_vector() {
+        let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
+        let of = |zero_stage, world| {
+            let config = TrainConfig {
+                zero_stage,
+                ..TrainConfig::default()
+            };
+            let way = (true, Offload::None);
+            buffers(&shape, &config, world, Checkpointing::Full, way)
+        };
+        let head = shape.embedding();
+        assert_eq!((of(1, 1).sum, of(0, 2).sum), (0, 0));
+        assert_eq!((of(1, 2).sum, of(1, 2).embedding), (4 * head, 0));
+        assert_eq!(of(2, 2).embedding, 12 * head);
+    }
+
+    #[test]
     fn a_kept_graph_holds_the_weights_that_were_gathered_for_it() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
         let config = TrainConfig::default();
-        let of = |world, kept| buffers(&shape, &config, world, kept, (false, false)).head;
+        let of =
+            |world, kept, offload| buffers(&shape, &config, world, kept, (false, offload)).head;
         let (full, sixth) = (Checkpointing::Full, Checkpointing::KeepEvery(6));
-        assert_eq!(of(8, sixth) - of(8, full), 4 * 2 * shape.layer());
-        assert_eq!(of(1, sixth), of(1, full));
+        let graphs = 4 * 2 * shape.layer();
+        let none = Offload::None;
+        assert_eq!(of(8, sixth, none) - of(8, full, none), graphs);
+        assert_eq!(of(1, sixth, none), of(1, full, none));
+        // Weights that wait in host memory are on the GPU while they are used.
+        let away = Offload::Parameters;
+        assert_eq!(of(1, sixth, away) - of(1, full, away), graphs);
+        let used = 2 * (shape.embedding() + shape.layer());
+        assert_eq!(of(1, full, away) - of(1, full, none), used);
     }
 }

@@ -4,7 +4,7 @@ use super::{
     bytes::{activations, buffers, copy, kept, optimizer, share, weights},
     choose::narrowest,
 };
-use crate::{Checkpointing, MasterWeights, ModelShape, Moments, TrainConfig};
+use crate::{Checkpointing, MasterWeights, ModelShape, Moments, Offload, TrainConfig};
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: fits the measured peaks (docs/plan.md).
 const PROCESS: u64 = 300_000_000;
@@ -120,7 +120,7 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         chosen => chosen,
     };
     let active = activations(shape, config, tokens, checkpointing, true, false);
-    let buffers = buffers(shape, config, world, checkpointing, (true, false));
+    let buffers = buffers(shape, config, world, checkpointing, (true, Offload::None));
     let (matrix, layer, rest) = if config.lora.is_some() {
         (0, shape.layer_adapters(config), 0)
     } else {

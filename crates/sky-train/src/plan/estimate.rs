@@ -179,7 +179,9 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
     let local = ranks_of_a_host(input) as f64;
     // With the optimizer offloaded, each micro-batch's gradients go to the host, where they are summed.
     let (landing, summing) = if away {
-        let landing = micro_batches * 4.0 * kept(2);
+        let whole = shape.reduced(input.config);
+        let mine = bytes::share(whole, input.config, input.gpus, 2);
+        let landing = micro_batches * 4.0 * mine as f64;
         (landing, 3.0 * landing * local / on_host.memory_bandwidth)
     } else {
         (0.0, 0.0)
@@ -269,7 +271,8 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     )
     .most();
     let checkpointing = setting.activation_checkpointing;
-    let buffers = bytes::buffers(shape, config, world, checkpointing, (false, away)).most();
+    let way = (false, setting.offload);
+    let buffers = bytes::buffers(shape, config, world, checkpointing, way).most();
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,
