@@ -1,5 +1,5 @@
-//! Predicted against measured peak memory of a process, alone or one of two, that trains SmolLM2-135M on CPUs. Minutes long and up to 5 GB, so
-//! it is asked for: `cargo test --workspace --test memory -- --ignored --nocapture --test-threads 1`.
+//! Predicted against measured peak memory of a process, alone or one of two, that trains SmolLM2-135M on CPUs. Minutes long
+//! and up to 5 GB, so it is asked for: `cargo test --workspace --test memory -- --ignored --nocapture --test-threads 1`.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 

@@ -27,9 +27,11 @@ use crate::{
 const STATE: &str = "state.json";
 const METRICS: &str = "metrics.jsonl";
 const MANIFEST: &str = "manifest.json";
-const PREFIX: &str = "step-";
-/// What the names of those set aside have before and after their step.
-const ASIDE: (&str, &str) = (".step-", ".set-aside");
+/// What a checkpoint's name has before and after its step.
+type Around = (&'static str, &'static str);
+const WHOLE: Around = ("step-", "");
+const PARTIAL: Around = (".step-", ".partial");
+const ASIDE: Around = (".step-", ".set-aside");
 /// The three vectors kept for each block.
 const PARTS: [&str; 3] = ["master", "exp_avg", "exp_avg_sq"];
 
@@ -163,7 +165,7 @@ impl Checkpoint {
     /// When the folder cannot be read, or a checkpoint was written by another version.
     pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
         let mut lost = None;
-        for (step, path) in list(root, (PREFIX, ""))?.into_iter().rev() {
+        for (step, path) in list(root, WHOLE)?.into_iter().rev() {
             let opened = Self::open(&path).and_then(|found| {
                 if found.state.step == step {
                     return Ok(found);
@@ -299,14 +301,14 @@ pub(crate) struct Draft {
 impl Draft {
     /// Prepares the folder, which all ranks do together, and takes hold of this rank's tensors.
     ///
-    /// `keep` checkpoints are left afterwards; `patience` is how long the other ranks' parts are waited for. `began` is the
-    /// step a run began with, when this is its first: checkpoints of later ones were passed over then.
+    /// `keep` checkpoints are left afterwards; `patience` is how long the other ranks' parts are waited for. `saved` is the
+    /// step of this run's newest checkpoint, or of the one it goes on from: those of later steps were passed over then.
     pub(crate) fn of(
         root: &Path,
         state: State,
         history: &[StepMetrics],
         store: &Store<'_>,
-        (keep, began): (usize, Option<u64>),
+        (keep, saved): (usize, u64),
         patience: Duration,
     ) -> Result<Self, TrainError> {
         let comm = store.comm();
@@ -330,9 +332,7 @@ impl Draft {
         };
         if draft.rank == 0 {
             remove_leftovers(root)?;
-            if let Some(began) = began {
-                set_aside(root, began)?;
-            }
+            set_aside(root, saved)?;
             let partial = draft.partial();
             fs::create_dir_all(&partial)
                 .map_err(|source| FileError::io(&partial, "make the folder", source))?;
@@ -349,12 +349,8 @@ impl Draft {
         Ok(())
     }
 
-    fn name(&self) -> String {
-        format!("{PREFIX}{:08}", self.state.step)
-    }
-
     fn partial(&self) -> PathBuf {
-        self.root.join(format!(".{}.partial", self.name()))
+        self.root.join(name(PARTIAL, self.state.step))
     }
 
     /// Writes this rank's part into the hidden folder, each file synced. Rank 0 waits for all the others' parts, writes the
@@ -385,7 +381,7 @@ impl Draft {
             fs::remove_file(&note).map_err(io(&note, "remove"))?;
         }
         write_json(&partial.join(MANIFEST), &Manifest { v: Version, files })?;
-        let finished = self.root.join(self.name());
+        let finished = self.root.join(name(WHOLE, self.state.step));
         if finished.exists() {
             // Saved before, by the same run.
             fs::remove_dir_all(&finished).map_err(io(&finished, "remove"))?;
@@ -426,7 +422,7 @@ pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
 
 /// The same among those up to a step, and without what was set aside.
 fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
-    let mut all = list(root, (PREFIX, ""))?;
+    let mut all = list(root, WHOLE)?;
     all.retain(|(found, _)| *found <= step);
     all.truncate(all.len().saturating_sub(keep));
     let mut aside = list(root, ASIDE)?;
@@ -440,12 +436,11 @@ fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
 /// Hides the checkpoints of later steps than a run goes on from: they are damaged, or whoever resumed it wanted an older one, and
 /// must not count among those that are kept. They are removed once the run has come as far.
 fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
-    for (found, path) in list(root, (PREFIX, ""))? {
+    for (found, path) in list(root, WHOLE)? {
         if found <= step {
             continue;
         }
-        let (before, after) = ASIDE;
-        let aside = root.join(format!("{before}{found:08}{after}"));
+        let aside = root.join(name(ASIDE, found));
         if aside.exists() {
             fs::remove_dir_all(&aside).map_err(|source| FileError::io(&aside, "remove", source))?;
         }
@@ -454,8 +449,12 @@ fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
     Ok(())
 }
 
+fn name((before, after): Around, step: u64) -> String {
+    format!("{before}{step:08}{after}")
+}
+
 /// Checkpoints in a folder by step, oldest first, whose names have this before and after the step; none when there is no folder.
-fn list(root: &Path, (before, after): (&str, &str)) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+fn list(root: &Path, (before, after): Around) -> Result<Vec<(u64, PathBuf)>, TrainError> {
     if !root.exists() {
         return Ok(Vec::new());
     }
@@ -478,17 +477,8 @@ fn list(root: &Path, (before, after): (&str, &str)) -> Result<Vec<(u64, PathBuf)
 
 /// Removes what a killed process left half written.
 fn remove_leftovers(root: &Path) -> Result<(), TrainError> {
-    if !root.exists() {
-        return Ok(());
-    }
-    let fail = |source| FileError::io(root, "clean", source);
-    for entry in fs::read_dir(root).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".partial") {
-            fs::remove_dir_all(entry.path()).map_err(fail)?;
-        }
+    for (_, path) in list(root, PARTIAL)? {
+        fs::remove_dir_all(&path).map_err(|source| FileError::io(&path, "remove", source))?;
     }
     Ok(())
 }

@@ -14,19 +14,19 @@ pub fn host_memory() -> Option<u64> {
 #[cfg(feature = "torch")]
 pub(crate) fn available_memory() -> Option<u64> {
     let root = Path::new("/");
-    let free = meminfo(root, "MemAvailable:")?.saturating_add(sky_torch::kept_memory());
-    let room = group_room(root).map(|room| room.saturating_add(sky_torch::kept_memory()));
-    Some(room.map_or(free, |room| room.min(free)))
+    let free = meminfo(root, "MemAvailable:")?;
+    let free = group_room(root).map_or(free, |room| room.min(free));
+    Some(free.saturating_add(sky_torch::kept_memory()))
 }
 
 /// What this process's control groups leave; what is cached of files and has not been used for a while counts as free.
 #[cfg(feature = "torch")]
 fn group_room(root: &Path) -> Option<u64> {
     let room = |group: Group| {
-        let used = number(&group.folder.join(group.files[1])).unwrap_or(0);
+        let used = number(&group.folder.join(group.files.used)).unwrap_or(0);
         let stat = fs::read_to_string(group.folder.join("memory.stat")).unwrap_or_default();
         let cache = stat.lines().find_map(|line| {
-            let bytes = line.strip_prefix(group.files[2])?.strip_prefix(' ')?;
+            let bytes = line.strip_prefix(group.files.cache)?.strip_prefix(' ')?;
             bytes.trim().parse::<u64>().ok()
         });
         let held = used.saturating_sub(cache.unwrap_or(0));
@@ -52,16 +52,28 @@ fn meminfo(root: &Path, key: &str) -> Option<u64> {
 struct Group {
     folder: PathBuf,
     limit: u64,
-    /// Its limit, what is used of it, and what the page cache of files that nobody has used for a while is called.
-    files: [&'static str; 3],
+    files: &'static Files,
 }
 
-const VERSION_2: [&str; 3] = ["memory.max", "memory.current", "inactive_file"];
-const VERSION_1: [&str; 3] = [
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
-];
+/// What a version of the interface calls its files.
+#[cfg_attr(not(feature = "torch"), allow(dead_code))]
+struct Files {
+    limit: &'static str,
+    used: &'static str,
+    /// In `memory.stat`: what is cached of files and has not been used for a while.
+    cache: &'static str,
+}
+
+const VERSION_2: Files = Files {
+    limit: "memory.max",
+    used: "memory.current",
+    cache: "inactive_file",
+};
+const VERSION_1: Files = Files {
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cache: "total_inactive_file",
+};
 
 /// The smallest limit of this process's control groups.
 fn group_limit(root: &Path) -> Option<u64> {
@@ -77,9 +89,9 @@ fn groups(root: &Path) -> Option<Vec<Group>> {
         let mut parts = line.splitn(3, ':');
         let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
         let (mount, files) = if controllers.is_empty() {
-            (mounts.clone(), VERSION_2)
+            (mounts.clone(), &VERSION_2)
         } else if controllers.split(',').any(|name| name == "memory") {
-            (mounts.join("memory"), VERSION_1)
+            (mounts.join("memory"), &VERSION_1)
         } else {
             return None;
         };
@@ -92,7 +104,7 @@ fn number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-fn upwards(mount: &Path, path: &str, files: [&'static str; 3]) -> Vec<Group> {
+fn upwards(mount: &Path, path: &str, files: &'static Files) -> Vec<Group> {
     let inside: PathBuf = Path::new(path)
         .components()
         .filter(|part| matches!(part, std::path::Component::Normal(_)))
@@ -102,7 +114,7 @@ fn upwards(mount: &Path, path: &str, files: [&'static str; 3]) -> Vec<Group> {
         .ancestors()
         .filter_map(|part| {
             let folder = mount.join(part);
-            let limit = number(&folder.join(files[0]))?;
+            let limit = number(&folder.join(files.limit))?;
             Some(Group {
                 folder,
                 limit,

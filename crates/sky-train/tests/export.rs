@@ -3,31 +3,36 @@
 
 mod common;
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::Path};
 
 use common::{
     LLAMA, QWEN2, all, config, initial, job, logits, model, newest, packed, python, trainer,
 };
-use sky_model::{ModelFiles, SaveOptions, blocks};
-use sky_train::export;
+use sky_model::{Config, ModelFiles, SaveOptions, blocks};
+use sky_train::{Trainer, export};
 use tch::{Kind, Tensor};
+
+/// A trainer at its end, whose model is exported to `model` in the folder.
+fn exported(model: &Config, options: SaveOptions, dir: &Path) -> Trainer<'static> {
+    let mut trainer = trainer(job(model, &config(), 9));
+    trainer
+        .run(dir, &mut |_| ControlFlow::Continue(()))
+        .unwrap();
+    export(&newest(dir), None, options, &dir.join("model")).unwrap();
+    trainer
+}
 
 #[test]
 fn the_exported_folder_holds_the_trained_weights() {
     for text in [QWEN2, LLAMA] {
         let model = model(text);
         let dir = tempfile::tempdir().unwrap();
-        let mut trainer = trainer(job(&model, &config(), 9));
-        trainer
-            .run(dir.path(), &mut |_| ControlFlow::Continue(()))
-            .unwrap();
-        let out = dir.path().join("model");
         let options = SaveOptions {
             kind: Kind::Float,
             ..SaveOptions::default()
         };
-        export(&newest(dir.path()), None, options, &out).unwrap();
-        let files = ModelFiles::open(&out).unwrap();
+        let trainer = exported(&model, options, dir.path());
+        let files = ModelFiles::open(&dir.path().join("model")).unwrap();
         assert_eq!(files.config(), &model);
         for (index, spec) in blocks(&model).iter().enumerate() {
             let saved = files.block(spec, Kind::Float).unwrap();
@@ -57,17 +62,13 @@ fn transformers_has_the_logits_of_what_was_trained() {
     for text in [QWEN2, LLAMA] {
         let model = model(text);
         let dir = tempfile::tempdir().unwrap();
-        let mut trainer = trainer(job(&model, &config(), 9));
-        trainer
-            .run(dir.path(), &mut |_| ControlFlow::Continue(()))
-            .unwrap();
         // Several files and an index, in bf16.
         let options = SaveOptions {
             shard_bytes: 4000,
             ..SaveOptions::default()
         };
+        let trainer = exported(&model, options, dir.path());
         let out = dir.path().join("model");
-        export(&newest(dir.path()), None, options, &out).unwrap();
         assert!(out.join("model.safetensors.index.json").is_file());
         let rows = packed().map(|row| serde_json::to_string(&row).unwrap());
         let read = python::script(

@@ -330,6 +330,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
     let (free, total) = gpu_memory(0).unwrap();
     let figure = json!({
         "model": name,
+        "params": shape.params(),
         "tokens": tokens,
         "setting": format!("blocks again: {checkpointing:?}, offload: {offload:?}"),
         "again": checkpointing != Checkpointing::None,

@@ -31,12 +31,6 @@ def peer(program, shape, device, tokens, precision, checkpointing):
     return tokens / statistics.median(line["seconds"] for line in lines[1:]), max(line["peak_bytes"] for line in lines)
 
 
-def params(shape):
-    h, inner, heads = shape["hidden_size"], shape["intermediate_size"], shape["num_attention_heads"]
-    layer = h * h * (2 + 2 * shape["num_key_value_heads"] / heads) + 3 * h * inner
-    return shape["num_hidden_layers"] * layer + shape["vocab_size"] * h * (1 if shape["tie_word_embeddings"] else 2)
-
-
 def main():
     figures, program, shapes, *device = sys.argv[1:]
     with open(figures) as file:
@@ -48,7 +42,7 @@ def main():
         found = []
         if compared:
             shape = json.loads((pathlib.Path(shapes) / f"{model}.json").read_text())
-            for precision in ("bf16",) if params(shape) > 2e9 else ("autocast", "bf16"):
+            for precision in ("bf16",) if ours[0]["params"] > 2e9 else ("autocast", "bf16"):
                 for again in sorted({f["again"] for f in ours}):
                     one = peer(program, shape, *(device or ["cuda"]), tokens, precision, again)
                     found += [(*one, f"transformers, {precision}{', blocks again' if again else ''}")] if one else []

@@ -88,13 +88,16 @@ fn device(ordinal: usize) -> Result<sys::CUdevice, TorchError> {
 #[derive(Debug)]
 pub(super) struct Gpu {
     ordinal: usize,
-    context: sys::CUcontext,
+    context: Context,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Context(sys::CUcontext);
+
 // SAFETY: a context may be current on any number of threads.
-unsafe impl Send for Gpu {}
+unsafe impl Send for Context {}
 // SAFETY: as above.
-unsafe impl Sync for Gpu {}
+unsafe impl Sync for Context {}
 
 impl Gpu {
     /// The GPU's primary context, which libtorch uses too; it is current on this thread afterwards.
@@ -114,29 +117,24 @@ impl Gpu {
     /// Makes this GPU the one that calls of this thread are about.
     pub(super) fn make_current(&self) -> Result<(), TorchError> {
         // SAFETY: the context is never released.
-        unsafe { result::ctx::set_current(self.context) }.map_err(|error| said("gpu", &error))
+        unsafe { result::ctx::set_current(self.context.0) }.map_err(|error| said("gpu", &error))
     }
 }
 
 /// A GPU's primary context, retained once.
-fn context(ordinal: usize) -> Result<sys::CUcontext, TorchError> {
+fn context(ordinal: usize) -> Result<Context, TorchError> {
     static RETAINED: Mutex<BTreeMap<usize, Context>> = Mutex::new(BTreeMap::new());
     let mut retained = RETAINED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(Context(found)) = retained.get(&ordinal) {
+    if let Some(found) = retained.get(&ordinal) {
         return Ok(*found);
     }
     let device = device(ordinal)?;
     // SAFETY: the device comes from the driver.
     let context = unsafe { result::primary_ctx::retain(device) };
-    let context = context.map_err(|error| said("gpu", &error))?;
-    retained.insert(ordinal, Context(context));
+    let context = Context(context.map_err(|error| said("gpu", &error))?);
+    retained.insert(ordinal, context);
     Ok(context)
 }
-
-struct Context(sys::CUcontext);
-
-// SAFETY: a context may be current on any number of threads.
-unsafe impl Send for Context {}
 
 /// A stream that does not wait for the default one by itself.
 #[derive(Debug)]

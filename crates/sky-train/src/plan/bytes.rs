@@ -22,14 +22,15 @@ pub(super) fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) ->
     }
 }
 
-/// Whether master weights are apart from the weights where both lie in one memory: when they are of another kind.
-pub(super) fn own_master(config: &TrainConfig) -> bool {
+/// Whether master weights are apart from the weights: when they are of another kind or lie in another memory.
+pub(super) fn own_master(config: &TrainConfig, offload: Offload) -> bool {
     config.master_weights.bytes() != config.precision.bytes()
+        || offload.optimizer() != offload.parameters()
 }
 
 /// Bytes of master weights and moments of so many parameters, in one memory with the weights.
 pub(super) fn optimizer(config: &TrainConfig, params: u64) -> u64 {
-    state(config, params, !own_master(config))
+    state(config, params, !own_master(config, Offload::None))
 }
 
 /// The same; where `within`, the master weights are the weights and not counted.
@@ -197,13 +198,13 @@ pub(super) fn activations(
 pub(super) struct Buffers {
     /// The head's weights, a layer's on their way, its f32 gradient and a chunk's.
     pub(super) head: u64,
-    /// What is on its way from the head while the uppermost layer goes back, and that layer's.
+    /// What is on its way from the head while the uppermost layer goes back, or from that layer, and the layer's.
     pub(super) top: u64,
     /// A layer's weights, the next one's, and its gradients.
     pub(super) layer: u64,
     /// The embedding's gradient: whole, and on its way.
     pub(super) embedding: u64,
-    /// What the ranks' sum of its gradient takes once all gradients are there.
+    /// What the ranks' sum of its gradient takes once all gradients are there, if it is made then.
     pub(super) sum: u64,
 }
 
@@ -253,17 +254,22 @@ pub(super) fn buffers(
     } else {
         0
     };
-    let travelling = if flat > 0 { flat + received } else { 0 };
+    // A micro-batch's are summed at once, or all of a step's when they are there.
+    let (travelling, summed) = if flat > 0 {
+        (flat + received, 0)
+    } else {
+        (0, received)
+    };
     let layer = 2 * whole * gathered + held;
     Buffers {
         head: shape.embedding() * gathered
             + head_trained * (4 + flat + chunk.max(travelling - flat))
             + whole * gathered
             + held,
-        top: layer + head_trained * travelling + trained * width,
+        top: layer + trained * width + head_trained.max(trained) * travelling,
         layer: layer + trained * (width + travelling),
         embedding: head_trained * (rows + travelling),
-        sum: head_trained * received,
+        sum: head_trained * summed,
     }
 }
 

@@ -144,21 +144,15 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         _ => (all(4), all(4), all(4)),
     };
     let embedding = buffers.layer.max(buffers.embedding);
-    // Below stage 2 the ranks' sums are made when all gradients are there; from it on the last one is still on its way.
-    let summed = if config.zero_stage < 2 {
-        buffers.sum
-    } else {
-        0
-    };
     // Where moments in 8 bits meet master weights in bf16, a block of these is widened at a time.
     let widened = match (config.moments, config.master_weights) {
         (Moments::EightBit, MasterWeights::Bf16) => 4 * share(matrix.max(layer), config, world, 1),
         _ => 0,
     };
     [
-        (bottom, 0, widened.max(summed)),
+        (bottom, 0, widened.max(buffers.sum)),
         (head, active.head, buffers.head),
-        (top, active.top, buffers.top.max(buffers.layer)),
+        (top, active.top, buffers.top),
         (bottom, active.bottom, embedding),
     ]
     .into_iter()

@@ -201,7 +201,7 @@ pub(super) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
 
     // AdamW reads gradient, weight and two moments and writes the last three, and the compute weight where it is apart.
     let master = input.config.master_weights.bytes() as f64;
-    let apart = away != weights_away || bytes::own_master(input.config);
+    let apart = bytes::own_master(input.config, setting.offload);
     let traffic =
         4.0 + 2.0 * master + 4.0 * input.config.moments.bytes() + if apart { width } else { 0.0 };
     // On the host the gradient is read for its norm before, and made zero after.
@@ -256,7 +256,7 @@ fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let (gradients, optimizer) = if away {
         (0, 0)
     } else {
-        let within = !weights_away && !bytes::own_master(config);
+        let within = !bytes::own_master(config, setting.offload);
         let state = bytes::state(config, kept(shape, config, world, 1), within);
         (4 * kept(shape, config, world, 2), state)
     };
@@ -298,9 +298,8 @@ fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes 
         world,
     };
     let width = config.precision.bytes() as f64;
-    // Offloaded weights are the master weights where both are of one kind.
     let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
-    let within = away && weights_away && !bytes::own_master(config);
+    let within = !bytes::own_master(config, setting.offload);
     let (gradients, state) = if away {
         let gradients = pinned.trained(2, 4.0) + pinned.landing();
         (gradients, pinned.state(within))

@@ -57,8 +57,6 @@ pub struct Trainer<'c> {
     saver: Saver,
     /// Step of the newest checkpoint that is known to be whole; 0 for none.
     saved: u64,
-    /// The step it began with, until its first checkpoint.
-    began: Option<u64>,
 }
 
 impl<'c> Trainer<'c> {
@@ -107,7 +105,6 @@ impl<'c> Trainer<'c> {
             meter,
             saver: Saver::default(),
             saved: 0,
-            began: Some(0),
         })
     }
 
@@ -135,7 +132,6 @@ impl<'c> Trainer<'c> {
         checkpoint.restore(&mut trainer.store)?;
         trainer.step = checkpoint.state().step;
         trainer.saved = trainer.step;
-        trainer.began = Some(trainer.step);
         trainer.history = checkpoint.metrics()?;
         trainer.meter.go_on_from(&trainer.history);
         if trainer.history.len() as u64 != trainer.step {

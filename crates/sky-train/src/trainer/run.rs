@@ -88,8 +88,7 @@ impl Trainer<'_> {
         self.saved = written.unwrap_or(self.saved);
     }
 
-    fn draft(&mut self, root: &Path) -> Result<Draft, TrainError> {
-        let began = self.began.take();
+    fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
         self.store.settle()?;
         // What the last step needed and has let go of; files are written from memory of other kinds.
         give_back_memory();
@@ -100,7 +99,7 @@ impl Trainer<'_> {
             self.state(),
             &self.history,
             &self.store,
-            (config.keep_checkpoints, began),
+            (config.keep_checkpoints, self.saved),
             patience,
         )
     }
