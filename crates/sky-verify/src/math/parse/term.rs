@@ -42,20 +42,17 @@ impl<'a> Parser<'a> {
             } else if !terms.is_empty() && !signed {
                 break;
             } else {
-                let term = self.product()?;
-                let span = self.since(at);
-                terms.push(match (negative, term.kind) {
-                    // `-7 \bmod 3` is that of -7.
-                    (true, Kind::Call(Func::Mod, mut args))
-                        if terms.is_empty() && args.len() == 2 =>
-                    {
-                        let value = args.remove(0);
-                        let value = Kind::Neg(Box::new(value)).at(span.clone());
-                        args.insert(0, value);
-                        Kind::Call(Func::Mod, args).at(span)
-                    }
-                    (true, kind) => Kind::Neg(Box::new(kind.at(term.span))).at(span),
-                    (false, kind) => kind.at(term.span),
+                // `-7 \bmod 3` is that of -7, `2 - 7 \bmod 3` is 2 less that of 7.
+                let mut minus = negative;
+                let term = if terms.is_empty() {
+                    self.product_with(&mut minus)?
+                } else {
+                    self.product()?
+                };
+                terms.push(if minus {
+                    Kind::Neg(Box::new(term)).at(self.since(at))
+                } else {
+                    term
                 });
             }
             if !(matches!(self.peek(), Tok::Ch('+' | '-'))
@@ -82,6 +79,11 @@ impl<'a> Parser<'a> {
 
     /// Factors, with or without a sign between them, and divisions.
     pub(super) fn product(&mut self) -> Parsed {
+        self.product_with(&mut false)
+    }
+
+    /// A product behind a minus sign, if there is one, which is taken where it belongs to what is divided with a remainder.
+    fn product_with(&mut self, minus: &mut bool) -> Parsed {
         let start = self.start();
         let mut above = vec![self.factor()?];
         let mut below: Vec<Expr> = Vec::new();
@@ -116,11 +118,14 @@ impl<'a> Parser<'a> {
                 Tok::Cmd("bmod" | "mod") | Tok::Word("mod") => {
                     self.at += 1;
                     let modulus = self.signed_factor()?;
-                    let left = quotient(above, std::mem::take(&mut below), self.since(start));
+                    let mut left = quotient(above, std::mem::take(&mut below), self.since(start));
                     // `3 mod 7` has been reduced: it names a class.
                     let func = if is_reduced(&left, &modulus) {
                         Func::Residue
                     } else {
+                        if std::mem::take(minus) {
+                            left = Kind::Neg(Box::new(left)).at(self.since(start));
+                        }
                         Func::Mod
                     };
                     let rest = Kind::Call(func, vec![left, modulus]).at(self.since(start));
