@@ -166,24 +166,22 @@ impl Gloo {
         begun: Result<Work, TorchError>,
     ) -> Result<Pending, TrainError> {
         let mut work = begun.map_err(|error| self.failed(what, &error))?;
+        self.heartbeat.begin();
         let heartbeat = Arc::clone(&self.heartbeat);
-        let timeout = self.timeout;
+        let (began, timeout) = (Instant::now(), self.timeout);
         Ok(Pending::new(move || {
-            let began = Instant::now();
             let fail = |reason| Err(TrainError::Collective { what, reason });
             loop {
                 match work.wait_for(SLICE.min(timeout)) {
                     Ok(true) => return Ok(()),
+                    // Gloo has the same timeout, and does not know whom it waits for.
+                    _ if began.elapsed() > timeout => return fail(heartbeat.timed_out()),
                     Ok(false) => {}
                     Err(error) => return fail(heartbeat.explain(&error.to_string())),
                 }
                 if let Some(reason) = heartbeat.verdict() {
                     heartbeat.give_up(&reason);
                     return fail(reason);
-                }
-                if began.elapsed() > timeout {
-                    let reason = format!("not done after {:.0} s", timeout.as_secs_f64());
-                    return fail(heartbeat.explain(&reason));
                 }
             }
         }))
@@ -244,5 +242,61 @@ fn listen(master: &str) -> Listen {
         Listen::Host(master.to_owned())
     } else {
         Listen::Default
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::free_port;
+
+    /// Runs something on ranks that are threads of this process.
+    pub(crate) fn on_ranks<T: Send>(
+        timeout: Duration,
+        world: usize,
+        run: impl Fn(Gloo) -> T + Sync,
+    ) -> Vec<T> {
+        let port = free_port().unwrap();
+        thread::scope(|scope| {
+            let run = &run;
+            let ranks: Vec<_> = (0..world)
+                .map(|rank| {
+                    let ranks = Ranks {
+                        rank,
+                        world,
+                        local_rank: rank,
+                        local_world: Some(world),
+                        host: "127.0.0.1".into(),
+                        port,
+                        served: false,
+                        attempt: 0,
+                    };
+                    scope.spawn(move || run(Gloo::connect(&ranks, timeout).unwrap()))
+                })
+                .collect();
+            ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+        })
+    }
+
+    #[test]
+    fn a_rank_that_lives_and_does_not_come_is_named() {
+        let timeout = Duration::from_secs(4);
+        let errors = on_ranks(timeout, 4, |gloo| {
+            let one = Tensor::ones([1], (tch::Kind::Float, tch::Device::Cpu));
+            let first = gloo.all_reduce(&one).and_then(Pending::wait);
+            // Its process goes on, its signs of life with it.
+            if gloo.rank() == 2 {
+                thread::sleep(2 * timeout);
+                return String::new();
+            }
+            first.and_then(|()| gloo.barrier()).unwrap_err().to_string()
+        });
+        for rank in [0, 1, 3] {
+            assert!(
+                errors[rank].contains("not done after 4 s: rank 2 is alive and has not come to it"),
+                "{errors:?}"
+            );
+        }
     }
 }

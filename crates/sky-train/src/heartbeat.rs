@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
@@ -14,6 +14,7 @@ use sky_torch::{Store, TorchError};
 ///
 /// A broken connection says that something is wrong but not with whom: whoever notices it breaks off too, and its neighbours
 /// see only that. So a rank that gives up leaves a note first; one that neither beats nor has left a note is the one that died.
+/// A rank may also beat and never come to an operation that the others wait in: each beat says how many have been begun.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     shared: Arc<Shared>,
@@ -24,7 +25,10 @@ pub(crate) struct Heartbeat {
 #[derive(Debug)]
 struct Shared {
     rank: usize,
+    timeout: Duration,
     interval: Duration,
+    /// Operations that this rank has begun.
+    begun: AtomicU64,
     store: Store,
     table: Mutex<Table>,
     failed: AtomicBool,
@@ -40,6 +44,8 @@ struct Table {
 #[derive(Clone, Debug)]
 struct Peer {
     beat: Vec<u8>,
+    /// Operations begun, as of that beat.
+    begun: u64,
     seen: Instant,
     note: Option<String>,
 }
@@ -63,11 +69,14 @@ impl Heartbeat {
     ) -> Result<Self, TorchError> {
         let peer = Peer {
             beat: Vec::new(),
+            begun: 0,
             seen: Instant::now(),
             note: None,
         };
         let shared = Arc::new(Shared {
             rank,
+            timeout,
+            begun: AtomicU64::new(0),
             interval: (timeout / 40).clamp(Duration::from_millis(100), Duration::from_secs(2)),
             store: store.reconnect()?,
             table: Mutex::new(Table {
@@ -90,6 +99,25 @@ impl Heartbeat {
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Counts an operation that begins: every rank begins the same ones in the same order.
+    pub(crate) fn begin(&self) {
+        self.shared.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What to say of an operation that has not ended within the timeout.
+    pub(crate) fn timed_out(&self) -> String {
+        let seconds = self.shared.timeout.as_secs_f64();
+        let behind = match self.shared.behind().as_slice() {
+            [] => String::new(),
+            [rank] => format!(": rank {rank} is alive and has not come to it"),
+            ranks => format!(
+                ": ranks {} are alive and have not come to it",
+                ranks.join(", ")
+            ),
+        };
+        self.explain(&format!("not done after {seconds:.0} s{behind}"))
     }
 
     /// Why the group cannot go on, when that is known: a rank that has died or given up.
@@ -186,7 +214,7 @@ impl Shared {
 
     fn round(&self, world: usize, count: u64) -> Result<(), TorchError> {
         self.store
-            .set(&format!("beat/{}", self.rank), count.to_string().as_bytes())?;
+            .set(&format!("beat/{}", self.rank), self.sign(count).as_bytes())?;
         for rank in (0..world).filter(|rank| *rank != self.rank) {
             let beat = self.store.get(&format!("beat/{rank}"))?;
             let note = self.store.get(&note_key(rank))?;
@@ -194,11 +222,32 @@ impl Shared {
             let peer = &mut table.peers[rank];
             if beat.as_ref().is_some_and(|beat| *beat != peer.beat) {
                 peer.beat = beat.unwrap_or_default();
+                peer.begun = begun(&peer.beat).unwrap_or(peer.begun);
                 peer.seen = Instant::now();
             }
             peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
         }
         Ok(())
+    }
+
+    /// The ranks that have begun the fewest operations, where that is fewer than this one: all others wait for them.
+    fn behind(&self) -> Vec<String> {
+        let table = self.table();
+        let others = || {
+            let all = table.peers.iter().enumerate();
+            all.filter(|(rank, peer)| *rank != self.rank && peer.beat != LEFT)
+        };
+        let fewest = others().map(|(_, peer)| peer.begun).min();
+        others()
+            .filter(|(_, peer)| Some(peer.begun) == fewest)
+            .filter(|(_, peer)| peer.begun < self.begun.load(Ordering::Relaxed))
+            .map(|(rank, _)| rank.to_string())
+            .collect()
+    }
+
+    /// A sign of life, unlike the one before.
+    fn sign(&self, count: u64) -> String {
+        format!("{count} {}", self.begun.load(Ordering::Relaxed))
     }
 
     fn verdict(&self, intervals: u32) -> Option<String> {
@@ -221,6 +270,12 @@ impl Shared {
             peer.seen.elapsed().as_secs_f64()
         ))
     }
+}
+
+/// How many operations a sign of life says are begun.
+fn begun(sign: &[u8]) -> Option<u64> {
+    let (_, begun) = std::str::from_utf8(sign).ok()?.split_once(' ')?;
+    begun.parse().ok()
 }
 
 fn note_key(rank: usize) -> String {

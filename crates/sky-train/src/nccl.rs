@@ -87,6 +87,7 @@ impl Nccl {
                 }));
             }
         };
+        self.control.heartbeat().begin();
         let failure = Arc::clone(&self.failure);
         Ok(Pending::new(move || {
             let waited = work.wait();
@@ -230,8 +231,7 @@ impl Watch {
                 } else if let Some(reason) = heartbeat.verdict() {
                     reason
                 } else if stuck > timeout {
-                    let seconds = timeout.as_secs_f64();
-                    heartbeat.explain(&format!("not done after {seconds:.0} s"))
+                    heartbeat.timed_out()
                 } else {
                     continue;
                 };
@@ -270,36 +270,14 @@ impl Drop for Watch {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{Ranks, free_port};
+    use crate::gloo::tests::on_ranks;
 
-    fn on_ranks<T: Send>(world: usize, run: impl Fn(Gloo) -> T + Sync) -> Vec<T> {
-        let port = free_port().unwrap();
-        thread::scope(|scope| {
-            let run = &run;
-            let ranks: Vec<_> = (0..world)
-                .map(|rank| {
-                    let ranks = Ranks {
-                        rank,
-                        world,
-                        local_rank: rank,
-                        local_world: Some(world),
-                        host: "127.0.0.1".into(),
-                        port,
-                        served: false,
-                        attempt: 0,
-                    };
-                    scope
-                        .spawn(move || run(Gloo::connect(&ranks, Duration::from_secs(20)).unwrap()))
-                })
-                .collect();
-            ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
-        })
-    }
+    const TIMEOUT: Duration = Duration::from_secs(20);
 
     #[test]
     fn every_rank_has_the_id_that_rank_0_made() {
         let made: NcclId = std::array::from_fn(|i| (i * 7 + 251) as u8);
-        let ids = on_ranks(3, |gloo| {
+        let ids = on_ranks(TIMEOUT, 3, |gloo| {
             let id = share_id(&gloo, || Ok(made)).unwrap();
             gloo.leave().unwrap();
             id
@@ -309,7 +287,7 @@ mod tests {
 
     #[test]
     fn when_rank_0_cannot_make_one_the_others_hear_why() {
-        let errors = on_ranks(2, |gloo| {
+        let errors = on_ranks(TIMEOUT, 2, |gloo| {
             let id = share_id(&gloo, || Err(TrainError::Launch("no libnccl here".into())));
             let error = id.unwrap_err().to_string();
             if gloo.rank() == 0 {
@@ -325,7 +303,7 @@ mod tests {
 
     #[test]
     fn two_ranks_on_one_gpu_are_named() {
-        let errors = on_ranks(3, |gloo| {
+        let errors = on_ranks(TIMEOUT, 3, |gloo| {
             let name = ["GPU-a", "GPU-b", "GPU-a"][gloo.rank()];
             let found = one_gpu_each(&gloo, name).unwrap_err().to_string();
             gloo.leave().unwrap();
@@ -338,10 +316,8 @@ mod tests {
 
     #[test]
     fn a_rank_without_a_gpu_ends_all_of_them_with_its_reason() {
-        let errors = on_ranks(2, |gloo| {
-            Nccl::connect(gloo, 99, Duration::from_secs(20))
-                .unwrap_err()
-                .to_string()
+        let errors = on_ranks(TIMEOUT, 2, |gloo| {
+            Nccl::connect(gloo, 99, TIMEOUT).unwrap_err().to_string()
         });
         for error in errors {
             assert!(
