@@ -29,11 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let found = gradients(&files, &rows, kind)?;
     let specs: Vec<ParamSpec> = found
         .iter()
-        .map(|(name, tensor)| ParamSpec {
-            name: name.clone(),
-            shape: tensor.size(),
-            decay: false,
-        })
+        .map(|(name, tensor)| ParamSpec::new(name, &tensor.size()))
         .collect();
     let by_name: HashMap<&String, &Tensor> = found.iter().map(|(name, t)| (name, t)).collect();
     save_tensors(Path::new(out), &specs, Kind::Float, &mut |param| {

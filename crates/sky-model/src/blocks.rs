@@ -26,6 +26,15 @@ pub struct ParamSpec {
 }
 
 impl ParamSpec {
+    /// One that weight decay applies to when it has more than one dimension.
+    pub fn new(name: impl Into<String>, shape: &[i64]) -> Self {
+        Self {
+            name: name.into(),
+            shape: shape.to_vec(),
+            decay: shape.len() > 1,
+        }
+    }
+
     /// Number of elements.
     pub fn numel(&self) -> i64 {
         self.shape.iter().product()
@@ -44,16 +53,8 @@ pub struct BlockSpec {
 /// A model's blocks in fold order: embedding, layers, head. With tied embeddings the head lists its norm alone and borrows
 /// the embedding's matrix as an extra input.
 pub fn blocks(config: &Config) -> Vec<BlockSpec> {
-    let matrix = |name: String, rows: i64, columns: i64| ParamSpec {
-        name,
-        shape: vec![rows, columns],
-        decay: true,
-    };
-    let vector = |name: String, size: i64| ParamSpec {
-        name,
-        shape: vec![size],
-        decay: false,
-    };
+    let matrix = |name: String, rows: i64, columns: i64| ParamSpec::new(name, &[rows, columns]);
+    let vector = |name: String, size: i64| ParamSpec::new(name, &[size]);
     let hidden = config.hidden_size;
     let embedding = BlockSpec {
         id: BlockId::Embedding,

@@ -58,11 +58,8 @@ impl Lora {
         let &[rows, columns] = param.shape.as_slice() else {
             return None;
         };
-        let adapter = |part: &str, shape: [i64; 2]| ParamSpec {
-            name: format!("{stem}.{part}.weight"),
-            shape: shape.to_vec(),
-            decay: true,
-        };
+        let adapter =
+            |part: &str, shape: [i64; 2]| ParamSpec::new(format!("{stem}.{part}.weight"), &shape);
         self.adapted[index].then(|| {
             [
                 adapter("lora_A", [self.rank, columns]),

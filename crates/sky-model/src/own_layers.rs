@@ -132,17 +132,9 @@ mod tests {
         .unwrap()
     }
 
-    fn param(name: String, shape: &[i64]) -> ParamSpec {
-        ParamSpec {
-            name,
-            shape: shape.to_vec(),
-            decay: shape.len() > 1,
-        }
-    }
-
     #[test]
     fn they_are_read_back_as_they_were_written() {
-        let own = |index| vec![param(format!("mix.{index}.weight"), &[8, 8])];
+        let own = |index| vec![ParamSpec::new(format!("mix.{index}.weight"), &[8, 8])];
         let config = base().with_own_layers("mixer-1", own).unwrap();
         let names: Vec<String> = blocks(&config)
             .into_iter()
@@ -171,21 +163,23 @@ mod tests {
             let config = base().with_own_layers(name, |index| vec![param(index)]);
             config.unwrap_err().to_string()
         };
-        let good = |index| param(format!("mix.{index}"), &[8]);
+        let good = |index| ParamSpec::new(format!("mix.{index}"), &[8]);
         for name in ["", "llama", "../up", "Mixer", &"m".repeat(65)] {
             assert!(with(name, good).contains("a name of their own"), "{name}");
         }
-        let same = with("mixer", |_| param("mix".into(), &[8]));
+        let same = with("mixer", |_| ParamSpec::new("mix", &[8]));
         assert!(
             same.contains("layer 1: there is another parameter `mix`"),
             "{same}"
         );
-        let taken = with("mixer", |_| param("model.norm.weight".into(), &[8]));
+        let taken = with("mixer", |_| ParamSpec::new("model.norm.weight", &[8]));
         assert!(taken.contains("model.norm.weight"), "{taken}");
-        let zero = with("mixer", |index| param(format!("mix.{index}"), &[8, 0]));
+        let zero = with("mixer", |index| {
+            ParamSpec::new(format!("mix.{index}"), &[8, 0])
+        });
         assert!(zero.contains("layer 0: parameter `mix.0`"), "{zero}");
         let huge = with("mixer", |index| {
-            param(format!("mix.{index}"), &[i64::MAX, 3])
+            ParamSpec::new(format!("mix.{index}"), &[i64::MAX, 3])
         });
         assert!(huge.contains("cannot be of shape"), "{huge}");
 

@@ -4,9 +4,9 @@
 use std::{error::Error, ops::ControlFlow};
 
 use sky_model::{Config, ParamSpec, SaveOptions, Segments, attention, rms_norm, rotary, swiglu};
-use sky_train::{Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export};
+use sky_train::{Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export, fresh};
 use sky_types::{TokenSeq, derive_seed};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Attention and feed-forward side by side from one norm (as in PaLM: Chowdhery et al., 2022), with all the matrices that take
 /// the norm's output in one.
@@ -26,11 +26,8 @@ fn parallel(config: &Config, params: &[Tensor], x: &Tensor, segments: &Segments)
 
 /// What it asks for.
 fn params(layer: usize, hidden: i64, inner: i64) -> Vec<ParamSpec> {
-    let param = |name, shape: &[i64]| ParamSpec {
-        name: format!("model.layers.{layer}.{name}.weight"),
-        shape: shape.to_vec(),
-        decay: shape.len() > 1,
-    };
+    let param =
+        |name, shape: &[i64]| ParamSpec::new(format!("model.layers.{layer}.{name}.weight"), shape);
     vec![
         param("norm", &[hidden]),
         param("enter", &[3 * hidden + 2 * inner, hidden]),
@@ -49,7 +46,6 @@ fn counting(row: u64) -> TokenSeq {
 
 fn main() -> Result<(), Box<dyn Error>> {
     sky_torch::keep_tensors_apart();
-    tch::manual_seed(1);
     let model = Config::from_json(
         r#"{"model_type": "llama", "vocab_size": 32, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
             "num_attention_heads": 4, "tie_word_embeddings": true}"#,
@@ -67,21 +63,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         data,
         seed: 1,
     };
-    let mut trainer = Trainer::new(job, Device::Cpu, &Solo, &mut |param| {
-        let shape = param.shape.as_slice();
-        let float = (Kind::Float, Device::Cpu);
-        // Norms begin at one, matrices small and random.
-        Ok(if param.decay {
-            Tensor::f_randn(shape, float)? * 0.05
-        } else {
-            Tensor::f_ones(shape, float)?
-        })
-    })?
-    .with_layers(|_, params, x, segments| parallel(&model, params, x, segments))
-    // Ten steps up, then with the root of the step down (Vaswani et al., 2017).
-    .with_schedule(|step| {
-        1e-2 * f64::min((step + 1) as f64 / 10.0, (10.0 / (step + 1) as f64).sqrt())
-    });
+    let mut trainer = Trainer::new(job, Device::Cpu, &Solo, &mut |param| fresh(param, 1))?
+        .with_layers(|_, params, x, segments| parallel(&model, params, x, segments))
+        // Ten steps up, then with the root of the step down (Vaswani et al., 2017).
+        .with_schedule(|step| {
+            1e-2 * f64::min((step + 1) as f64 / 10.0, (10.0 / (step + 1) as f64).sqrt())
+        });
 
     let folder = std::env::temp_dir().join(format!("sky-custom-training-{}", std::process::id()));
     trainer.run(&folder, &mut |step| {

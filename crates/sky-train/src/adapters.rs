@@ -1,13 +1,11 @@
 //! What is trained and what is frozen, and how adapters begin.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use sky_model::{BlockSpec, Config, Lora, ParamSpec, blocks};
 use sky_types::derive_seed;
 use tch::{Device, Kind, Tensor};
 
-use crate::{TrainConfig, TrainError};
+use crate::{TrainConfig, TrainError, fresh::uniform};
 
 /// The adapters that the settings ask for; none when the model itself is trained.
 pub(crate) fn lora(config: &TrainConfig) -> Option<Lora> {
@@ -27,17 +25,14 @@ pub(crate) fn trained_blocks(model: &Config, config: &TrainConfig) -> Vec<BlockS
 /// `1 / sqrt(in)`, which is Kaiming's with a slope of `sqrt(5)` (as PEFT and torch's own linear layers begin). A function of
 /// the seed and the name.
 pub(crate) fn initial(param: &ParamSpec, seed: u64) -> Result<Tensor, TrainError> {
-    let shape = param.shape.as_slice();
     if param.name.ends_with(".lora_B.weight") {
-        return Ok(Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?);
+        return Ok(Tensor::f_zeros(
+            param.shape.as_slice(),
+            (Kind::Float, Device::Cpu),
+        )?);
     }
-    let bound = (shape.last().copied().unwrap_or(1).max(1) as f64).powf(-0.5) as f32;
-    let mut rng =
-        ChaCha8Rng::seed_from_u64(derive_seed(derive_seed(seed, "lora", 0), &param.name, 0));
-    let values: Vec<f32> = (0..param.numel())
-        .map(|_| (2.0 * rng.random::<f32>() - 1.0) * bound)
-        .collect();
-    Ok(Tensor::f_from_slice(&values)?.f_view(shape)?)
+    let bound = (param.shape.last().copied().unwrap_or(1).max(1) as f64).powf(-0.5) as f32;
+    uniform(param, bound, derive_seed(seed, "lora", 0))
 }
 
 /// SHA-256 over names, shapes and bytes of frozen weights in the order of the model's blocks: the model that adapters belong

@@ -54,6 +54,8 @@ mod export;
 #[cfg(feature = "torch")]
 mod fold;
 #[cfg(feature = "torch")]
+mod fresh;
+#[cfg(feature = "torch")]
 mod gloo;
 #[cfg(feature = "torch")]
 mod heartbeat;
@@ -105,6 +107,7 @@ pub use {
     collective::{Collective, Pending, Solo},
     dataset::{DataId, Dataset},
     export::{export, export_adapter, export_merged},
+    fresh::fresh,
     gloo::Gloo,
     metrics::{StepMemory, StepMetrics, StepTime},
     nccl::Nccl,

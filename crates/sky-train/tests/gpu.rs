@@ -11,11 +11,11 @@ use std::{
 
 use common::{LLAMA, QWEN2, bits, config, initial, job, model};
 use serde_json::json;
-use sky_model::{Config, ParamSpec};
+use sky_model::Config;
 use sky_torch::{NcclGroup, gpu_memory, load_cuda, nccl_id};
 use sky_train::{
     Checkpointing, Dataset, Hardware, Job, MasterWeights, ModelShape, Moments, Offload, Precision,
-    Solo, TrainConfig, TrainError, Trainer,
+    Solo, TrainConfig, Trainer, fresh,
 };
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -264,18 +264,6 @@ fn nccl_works_on_all_gpus_of_this_host() {
     });
 }
 
-/// Weights as small as trained ones.
-fn random(param: &ParamSpec) -> Result<Tensor, TrainError> {
-    if !param.decay {
-        return Ok(Tensor::f_ones(
-            param.shape.as_slice(),
-            (Kind::Float, Device::Cpu),
-        )?);
-    }
-    let numbers = Tensor::f_randn(param.shape.as_slice(), (Kind::Float, Device::Cpu))?;
-    Ok(numbers.f_mul_scalar(0.02)?)
-}
-
 /// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing hides, memory, as a JSON line,
 /// also into the file that `SKY_FIGURES` names. One setting a process: libtorch keeps what it once took.
 fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
@@ -312,7 +300,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
         data,
         seed: 1,
     };
-    let mut trainer = Trainer::new(job, GPU, &Solo, &mut random).unwrap();
+    let mut trainer = Trainer::new(job, GPU, &Solo, &mut |p| fresh(p, 1)).unwrap();
     for _ in 0..WARM {
         trainer.train_step().unwrap();
     }
