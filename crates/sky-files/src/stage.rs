@@ -108,10 +108,15 @@ impl Stage {
                 }
             }
         } else if let Some(found) = read_if_there::<Begun>(&dir.join(BEGUN))? {
-            begun.same(&found.stage, &found.config, &found.inputs, &dir)?;
-            let last = beat::seconds_between(&dir.join(BEGUN), &dir.join(LOCK));
-            begun.seconds = found.seconds.max(0.0) + last;
-            resumed = true;
+            match begun.same(&found.stage, &found.config, &found.inputs, &dir) {
+                Ok(()) => {
+                    let last = beat::seconds_between(&dir.join(BEGUN), &dir.join(LOCK));
+                    begun.seconds = found.seconds.max(0.0) + last;
+                    resumed = true;
+                }
+                Err(stale) if holds_results(&dir)? => return Err(stale),
+                Err(_) => {}
+            }
         } else {
             // Nothing here says what it was made from, so nothing here can be continued.
             clear(&dir)?;
@@ -280,6 +285,18 @@ fn lock_folder(dir: &Path) -> Result<File> {
     }
 }
 
+/// Whether the processes that began here have made anything.
+fn holds_results(dir: &Path) -> Result<bool> {
+    let fail = |source| FileError::io(dir, "list the folder", source);
+    for entry in fs::read_dir(dir).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name();
+        if name != LOCK && name != BEGUN {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Removes everything but the lock.
 fn clear(dir: &Path) -> Result<()> {
     let fail = |source| FileError::io(dir, "clear the folder", source);
@@ -383,6 +400,24 @@ mod tests {
             Stage::Todo(_)
         ));
         assert!(!root.join("demo/out.txt").exists());
+    }
+
+    #[test]
+    fn where_nothing_was_made_other_inputs_begin_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(root.join("in.txt"), "no input for this stage").unwrap();
+        drop(Stage::open(spec(root, json!({})), false).unwrap());
+        fs::write(root.join("in.txt"), "input").unwrap();
+        let Stage::Todo(begun) = Stage::open(spec(root, json!({})), false).unwrap() else {
+            panic!("done")
+        };
+        assert!(!begun.resumed());
+        write_bytes(&begun.file("half.txt"), b"half").unwrap();
+        drop(begun);
+        fs::write(root.join("in.txt"), "another").unwrap();
+        let stale = Stage::open(spec(root, json!({})), false).unwrap_err();
+        assert!(matches!(stale, FileError::Stale { .. }), "{stale}");
     }
 
     /// A run folder with a finished stage `first` and the inputs of a stage `second` that reads its file.
