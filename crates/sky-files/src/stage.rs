@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -115,6 +116,7 @@ impl Stage {
                     resumed = true;
                 }
                 Err(stale) if holds_results(&dir)? => return Err(stale),
+                // A process that ended before it had made anything.
                 Err(_) => {}
             }
         } else {
@@ -287,24 +289,21 @@ fn lock_folder(dir: &Path) -> Result<File> {
 
 /// Whether the processes that began here have made anything.
 fn holds_results(dir: &Path) -> Result<bool> {
-    let fail = |source| FileError::io(dir, "list the folder", source);
-    for entry in fs::read_dir(dir).map_err(fail)? {
-        let name = entry.map_err(fail)?.file_name();
-        if name != LOCK && name != BEGUN {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(entries(dir)?.iter().any(|entry| entry.file_name() != BEGUN))
+}
+
+/// What lies in the folder, but for the lock.
+fn entries(dir: &Path) -> Result<Vec<fs::DirEntry>> {
+    let all: io::Result<Vec<_>> = fs::read_dir(dir).and_then(Iterator::collect);
+    let mut all = all.map_err(|source| FileError::io(dir, "list the folder", source))?;
+    all.retain(|entry| entry.file_name() != LOCK);
+    Ok(all)
 }
 
 /// Removes everything but the lock.
 fn clear(dir: &Path) -> Result<()> {
     let fail = |source| FileError::io(dir, "clear the folder", source);
-    for entry in fs::read_dir(dir).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        if entry.file_name() == LOCK {
-            continue;
-        }
+    for entry in entries(dir)? {
         let path = entry.path();
         if entry.file_type().map_err(fail)?.is_dir() {
             fs::remove_dir_all(path)

@@ -175,7 +175,7 @@ impl Gloo {
                 match work.wait_for(SLICE.min(timeout)) {
                     Ok(true) => return Ok(()),
                     // Gloo has the same timeout, and does not know whom it waits for.
-                    _ if began.elapsed() > timeout => return fail(heartbeat.timed_out()),
+                    _ if began.elapsed() > timeout => return fail(heartbeat.timed_out(timeout)),
                     Ok(false) => {}
                     Err(error) => return fail(heartbeat.explain(&error.to_string())),
                 }
@@ -264,16 +264,7 @@ pub(crate) mod tests {
             let run = &run;
             let ranks: Vec<_> = (0..world)
                 .map(|rank| {
-                    let ranks = Ranks {
-                        rank,
-                        world,
-                        local_rank: rank,
-                        local_world: Some(world),
-                        host: "127.0.0.1".into(),
-                        port,
-                        served: false,
-                        attempt: 0,
-                    };
+                    let ranks = Ranks::on_one_host(rank, world, port);
                     scope.spawn(move || run(Gloo::connect(&ranks, timeout).unwrap()))
                 })
                 .collect();

@@ -25,7 +25,6 @@ pub(crate) struct Heartbeat {
 #[derive(Debug)]
 struct Shared {
     rank: usize,
-    timeout: Duration,
     interval: Duration,
     /// Operations that this rank has begun.
     begun: AtomicU64,
@@ -44,8 +43,6 @@ struct Table {
 #[derive(Clone, Debug)]
 struct Peer {
     beat: Vec<u8>,
-    /// Operations begun, as of that beat.
-    begun: u64,
     seen: Instant,
     note: Option<String>,
 }
@@ -69,13 +66,11 @@ impl Heartbeat {
     ) -> Result<Self, TorchError> {
         let peer = Peer {
             beat: Vec::new(),
-            begun: 0,
             seen: Instant::now(),
             note: None,
         };
         let shared = Arc::new(Shared {
             rank,
-            timeout,
             begun: AtomicU64::new(0),
             interval: (timeout / 40).clamp(Duration::from_millis(100), Duration::from_secs(2)),
             store: store.reconnect()?,
@@ -107,8 +102,8 @@ impl Heartbeat {
     }
 
     /// What to say of an operation that has not ended within the timeout.
-    pub(crate) fn timed_out(&self) -> String {
-        let seconds = self.shared.timeout.as_secs_f64();
+    pub(crate) fn timed_out(&self, timeout: Duration) -> String {
+        let seconds = timeout.as_secs_f64();
         let behind = match self.shared.behind().as_slice() {
             [] => String::new(),
             [rank] => format!(": rank {rank} is alive and has not come to it"),
@@ -213,8 +208,9 @@ impl Shared {
     }
 
     fn round(&self, world: usize, count: u64) -> Result<(), TorchError> {
+        let sign = format!("{count} {}", self.begun.load(Ordering::Relaxed));
         self.store
-            .set(&format!("beat/{}", self.rank), self.sign(count).as_bytes())?;
+            .set(&format!("beat/{}", self.rank), sign.as_bytes())?;
         for rank in (0..world).filter(|rank| *rank != self.rank) {
             let beat = self.store.get(&format!("beat/{rank}"))?;
             let note = self.store.get(&note_key(rank))?;
@@ -222,7 +218,6 @@ impl Shared {
             let peer = &mut table.peers[rank];
             if beat.as_ref().is_some_and(|beat| *beat != peer.beat) {
                 peer.beat = beat.unwrap_or_default();
-                peer.begun = begun(&peer.beat).unwrap_or(peer.begun);
                 peer.seen = Instant::now();
             }
             peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
@@ -233,21 +228,14 @@ impl Shared {
     /// The ranks that have begun the fewest operations, where that is fewer than this one: all others wait for them.
     fn behind(&self) -> Vec<String> {
         let table = self.table();
-        let others = || {
-            let all = table.peers.iter().enumerate();
-            all.filter(|(rank, peer)| *rank != self.rank && peer.beat != LEFT)
-        };
-        let fewest = others().map(|(_, peer)| peer.begun).min();
+        let mine = self.begun.load(Ordering::Relaxed);
+        let others = || table.others(self.rank);
+        let fewest = others().map(|(_, peer)| peer.begun()).min();
+        let fewest = fewest.filter(|fewest| *fewest < mine);
         others()
-            .filter(|(_, peer)| Some(peer.begun) == fewest)
-            .filter(|(_, peer)| peer.begun < self.begun.load(Ordering::Relaxed))
+            .filter(|(_, peer)| Some(peer.begun()) == fewest)
             .map(|(rank, _)| rank.to_string())
             .collect()
-    }
-
-    /// A sign of life, unlike the one before.
-    fn sign(&self, count: u64) -> String {
-        format!("{count} {}", self.begun.load(Ordering::Relaxed))
     }
 
     fn verdict(&self, intervals: u32) -> Option<String> {
@@ -260,10 +248,7 @@ impl Shared {
         }
         let silent = self.interval * intervals;
         let (rank, peer) = table
-            .peers
-            .iter()
-            .enumerate()
-            .filter(|(rank, peer)| *rank != self.rank && peer.beat != LEFT)
+            .others(self.rank)
             .find(|(_, peer)| peer.seen.elapsed() > silent)?;
         Some(format!(
             "rank {rank} is gone (no sign of life for {:.1} s)",
@@ -272,10 +257,21 @@ impl Shared {
     }
 }
 
-/// How many operations a sign of life says are begun.
-fn begun(sign: &[u8]) -> Option<u64> {
-    let (_, begun) = std::str::from_utf8(sign).ok()?.split_once(' ')?;
-    begun.parse().ok()
+impl Table {
+    /// Everyone else who has not left.
+    fn others(&self, rank: usize) -> impl Iterator<Item = (usize, &Peer)> {
+        let all = self.peers.iter().enumerate();
+        all.filter(move |(other, peer)| *other != rank && peer.beat != LEFT)
+    }
+}
+
+impl Peer {
+    /// How many operations it had begun at its last beat; 0 before the first.
+    fn begun(&self) -> u64 {
+        let beat = std::str::from_utf8(&self.beat).unwrap_or_default();
+        let begun = beat.split_once(' ').map(|(_, begun)| begun.parse());
+        begun.and_then(Result::ok).unwrap_or(0)
+    }
 }
 
 fn note_key(rank: usize) -> String {

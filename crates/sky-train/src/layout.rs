@@ -75,18 +75,13 @@ mod tests {
 
     #[test]
     fn decayed_parameters_lie_first_and_shards_cover_everything() {
-        let param = |name: &str, shape: &[i64], decay| ParamSpec {
-            name: name.into(),
-            shape: shape.to_vec(),
-            decay,
-        };
         let block = BlockSpec {
             id: BlockId::Layer(3),
             params: vec![
-                param("norm", &[10], false),
-                param("q", &[10, 10], true),
-                param("q.bias", &[10], false),
-                param("o", &[5, 10], true),
+                ParamSpec::new("norm", &[10]),
+                ParamSpec::new("q", &[10, 10]),
+                ParamSpec::new("q.bias", &[10]),
+                ParamSpec::new("o", &[5, 10]),
             ],
         };
         for world in [1, 2, 3, 8] {

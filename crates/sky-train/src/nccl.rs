@@ -231,7 +231,7 @@ impl Watch {
                 } else if let Some(reason) = heartbeat.verdict() {
                     reason
                 } else if stuck > timeout {
-                    heartbeat.timed_out()
+                    heartbeat.timed_out(timeout)
                 } else {
                     continue;
                 };

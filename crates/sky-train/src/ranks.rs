@@ -60,6 +60,20 @@ const OTHERS: [Dialect; 2] = [
 pub(crate) const MAX_WORLD: usize = 65_536;
 
 impl Ranks {
+    /// One of `world` that all run on this host and meet at a port of its own (as [`free_port`] finds one).
+    pub fn on_one_host(rank: usize, world: usize, port: u16) -> Self {
+        Self {
+            rank,
+            world,
+            local_rank: rank,
+            local_world: Some(world),
+            host: "127.0.0.1".into(),
+            port,
+            served: false,
+            attempt: 0,
+        }
+    }
+
     /// Reads this process's environment: torchrun's names, else Slurm's, else mpirun's, each with `MASTER_ADDR` and
     /// `MASTER_PORT`. None when nothing is set, or there is one process alone.
     ///

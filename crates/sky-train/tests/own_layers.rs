@@ -89,16 +89,11 @@ fn gated(index: usize, params: &[Tensor], x: &Tensor, _: &Segments) -> Tensor {
 }
 
 fn gated_model() -> Config {
-    let param = |name: String, shape: &[i64]| ParamSpec {
-        name,
-        shape: shape.to_vec(),
-        decay: shape.len() > 1,
-    };
     model(LLAMA)
         .with_own_layers("gated", |index| {
             vec![
-                param(format!("layers.{index}.spare"), &[5]),
-                param(format!("layers.{index}.mix"), &[16, 16]),
+                ParamSpec::new(format!("layers.{index}.spare"), &[5]),
+                ParamSpec::new(format!("layers.{index}.mix"), &[16, 16]),
             ]
         })
         .unwrap()

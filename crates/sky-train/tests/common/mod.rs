@@ -194,16 +194,7 @@ pub(crate) fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -
         let ranks: Vec<_> = (0..world)
             .map(|rank| {
                 scope.spawn(move || {
-                    let ranks = Ranks {
-                        rank,
-                        world,
-                        local_rank: rank,
-                        local_world: Some(world),
-                        host: "127.0.0.1".into(),
-                        port,
-                        served: false,
-                        attempt: 0,
-                    };
+                    let ranks = Ranks::on_one_host(rank, world, port);
                     let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
                     let result = run(&comm);
                     comm.leave().unwrap();
