@@ -32,15 +32,20 @@ impl Place {
         Ok(Self { root, home })
     }
 
-    /// Makes the cache folder, and `.sky` in the checkout lead to it: `.cargo/config.toml` finds libtorch there.
-    pub(crate) fn link_home(&self) -> Result<()> {
-        let link = self.root.join(".sky");
+    pub(crate) fn make_home(&self) -> Result<()> {
         fs::create_dir_all(&self.home).with_context(|| {
             format!(
                 "{}: cannot make the cache folder; set SKY_HOME to one that can be written",
                 self.home.display()
             )
-        })?;
+        })
+    }
+
+    /// Makes `.sky` in the checkout lead to the cache folder: `.cargo/config.toml` finds libtorch there.
+    ///
+    /// For whoever has the cache folder's lock: two at once would stand in each other's way.
+    pub(crate) fn link_home(&self) -> Result<()> {
+        let link = self.root.join(".sky");
         let home = self.home.canonicalize()?;
         match link.canonicalize() {
             Ok(found) if found == home => return Ok(()),

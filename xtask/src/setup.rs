@@ -25,8 +25,9 @@ pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
     let list = Artifacts::pinned()?;
     supported(&list)?;
     compiler()?;
-    place.link_home()?;
+    place.make_home()?;
     let _lock = lock(&place.home)?;
+    place.link_home()?;
     let mut bytes = 0;
     let mut todo = Vec::new();
     for artifact in list.wanted(cuda) {

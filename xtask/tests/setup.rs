@@ -398,11 +398,11 @@ fn what_an_earlier_try_left_is_continued_or_dropped() {
 }
 
 #[test]
-fn two_at_once_fetch_once() {
+fn several_at_once_fetch_once() {
     let scene = Scene::new();
     let server = Server::start(fs::read(scene.wheel()).unwrap(), None);
     let outcomes: Vec<_> = thread::scope(|scope| {
-        let runs: Vec<_> = (0..2)
+        let runs: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| run(&mut scene.command_from(&server))))
             .collect();
         runs.into_iter().map(|run| run.join().unwrap()).collect()
