@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Exit, fetch,
-    place::Place,
-    process::{self, Stop},
+    place::{Place, lock},
+    process::{self, Stop, tied},
     setup,
 };
 
@@ -137,6 +137,9 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
     let folder = venv_folder(place, name, requirements);
     let python = folder.join("bin/python");
     let done = folder.join(".complete");
+    fs::create_dir_all(place.home.join("bench-venvs"))?;
+    let busy = format!("another process installs what `{name}` compares with");
+    let _lock = lock(&folder.with_added_extension("lock"), &busy)?;
     if done.exists() {
         return Ok(python);
     }
@@ -145,7 +148,7 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
         folder.display()
     );
     let system = fetch::python()?;
-    let made = Command::new(&system)
+    let made = tied(&system)?
         .args(["-m", "venv", "--clear"])
         .arg(&folder)
         .stdin(Stdio::null())
@@ -155,7 +158,7 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
         "{} cannot make a venv (Debian, Ubuntu: `apt-get install python3-venv`)",
         system.display()
     );
-    let mut pip = Command::new(&python);
+    let mut pip = tied(&python)?;
     pip.args([
         "-m",
         "pip",

@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::{
     artifacts::{Package, size},
     place::on_path,
+    process::tied,
     receipt,
 };
 
@@ -91,7 +92,7 @@ fn download(python: &Path, package: &Package, part: &Path) -> Result<()> {
     let already = part.metadata().map_or(0, |part| part.len());
     let progress = Meter::new(package, already);
     let job = serde_json::json!({ "project": package.project, "file": package.file, "part": part });
-    let mut child = Command::new(python)
+    let mut child = tied(python)?
         .args(["-c", FETCH, &job.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -162,7 +163,7 @@ fn pip_download(python: &Path, package: &Package, part: &Path) -> Result<()> {
             package.project, package.version, package.sha256
         ),
     )?;
-    let mut pip = Command::new(python);
+    let mut pip = tied(python)?;
     pip.args([
         "-m",
         "pip",

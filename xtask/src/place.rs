@@ -1,9 +1,11 @@
 //! Where things lie: the checkout, and the cache folder that several checkouts may share.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, File, TryLockError},
+    io,
     path::{self, Path, PathBuf},
-    process::Command,
+    process::{self, Command},
 };
 
 use anyhow::{Context, Result, bail};
@@ -42,8 +44,6 @@ impl Place {
     }
 
     /// Makes `.sky` in the checkout lead to the cache folder: `.cargo/config.toml` finds libtorch there.
-    ///
-    /// For whoever has the cache folder's lock: two at once would stand in each other's way.
     pub(crate) fn link_home(&self) -> Result<()> {
         let link = self.root.join(".sky");
         let home = self.home.canonicalize()?;
@@ -52,16 +52,20 @@ impl Place {
             _ => {}
         }
         match fs::symlink_metadata(&link) {
-            Ok(found) if found.is_symlink() => fs::remove_file(&link)?,
-            Ok(_) => bail!(
+            Ok(found) if !found.is_symlink() => bail!(
                 "SKY_HOME is {} but {} is a folder of its own: move or remove it, or unset SKY_HOME",
                 self.home.display(),
                 link.display()
             ),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| link.display().to_string()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| link.display().to_string());
+            }
+            _ => {}
         }
-        std::os::unix::fs::symlink(&home, &link)
+        // Under a name of its own first: the old link is not missed by whoever reads it, nor by a set-up of another cache folder.
+        let fresh = self.root.join(format!(".sky.{}.tmp", process::id()));
+        std::os::unix::fs::symlink(&home, &fresh)
+            .and_then(|()| fs::rename(&fresh, &link))
             .with_context(|| format!("{}: cannot link it to {}", link.display(), home.display()))?;
         eprintln!("linked .sky to {}", home.display());
         Ok(())
@@ -90,6 +94,23 @@ impl Place {
             .display()
             .to_string()
     }
+}
+
+/// A lock that is held until it is dropped. Waits while another process has it, after a line that begins with `busy`.
+pub(crate) fn lock(path: &Path, busy: &str) -> Result<File> {
+    let file =
+        File::create(path).with_context(|| format!("{}: cannot make the lock", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("{busy}: waiting for it");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| path.display().to_string());
+        }
+    }
+    Ok(file)
 }
 
 /// The first of these programs on `PATH`.

@@ -1,19 +1,14 @@
 //! Set-up: everything that building, testing and the default recipe need beyond crates, in one cache folder.
 
-use std::{
-    env,
-    fs::{self, File, TryLockError},
-    path::Path,
-    process::{Command, Stdio},
-    time::Instant,
-};
+use std::{env, fs, path::Path, process::Stdio, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     artifacts::{Artifact, Artifacts, size},
     fetch,
-    place::{Place, on_path},
+    place::{Place, lock, on_path},
+    process::tied,
     receipt::{self, State},
 };
 
@@ -26,7 +21,8 @@ pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
     supported(&list)?;
     compiler()?;
     place.make_home()?;
-    let _lock = lock(&place.home)?;
+    let busy = format!("another set-up is at work in {}", place.home.display());
+    let _lock = lock(&place.home.join(".lock"), &busy)?;
     place.link_home()?;
     let mut bytes = 0;
     let mut todo = Vec::new();
@@ -170,27 +166,6 @@ fn compiler() -> Result<String> {
     }
 }
 
-/// Held until it is dropped; waits for another set-up, and says so.
-fn lock(home: &Path) -> Result<File> {
-    let path = home.join(".lock");
-    let file =
-        File::create(&path).with_context(|| format!("{}: cannot make the lock", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            eprintln!(
-                "another set-up is at work in {}: waiting for it",
-                home.display()
-            );
-            file.lock()?;
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| path.display().to_string());
-        }
-    }
-    Ok(file)
-}
-
 /// Fails early when the disk is too small for the downloads and what they unpack to.
 fn room(home: &Path, todo: &[&Artifact]) -> Result<()> {
     let kept = |artifact: &Artifact| -> u64 {
@@ -231,7 +206,7 @@ fn install(place: &Place, python: &Path, artifact: &Artifact) -> Result<()> {
     for package in &artifact.package {
         let archive = fetch::fetch(python, package, &downloads)?;
         let job = serde_json::json!({ "archive": archive, "into": fresh, "keep": package.keep });
-        let output = Command::new(python)
+        let output = tied(python)?
             .args(["-I", "-c", UNPACK, &job.to_string()])
             .stdin(Stdio::null())
             .output()?;

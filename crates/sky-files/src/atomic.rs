@@ -28,17 +28,18 @@ pub fn write_atomic(
     fs::create_dir_all(folder)
         .map_err(|source| FileError::io(folder, "make the folder", source))?;
     let temporary = temporary_beside(path);
-    let written = File::create(&temporary)
-        .and_then(|file| {
-            let mut writer = BufWriter::with_capacity(1 << 16, file);
-            fill(&mut writer)?;
-            writer
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)?
-                .sync_all()
-        })
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| File::open(folder)?.sync_all());
+    let written = File::create(&temporary).and_then(|file| {
+        // Opened before the new name is seen: whoever waits for it may move the folder at once.
+        let folder = File::open(folder)?;
+        let mut writer = BufWriter::with_capacity(1 << 16, file);
+        fill(&mut writer)?;
+        writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?
+            .sync_all()?;
+        fs::rename(&temporary, path)?;
+        folder.sync_all()
+    });
     written.map_err(|source| {
         // The temporary file may never have come to be; the error that matters is the first one.
         let _ = fs::remove_file(&temporary);

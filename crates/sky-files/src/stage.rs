@@ -289,7 +289,9 @@ fn lock_folder(dir: &Path) -> Result<File> {
 
 /// Whether the processes that began here have made anything.
 fn holds_results(dir: &Path) -> Result<bool> {
-    Ok(entries(dir)?.iter().any(|entry| entry.file_name() != BEGUN))
+    // Its temporary file, which a kill may leave, is named after it.
+    let notes = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(BEGUN);
+    Ok(entries(dir)?.iter().any(|entry| !notes(entry)))
 }
 
 /// What lies in the folder, but for the lock.
@@ -407,6 +409,8 @@ mod tests {
         let root = dir.path();
         fs::write(root.join("in.txt"), "no input for this stage").unwrap();
         drop(Stage::open(spec(root, json!({})), false).unwrap());
+        // A kill while the note is written leaves this.
+        fs::write(root.join("demo/begun.json.1.0.tmp"), "{").unwrap();
         fs::write(root.join("in.txt"), "input").unwrap();
         let Stage::Todo(begun) = Stage::open(spec(root, json!({})), false).unwrap() else {
             panic!("done")

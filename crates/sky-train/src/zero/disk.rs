@@ -1,7 +1,8 @@
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    path::{Path, PathBuf},
+    os::fd::AsRawFd,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -13,8 +14,6 @@ use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
-/// How the files begin that optimizer state lies in.
-const PREFIX: &str = "sky-train-state-";
 /// What is written at once where a file system cannot set space aside.
 const ZEROS: usize = 1 << 20;
 const WIDTH: u64 = 4;
@@ -22,7 +21,7 @@ const WIDTH: u64 = 4;
 /// Vectors in one file that is mapped into memory: the system keeps as much of it in memory as it has to spare.
 ///
 /// All space is set aside before the file is mapped, since a full disk shows itself later only as the end of the process. The
-/// file has no name while it is used: however the process ends, its space is free.
+/// file has a name for no longer than it takes to make it: however the process ends, its space is free, and nobody else opens it.
 pub(super) struct Disk {
     file: Tensor,
     used: i64,
@@ -31,45 +30,16 @@ pub(super) struct Disk {
 impl Disk {
     /// Room for so many f32 numbers, all zero.
     pub(super) fn new(folder: &Path, length: i64) -> Result<Self, TrainError> {
-        clear_left_over(folder);
         let bytes = length as u64 * WIDTH;
-        let path = new_name(folder);
-        let made = Self::made(&path, bytes).map_err(|error| refused(folder, bytes, &error));
-        let mapped = made.and_then(|_lock| {
-            let name = path.to_str().ok_or_else(|| TrainError::Config {
-                key: "offload_folder",
-                reason: format!("{} is not UTF-8", folder.display()),
-            })?;
-            let options = (Kind::Float, Device::Cpu);
-            Ok(Tensor::f_from_file(name, true, length, options)?)
-        });
-        // Mapped memory needs no name; without one it goes when the process does.
-        let _ = fs::remove_file(&path);
+        let mut file = nameless(folder).map_err(|error| refused(folder, bytes, &error))?;
+        set_aside(&mut file, bytes).map_err(|error| refused(folder, bytes, &error))?;
+        // libtorch maps what it opens by name.
+        let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let options = (Kind::Float, Device::Cpu);
         Ok(Self {
-            file: mapped?,
+            file: Tensor::f_from_file(&name, true, length, options)?,
             used: 0,
         })
-    }
-
-    /// The file, locked as long as it has a name.
-    fn made(path: &Path, bytes: u64) -> io::Result<File> {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.lock()?;
-        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
-            Ok(()) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                let zeros = vec![0; ZEROS];
-                let mut left = bytes;
-                while left > 0 {
-                    let count = left.min(ZEROS as u64);
-                    file.write_all(&zeros[..count as usize])?;
-                    left -= count;
-                }
-                file.sync_all()?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(file)
     }
 
     /// The next `length` numbers of the file, which are zero; a multiple of 64.
@@ -89,25 +59,39 @@ pub(super) fn words(length: i64, kind: Kind) -> i64 {
     length * kind.elt_size_in_bytes() as i64 / WIDTH as i64
 }
 
-fn new_name(folder: &Path) -> PathBuf {
+/// An empty file of this process alone.
+fn nameless(folder: &Path) -> io::Result<File> {
     static FILES: AtomicU64 = AtomicU64::new(0);
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    folder.join(format!("{PREFIX}{}-{number}", std::process::id()))
+    loop {
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("sky-train-state-{}-{number}", std::process::id()));
+        match File::create_new(&path) {
+            // Of a process that was killed here, or of another container's process of the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            file => {
+                let file = file?;
+                fs::remove_file(&path)?;
+                return Ok(file);
+            }
+        }
+    }
 }
 
-/// Removes what a process left that was killed between making its file and taking the name away. Others hold a lock.
-fn clear_left_over(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with(PREFIX)
-            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
-        {
-            // Whoever cannot remove it has its space used up, and is told so when that matters.
-            let _ = fs::remove_file(entry.path());
+/// Makes a file so long, with all its space taken.
+fn set_aside(file: &mut File, bytes: u64) -> io::Result<()> {
+    match fallocate(&*file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            let zeros = vec![0; ZEROS];
+            let mut left = bytes;
+            while left > 0 {
+                let count = left.min(ZEROS as u64);
+                file.write_all(&zeros[..count as usize])?;
+                left -= count;
+            }
+            file.sync_all()
         }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -150,18 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_removed_and_what_is_in_use_is_not() {
+    fn files_of_others_are_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let left = dir.path().join(format!("{PREFIX}1-0"));
-        let used = dir.path().join(format!("{PREFIX}1-1"));
-        let other = dir.path().join("mine");
-        for path in [&left, &used, &other] {
-            fs::write(path, "x").unwrap();
+        for number in 0..64 {
+            let name = format!("sky-train-state-{}-{number}", std::process::id());
+            fs::write(dir.path().join(name), "x").unwrap();
         }
-        let lock = File::open(&used).unwrap();
-        lock.lock().unwrap();
-        Disk::new(dir.path(), 64).unwrap();
-        assert!(!left.exists() && used.exists() && other.exists());
+        let mut disk = Disk::new(dir.path(), 64).unwrap();
+        assert_eq!(disk.take(64, Kind::Float).unwrap().numel(), 64);
+        let mut left = fs::read_dir(dir.path()).unwrap();
+        assert!(left.all(|file| fs::read(file.unwrap().path()).unwrap() == b"x"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 64);
     }
 
     #[test]
