@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sky_files::{read_json, write_jsonl};
 use sky_types::{Answer, Domain, Problem};
 
-const PROBLEMS: u64 = 40;
+const PROBLEMS: u64 = 120;
 
 /// A server that adds: right, but for one sum in four. Answers take a moment, so that there is a middle to kill.
 fn server() -> String {
@@ -100,7 +100,7 @@ fn killed_twice_it_ends_in_the_same_bytes() {
     let before = ["run", "--which", "before"];
     let said = finish(calm.path(), &before);
     assert!(
-        said.contains("eval-before") && said.contains("40 in, 40 out"),
+        said.contains("eval-before") && said.contains(&format!("{PROBLEMS} in, {PROBLEMS} out")),
         "{said}"
     );
     assert!(finish(calm.path(), &before).contains("done before"));
@@ -205,7 +205,7 @@ fn the_report_is_written_from_whatever_is_there() {
     fs::write(run.path().join("problems/manifest.json"), manifest).unwrap();
     finish(run.path(), &["report"]);
     assert_eq!(summary()["before"]["accuracy"], 0.75);
-    assert_eq!(summary()["before"]["n"], 40);
+    assert_eq!(summary()["before"]["n"], PROBLEMS);
     let page = fs::read_to_string(run.path().join("report.html")).unwrap();
     assert!(page.contains("75.0") && page.contains("not measured"));
     assert!(page.len() > 20_000);

@@ -14,6 +14,8 @@ use crate::{Collective, Pending, Ranks, TrainError, heartbeat::Heartbeat};
 const SLICE: Duration = Duration::from_millis(250);
 /// How often a key that is not there yet is asked for.
 const POLL: Duration = Duration::from_millis(20);
+/// How much later gloo itself gives up: it does not know whom it waits for.
+const AFTER: Duration = Duration::from_secs(5);
 
 /// The processes of a run on any number of hosts, over TCP (gloo). Rank 0 serves the store they meet at.
 ///
@@ -86,7 +88,7 @@ impl Gloo {
                 )));
             }
         }
-        let group = ProcessGroup::gloo(&store, rank, world, &listen(&ranks.host), timeout)?;
+        let group = ProcessGroup::gloo(&store, rank, world, &listen(&ranks.host), timeout + AFTER)?;
         let heartbeat = Arc::new(Heartbeat::start(&store, rank, world, timeout)?);
         Ok(Self {
             rank,
@@ -174,7 +176,6 @@ impl Gloo {
             loop {
                 match work.wait_for(SLICE.min(timeout)) {
                     Ok(true) => return Ok(()),
-                    // Gloo has the same timeout, and does not know whom it waits for.
                     _ if began.elapsed() > timeout => return fail(heartbeat.timed_out(timeout)),
                     Ok(false) => {}
                     Err(error) => return fail(heartbeat.explain(&error.to_string())),

@@ -38,18 +38,22 @@ struct Table {
     peers: Vec<Peer>,
     /// Whether the store cannot be reached any more.
     lost: bool,
+    /// When all beats were last read.
+    read: Instant,
 }
 
 #[derive(Clone, Debug)]
 struct Peer {
     beat: Vec<u8>,
-    seen: Instant,
+    /// How many of this rank's own rounds have gone by since it changed: a host that stands still for a while, with all its
+    /// ranks, makes no one silent.
+    silent: u32,
     note: Option<String>,
 }
 
-/// Intervals without a beat after which a rank is the one to blame for a failure.
+/// Rounds without a beat after which a rank is the one to blame for a failure.
 const SILENT: u32 = 5;
-/// Intervals without a beat after which a rank is taken for dead though nothing has failed.
+/// Rounds without a beat after which a rank is taken for dead though nothing has failed.
 const DEAD: u32 = 20;
 /// The last beat of a rank that has nothing more to do.
 const LEFT: &[u8] = b"left";
@@ -66,7 +70,7 @@ impl Heartbeat {
     ) -> Result<Self, TorchError> {
         let peer = Peer {
             beat: Vec::new(),
-            seen: Instant::now(),
+            silent: 0,
             note: None,
         };
         let shared = Arc::new(Shared {
@@ -77,6 +81,7 @@ impl Heartbeat {
             table: Mutex::new(Table {
                 peers: vec![peer; world],
                 lost: false,
+                read: Instant::now(),
             }),
             failed: AtomicBool::new(false),
         });
@@ -160,10 +165,9 @@ impl Heartbeat {
         while Instant::now() < deadline {
             let known = {
                 let table = self.shared.table();
-                let silent = self.shared.interval * SILENT;
                 (1..table.peers.len()).all(|rank| {
                     let peer = &table.peers[rank];
-                    peer.note.is_some() || peer.beat == LEFT || peer.seen.elapsed() > silent
+                    peer.note.is_some() || peer.beat == LEFT || peer.silent >= SILENT
                 })
             };
             if known {
@@ -216,12 +220,14 @@ impl Shared {
             let note = self.store.get(&note_key(rank))?;
             let mut table = self.table();
             let peer = &mut table.peers[rank];
-            if beat.as_ref().is_some_and(|beat| *beat != peer.beat) {
-                peer.beat = beat.unwrap_or_default();
-                peer.seen = Instant::now();
+            peer.silent += 1;
+            if let Some(beat) = beat.filter(|beat| *beat != peer.beat) {
+                peer.beat = beat;
+                peer.silent = 0;
             }
             peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
         }
+        self.table().read = Instant::now();
         Ok(())
     }
 
@@ -238,7 +244,8 @@ impl Shared {
             .collect()
     }
 
-    fn verdict(&self, intervals: u32) -> Option<String> {
+    /// Who is gone, when someone has been silent for so many rounds.
+    fn verdict(&self, rounds: u32) -> Option<String> {
         let table = self.table();
         if let Some(note) = table.peers.iter().find_map(|peer| peer.note.clone()) {
             return Some(note);
@@ -246,14 +253,19 @@ impl Shared {
         if table.lost {
             return Some("rank 0 is gone (it cannot be reached any more)".into());
         }
-        let silent = self.interval * intervals;
+        let gone = |rank: usize, silence: Duration| {
+            let seconds = silence.as_secs_f64();
+            format!("rank {rank} is gone (no sign of life for {seconds:.1} s)")
+        };
+        // Where rank 0 hangs its store takes questions and does not answer them: no round comes to its end.
+        let unanswered = table.read.elapsed();
+        if self.rank > 0 && unanswered > self.interval * (rounds + SILENT) {
+            return Some(gone(0, unanswered));
+        }
         let (rank, peer) = table
             .others(self.rank)
-            .find(|(_, peer)| peer.seen.elapsed() > silent)?;
-        Some(format!(
-            "rank {rank} is gone (no sign of life for {:.1} s)",
-            peer.seen.elapsed().as_secs_f64()
-        ))
+            .find(|(_, peer)| peer.silent >= rounds)?;
+        Some(gone(rank, self.interval * peer.silent))
     }
 }
 

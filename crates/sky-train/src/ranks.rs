@@ -173,8 +173,8 @@ fn alike_on_all_hosts(text: &str) -> Option<usize> {
 pub fn free_port() -> Option<u16> {
     const PORTS: u32 = 12_000;
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    // Processes that look at the same time begin at different places.
-    let first = std::process::id().wrapping_mul(97);
+    // Processes that look at the same time begin at different places, each with several ports to itself.
+    let first = std::process::id().wrapping_mul(16);
     (0..PORTS).find_map(|_| {
         let call = CALLS.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (first.wrapping_add(call) % PORTS) as u16;

@@ -144,12 +144,18 @@ fn script() -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::process::{Command, Output};
+    use std::{
+        process::{Command, Output},
+        sync::{Mutex, PoisonError},
+    };
 
     use super::*;
 
     /// The script, with stand-ins for the GPU's tool, Python and the program.
     fn checked(nvidia_smi: &str, python: &str, program: &str) -> Output {
+        // A process that another test starts meanwhile would hold the script open for writing: nobody may run it then.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -121,13 +121,15 @@ mod tests {
 
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(300);
+
     /// Writes so many bytes to a client that reads `part` of them every `pause`; none when it is 0.
-    fn write(bytes: usize, part: usize, pause: Duration) -> io::Result<()> {
+    fn write(bytes: usize, part: usize, pause: Duration, patience: Duration) -> io::Result<()> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().unwrap();
         runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair().unwrap();
-            let mut ours = Patient::new(ours, Duration::from_millis(300));
+            let mut ours = Patient::new(ours, patience);
             let chunk = vec![7; 50_000];
             let writer = async {
                 let mut left = bytes;
@@ -158,18 +160,19 @@ mod tests {
 
     #[test]
     fn who_does_not_read_is_given_up_on() {
-        let error = write(5_000_000, 0, Duration::from_millis(100)).unwrap_err();
+        let error = write(5_000_000, 0, Duration::from_millis(100), SHORT).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn a_byte_now_and_then_is_not_reading() {
-        let error = write(5_000_000, 1, Duration::from_millis(10)).unwrap_err();
+        let error = write(5_000_000, 1, Duration::from_millis(10), SHORT).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[test]
     fn who_reads_steadily_gets_everything() {
-        write(3_000_000, 20_000, Duration::from_millis(5)).unwrap();
+        let patience = Duration::from_secs(10);
+        write(3_000_000, 20_000, Duration::from_millis(5), patience).unwrap();
     }
 }

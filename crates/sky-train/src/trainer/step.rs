@@ -23,10 +23,10 @@ impl Trainer<'_> {
     /// # Errors
     /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
+        self.meter.begin();
         let began = Instant::now();
         // What was waited for between two steps, by a checkpoint, is none of this one's.
         self.store.take_waited();
-        self.meter.begin();
         let config = &self.job.config;
         let batch: Vec<usize> = self
             .order
