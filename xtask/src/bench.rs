@@ -158,6 +158,9 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
         "{} cannot make a venv (Debian, Ubuntu: `apt-get install python3-venv`)",
         system.display()
     );
+    // Within the venv, which the next try clears: nothing of a pip that is killed is left elsewhere.
+    let scratch = folder.join("tmp");
+    fs::create_dir_all(&scratch)?;
     let mut pip = tied(&python)?;
     pip.args([
         "-m",
@@ -168,12 +171,14 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
         "-r",
     ])
     .arg(file)
+    .env("TMPDIR", &scratch)
     .stdin(Stdio::null());
     ensure!(
         pip.status()?.success(),
         "pip could not install {}, see above",
         file.display()
     );
+    fs::remove_dir_all(&scratch)?;
     fs::write(&done, "")?;
     Ok(python)
 }

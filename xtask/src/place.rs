@@ -64,6 +64,7 @@ impl Place {
         }
         // Under a name of its own first: the old link is not missed by whoever reads it, nor by a set-up of another cache folder.
         let fresh = self.root.join(format!(".sky.{}.tmp", process::id()));
+        let _ = fs::remove_file(&fresh);
         std::os::unix::fs::symlink(&home, &fresh)
             .and_then(|()| fs::rename(&fresh, &link))
             .with_context(|| format!("{}: cannot link it to {}", link.display(), home.display()))?;

@@ -411,8 +411,9 @@ fn tell_what_is_lost(metrics: &Path, step: u64) {
     let lines = fs::read(metrics).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count());
     let lost = (lines as u64).saturating_sub(step);
     if lost > 0 {
+        let steps = if lost == 1 { "step" } else { "steps" };
         eprintln!(
-            "train: goes on after step {step}; {lost} steps since that checkpoint are done again"
+            "train: goes on after step {step}; done again since that checkpoint: {lost} {steps}"
         );
     }
 }

@@ -147,7 +147,7 @@ fn after_a_kill_the_run_says_which_steps_are_done_again() {
     again.kill().unwrap();
     again.wait().unwrap();
     let expected = format!(
-        "train: goes on after step {saved}; {} steps since that checkpoint are done again",
+        "train: goes on after step {saved}; done again since that checkpoint: {} steps",
         done - saved
     );
     assert_eq!(said.trim(), expected);

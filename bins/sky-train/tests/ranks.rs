@@ -127,9 +127,9 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
     prepare(root, &source, 80, &settings(""));
     finish(root, "whole", &LAUNCH);
     let expected = outcome(root, "whole");
-    // The last one is not dead but hangs, as a host that has lost its network does.
-    for (victim, signal) in [(2, "-KILL"), (0, "-KILL"), (1, "-STOP")] {
-        let run = format!("without-{victim}");
+    // Who is stopped is not dead but hangs, as a host that has lost its network does.
+    for (victim, signal) in [(2, "-KILL"), (0, "-KILL"), (1, "-STOP"), (0, "-STOP")] {
+        let run = format!("without-{victim}{signal}");
         let mut ranks = start_ranks(root, &run, 4);
         wait_for_steps(root, &run, 7);
         let killed = Instant::now();

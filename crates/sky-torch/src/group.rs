@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     Store, TorchError, ffi,
+    patience::within,
     store::{milliseconds, text},
 };
 
@@ -50,6 +51,8 @@ impl ProcessGroup {
         timeout: Duration,
     ) -> Result<Self, TorchError> {
         const WHAT: &str = "process group";
+        /// How much longer than c10d itself this waits.
+        const AFTER: Duration = Duration::from_secs(5);
         let number = |n: usize| {
             c_int::try_from(n).map_err(|_| TorchError::Op {
                 what: WHAT,
@@ -65,29 +68,34 @@ impl ProcessGroup {
             Listen::Host(name) => (None, Some(text(WHAT, name)?)),
             Listen::Default => (None, None),
         };
-        let pointer = |text: &Option<std::ffi::CString>| {
-            text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+        let (connection, c_rank, c_world) = (store.connection(), number(rank)?, number(world)?);
+        let form = move || {
+            let pointer = |text: &Option<std::ffi::CString>| {
+                text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
+            };
+            let mut raw = ptr::null_mut();
+            // SAFETY: the store's handle is alive (the group holds its own reference), the strings end with NUL or are null.
+            let status = unsafe {
+                ffi::sky_gloo_new(
+                    connection.raw(),
+                    c_rank,
+                    c_world,
+                    pointer(&interface),
+                    pointer(&host),
+                    milliseconds(timeout),
+                    &raw mut raw,
+                )
+            };
+            ffi::check(WHAT, status)?;
+            Ok(Self {
+                raw,
+                world,
+                timeout,
+                abandoned: false,
+            })
         };
-        let mut raw = ptr::null_mut();
-        // SAFETY: the store's handle is alive (the group holds its own reference), the strings end with NUL or are null.
-        let status = unsafe {
-            ffi::sky_gloo_new(
-                store.raw(),
-                number(rank)?,
-                number(world)?,
-                pointer(&interface),
-                pointer(&host),
-                milliseconds(timeout),
-                &raw mut raw,
-            )
-        };
-        ffi::check(WHAT, status)?;
-        Ok(Self {
-            raw,
-            world,
-            timeout,
-            abandoned: false,
-        })
+        // The store it asks may stop answering.
+        within(WHAT, timeout + AFTER, form)
     }
 
     /// Lays every rank's `shard` `[n]` end to end into `full` `[n * world]`.

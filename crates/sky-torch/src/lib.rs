@@ -26,6 +26,7 @@ mod fused;
 mod group;
 mod memory;
 mod nccl;
+mod patience;
 mod store;
 mod threads;
 

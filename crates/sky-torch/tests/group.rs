@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sky_torch::{Listen, ProcessGroup, Store};
+use sky_torch::{Listen, ProcessGroup, Store, Work};
 use tch::{Device, Kind, Tensor};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ fn tensors_that_do_not_fit_are_refused_and_nobody_hangs() {
         store.set("key", &[7; 1000]).unwrap();
         assert_eq!(store.get("key").unwrap().unwrap(), [7; 1000]);
         assert_eq!(store.get("none").unwrap(), None);
-        let second = store.reconnect().unwrap();
+        let second = store.reconnect(TIMEOUT).unwrap();
         assert_eq!(second.get("key").unwrap().unwrap().len(), 1000);
         group.barrier().unwrap();
     });
@@ -145,12 +145,26 @@ fn a_peer_that_does_not_come_costs_the_timeout_and_no_more() {
         if rank == 0 {
             let began = Instant::now();
             let tensor = Tensor::zeros([4], (Kind::Float, Device::Cpu));
-            assert!(group.all_reduce(&tensor).unwrap().wait().is_err());
+            let outcome = group.all_reduce(&tensor).and_then(Work::wait);
             let took = began.elapsed();
+            over.wait();
+            assert!(outcome.is_err());
             assert!(took > timeout / 2 && took < timeout * 4, "{took:?}");
+        } else {
+            over.wait();
         }
-        over.wait();
     });
     let short = Duration::from_secs(1);
     assert!(Store::connect("127.0.0.1", free_port(), false, "", short).is_err());
+}
+
+#[test]
+fn a_store_that_does_not_answer_costs_the_timeout_and_no_more() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let began = Instant::now();
+    let short = Duration::from_secs(1);
+    let asked = Store::connect("127.0.0.1", port, false, "", short).and_then(|s| s.get("key"));
+    assert!(asked.is_err());
+    assert!(began.elapsed() < Duration::from_secs(30), "{asked:?}");
 }

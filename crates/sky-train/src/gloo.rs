@@ -19,7 +19,7 @@ const AFTER: Duration = Duration::from_secs(5);
 
 /// The processes of a run on any number of hosts, over TCP (gloo). Rank 0 serves the store they meet at.
 ///
-/// No wait is longer than the timeout, and an error names the rank that caused it where that can be found out.
+/// No wait is longer than the timeout, but for forming the group, which may take a few seconds more, and an error names the rank that caused it where that can be found out.
 #[derive(Debug)]
 pub struct Gloo {
     rank: usize,

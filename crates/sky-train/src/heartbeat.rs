@@ -38,8 +38,6 @@ struct Table {
     peers: Vec<Peer>,
     /// Whether the store cannot be reached any more.
     lost: bool,
-    /// When all beats were last read.
-    read: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -73,15 +71,15 @@ impl Heartbeat {
             silent: 0,
             note: None,
         };
+        let interval = (timeout / 40).clamp(Duration::from_millis(100), Duration::from_secs(2));
         let shared = Arc::new(Shared {
             rank,
             begun: AtomicU64::new(0),
-            interval: (timeout / 40).clamp(Duration::from_millis(100), Duration::from_secs(2)),
-            store: store.reconnect()?,
+            interval,
+            store: store.reconnect(interval * DEAD)?,
             table: Mutex::new(Table {
                 peers: vec![peer; world],
                 lost: false,
-                read: Instant::now(),
             }),
             failed: AtomicBool::new(false),
         });
@@ -129,10 +127,10 @@ impl Heartbeat {
     pub(crate) fn give_up(&self, reason: &str) {
         self.shared.failed.store(true, Ordering::Relaxed);
         // When the store is gone too, everyone will notice.
-        let _ = self
-            .shared
-            .store
-            .set(&note_key(self.shared.rank), reason.as_bytes());
+        if !self.shared.table().lost {
+            let key = note_key(self.shared.rank);
+            let _ = self.shared.store.set(&key, reason.as_bytes());
+        }
         if self.shared.rank == 0 {
             self.linger();
         }
@@ -165,10 +163,11 @@ impl Heartbeat {
         while Instant::now() < deadline {
             let known = {
                 let table = self.shared.table();
-                (1..table.peers.len()).all(|rank| {
-                    let peer = &table.peers[rank];
-                    peer.note.is_some() || peer.beat == LEFT || peer.silent >= SILENT
-                })
+                table.lost
+                    || (1..table.peers.len()).all(|rank| {
+                        let peer = &table.peers[rank];
+                        peer.note.is_some() || peer.beat == LEFT || peer.silent >= SILENT
+                    })
             };
             if known {
                 return;
@@ -227,7 +226,6 @@ impl Shared {
             }
             peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
         }
-        self.table().read = Instant::now();
         Ok(())
     }
 
@@ -253,19 +251,13 @@ impl Shared {
         if table.lost {
             return Some("rank 0 is gone (it cannot be reached any more)".into());
         }
-        let gone = |rank: usize, silence: Duration| {
-            let seconds = silence.as_secs_f64();
-            format!("rank {rank} is gone (no sign of life for {seconds:.1} s)")
-        };
-        // Where rank 0 hangs its store takes questions and does not answer them: no round comes to its end.
-        let unanswered = table.read.elapsed();
-        if self.rank > 0 && unanswered > self.interval * (rounds + SILENT) {
-            return Some(gone(0, unanswered));
-        }
         let (rank, peer) = table
             .others(self.rank)
             .find(|(_, peer)| peer.silent >= rounds)?;
-        Some(gone(rank, self.interval * peer.silent))
+        let seconds = (self.interval * peer.silent).as_secs_f64();
+        Some(format!(
+            "rank {rank} is gone (no sign of life for {seconds:.1} s)"
+        ))
     }
 }
 

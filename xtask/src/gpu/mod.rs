@@ -147,7 +147,15 @@ fn known(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
+
+    /// For tests that start processes: one at a time.
+    pub(super) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn every_part_is_a_test_and_every_test_is_a_part() {
@@ -177,6 +185,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_a_gpu_is_the_user_s_mistake() {
+        let _alone = alone();
         match gpu() {
             Ok(name) => println!("skipped: this machine has {name}"),
             Err(error) => assert_eq!(error.downcast_ref::<Exit>().unwrap().code, 2),

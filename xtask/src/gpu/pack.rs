@@ -144,18 +144,14 @@ fn script() -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{
-        process::{Command, Output},
-        sync::{Mutex, PoisonError},
-    };
+    use std::process::{Command, Output};
 
     use super::*;
 
     /// The script, with stand-ins for the GPU's tool, Python and the program.
     fn checked(nvidia_smi: &str, python: &str, program: &str) -> Output {
         // A process that another test starts meanwhile would hold the script open for writing: nobody may run it then.
-        static ALONE: Mutex<()> = Mutex::new(());
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = super::super::tests::alone();
         let folder = tempfile::tempdir().unwrap();
         let place = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -36,8 +36,10 @@ impl Disk {
         // libtorch maps what it opens by name.
         let name = format!("/proc/self/fd/{}", file.as_raw_fd());
         let options = (Kind::Float, Device::Cpu);
+        let mapped = Tensor::f_from_file(&name, true, length, options);
+        let mapped = mapped.map_err(|error| refused(folder, bytes, &io::Error::other(error)))?;
         Ok(Self {
-            file: Tensor::f_from_file(&name, true, length, options)?,
+            file: mapped,
             used: 0,
         })
     }

@@ -1,0 +1,51 @@
+use std::{
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use crate::TorchError;
+
+/// How many parts a wait is made of: a host that stands still for a while, with all its processes, uses up one of them.
+const PARTS: u32 = 20;
+
+/// What comes within `limit`, if anything does.
+pub(crate) fn wait<T>(answers: &Receiver<T>, limit: Duration) -> Option<T> {
+    for _ in 0..PARTS {
+        match answers.recv_timeout(limit / PARTS) {
+            Ok(answer) => return Some(answer),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    None
+}
+
+/// Runs something that may never come back, in a thread of its own which is given up after `limit`.
+pub(crate) fn within<T: Send + 'static>(
+    what: &'static str,
+    limit: Duration,
+    run: impl FnOnce() -> Result<T, TorchError> + Send + 'static,
+) -> Result<T, TorchError> {
+    let (answer, answers) = mpsc::channel();
+    spawn(what, move || drop(answer.send(run())))?;
+    wait(&answers, limit).unwrap_or_else(|| Err(unanswered(what, limit)))
+}
+
+pub(crate) fn spawn(
+    what: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, TorchError> {
+    let thread = thread::Builder::new().name(what.into()).spawn(run);
+    thread.map_err(|error| TorchError::Op {
+        what,
+        reason: error.to_string(),
+    })
+}
+
+pub(crate) fn unanswered(what: &'static str, limit: Duration) -> TorchError {
+    TorchError::Op {
+        what,
+        reason: format!("no answer for {:.0} s", limit.as_secs_f64()),
+    }
+}
