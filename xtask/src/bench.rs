@@ -158,7 +158,7 @@ pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) 
         "{} cannot make a venv (Debian, Ubuntu: `apt-get install python3-venv`)",
         system.display()
     );
-    // Within the venv, which the next try clears: nothing of a pip that is killed is left elsewhere.
+    // Within the venv, which the next try clears: a pip that is killed leaves its temporary folder.
     let scratch = folder.join("tmp");
     fs::create_dir_all(&scratch)?;
     let mut pip = tied(&python)?;

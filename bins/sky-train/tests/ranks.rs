@@ -124,7 +124,7 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
     let Some(source) = set_up_model() else { return };
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    prepare(root, &source, 80, &settings(""));
+    prepare(root, &source, 60, &settings(""));
     finish(root, "whole", &LAUNCH);
     let expected = outcome(root, "whole");
     // Who is stopped is not dead but hangs, as a host that has lost its network does.
@@ -151,7 +151,7 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
         fallen.kill().unwrap();
         fallen.wait().unwrap();
         assert!(took < Duration::from_secs(TIMEOUT), "{took:?}");
-        assert!(lines(root, &run) < 80, "it was cut short");
+        assert!(lines(root, &run) < 60, "it was cut short");
         finish(root, &run, &LAUNCH);
         assert_eq!(outcome(root, &run), expected, "without {victim}");
     }
@@ -166,7 +166,7 @@ fn torchrun_starts_a_group_and_starts_it_anew_from_the_newest_checkpoint() {
     };
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    prepare(root, &source, 80, &settings(""));
+    prepare(root, &source, 60, &settings(""));
     finish(root, "whole", &LAUNCH);
     let ours = command(root, "torchrun", &[]);
     let mut torchrun = Command::new(python);

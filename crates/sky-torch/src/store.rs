@@ -93,7 +93,7 @@ impl Store {
     /// Sets a key.
     ///
     /// # Errors
-    /// When the process that serves the store is gone.
+    /// When the process that serves the store is gone. That it hangs only [`Store::get`] finds out.
     pub fn set(&self, key: &str, value: &[u8]) -> Result<(), TorchError> {
         let key = text(SET, key)?;
         let value = value.to_vec();
@@ -103,7 +103,7 @@ impl Store {
     /// A key's value, when it has been set; does not wait for it.
     ///
     /// # Errors
-    /// When the process that serves the store is gone, or the value is over a megabyte.
+    /// When the process that serves the store is gone or does not answer, or the value is over a megabyte.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, TorchError> {
         let key = text(GET, key)?;
         self.ask(GET, move |connection| connection.get(&key))
@@ -114,6 +114,9 @@ impl Store {
         what: &'static str,
         question: impl FnOnce(&Connection) -> Result<T, TorchError> + Send + 'static,
     ) -> Result<T, TorchError> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(unanswered(what, self.timeout));
+        }
         let (answer, answers) = mpsc::channel();
         if let Some(questions) = &self.questions {
             // Whoever has given up waiting for the answer does not want it any more.

@@ -19,16 +19,18 @@ const AFTER: Duration = Duration::from_secs(5);
 
 /// The processes of a run on any number of hosts, over TCP (gloo). Rank 0 serves the store they meet at.
 ///
-/// No wait is longer than the timeout, but for forming the group, which may take a few seconds more, and an error names the rank that caused it where that can be found out.
+/// What takes longer than the timeout is given up; finding out which rank caused it, which the error then names where that
+/// can be found out, takes up to a minute more.
 #[derive(Debug)]
 pub struct Gloo {
     rank: usize,
     world: usize,
     timeout: Duration,
-    // In the order they are to be dropped: the store is served by rank 0's.
+    // In the order they are to be dropped.
     group: ProcessGroup,
     heartbeat: Arc<Heartbeat>,
-    store: Store,
+    /// Rank 0's serves the others.
+    _store: Store,
 }
 
 impl Gloo {
@@ -61,17 +63,19 @@ impl Gloo {
                 )
             })
         })?;
+        let lost = |error| fail(format!("rank 0's store: {error}"));
         let key = |rank: usize| format!("joined/{rank}");
-        store.set(&key(rank), format!("{world}").as_bytes())?;
+        let told = store.set(&key(rank), format!("{world}").as_bytes());
+        told.map_err(lost)?;
         let began = Instant::now();
         for peer in 0..world {
             let theirs = loop {
-                if let Some(value) = store.get(&key(peer))? {
+                if let Some(value) = store.get(&key(peer)).map_err(lost)? {
                     break String::from_utf8_lossy(&value).into_owned();
                 }
                 if began.elapsed() > timeout {
                     let missing: Vec<String> = (peer..world)
-                        .filter(|rank| !matches!(store.get(&key(*rank)), Ok(Some(_))))
+                        .filter(|rank| matches!(store.get(&key(*rank)), Ok(None)))
                         .map(|rank| rank.to_string())
                         .collect();
                     return Err(fail(format!(
@@ -96,7 +100,7 @@ impl Gloo {
             timeout,
             group,
             heartbeat,
-            store,
+            _store: store,
         })
     }
 
@@ -105,7 +109,8 @@ impl Gloo {
     /// # Errors
     /// When rank 0 is gone.
     pub fn tell(&self, key: &str, value: &str) -> Result<(), TrainError> {
-        let told = self.store.set(&format!("word/{key}"), value.as_bytes());
+        let store = self.heartbeat.store();
+        let told = store.set(&format!("word/{key}"), value.as_bytes());
         told.map_err(|error| self.failed("tell", &error))
     }
 
@@ -117,7 +122,7 @@ impl Gloo {
         const WHAT: &str = "hear";
         let key = format!("word/{key}");
         loop {
-            match self.store.get(&key) {
+            match self.heartbeat.store().get(&key) {
                 Ok(Some(value)) => return Ok(String::from_utf8_lossy(&value).into_owned()),
                 Ok(None) => {}
                 Err(error) => return Err(self.failed(WHAT, &error)),

@@ -55,8 +55,11 @@ const SILENT: u32 = 5;
 const DEAD: u32 = 20;
 /// The last beat of a rank that has nothing more to do.
 const LEFT: &[u8] = b"left";
+/// Intervals that rank 0's store may take to answer.
+const ANSWER: u32 = 10;
 /// Intervals for the truth to come out once something has failed.
 const PATIENCE: u32 = 12;
+const _: () = assert!(ANSWER < PATIENCE && SILENT < PATIENCE);
 
 impl Heartbeat {
     /// Starts beating; `timeout` is the group's.
@@ -76,7 +79,7 @@ impl Heartbeat {
             rank,
             begun: AtomicU64::new(0),
             interval,
-            store: store.reconnect(interval * DEAD)?,
+            store: store.reconnect(interval * ANSWER)?,
             table: Mutex::new(Table {
                 peers: vec![peer; world],
                 lost: false,
@@ -121,6 +124,11 @@ impl Heartbeat {
     /// Why the group cannot go on, when that is known: a rank that has died or given up.
     pub(crate) fn verdict(&self) -> Option<String> {
         self.shared.verdict(DEAD)
+    }
+
+    /// A connection that finds out soon when rank 0 hangs.
+    pub(crate) fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     /// Tells the others that this rank gives up, and why.
