@@ -34,6 +34,7 @@ impl Place {
         Ok(Self { root, home })
     }
 
+    /// Makes the cache folder.
     pub(crate) fn make_home(&self) -> Result<()> {
         fs::create_dir_all(&self.home).with_context(|| {
             format!(

@@ -39,12 +39,13 @@ fn newest(root: &Path, run: &str) -> u64 {
         .map_or(0, |found| found.state().step)
 }
 
-/// The steps of all checkpoints, good or not.
-fn saved_steps(root: &Path, run: &str) -> impl Iterator<Item = u64> {
-    let entries = fs::read_dir(checkpoints(root, run)).into_iter().flatten();
-    entries.filter_map(|entry| {
-        let name = entry.ok()?.file_name().into_string().ok()?;
-        name.strip_prefix("step-")?.parse().ok()
+/// Whether there is a checkpoint of `step` or a later one.
+fn saved(root: &Path, run: &str, step: u64) -> bool {
+    let mut entries = fs::read_dir(checkpoints(root, run)).into_iter().flatten();
+    let step_of = |name: &str| name.strip_prefix("step-")?.parse::<u64>().ok();
+    entries.any(|entry| {
+        let name = entry.unwrap().file_name();
+        step_of(&name.to_string_lossy()).is_some_and(|saved| saved >= step)
     })
 }
 
@@ -60,9 +61,7 @@ fn wait_until(pause: Duration, mut what: impl FnMut() -> bool) {
 /// Starts a run and stops it politely once there is a checkpoint of `step`.
 fn stop_after(root: &Path, run: &str, step: u64) {
     let mut child = start(root, run);
-    wait_until(Duration::from_millis(2), || {
-        saved_steps(root, run).any(|saved| saved >= step)
-    });
+    wait_until(Duration::from_millis(2), || saved(root, run, step));
     let pid = child.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &pid]).status();
     assert!(sent.unwrap().success());
@@ -98,7 +97,7 @@ fn killed_at_twenty_moments_while_a_checkpoint_is_written_it_ends_with_the_same_
             let mut child = start(root, &run);
             let partial = checkpoints(root, &run).join(format!(".step-{step:08}.partial"));
             wait_until(Duration::from_micros(100), || {
-                partial.exists() || saved_steps(root, &run).any(|saved| saved >= step)
+                partial.exists() || saved(root, &run, step)
             });
             thread::sleep(Duration::from_micros(moment));
             child.kill().unwrap();
@@ -115,7 +114,7 @@ fn killed_at_twenty_moments_while_a_checkpoint_is_written_it_ends_with_the_same_
         fs::remove_dir_all(root.join(&run)).unwrap();
     }
     eprintln!("{half_written} of {} were half written", RUNS * KILLS);
-    assert!(half_written >= RUNS, "{half_written}");
+    assert!(half_written >= RUNS * KILLS / 2, "{half_written}");
 }
 
 #[test]
@@ -131,7 +130,7 @@ fn after_a_kill_the_run_says_which_steps_are_done_again() {
     let metrics = root.join("run/train/metrics.jsonl");
     let lines = || fs::read_to_string(&metrics).map_or(0, |text| text.lines().count() as u64);
     wait_until(Duration::from_millis(1), || {
-        lines() >= 53 && saved_steps(root, "run").any(|saved| saved >= 50)
+        lines() >= 53 && saved(root, "run", 50)
     });
     child.kill().unwrap();
     child.wait().unwrap();

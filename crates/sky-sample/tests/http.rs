@@ -203,18 +203,20 @@ fn a_server_that_stays_busy_ends_the_generation_and_keeps_what_came() {
                 "{\"error\": {\"message\": \"over\\nloaded\"}}".into(),
             );
         }
+        // All the others together take much longer than three tries.
+        thread::sleep(Duration::from_millis(3));
         chat("ok", "stop")
     });
     let mut endpoint = server.endpoint();
     endpoint.retries = 2;
-    let (replies, result) = ask(endpoint, requests(50_000));
+    let (replies, result) = ask(endpoint, requests(1000));
     let error = result.unwrap_err().to_string();
     assert!(
         error.contains("503") && error.contains("over loaded") && error.contains("3 tries"),
         "{error}"
     );
     assert!(
-        replies.len() >= 5 && replies.len() < 50_000,
+        replies.len() >= 5 && replies.len() < 1000,
         "stops pulling: {}",
         replies.len()
     );

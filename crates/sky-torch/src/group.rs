@@ -51,8 +51,6 @@ impl ProcessGroup {
         timeout: Duration,
     ) -> Result<Self, TorchError> {
         const WHAT: &str = "process group";
-        /// How much longer than c10d itself this waits.
-        const AFTER: Duration = Duration::from_secs(5);
         let number = |n: usize| {
             c_int::try_from(n).map_err(|_| TorchError::Op {
                 what: WHAT,
@@ -95,7 +93,7 @@ impl ProcessGroup {
             })
         };
         // The store it asks may stop answering.
-        within(WHAT, timeout + AFTER, form)
+        within(WHAT, timeout, form)
     }
 
     /// Lays every rank's `shard` `[n]` end to end into `full` `[n * world]`.

@@ -9,6 +9,9 @@ use crate::TorchError;
 /// How many parts a wait is made of: a host that stands still for a while, with all its processes, uses up one of them.
 const PARTS: u32 = 20;
 
+/// How much longer than its own time limit, whose error says more, what may hang is waited for.
+const AFTER: Duration = Duration::from_secs(5);
+
 /// What comes within `limit`, if anything does.
 pub(crate) fn wait<T>(answers: &Receiver<T>, limit: Duration) -> Option<T> {
     for _ in 0..PARTS {
@@ -21,7 +24,7 @@ pub(crate) fn wait<T>(answers: &Receiver<T>, limit: Duration) -> Option<T> {
     None
 }
 
-/// Runs something that may never come back, in a thread of its own which is given up after `limit`.
+/// Runs something that may never come back although it has a time limit, in a thread of its own which is given up then.
 pub(crate) fn within<T: Send + 'static>(
     what: &'static str,
     limit: Duration,
@@ -29,9 +32,10 @@ pub(crate) fn within<T: Send + 'static>(
 ) -> Result<T, TorchError> {
     let (answer, answers) = mpsc::channel();
     spawn(what, move || drop(answer.send(run())))?;
-    wait(&answers, limit).unwrap_or_else(|| Err(unanswered(what, limit)))
+    wait(&answers, limit + AFTER).unwrap_or_else(|| Err(unanswered(what, limit)))
 }
 
+/// Starts a thread.
 pub(crate) fn spawn(
     what: &'static str,
     run: impl FnOnce() + Send + 'static,
@@ -43,6 +47,7 @@ pub(crate) fn spawn(
     })
 }
 
+/// The error of a wait that came to its end.
 pub(crate) fn unanswered(what: &'static str, limit: Duration) -> TorchError {
     TorchError::Op {
         what,

@@ -18,9 +18,6 @@ use crate::{
 /// Longest value that is read back.
 const MAX_VALUE: usize = 1 << 20;
 
-/// How much longer than c10d itself the wait for a connection is: its own error says more.
-const AFTER: Duration = Duration::from_secs(5);
-
 /// A connection to a key-value store over TCP that one of a group's processes serves (c10d's `TCPStore`).
 ///
 /// c10d waits for the server's answers for ever, so a thread of its own does; where that process hangs, the thread is given up.
@@ -65,7 +62,7 @@ impl Store {
         };
         let at = address.clone();
         let connect = move || Connection::new(&at, serve, timeout);
-        let connection = Arc::new(within(CONNECT, timeout + AFTER, connect)?);
+        let connection = Arc::new(within(CONNECT, timeout, connect)?);
         let (questions, asked) = mpsc::channel::<Question>();
         let theirs = Arc::clone(&connection);
         let answer = move || asked.iter().for_each(|question| question(&theirs));

@@ -23,12 +23,12 @@ fn random(shape: &[i64], kind: Kind) -> Tensor {
     t.set_requires_grad(true)
 }
 
-/// The largest difference, as a share of the largest value; of values that are all but 0, as inputs are about 1, of 1e-3.
+/// The largest difference, as a share of the largest value; of values that are all but 0 (inputs are about 1), of 1e-5.
 fn apart(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
     let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
     let most = b.abs().max().double_value(&[]);
-    (a - b).abs().max().double_value(&[]) / most.max(1e-3)
+    (a - b).abs().max().double_value(&[]) / most.max(1e-5)
 }
 
 /// Value and gradients of `ours` on tensors of `kind`, against `theirs` on the same numbers in f64.

@@ -115,10 +115,19 @@ fn hostile_inputs() {
             case["gold"].as_str().unwrap(),
             case["pred"].as_str().unwrap(),
         );
-        let start = on_core();
-        let verdict = checker.check(gold, pred);
-        let took = on_core() - start;
-        let limit = Duration::from_millis(if pred.len() < 10_000 { 250 } else { 1000 });
+        let timed = || {
+            let start = on_core();
+            let verdict = checker.check(gold, pred);
+            (on_core() - start, verdict)
+        };
+        let (mut took, verdict) = timed();
+        let limit = Duration::from_millis(if pred.len() < 10_000 { 10 } else { 100 });
+        // A core that was slow for a moment is not what is measured either.
+        for _ in 0..4 {
+            if took > limit {
+                took = timed().0;
+            }
+        }
         if took > limit {
             slow += 1;
             println!(
