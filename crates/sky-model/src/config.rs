@@ -178,32 +178,31 @@ impl Config {
     /// When one is zero, absurd, or does not divide as it must.
     pub(crate) fn validated(self) -> Result<Self, ModelError> {
         let refuse = |reason: String| Err(ModelError::Config(reason));
-        // Far beyond any model, low enough that no product of two overflows.
-        let limit = 1 << 24;
-        for (name, size) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            (
-                "num_hidden_layers",
-                i64::try_from(self.num_layers).unwrap_or(i64::MAX),
-            ),
-            ("num_attention_heads", self.num_heads),
-            ("num_key_value_heads", self.num_kv_heads),
-            ("head_dim", self.head_dim),
+        // Far beyond any model, low enough that no number of parameters, nor of their bytes, overflows.
+        const WIDEST: i64 = 1 << 20;
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        for (name, size, limit) in [
+            ("vocab_size", self.vocab_size, WIDEST),
+            ("hidden_size", self.hidden_size, WIDEST),
+            ("intermediate_size", self.intermediate_size, WIDEST),
+            ("num_hidden_layers", number(self.num_layers), 4096),
+            ("num_attention_heads", self.num_heads, WIDEST),
+            ("num_key_value_heads", self.num_kv_heads, WIDEST),
+            ("head_dim", self.head_dim, WIDEST),
             (
                 "max_position_embeddings",
-                i64::try_from(self.max_positions).unwrap_or(i64::MAX),
+                number(self.max_positions),
+                1 << 24,
             ),
         ] {
             if !(1..=limit).contains(&size) {
                 return refuse(format!("{name} is {size}, expected 1 to {limit}"));
             }
         }
-        if self.num_layers > 4096 {
+        let (heads, width) = (self.num_heads, self.head_dim);
+        if heads * width > WIDEST {
             return refuse(format!(
-                "num_hidden_layers is {}, expected at most 4096",
-                self.num_layers
+                "{heads} heads of head_dim {width} are wider than {WIDEST}"
             ));
         }
         if self.num_heads % self.num_kv_heads != 0 {
@@ -472,6 +471,11 @@ mod tests {
                 "\"hidden_size\": 5120",
                 "\"hidden_size\": 99999999999",
                 "hidden_size",
+            ),
+            (
+                "\"hidden_size\": 5120,",
+                "\"hidden_size\": 1048576, \"head_dim\": 1048576,",
+                "wider",
             ),
             ("\"hidden_size\": 5120,", "", "hidden_size"),
         ] {

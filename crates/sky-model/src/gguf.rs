@@ -200,8 +200,8 @@ impl<R: Read + Seek> Reader<R> {
 
     fn tensor(&mut self) -> Result<TensorInfo, String> {
         let num_dims = self.u32()?;
-        if num_dims > 4 {
-            return Err(format!("{num_dims} dimensions, expected at most 4"));
+        if !(1..=4).contains(&num_dims) {
+            return Err(format!("{num_dims} dimensions, expected 1 to 4"));
         }
         let dims = (0..num_dims)
             .map(|_| self.u64())

@@ -82,17 +82,24 @@ fn check(
             "logit {token} {id}: {found} {expected}"
         );
     }
-    let close = |found: f64, expected: f64| (found - expected).abs() < 2e-5 * expected.abs();
-    assert!(close(outcome.loss, loss), "loss {} {loss}", outcome.loss);
+    let close = |found: f64, expected: f64, most: f64| (found - expected).abs() < most * expected;
+    assert!(
+        close(outcome.loss, loss, 2e-5),
+        "loss {} {loss}",
+        outcome.loss
+    );
+    // Transformers' gradients in f32 are 7e-5 from those in f64, a single parameter's 4e-4, and as far from one processor's kernels
+    // to the next; on one machine ours are within 1e-5 of its (`cargo xtask bench train -- --only reference`).
+    let near = |found: f64, expected: f64| close(found, expected, 2e-4);
     for &(name, expected) in norms {
         let found = outcome.norms.iter().find(|(n, _)| n == name).unwrap().1;
         assert!(
-            close(found, expected),
+            near(found, expected),
             "gradient of {name}: {found} {expected}"
         );
     }
     let found = outcome.norms.iter().map(|(_, n)| n * n).sum::<f64>().sqrt();
-    assert!(close(found, total), "gradient norm {found} {total}");
+    assert!(near(found, total), "gradient norm {found} {total}");
 }
 
 #[test]

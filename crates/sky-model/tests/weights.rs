@@ -271,6 +271,18 @@ fn gguf_reads_as_what_it_was_made_from_and_damage_is_an_error() {
             assert!(found.equal(expected), "{:?}", spec.id);
         }
     }
+    let good = fs::read(&path).unwrap();
+    let name = b"blk.0.attn_q.weight";
+    let found = good.windows(name.len()).position(|part| part == name);
+    let dims = found.unwrap() + name.len();
+    for count in [0_u32, 5] {
+        let mut other = good.clone();
+        other[dims..dims + 4].copy_from_slice(&count.to_le_bytes());
+        fs::write(&path, other).unwrap();
+        let error = ModelFiles::open(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("{count} dimensions")), "{error}");
+    }
+    fs::write(&path, good).unwrap();
     survives_damage(&path, || {
         if let Ok(files) = ModelFiles::open(&path) {
             // What a damaged size asks for is bounded by the file, not by the number.

@@ -199,17 +199,22 @@ impl ModelShape {
             tied: described.tie_word_embeddings,
             qkv_bias: qwen || described.attention_bias,
         };
-        let sizes = [
-            shape.layers,
-            shape.hidden,
-            shape.ffn,
-            shape.heads,
-            shape.kv_heads,
-            shape.head_dim,
-            shape.vocab,
-        ];
-        if sizes.iter().any(|size| !(1..=1 << 24).contains(size)) {
-            return Err(TrainError::Plan("config.json: a size is impossible".into()));
+        // As `sky_model::Config` has them: far beyond any model, low enough that no number of bytes overflows.
+        const WIDEST: u64 = 1 << 20;
+        for (name, size, limit) in [
+            ("num_hidden_layers", shape.layers, 4096),
+            ("hidden_size", shape.hidden, WIDEST),
+            ("intermediate_size", shape.ffn, WIDEST),
+            ("num_attention_heads", shape.heads, WIDEST),
+            ("num_key_value_heads", shape.kv_heads, shape.heads),
+            ("head_dim", shape.head_dim, WIDEST / shape.heads.max(1)),
+            ("vocab_size", shape.vocab, WIDEST),
+        ] {
+            if !(1..=limit).contains(&size) {
+                return Err(TrainError::Plan(format!(
+                    "config.json: {name} is {size}, expected 1 to {limit}"
+                )));
+            }
         }
         Ok(shape)
     }
@@ -454,7 +459,20 @@ mod tests {
         assert_eq!(with.layer() - shape.layer(), 3 * 5120);
         let other = ModelShape::from_json(&text.replace("qwen2", "mamba"));
         assert!(other.unwrap_err().to_string().contains("`mamba`"));
-        assert!(ModelShape::from_json(&text.replace("64,", "0,")).is_err());
+        for (from, to, named) in [
+            ("64,", "0,", "num_hidden_layers is 0"),
+            ("64,", "9999999,", "num_hidden_layers is 9999999"),
+            ("5120", "16777216", "hidden_size is 16777216"),
+            (
+                "\"num_key_value_heads\": 8",
+                "\"head_dim\": 999999",
+                "head_dim is 999999",
+            ),
+            ("heads\": 8", "heads\": 41", "num_key_value_heads is 41"),
+        ] {
+            let error = ModelShape::from_json(&text.replace(from, to)).unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
         assert!(ModelShape::from_json("{}").is_err());
     }
 }
