@@ -10,11 +10,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
+use sky_cli::Stop;
 
 use crate::{
     Exit, fetch,
     place::{Place, lock},
-    process::{self, Stop, tied},
+    process::{self, tied},
     setup,
 };
 

@@ -56,7 +56,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Check the trainer on this machine's GPUs and measure it; fetches the CUDA build of libtorch. Exit code 2 without a GPU.
+    /// Check the trainer on this machine's GPUs and measure it (not yet run on any); fetches the CUDA build of libtorch. Exit code 2 without a GPU.
     GpuCheck {
         /// Instead pack the checks into this .tar.gz, for a machine that has a GPU and Python's torch 2.11.0 but no Rust.
         #[arg(long, value_name = "FILE")]

@@ -5,43 +5,18 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, ExitStatus},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
+use sky_cli::Stop;
 
 /// How often a child is looked after.
 const WATCH: Duration = Duration::from_millis(50);
 /// How long a child may take to end by itself after Ctrl-C; the trainer saves its state first.
 const GRACE: Duration = Duration::from_secs(60);
-
-/// Raised by SIGINT, SIGTERM and SIGHUP.
-#[derive(Clone, Debug)]
-pub(crate) struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    pub(crate) fn listen() -> Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [
-            signal_hook::consts::SIGINT,
-            signal_hook::consts::SIGTERM,
-            signal_hook::consts::SIGHUP,
-        ] {
-            signal_hook::flag::register(signal, flag.clone())?;
-        }
-        Ok(Self(flag))
-    }
-
-    fn raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// How a child ended.
 #[derive(Debug)]

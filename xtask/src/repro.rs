@@ -11,13 +11,14 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
+use sky_cli::Stop;
 
 use crate::{
     Exit,
     artifacts::size,
     build,
     place::Place,
-    process::{self, Ended, Stop},
+    process::{self, Ended},
     setup,
     stages::{STAGES, Stage, position},
 };

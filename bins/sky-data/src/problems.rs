@@ -46,6 +46,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         inputs,
         config: serde_json::json!({ "problems": config }),
         revision: 1,
+        keeps: &[],
         plan,
     };
     args.run(&recipe, work, |dir| {

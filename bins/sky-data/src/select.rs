@@ -26,6 +26,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .to_vec(),
         config: serde_json::json!({ "select": config, "prompt": prompt, "name": recipe.name }),
         revision: 1,
+        keeps: &[],
         plan: Plan {
             what: format!(
                 "right samples, at most {} a problem, into ShareGPT rows with a card",

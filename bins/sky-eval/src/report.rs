@@ -30,6 +30,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             "description": recipe.description,
         }),
         revision: 1,
+        keeps: &[],
         plan: Plan {
             what: "summary.json and report.html".into(),
             seconds: Some(1.0),

@@ -136,6 +136,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "guest": if code { guest_identity() } else { None },
         }),
         revision: 1,
+        keeps: &[],
         plan: Plan {
             what: format!(
                 "{} on the held-out problems, {} of at most {} tokens each",

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         inputs: vec![PathBuf::from(layout::SAMPLES)],
         config: json!({ "rewrite": settings }),
         revision: 1,
+        keeps: &[],
         plan: Plan {
             what,
             seconds: (config.kind == RewriteKind::Rules).then_some(1.0),

@@ -31,6 +31,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
         config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
         revision: 1,
+        keeps: &[],
         plan: plan(&recipe, &config, &model),
     };
     args.run(&recipe, work, |dir| {

@@ -42,6 +42,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
             "guest": if code { guest_identity() } else { None },
         }),
         revision: 1,
+        keeps: &[],
         plan: Plan {
             what: "every sample against its problem's answer; code in the sandbox".into(),
             seconds: expected(&recipe),

@@ -21,6 +21,11 @@ impl fmt::Display for RunFailed {
     }
 }
 
+/// An error of the run, whichever file it is about, as those of a stage's work are: exit code 1.
+pub fn run_failed(error: anyhow::Error) -> anyhow::Error {
+    error.context(RunFailed)
+}
+
 /// The command line as `T`; what is wrong with it is one line and exit code 2.
 pub fn parse<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| match error.kind() {

@@ -26,11 +26,13 @@ mod planned;
 mod progress;
 mod recipe;
 mod stage;
+mod stop;
 
 pub use cached::{check_cached, guest_identity};
-pub use exit::{Invalid, main, parse};
+pub use exit::{Invalid, main, parse, run_failed};
 pub use home::sky_home;
 pub use model::{ModelConfig, api_key, check_endpoint, model_files};
 pub use progress::{Progress, VerdictProgress};
 pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
 pub use stage::{Plan, StageArgs, Work};
+pub use stop::Stop;

@@ -53,6 +53,8 @@ pub struct Work<'a> {
     pub revision: u32,
     /// Settings its results depend on. The seed is added.
     pub config: Value,
+    /// Folders inside the stage's that say themselves what they belong to: only `--force` removes them.
+    pub keeps: &'static [&'static str],
     /// For `--dry-run`.
     pub plan: Plan,
 }
@@ -124,6 +126,7 @@ impl StageArgs {
             dir: self.run.join(folder),
             inputs: named(&self.run, &root, &work.inputs),
             config,
+            keeps: work.keeps,
         };
         match Stage::open(spec, self.force).map_err(|error| self.blame(&root, error))? {
             Stage::Done(manifest) => say(&manifest, "done before"),

@@ -28,6 +28,8 @@ pub struct StageSpec {
     pub inputs: Vec<(String, PathBuf)>,
     /// Everything else its results depend on: settings, seed, the model's hash.
     pub config: Value,
+    /// Folders inside whose content says itself what it belongs to. Only `force` removes them.
+    pub keeps: &'static [&'static str],
 }
 
 /// A stage's state when it is opened.
@@ -70,8 +72,9 @@ const LOCK: &str = ".lock";
 impl Stage {
     /// Opens a stage's folder: done, to be continued, or to be begun.
     ///
-    /// A complete stage whose output is damaged is begun anew, after a line on standard error that names the file. With
-    /// `force`, whatever the folder holds is removed first.
+    /// A complete stage whose output is damaged is begun anew, after a line on standard error that names the file, and so is
+    /// one without a note of what it was made from; what the stage keeps stays. With `force`, whatever the folder holds is
+    /// removed first.
     ///
     /// # Errors
     /// When an input is missing or is not what the stage that made it wrote, another process works on the folder, or it
@@ -96,7 +99,7 @@ impl Stage {
             .map_err(|source| FileError::io(&dir, "make the folder", source))?;
         let lock = lock_folder(&dir)?;
         if force {
-            clear(&dir)?;
+            clear(&dir, &[])?;
         }
         let mut resumed = false;
         if let Some(manifest) = read_if_there::<Manifest>(&dir.join(MANIFEST))? {
@@ -105,7 +108,7 @@ impl Stage {
                 None => return Ok(Self::Done(manifest)),
                 Some(reason) => {
                     eprintln!("{}: {reason}; the stage is computed anew", dir.display());
-                    clear(&dir)?;
+                    clear(&dir, spec.keeps)?;
                 }
             }
         } else if let Some(found) = read_if_there::<Begun>(&dir.join(BEGUN))? {
@@ -121,7 +124,7 @@ impl Stage {
             }
         } else {
             // Nothing here says what it was made from, so nothing here can be continued.
-            clear(&dir)?;
+            clear(&dir, spec.keeps)?;
         }
         write_checked(&dir.join(BEGUN), &begun)?;
         beat::touch(&lock);
@@ -302,11 +305,15 @@ fn entries(dir: &Path) -> Result<Vec<fs::DirEntry>> {
     Ok(all)
 }
 
-/// Removes everything but the lock.
-fn clear(dir: &Path) -> Result<()> {
+/// Removes everything but the lock and what is kept.
+fn clear(dir: &Path, keeps: &[&str]) -> Result<()> {
     let fail = |source| FileError::io(dir, "clear the folder", source);
     for entry in entries(dir)? {
         let path = entry.path();
+        if keeps.iter().any(|kept| entry.file_name() == *kept) {
+            eprintln!("{}: kept; the rest is made anew", path.display());
+            continue;
+        }
         if entry.file_type().map_err(fail)?.is_dir() {
             fs::remove_dir_all(path)
         } else {
@@ -331,6 +338,7 @@ mod tests {
             dir: root.join("demo"),
             inputs: vec![("data".into(), root.join("in.txt"))],
             config,
+            keeps: &["kept"],
         }
     }
 
@@ -404,6 +412,35 @@ mod tests {
     }
 
     #[test]
+    fn what_says_itself_what_it_belongs_to_is_removed_by_force_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::write(root.join("in.txt"), "input").unwrap();
+        let (kept, other) = (root.join("demo/kept/state"), root.join("demo/half.txt"));
+        let fill = || {
+            write_bytes(&kept, b"state").unwrap();
+            write_bytes(&other, b"half").unwrap();
+        };
+        let open = |force| drop(Stage::open(spec(root, json!({})), force).unwrap());
+        // No note of what it was made from, a damaged one, a damaged output.
+        fill();
+        open(false);
+        assert!(kept.exists() && !other.exists());
+        fill();
+        fs::write(root.join("demo/begun.json"), "{").unwrap();
+        open(false);
+        assert!(kept.exists() && !other.exists());
+        complete(root, json!({}));
+        fill();
+        fs::write(root.join("demo/out.txt"), "resulT").unwrap();
+        open(false);
+        assert!(kept.exists() && !other.exists());
+        fill();
+        open(true);
+        assert!(!kept.exists() && !other.exists());
+    }
+
+    #[test]
     fn where_nothing_was_made_other_inputs_begin_anew() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
@@ -430,6 +467,7 @@ mod tests {
             dir: root.join("run/one"),
             inputs: Vec::new(),
             config: json!({}),
+            keeps: &[],
         };
         let Stage::Todo(dir) = Stage::open(first, false).unwrap() else {
             panic!("already done")
@@ -442,6 +480,7 @@ mod tests {
             dir: root.join("run/two"),
             inputs: vec![("data".into(), root.join("run/one/deep/out.txt"))],
             config: json!({}),
+            keeps: &[],
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{Exit, bench, place::Place, setup};
 
 /// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 16] = [
     "losses_are_the_cpu_s",
     "packed_documents_are_attended_to_by_one_kernel_as_one_by_one",
     "a_repeated_run_has_the_same_bits",
@@ -21,6 +21,8 @@ const PARTS: [&str; 14] = [
     "block_inputs_that_wait_on_the_host_change_no_bit",
     "nccl_works_on_one_gpu",
     "nccl_works_on_all_gpus_of_this_host",
+    "training_over_nccl_learns_what_one_gpu_does",
+    "a_checkpoint_goes_on_on_a_gpu_with_another_offload",
     "pace_of_half_a_billion_parameters_at_4_thousand_tokens_with_graphs_kept",
     "pace_of_half_a_billion_parameters_at_4_thousand_tokens",
     "pace_of_half_a_billion_parameters_at_16_thousand_tokens",

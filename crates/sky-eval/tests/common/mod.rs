@@ -183,6 +183,7 @@ impl Run<'_> {
                 dir: folder,
                 inputs: Vec::new(),
                 config: json!({"note": HOSTILE, "seed": 7}),
+                keeps: &[],
             };
             let Stage::Todo(dir) = Stage::open(spec, false).unwrap() else {
                 panic!("made twice")
