@@ -109,13 +109,14 @@ impl Group {
     }
 
     /// Runs `lead` on rank 0, and `follow` on the others once `lead` has called what it is given; they do nothing when it
-    /// never does, because there is nothing to do. A rank that fails tells the others.
+    /// never does, because there is nothing to do. None ends well before `lead` has. A rank that fails tells the others.
     pub(crate) fn together(
         &self,
         lead: impl FnOnce(&dyn Fn() -> anyhow::Result<()>) -> anyhow::Result<()>,
         follow: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         const KEY: &str = "stage";
+        const OVER: &str = "stage over";
         let Some((ranks, gloo)) = self.others() else {
             return lead(&|| Ok(()));
         };
@@ -125,17 +126,17 @@ impl Group {
                 begun.set(true);
                 Ok(gloo.tell(KEY, "begin")?)
             });
-            if done.is_ok() && !begun.get() {
-                gloo.tell(KEY, "done").and_then(|()| gloo.leave())?;
-            }
-            done
+            done.and_then(|()| Ok(gloo.tell(if begun.get() { OVER } else { KEY }, "done")?))
         } else {
             match gloo.hear(KEY) {
-                Ok(word) if word == "begin" => follow(),
-                Ok(_) => gloo.leave().map_err(Into::into),
+                Ok(word) if word == "begin" => {
+                    follow().and_then(|()| Ok(gloo.hear(OVER).map(drop)?))
+                }
+                Ok(_) => Ok(()),
                 Err(error) => Err(error.into()),
             }
         };
+        let done = done.and_then(|()| self.leave());
         done.map_err(|error| {
             if error.is::<crate::train::Stopped>() {
                 return error;

@@ -4,20 +4,13 @@ use std::{
     ffi::OsString,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    flag,
-};
+use sky_cli::Stop;
 
 /// Tells a child whose child it is.
 const LAUNCHER: &str = "SKY_TRAIN_LAUNCHER";
@@ -42,12 +35,8 @@ pub(crate) struct Args {
 /// Starts the processes and waits for them. A signal to this process is passed on to all of them. When one fails, it is
 /// named, the others are ended, and its exit code is this program's (128 and the signal's number when a signal ended it).
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
-        // The second one ends this process, and with it the children.
-        flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
-    }
+    // A second signal ends this process, and with it the children.
+    let stop = Stop::listen()?;
     let port = match args.port {
         Some(port) => port,
         None => sky_train::free_port().context("no port from 20000 to 32000 is free")?,
@@ -64,15 +53,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 continue;
             };
             *slot = None;
-            if !status.success() && failed.is_none() {
-                eprintln!(
-                    "launch: rank {rank} {}; the others are ended",
-                    words(status)
-                );
-                failed = Some((Instant::now(), code(status)));
+            if status.success() || failed.is_some() {
+                continue;
             }
+            if told && status.signal() == Some(Signal::TERM.as_raw()) {
+                // Before it listened: none can have begun without it.
+                eprintln!("launch: stopped before the run had begun");
+                failed = Some((Instant::now(), 0));
+                continue;
+            }
+            eprintln!(
+                "launch: rank {rank} {}; the others are ended",
+                words(status)
+            );
+            failed = Some((Instant::now(), code(status)));
         }
-        if !told && stop.load(Ordering::Relaxed) {
+        if !told && stop.raised() {
             told = true;
             ranks.signal(Signal::TERM);
         }
@@ -130,7 +126,6 @@ fn start(args: &Args, rank: u16, port: u16) -> anyhow::Result<Child> {
         .env("MASTER_ADDR", "127.0.0.1")
         .env("MASTER_PORT", port.to_string())
         .env_remove("TORCHELASTIC_USE_AGENT_STORE")
-        .env_remove("TORCHELASTIC_RESTART_COUNT")
         .env(LAUNCHER, std::process::id().to_string())
         // Ctrl-C reaches this process alone, which passes it on once.
         .process_group(0)

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     let ended = sky_cli::main(|| {
         launch::tie_to_launcher()?;
         match sky_cli::parse::<Args>().command {
-            Command::Train(args) => train::run(&args, cuda),
+            Command::Train(args) => train::run(&args, cuda).map(|found| code = found),
             Command::Launch(args) => launch::run(&args).map(|found| code = found),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),

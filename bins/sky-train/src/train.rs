@@ -2,18 +2,14 @@ use std::{
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    process::ExitCode,
 };
 
 use anyhow::Context;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag,
+use sky_cli::{
+    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Stop, Work, layout, model_files,
+    run_failed,
 };
-use sky_cli::{Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout, model_files};
 use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, ParamSpec, SaveOptions};
 use sky_train::{
@@ -37,6 +33,9 @@ pub(crate) struct Args {
     /// Start a run that by the plan does not fit into this machine's memory.
     #[arg(long)]
     overcommit: bool,
+    /// Exit code of a run that was told to stop and has saved, for schedulers that take 0 for the end.
+    #[arg(long, value_name = "CODE", default_value_t = 0)]
+    stopped_code: u8,
 }
 
 /// The run was asked to stop and has saved its state.
@@ -52,14 +51,14 @@ const FOLDER: &str = "train";
 const CHECKPOINTS: &str = "checkpoints";
 const MODEL: &str = "model";
 
-pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
-    let overcommit = args.overcommit;
+pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
+    let (overcommit, stopped) = (args.overcommit, ExitCode::from(args.stopped_code));
     let args = &args.stage;
     // From the beginning: a large model takes minutes to read. The run then stops after its first step.
     let stop = if args.looks_only() {
-        Arc::default()
+        Stop::never()
     } else {
-        stop_flag()?
+        Stop::listen()?
     };
     let recipe = args.load()?;
     let mut config: TrainConfig = recipe.section("train")?;
@@ -70,7 +69,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
     let shape = shape(&recipe, &student)?;
     let ranks = Ranks::from_env().map_err(|error| Invalid(error.to_string()))?;
     if args.looks_only() && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let options = hardware_section(&recipe)?;
     if cuda && recipe.has("hardware") {
@@ -118,10 +117,12 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         inputs,
         config: serde_json::json!({ "train": config.essence() }),
         revision: 1,
+        keeps: &[CHECKPOINTS],
         plan,
     };
     if args.looks_only() {
-        return args.run(&recipe, work, |_| unreachable_in_a_dry_run());
+        args.run(&recipe, work, |_| unreachable_in_a_dry_run())?;
+        return Ok(ExitCode::SUCCESS);
     }
     let group = Group::join(ranks, &config, cuda)?;
     let training = Training {
@@ -132,6 +133,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
         group: &group,
         stop: &stop,
     };
+    let checkpoints = args.path(FOLDER).join(CHECKPOINTS);
     let done = group.together(
         |begin| {
             args.run(&recipe, work, |dir| {
@@ -139,18 +141,25 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<()> {
                 training.run(dir.path())
             })
         },
-        || training.run(&args.path(FOLDER)).map(|_| ()),
+        || {
+            let done = training.run(&args.path(FOLDER));
+            done.map(|_| ()).map_err(run_failed)
+        },
     );
     match done {
         // Preemption is no failure: the work is on disk.
         Err(error) if error.is::<Stopped>() => {
-            if let Some(stopped) = error.downcast_ref::<Stopped>().filter(|_| group.leads()) {
-                eprintln!("train: {stopped}");
+            if let Some(said) = error.downcast_ref::<Stopped>().filter(|_| group.leads()) {
+                eprintln!("train: {said}");
             }
-            Ok(())
+            return Ok(stopped);
         }
-        other => other,
+        other => other?,
     }
+    if config.keep_finished == 0 && group.leads() {
+        prune(&checkpoints, 0)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What `[train]` does not say of the GPUs' peak and rent, from `[hardware]`.
@@ -289,7 +298,7 @@ struct Training<'a> {
     args: &'a StageArgs,
     model: &'a Path,
     group: &'a Group,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
 }
 
 impl Training<'_> {
@@ -330,9 +339,9 @@ impl Training<'_> {
         }
 
         let ended = self.steps(&mut trainer, dir)?;
-        group.leave()?;
         let steps = trainer.steps();
         if let Ended::Stopped { step } = ended {
+            group.leave()?;
             return Err(Stopped { step, steps }.into());
         }
         let tokens: u64 = trainer.history().iter().map(|m| m.tokens).sum();
@@ -367,7 +376,8 @@ impl Training<'_> {
             None => export(&checkpoint, text, options, &out)?,
             Some(_) => export_merged(&checkpoint, &mut |p| base(p), text, options, &out)?,
         }
-        prune(&root, config.keep_finished)?;
+        // The last one stays until the stage is done: what ends before that goes on from it.
+        prune(&root, config.keep_finished.max(1))?;
         let mut outputs = vec!["metrics.jsonl".to_owned()];
         for entry in fs::read_dir(&out)? {
             outputs.push(format!("{MODEL}/{}", entry?.file_name().to_string_lossy()));
@@ -396,7 +406,7 @@ impl Training<'_> {
                     spent(&metrics.time)
                 ));
             }
-            if self.stop.load(Ordering::Relaxed) {
+            if self.stop.raised() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -431,14 +441,4 @@ fn spent(time: &StepTime) -> String {
         text += &format!("  ${dollars:.2}");
     }
     text
-}
-
-/// Set by SIGTERM or SIGINT; a second one ends the process at once.
-fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register_conditional_default(signal, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
-    }
-    Ok(stop)
 }

@@ -153,6 +153,103 @@ fn after_a_kill_the_run_says_which_steps_are_done_again() {
 }
 
 #[test]
+fn numbers_that_are_none_end_the_run_with_the_step_the_rows_and_what_to_do() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare_saving_each_step(root, &source, 40);
+    let recipe = root.join("recipe.toml");
+    let text = fs::read_to_string(&recipe).unwrap();
+    fs::write(&recipe, text.replace("1e-3", "1e30")).unwrap();
+    let said = failed_with(&command(root, "run", &[]).output().unwrap(), 1);
+    for part in [
+        "is not finite; rows [",
+        "train.learning_rate",
+        "sky-train export",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let step: u64 = said
+        .split("step ")
+        .nth(1)
+        .unwrap()
+        .split(':')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(
+        newest(root, "run") + 1,
+        step,
+        "nothing good is lost: {said}"
+    );
+}
+
+#[test]
+fn checkpoints_outlive_what_goes_wrong_beside_them() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare_saving_each_step(root, &source, 40);
+    finish(root, "run", &[]);
+    let expected = outcome(root, "run");
+    let train = root.join("run/train");
+    let metrics = || fs::read(train.join("metrics.jsonl")).unwrap();
+    let timed = metrics();
+
+    // A damaged model is written again from the last checkpoint: no step is done again.
+    fs::remove_file(train.join("model/model.safetensors")).unwrap();
+    finish(root, "run", &[]);
+    assert_eq!(outcome(root, "run"), expected);
+    assert_eq!(metrics(), timed);
+
+    // Checkpoints alone, brought from elsewhere.
+    stop_after(root, "there", 3);
+    let saved = newest(root, "there");
+    let here = root.join("here/train");
+    fs::create_dir_all(&here).unwrap();
+    fs::rename(checkpoints(root, "there"), here.join("checkpoints")).unwrap();
+    let output = finish(root, "here", &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("here/train/checkpoints: kept"), "{said}");
+    assert_eq!(outcome(root, "here"), expected);
+    let text = fs::read_to_string(root.join("there/train/metrics.jsonl")).unwrap();
+    let ours = fs::read_to_string(here.join("metrics.jsonl")).unwrap();
+    let first: Vec<&str> = text.lines().take(saved as usize).collect();
+    assert!(
+        ours.lines().collect::<Vec<_>>().starts_with(&first),
+        "they were gone on from"
+    );
+}
+
+#[test]
+fn without_checkpoints_to_be_kept_the_last_one_stays_until_the_model_is_safe() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 8, "keep_finished = 0");
+    finish(root, "run", &[]);
+    assert_eq!(fs::read_dir(checkpoints(root, "run")).unwrap().count(), 0);
+    // Something else takes the manifest's place once the stage has begun: it cannot end.
+    let train = root.join("blocked/train");
+    let mut child = start(root, "blocked");
+    wait_until(Duration::from_millis(1), || {
+        train.join("begun.json").exists()
+    });
+    fs::create_dir(train.join("manifest.json")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(train.join("model/model.safetensors").exists());
+    assert_eq!(newest(root, "blocked"), 8, "no step has to be done again");
+    fs::remove_dir(train.join("manifest.json")).unwrap();
+    finish(root, "blocked", &[]);
+    assert_eq!(outcome(root, "blocked"), outcome(root, "run"));
+    assert_eq!(
+        fs::read_dir(checkpoints(root, "blocked")).unwrap().count(),
+        0
+    );
+}
+
+#[test]
 fn a_checkpoint_that_may_not_grow_is_told_with_what_to_do_and_costs_only_its_steps() {
     let Some(source) = set_up_model() else { return };
     let dir = tempfile::tempdir().unwrap();

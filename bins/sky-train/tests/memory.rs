@@ -118,7 +118,7 @@ settings! {
     graphs: 80, USUAL, "activation_checkpointing = \"none\"\nbackground_save = false",
     every_third: 80, USUAL, "activation_checkpointing = { keep_every = 3 }\nbackground_save = false",
     longer: 320, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false",
-    sixteen_thousand: 1150, ONCE, "activation_checkpointing = \"full\"\nbackground_save = false",
+    sixteen_thousand: 1214, ONCE, "activation_checkpointing = \"full\"\nbackground_save = false",
     two_ranks: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false",
     two_ranks_stage_1: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false\nzero_stage = 1",
     // The plan has the whole copy beside all gradients. Whether it is still there then is a matter of the disk.

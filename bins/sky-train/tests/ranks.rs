@@ -66,11 +66,16 @@ fn piped(mut command: Command) -> Child {
 
 /// One process a rank, as a cluster's launcher starts them.
 fn start_ranks(root: &Path, run: &str, world: usize) -> Vec<Child> {
+    start_ranks_with(root, run, world, &[])
+}
+
+fn start_ranks_with(root: &Path, run: &str, world: usize, options: &[&str]) -> Vec<Child> {
     let port = sky_train::free_port().unwrap();
     (0..world)
         .map(|rank| {
             let mut command = command(root, run, &[]);
             command
+                .args(options)
                 .env("RANK", rank.to_string())
                 .env("LOCAL_RANK", rank.to_string())
                 .env("WORLD_SIZE", world.to_string())
@@ -248,6 +253,99 @@ fn the_launcher_names_the_rank_that_failed_and_passes_signals_on() {
         assert!(Instant::now() < deadline, "ranks outlive their launcher");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_signal_that_comes_twice_is_one_and_what_is_to_be_ignored_is() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 5000, "");
+    // As `timeout` and Ctrl-C send it: to the process, and again to its group.
+    let trainer = piped(command(root, "twice", &[]));
+    wait_for_steps(root, "twice", 2);
+    kill("-INT", trainer.id());
+    kill("-TERM", trainer.id());
+    let output = trainer.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("saved"), "{said}");
+
+    // As `nohup` starts it, when the terminal goes away.
+    let plain = command(root, "nohup", &LAUNCH);
+    let mut nohup = Command::new("sh");
+    nohup
+        .args(["-c", "trap '' HUP; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    for name in RANK_NAMES {
+        nohup.env_remove(name);
+    }
+    let launcher = piped(nohup);
+    wait_for_steps(root, "nohup", 2);
+    kill("-HUP", launcher.id());
+    for rank in children(launcher.id()) {
+        kill("-HUP", rank);
+    }
+    let steps = lines(root, "nohup");
+    wait_for_steps(root, "nohup", steps + 5);
+    kill("-TERM", launcher.id());
+    assert!(launcher.wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn no_rank_has_ended_well_before_the_stage_has() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 40, &settings(""));
+    finish(root, "whole", &LAUNCH);
+    let ranks = start_ranks(root, "run", 4);
+    wait_for_steps(root, "run", 1);
+    // Rank 0 cannot write it when all steps are done.
+    let manifest = root.join("run/train/manifest.json");
+    fs::create_dir(&manifest).unwrap();
+    for (rank, process) in ranks.into_iter().enumerate() {
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "rank {rank}: {said}");
+        assert!(said.contains("manifest.json"), "rank {rank}: {said}");
+    }
+    fs::remove_dir(&manifest).unwrap();
+    finish(root, "run", &LAUNCH);
+    assert_eq!(outcome(root, "run"), outcome(root, "whole"));
+}
+
+#[test]
+fn a_scheduler_may_be_told_that_a_run_was_stopped() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 5000, &settings(""));
+    let mut ranks = start_ranks_with(root, "run", 2, &["--stopped-code", "75"]);
+    wait_for_steps(root, "run", 2);
+    kill("-TERM", ranks[1].id());
+    for rank in &mut ranks {
+        assert_eq!(rank.wait().unwrap().code(), Some(75));
+    }
+}
+
+#[test]
+fn a_launcher_that_is_stopped_before_its_ranks_listen_has_not_failed() {
+    let Some(source) = set_up_model() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    prepare(root, &source, 5000, "");
+    let launcher = piped(command(root, "early", &LAUNCH));
+    while children(launcher.id()).len() < 4 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill("-TERM", launcher.id());
+    let output = launcher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.trim(), "launch: stopped before the run had begun");
+    assert_eq!(lines(root, "early"), 0);
 }
 
 /// Whether a process runs; one that has ended but was not waited for does not.

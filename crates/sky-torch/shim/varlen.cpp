@@ -1,4 +1,5 @@
-// libtorch's flash attention over documents packed end to end, on a GPU: one kernel for all of them, whatever their lengths.
+// libtorch's flash attention over documents packed end to end, on a GPU: one kernel for all of them, whatever their lengths. Not
+// yet run on one.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_flash_attention_forward.h>
 

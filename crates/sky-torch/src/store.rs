@@ -87,6 +87,16 @@ impl Store {
         Self::connect(host, *port, false, prefix, timeout)
     }
 
+    /// A second connection to the same store, whose keys get `name` after the prefix of this one's.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub fn room(&self, name: &str) -> Result<Self, TorchError> {
+        let Address { host, port, prefix } = &self.address;
+        let prefix = format!("{prefix}{name}");
+        Self::connect(host, *port, false, &prefix, self.timeout)
+    }
+
     /// Sets a key.
     ///
     /// # Errors

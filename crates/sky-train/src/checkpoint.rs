@@ -2,7 +2,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -88,36 +87,8 @@ impl Checkpoint {
     /// # Errors
     /// When a file is missing, damaged or of another version.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
-        let manifest: Manifest = read_json(&path.join(MANIFEST))?;
-        let refuse = |reason: String| {
-            Err(TrainError::Checkpoint {
-                path: path.into(),
-                reason,
-            })
-        };
-        // Before anything is read by a name from a file.
-        if let Some(name) = manifest
-            .files
-            .keys()
-            .find(|name| name.contains(['/', '\\']))
-        {
-            return refuse(format!(
-                "its manifest names `{name}`, which is no plain file name"
-            ));
-        }
-        for (name, expected) in &manifest.files {
-            let found = hash_file(&path.join(name))?;
-            if found != *expected {
-                return Err(TrainError::Checkpoint {
-                    path: path.join(name),
-                    reason: format!(
-                        "is damaged ({} bytes, {} expected, or other content)",
-                        found.bytes, expected.bytes
-                    ),
-                });
-            }
-        }
-        let found = Self::reopen(path)?;
+        let manifest = undamaged(path)?;
+        let found = Self::reopen(path).map_err(|error| unreadable(path, error))?;
         let world = found.state.world;
         let ranks = (0..world).map(|rank| rank_file(rank, world));
         let expected: BTreeSet<String> = [STATE.into(), METRICS.into()]
@@ -125,7 +96,10 @@ impl Checkpoint {
             .chain(ranks)
             .collect();
         if !manifest.files.keys().eq(&expected) {
-            return refuse(format!("its manifest is not that of {world} ranks' files"));
+            return Err(TrainError::Checkpoint {
+                path: path.into(),
+                reason: format!("its manifest is not that of {world} ranks' files"),
+            });
         }
         Ok(found)
     }
@@ -136,12 +110,15 @@ impl Checkpoint {
     /// When a file is missing or cannot be read.
     pub fn reopen(path: &Path) -> Result<Self, TrainError> {
         let state: State = read_json(&path.join(STATE))?;
+        let refuse = |reason| TrainError::Checkpoint {
+            path: path.join(STATE),
+            reason,
+        };
         if !(1..=MAX_WORLD).contains(&state.world) {
-            return Err(TrainError::Checkpoint {
-                path: path.join(STATE),
-                reason: format!("says it is of {} ranks", state.world),
-            });
+            return Err(refuse(format!("says it is of {} ranks", state.world)));
         }
+        let settings = state.config.check();
+        settings.map_err(|(key, reason)| refuse(format!("its train.{key} {reason}")))?;
         let config = sky_model::Config::from_json(&state.model.to_string())?;
         let layouts = trained_blocks(&config, &state.config)
             .iter()
@@ -162,7 +139,7 @@ impl Checkpoint {
     /// The newest good checkpoint in a folder. What is wrong with newer ones is told to `say`, one line each.
     ///
     /// # Errors
-    /// When the folder cannot be read, or a checkpoint was written by another version.
+    /// When the folder or a file cannot be read for another reason than damage, or another version wrote a checkpoint.
     pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
         let mut lost = None;
         for (step, path) in list(root, WHOLE)?.into_iter().rev() {
@@ -186,7 +163,7 @@ impl Checkpoint {
                     }
                     return Ok(Some(found));
                 }
-                Err(error) if of_another_version(&path, &error) => return Err(error),
+                Err(error) if !is_damage(&path, &error) => return Err(error),
                 Err(error) => {
                     lost = lost.or(Some(step));
                     say(&format!("{error}; the checkpoint before it is tried"));
@@ -277,14 +254,65 @@ impl Checkpoint {
     }
 }
 
-/// Whether another version of this program wrote a checkpoint that could not be read: then its state says so too, which a
-/// manifest that is damaged does not make it do.
-fn of_another_version(path: &Path, error: &TrainError) -> bool {
-    let says = |error: &FileError| matches!(error, FileError::Format { message, .. } if message.contains("format version"));
-    let TrainError::File(error) = error else {
-        return false;
+/// Checks every hash; gives the manifest.
+fn undamaged(path: &Path) -> Result<Manifest, TrainError> {
+    let manifest: Manifest = read_json(&path.join(MANIFEST))?;
+    let refuse = |reason: String| {
+        Err(TrainError::Checkpoint {
+            path: path.into(),
+            reason,
+        })
     };
-    says(error) && read_json::<State>(&path.join(STATE)).is_err_and(|error| says(&error))
+    // Before anything is read by a name from a file.
+    let mut names = manifest.files.keys();
+    if let Some(name) = names.find(|name| name.contains(['/', '\\'])) {
+        return refuse(format!(
+            "its manifest names `{name}`, which is no plain file name"
+        ));
+    }
+    if !manifest.files.contains_key(STATE) {
+        return refuse(format!("its manifest does not name {STATE}"));
+    }
+    for (name, expected) in &manifest.files {
+        let found = hash_file(&path.join(name))?;
+        if found != *expected {
+            return Err(TrainError::Checkpoint {
+                path: path.join(name),
+                reason: format!(
+                    "is damaged ({} bytes, {} expected, or other content)",
+                    found.bytes, expected.bytes
+                ),
+            });
+        }
+    }
+    Ok(manifest)
+}
+
+/// What is wrong with files that are what was written.
+fn unreadable(path: &Path, error: TrainError) -> TrainError {
+    TrainError::Unreadable {
+        path: path.into(),
+        source: Box::new(error),
+    }
+}
+
+/// Whether a checkpoint is to be passed over. One that another version wrote is not, nor one that cannot be read for the
+/// moment: going on without it would cost its steps, and in time the checkpoint.
+fn is_damage(path: &Path, error: &TrainError) -> bool {
+    use std::io::ErrorKind;
+    let says = |error: &FileError| matches!(error, FileError::Format { message, .. } if message.contains("format version"));
+    match error {
+        TrainError::Unreadable { .. } => false,
+        TrainError::File(FileError::Io { source, .. }) => matches!(
+            source.kind(),
+            ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+        ),
+        // A manifest of another version: then the state says so too, which damage to the manifest does not make it do.
+        TrainError::File(error) if says(error) => {
+            !read_json::<State>(&path.join(STATE)).is_err_and(|error| says(&error))
+        }
+        _ => true,
+    }
 }
 
 /// A checkpoint to be written: everything but this rank's tensors, which [`Draft::of`] borrows and [`Draft::copy`] copies.
@@ -356,8 +384,12 @@ impl Draft {
     /// Writes this rank's part into the hidden folder, each file synced. Rank 0 waits for all the others' parts, writes the
     /// manifest last, gives the folder its name in one rename, and removes all but the newest checkpoints.
     ///
-    /// The ranks meet in the folder, not in a collective: this may run beside training. Gives the step.
-    pub(crate) fn write(self, abandoned: &AtomicBool) -> Result<u64, TrainError> {
+    /// The ranks meet in the folder, not in a collective: this may run beside training. `go_on` is asked while others are waited
+    /// for, and its error ends the wait. Gives the step.
+    pub(crate) fn write(
+        self,
+        go_on: &dyn Fn() -> Result<(), TrainError>,
+    ) -> Result<u64, TrainError> {
         let (partial, world) = (self.partial(), self.state.world);
         let hash = write_shard(&partial.join(rank_file(self.rank, world)), &self.tensors)?;
         write_json(&partial.join(hash_file_name(self.rank)), &hash)?;
@@ -376,7 +408,7 @@ impl Draft {
         }
         for rank in 0..world {
             let note = partial.join(hash_file_name(rank));
-            self.wait_for(&note, rank, abandoned)?;
+            self.wait_for(&note, rank, go_on)?;
             files.insert(rank_file(rank, world), read_json(&note)?);
             fs::remove_file(&note).map_err(io(&note, "remove"))?;
         }
@@ -394,10 +426,16 @@ impl Draft {
         Ok(self.state.step)
     }
 
-    fn wait_for(&self, note: &Path, rank: usize, abandoned: &AtomicBool) -> Result<(), TrainError> {
+    fn wait_for(
+        &self,
+        note: &Path,
+        rank: usize,
+        go_on: &dyn Fn() -> Result<(), TrainError>,
+    ) -> Result<(), TrainError> {
         let began = Instant::now();
         while !note.exists() {
-            if abandoned.load(Ordering::Relaxed) || began.elapsed() > self.patience {
+            go_on()?;
+            if began.elapsed() > self.patience {
                 return Err(TrainError::Checkpoint {
                     path: self.partial(),
                     reason: format!(

@@ -42,6 +42,15 @@ pub trait Collective {
     /// # Errors
     /// As [`Collective::all_gather_into`].
     fn barrier(&self) -> Result<(), TrainError>;
+
+    /// Says at once whether the group cannot go on, where this process knows: to be asked now and then by whoever waits for
+    /// another in some other way than by these operations.
+    ///
+    /// # Errors
+    /// When a peer is known to be gone or to have given up.
+    fn check(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
 }
 
 /// An operation under way.

@@ -49,15 +49,16 @@ pub struct TrainConfig {
     pub cutoff: usize,
     /// What happens to a longer one.
     pub over_long: OverLong,
-    /// Most tokens of one packed micro-batch; conversations of up to `cutoff` tokens still go through, alone.
+    /// Most tokens of one packed micro-batch; where a conversation is longer, up to `cutoff`, those of its batch may have as many.
     pub micro_batch_tokens: usize,
     /// Which layers keep their graphs for the backward pass and which are computed again from their inputs.
     pub activation_checkpointing: Checkpointing,
     /// ZeRO stage: what is sharded over the ranks. 0 nothing, 1 the optimizer, 2 gradients too, 3 parameters too.
     pub zero_stage: u8,
-    /// What leaves a GPU for host memory. On a CPU it changes nothing.
+    /// What leaves a GPU for host memory; not yet run on one. On a CPU it changes nothing.
     pub offload: Offload,
-    /// Whether the inputs of layers that are computed again wait in pinned host memory for it. On a CPU it changes nothing.
+    /// Whether the inputs of layers that are computed again wait in pinned host memory for it; not yet run on a GPU. On a CPU it
+    /// changes nothing.
     pub offload_activations: bool,
     /// A folder on a fast local disk where master weights and moments lie, in a file mapped into memory; the optimizer's step
     /// is done on the host then, whatever `offload` says. Changes no bit of a result on a CPU.
@@ -316,9 +317,11 @@ impl TrainConfig {
                 "background_save",
                 "collective_timeout",
                 "dollars_per_hour",
+                "head_chunk",
                 "keep_checkpoints",
                 "keep_finished",
                 "master_weights",
+                "micro_batch_tokens",
                 "moments",
                 "offload",
                 "offload_activations",

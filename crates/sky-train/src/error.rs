@@ -17,7 +17,8 @@ pub enum TrainError {
     Data(String),
     /// The loss or the gradient is no number. Nothing was changed by that step.
     #[error(
-        "step {step}: the {what} is not finite; rows {rows:?} of the data are in that batch: look at them, or lower train.learning_rate"
+        "step {step}: the {what} is not finite; rows {rows:?} of the data are in that batch: look at them, or lower train.learning_rate; \
+         either makes another run, in a folder of its own, which can begin with the weights of a checkpoint: see `sky-train export --help`"
     )]
     NotFinite {
         /// The step, from 1.
@@ -34,6 +35,14 @@ pub enum TrainError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A checkpoint whose hashes are right cannot be read.
+    #[error("{}: is as it was written, but {source}; if another version of this program wrote it, go on with that one", path.display())]
+    Unreadable {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why.
+        source: Box<TrainError>,
     },
     /// A run ended with steps that no checkpoint has.
     #[error("{source}; the last good checkpoint is of step {saved}: {} of {step} steps are done again", step - saved)]
@@ -62,6 +71,14 @@ pub enum TrainError {
         /// The operation.
         what: &'static str,
         /// Why, with the rank's name when it is known.
+        reason: String,
+    },
+    /// A thread of this process does not start, or has panicked.
+    #[error("{what}: {reason}")]
+    Thread {
+        /// What it is for.
+        what: &'static str,
+        /// Why.
         reason: String,
     },
     /// A file cannot be read or written.

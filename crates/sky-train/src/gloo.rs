@@ -5,15 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sky_torch::{Listen, ProcessGroup, Store, TorchError, Work};
+use sky_torch::{Listen, ProcessGroup, TorchError, Work};
 use tch::Tensor;
 
-use crate::{Collective, Pending, Ranks, TrainError, heartbeat::Heartbeat};
+use crate::{
+    Collective, Pending, Ranks, TrainError,
+    heartbeat::Heartbeat,
+    rendezvous::{Meeting, POLL},
+};
 
 /// How often a wait looks at the other ranks' signs of life.
 const SLICE: Duration = Duration::from_millis(250);
-/// How often a key that is not there yet is asked for.
-const POLL: Duration = Duration::from_millis(20);
 /// How much later gloo itself gives up: it does not know whom it waits for.
 const AFTER: Duration = Duration::from_secs(5);
 
@@ -29,8 +31,7 @@ pub struct Gloo {
     // In the order they are to be dropped.
     group: ProcessGroup,
     heartbeat: Arc<Heartbeat>,
-    /// Rank 0's serves the others.
-    _store: Store,
+    _meeting: Meeting,
 }
 
 impl Gloo {
@@ -40,67 +41,17 @@ impl Gloo {
     /// When not all of them are there within `timeout`: the missing are named.
     pub fn connect(ranks: &Ranks, timeout: Duration) -> Result<Self, TrainError> {
         let Ranks { rank, world, .. } = *ranks;
-        let fail = |reason: String| TrainError::Collective {
-            what: "rendezvous",
-            reason,
-        };
-        let store = Store::connect(
-            &ranks.host,
-            ranks.port,
-            rank == 0 && !ranks.served,
-            &format!("sky-train/{}/", ranks.attempt),
-            timeout,
-        )
-        .map_err(|error| {
-            fail(if rank == 0 {
-                format!("port {} cannot be served: {error}", ranks.port)
-            } else {
-                format!(
-                    "rank 0 is not to be found at {}:{} after {:.0} s: {error}",
-                    ranks.host,
-                    ranks.port,
-                    timeout.as_secs_f64()
-                )
-            })
-        })?;
-        let lost = |error| fail(format!("rank 0's store: {error}"));
-        let key = |rank: usize| format!("joined/{rank}");
-        let told = store.set(&key(rank), format!("{world}").as_bytes());
-        told.map_err(lost)?;
-        let began = Instant::now();
-        for peer in 0..world {
-            let theirs = loop {
-                if let Some(value) = store.get(&key(peer)).map_err(lost)? {
-                    break String::from_utf8_lossy(&value).into_owned();
-                }
-                if began.elapsed() > timeout {
-                    let missing: Vec<String> = (peer..world)
-                        .filter(|rank| matches!(store.get(&key(*rank)), Ok(None)))
-                        .map(|rank| rank.to_string())
-                        .collect();
-                    return Err(fail(format!(
-                        "of {world} ranks, {} had not joined after {:.0} s",
-                        missing.join(", "),
-                        timeout.as_secs_f64()
-                    )));
-                }
-                thread::sleep(POLL);
-            };
-            if theirs != world.to_string() {
-                return Err(fail(format!(
-                    "rank {peer} says there are {theirs} ranks, rank {rank} says {world}"
-                )));
-            }
-        }
-        let group = ProcessGroup::gloo(&store, rank, world, &listen(&ranks.host), timeout + AFTER)?;
-        let heartbeat = Arc::new(Heartbeat::start(&store, rank, world, timeout)?);
+        let meeting = Meeting::of(ranks, timeout)?;
+        let store = &meeting.room;
+        let group = ProcessGroup::gloo(store, rank, world, &listen(&ranks.host), timeout + AFTER)?;
+        let heartbeat = Arc::new(Heartbeat::start(store, rank, world, timeout)?);
         Ok(Self {
             rank,
             world,
             timeout,
             group,
             heartbeat,
-            _store: store,
+            _meeting: meeting,
         })
     }
 
@@ -127,10 +78,7 @@ impl Gloo {
                 Ok(None) => {}
                 Err(error) => return Err(self.failed(WHAT, &error)),
             }
-            if let Some(reason) = self.heartbeat.verdict() {
-                self.heartbeat.give_up(&reason);
-                return Err(TrainError::Collective { what: WHAT, reason });
-            }
+            self.go_on(WHAT)?;
             thread::sleep(POLL);
         }
     }
@@ -167,6 +115,11 @@ impl Gloo {
         }
     }
 
+    fn go_on(&self, what: &'static str) -> Result<(), TrainError> {
+        let known = self.heartbeat.go_on();
+        known.map_err(|reason| TrainError::Collective { what, reason })
+    }
+
     fn pending(
         &self,
         what: &'static str,
@@ -185,10 +138,7 @@ impl Gloo {
                     Ok(false) => {}
                     Err(error) => return fail(heartbeat.explain(&error.to_string())),
                 }
-                if let Some(reason) = heartbeat.verdict() {
-                    heartbeat.give_up(&reason);
-                    return fail(reason);
-                }
+                heartbeat.go_on().or_else(fail)?;
             }
         }))
     }
@@ -196,6 +146,9 @@ impl Gloo {
 
 impl Drop for Gloo {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.give_up("it panicked");
+        }
         if self.heartbeat.has_given_up() {
             self.group.abandon();
         }
@@ -230,6 +183,10 @@ impl Collective for Gloo {
     fn barrier(&self) -> Result<(), TrainError> {
         let one = Tensor::f_ones([1], (tch::Kind::Float, tch::Device::Cpu))?;
         self.pending("barrier", self.group.all_reduce(&one))?.wait()
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        self.go_on("check")
     }
 }
 
@@ -276,6 +233,23 @@ pub(crate) mod tests {
                 .collect();
             ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
         })
+    }
+
+    #[test]
+    fn a_rank_that_panics_is_named() {
+        let errors = on_ranks(Duration::from_secs(60), 3, |gloo| {
+            let rank = gloo.rank();
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let gloo = gloo;
+                assert!(gloo.rank() != 2, "as libtorch's do");
+                gloo.barrier().unwrap_err().to_string()
+            }));
+            assert_eq!(outcome.is_err(), rank == 2);
+            outcome.unwrap_or_default()
+        });
+        for error in &errors[..2] {
+            assert!(error.contains("rank 2 failed: it panicked"), "{errors:?}");
+        }
     }
 
     #[test]

@@ -126,6 +126,15 @@ impl Heartbeat {
         self.shared.verdict(DEAD)
     }
 
+    /// Gives up where the group cannot go on; the error is why.
+    pub(crate) fn go_on(&self) -> Result<(), String> {
+        let Some(reason) = self.verdict() else {
+            return Ok(());
+        };
+        self.give_up(&reason);
+        Err(reason)
+    }
+
     /// A connection that finds out soon when rank 0 hangs.
     pub(crate) fn store(&self) -> &Store {
         &self.shared.store

@@ -7,7 +7,8 @@
 //!
 //! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
 //!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
-//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs.
+//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs (not yet
+//!   run on any).
 //!   A layer, and a learning rate, of one's own: [`Trainer::with_layers`], [`Trainer::with_schedule`].
 //! - Master weights, moments (unless fewer bits are asked for either) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
 //!   tokens of the whole batch, however it is packed and over however many ranks.
@@ -73,6 +74,10 @@ mod metrics;
 mod nccl;
 #[cfg(feature = "torch")]
 mod neftune;
+#[cfg(feature = "torch")]
+mod rendezvous;
+#[cfg(feature = "torch")]
+mod same_weights;
 #[cfg(feature = "torch")]
 mod saver;
 #[cfg(feature = "torch")]

@@ -151,6 +151,11 @@ impl Collective for Nccl {
         self.checked("barrier")?;
         self.control.barrier()
     }
+
+    fn check(&self) -> Result<(), TrainError> {
+        self.checked("check")?;
+        self.control.check()
+    }
 }
 
 /// Why the group cannot go on, when it cannot.
@@ -245,8 +250,8 @@ impl Watch {
         let thread = thread::Builder::new()
             .name("nccl watch".into())
             .spawn(watch);
-        let thread = thread.map_err(|error| TrainError::Collective {
-            what: "nccl",
+        let thread = thread.map_err(|error| TrainError::Thread {
+            what: "nccl watch",
             reason: error.to_string(),
         })?;
         Ok(Self {

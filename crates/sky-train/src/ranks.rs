@@ -22,8 +22,6 @@ pub struct Ranks {
     pub port: u16,
     /// Whether the launcher itself serves the store there, as torchrun does.
     pub served: bool,
-    /// How often the launcher has started this run anew: a store that lives on must not mix them up.
-    pub attempt: u64,
 }
 
 /// Whose names for rank, world and local rank, and for the processes on a host.
@@ -40,12 +38,7 @@ const TORCHRUN: Dialect = Dialect {
 };
 /// Others set these too for steps of one task, which are no group.
 const OTHERS: [Dialect; 2] = [
-    Dialect {
-        launcher: "Slurm",
-        names: ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"],
-        // The first is only there when it was asked for.
-        local_world: &["SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"],
-    },
+    // Before Slurm: in a job of Slurm's all its processes have the variables of the one task that started it.
     Dialect {
         launcher: "mpirun",
         names: [
@@ -54,6 +47,12 @@ const OTHERS: [Dialect; 2] = [
             "OMPI_COMM_WORLD_LOCAL_RANK",
         ],
         local_world: &["OMPI_COMM_WORLD_LOCAL_SIZE"],
+    },
+    Dialect {
+        launcher: "Slurm",
+        names: ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"],
+        // The first is only there when it was asked for.
+        local_world: &["SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"],
     },
 ];
 /// Most processes of a run: a mistyped number must not start a wait for millions.
@@ -70,11 +69,10 @@ impl Ranks {
             host: "127.0.0.1".into(),
             port,
             served: false,
-            attempt: 0,
         }
     }
 
-    /// Reads this process's environment: torchrun's names, else Slurm's, else mpirun's, each with `MASTER_ADDR` and
+    /// Reads this process's environment: torchrun's names, else mpirun's, else Slurm's, each with `MASTER_ADDR` and
     /// `MASTER_PORT`. None when nothing is set, or there is one process alone.
     ///
     /// # Errors
@@ -89,11 +87,11 @@ impl Ranks {
         let dialect = if set(&TORCHRUN) {
             &TORCHRUN
         } else {
-            let alone = |dialect: &&Dialect| get(dialect.names[1]).is_none_or(|world| world == "1");
-            match OTHERS.iter().find(|d| set(d) && !alone(d)) {
-                Some(found) => found,
-                None if master && !OTHERS.iter().any(set) => &TORCHRUN,
-                None => return Ok(None),
+            let alone = |dialect: &Dialect| get(dialect.names[1]).is_none_or(|world| world == "1");
+            match OTHERS.iter().find(|dialect| set(dialect)) {
+                Some(found) if !alone(found) => found,
+                None if master => &TORCHRUN,
+                _ => return Ok(None),
             }
         };
         let ([rank, world, local_rank], local_world) = (dialect.names, dialect.local_world);
@@ -145,9 +143,6 @@ impl Ranks {
             host: get("MASTER_ADDR").unwrap_or_default(),
             port: number("MASTER_PORT", 1, usize::from(u16::MAX))? as u16,
             served: get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True"),
-            attempt: get("TORCHELASTIC_RESTART_COUNT")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0),
         }))
     }
 
@@ -212,13 +207,13 @@ mod tests {
             host: "10.0.0.1".into(),
             port: 29500,
             served: false,
-            attempt: 0,
         };
         for text in [
             "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
             "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=4",
             "OMPI_COMM_WORLD_RANK=5 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4",
             "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_TASKS_PER_NODE=4(x2)",
+            "SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_LOCALID=0 OMPI_COMM_WORLD_RANK=5 OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_LOCAL_RANK=1 OMPI_COMM_WORLD_LOCAL_SIZE=4",
             "SLURM_PROCID=0 SLURM_NTASKS=2 SLURM_LOCALID=0 RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
         ] {
             let found = read(&format!("{text} {MASTER}")).unwrap().unwrap();
@@ -230,12 +225,9 @@ mod tests {
             );
             assert_eq!(read(&text).unwrap().unwrap().local_world, None, "{unequal}");
         }
-        let elastic = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 TORCHELASTIC_USE_AGENT_STORE=True TORCHELASTIC_RESTART_COUNT=2";
+        let elastic = "RANK=5 WORLD_SIZE=8 LOCAL_RANK=1 TORCHELASTIC_USE_AGENT_STORE=True";
         let found = read(&format!("{elastic} {MASTER}")).unwrap().unwrap();
-        assert_eq!(
-            (found.served, found.attempt, found.local_world),
-            (true, 2, None)
-        );
+        assert_eq!((found.served, found.local_world), (true, None));
     }
 
     #[test]
@@ -246,6 +238,7 @@ mod tests {
             "RANK=0 WORLD_SIZE=1 LOCAL_RANK=0",
             "SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0",
             "SLURM_PROCID=0 SLURM_LOCALID=0",
+            "OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 SLURM_PROCID=0 SLURM_NTASKS=8 SLURM_LOCALID=0",
             "SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 MASTER_ADDR=a MASTER_PORT=1",
         ] {
             assert_eq!(read(text).unwrap(), None, "{text}");

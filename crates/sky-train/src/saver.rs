@@ -20,9 +20,13 @@ impl Saver {
     pub(crate) fn begin(&mut self, mut draft: Draft) -> Result<(), TrainError> {
         draft.copy()?;
         let abandoned = Arc::clone(&self.abandoned);
+        let needed = move || match abandoned.load(Ordering::Relaxed) {
+            true => Err(failed("the run has ended")),
+            false => Ok(()),
+        };
         let thread = thread::Builder::new()
             .name("checkpoint".into())
-            .spawn(move || draft.write(&abandoned))
+            .spawn(move || draft.write(&needed))
             .map_err(|error| failed(&error.to_string()))?;
         self.writing = Some(thread);
         Ok(())
@@ -57,7 +61,7 @@ impl Drop for Saver {
 }
 
 fn failed(reason: &str) -> TrainError {
-    TrainError::Collective {
+    TrainError::Thread {
         what: "checkpoint",
         reason: reason.into(),
     }

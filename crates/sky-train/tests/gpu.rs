@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{LLAMA, QWEN2, bits, config, initial, job, model};
+use common::{LLAMA, QWEN2, bits, config, initial, job, model, newest};
 use serde_json::json;
-use sky_model::Config;
+use sky_model::{Config, ParamSpec};
 use sky_torch::{NcclGroup, gpu_memory, load_cuda, nccl_id};
 use sky_train::{
-    Checkpointing, Dataset, Hardware, Job, MasterWeights, ModelShape, Moments, Offload, Precision,
-    Solo, TrainConfig, Trainer, fresh,
+    Checkpointing, Dataset, Gloo, Hardware, Job, MasterWeights, ModelShape, Moments, Nccl, Offload,
+    Precision, Ranks, Solo, TrainConfig, Trainer, free_port, fresh,
 };
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -262,6 +262,82 @@ fn nccl_works_on_all_gpus_of_this_host() {
             });
         }
     });
+}
+
+// A rank a GPU: what is sharded must change nothing but rounding.
+#[test]
+#[ignore = "needs a GPU"]
+fn training_over_nccl_learns_what_one_gpu_does() {
+    gpu();
+    let world = Cuda::device_count() as usize;
+    let model = model(QWEN2);
+    let alone = losses(&trained(&model, &config(), GPU));
+    for zero_stage in 0..=3 {
+        for offload in [Offload::None, Offload::OptimizerAndParameters] {
+            let config = TrainConfig {
+                zero_stage,
+                offload,
+                ..config()
+            };
+            let port = free_port().unwrap();
+            let all: Vec<Vec<f64>> = std::thread::scope(|scope| {
+                let ranks: Vec<_> = (0..world)
+                    .map(|rank| {
+                        let (model, config) = (&model, &config);
+                        scope.spawn(move || {
+                            let wait = Duration::from_secs(60);
+                            let ranks = Ranks::on_one_host(rank, world, port);
+                            let gloo = Gloo::connect(&ranks, wait).unwrap();
+                            let comm = Nccl::connect(gloo, rank, wait).unwrap();
+                            let job = job(model, config, 4);
+                            let here = Device::Cuda(rank);
+                            let mut trainer =
+                                Trainer::new(job, here, &comm, &mut |p| Ok(initial(p))).unwrap();
+                            for _ in 0..STEPS {
+                                trainer.train_step().unwrap();
+                            }
+                            let losses = losses(&trainer);
+                            drop(trainer);
+                            comm.control().leave().unwrap();
+                            losses
+                        })
+                    })
+                    .collect();
+                ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+            });
+            for losses in all {
+                let apart = apart(&alone, &losses);
+                println!("{world} GPUs, stage {zero_stage}, {offload:?}: {apart:.1e} from one");
+                assert!(apart < 1e-4, "{alone:?} {losses:?}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn a_checkpoint_goes_on_on_a_gpu_with_another_offload() {
+    gpu();
+    let model = model(QWEN2);
+    let at = |offload| TrainConfig {
+        offload,
+        precision: Precision::Bf16,
+        ..config()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = trained(&model, &at(Offload::Optimizer), GPU);
+    first.save(&folder.path().join("checkpoints")).unwrap();
+    let found = newest(folder.path());
+    first.train_step().unwrap();
+    let expected = bits(&first, &model);
+    // The host's optimizer gives the same bits wherever the weights wait.
+    for offload in [Offload::Optimizer, Offload::OptimizerAndParameters] {
+        let job = job(&model, &at(offload), 4);
+        let weights = &mut |param: &ParamSpec| Ok(initial(param));
+        let mut rest = Trainer::resume(job, GPU, &Solo, &found, weights).unwrap();
+        rest.train_step().unwrap();
+        assert_eq!(bits(&rest, &model), expected, "{offload:?}");
+    }
 }
 
 /// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing hides, memory, as a JSON line,

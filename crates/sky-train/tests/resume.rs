@@ -6,6 +6,7 @@ mod common;
 use std::{fs, ops::ControlFlow, path::Path};
 
 use common::{LLAMA, QWEN2, bits, config, initial, job, model, trainer};
+use sky_files::hash_file;
 use sky_train::{
     Checkpoint, Ended, Job, MasterWeights, Moments, Precision, Solo, StepMetrics, StepTime,
     TrainConfig, TrainError, Trainer,
@@ -248,8 +249,10 @@ fn a_checkpoint_that_names_itself_wrongly_is_refused() {
     };
     // Hashes of nothing, of files elsewhere, of too few.
     let mut json: serde_json::Value = serde_json::from_str(&good).unwrap();
+    let state_alone = serde_json::json!({"state.json": json["files"]["state.json"].clone()});
     for (files, part) in [
-        (serde_json::json!({}), "not that of 1 ranks' files"),
+        (serde_json::json!({}), "does not name state.json"),
+        (state_alone, "not that of 1 ranks' files"),
         (
             serde_json::json!({"../../secret": {"bytes": 1, "sha256": "0"}}),
             "no plain file name",
@@ -272,6 +275,13 @@ fn a_checkpoint_that_names_itself_wrongly_is_refused() {
         fs::write(&state, absurd).unwrap();
         let error = Checkpoint::reopen(&path).unwrap_err().to_string();
         assert!(error.contains(&format!("of {world} ranks")), "{error}");
+    }
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for rank in [0, i64::MAX] {
+        json["config"]["lora"] = serde_json::json!({ "rank": rank });
+        fs::write(&state, json.to_string()).unwrap();
+        let error = Checkpoint::reopen(&path).unwrap_err().to_string();
+        assert!(error.contains("train.lora rank"), "{error}");
     }
     fs::write(&state, &text).unwrap();
     let shard = path.join("rank-00000-of-00001.safetensors");
@@ -298,6 +308,42 @@ fn a_checkpoint_that_names_itself_wrongly_is_refused() {
         found.is_none() && said[0].contains("is of step 1"),
         "{said:?}"
     );
+}
+
+#[test]
+fn what_cannot_be_read_and_is_not_damaged_is_never_passed_over() {
+    let model = model(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("checkpoints");
+    let mut first = trainer(job(&model, &config(), 9));
+    first.train_step().unwrap();
+    first.save(&root).unwrap();
+    let newest = || Checkpoint::newest(&root, &mut |line| panic!("{line}"));
+    let path = root.join("step-00000001");
+    let (state, manifest) = (path.join("state.json"), path.join("manifest.json"));
+    let [good, hashes] = [&state, &manifest].map(|file| fs::read_to_string(file).unwrap());
+
+    // A setting of another version's, hashes and all.
+    let other = good.replacen('{', "{\"of_next_year\": 1, ", 1);
+    fs::write(&state, &other).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&hashes).unwrap();
+    json["files"]["state.json"] = serde_json::to_value(hash_file(&state).unwrap()).unwrap();
+    fs::write(&manifest, json.to_string()).unwrap();
+    let error = newest().unwrap_err();
+    assert!(
+        matches!(error, TrainError::Unreadable { .. })
+            && error.to_string().contains("of_next_year"),
+        "{error}"
+    );
+    fs::write(&state, good).unwrap();
+    fs::write(&manifest, hashes).unwrap();
+    newest().unwrap().unwrap();
+
+    // A file system that refuses.
+    fs::rename(&state, root.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("state.json", &state).unwrap();
+    let error = newest().unwrap_err().to_string();
+    assert!(error.contains("state.json: cannot read"), "{error}");
 }
 
 #[test]
@@ -354,6 +400,8 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
     let other_disk = TrainConfig {
         save_every: 5,
         keep_checkpoints: 7,
+        micro_batch_tokens: 30,
+        head_chunk: 8,
         ..config()
     };
     assert!(

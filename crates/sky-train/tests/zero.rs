@@ -4,13 +4,18 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{
-    LLAMA, QWEN2, config, counting::one_step, fresh, max_difference, model, newest, on_ranks, run,
+    LLAMA, QWEN2, config, counting::one_step, fresh, initial, job, max_difference, model, newest,
+    on_failing_ranks, on_ranks, run,
 };
+use sky_model::ParamSpec;
 use sky_train::{
-    Checkpointing, CpuPlan, CpuPlanInput, MasterWeights, ModelShape, Moments, Offload, Precision,
-    StepMetrics, TrainConfig,
+    Checkpointing, Collective, CpuPlan, CpuPlanInput, LoraConfig, MasterWeights, ModelShape,
+    Moments, Offload, Precision, StepMetrics, TrainConfig, Trainer,
 };
+use tch::Device;
 
 /// The largest relative difference between the losses of two runs. Norms must agree too.
 fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
@@ -24,6 +29,60 @@ fn apart(a: &[StepMetrics], b: &[StepMetrics]) -> f64 {
         .zip(b)
         .map(|(a, b)| relative(a.loss, b.loss))
         .fold(0.0, f64::max)
+}
+
+#[test]
+fn ranks_with_different_models_are_told_apart_by_the_parameter() {
+    let model = model(LLAMA);
+    for lora in [None, Some(LoraConfig::default())] {
+        let config = TrainConfig { lora, ..config() };
+        let outcomes = on_ranks(2, |comm| {
+            // One bit of one number.
+            let mut weights = |param: &ParamSpec| {
+                let whole = initial(param);
+                if comm.rank() == 1 && param.name == "model.layers.1.mlp.up_proj.weight" {
+                    let mut first = whole.get(3).get(5);
+                    let bits = f32::to_bits(first.double_value(&[]) as f32) ^ 1;
+                    let _ = first.fill_(f64::from(f32::from_bits(bits)));
+                }
+                Ok(whole)
+            };
+            let trainer = Trainer::new(job(&model, &config, 4), Device::Cpu, comm, &mut weights);
+            trainer.map_or_else(|error| error.to_string(), |_| String::new())
+        });
+        assert_eq!(outcomes[0], "");
+        assert!(
+            outcomes[1]
+                .contains("other weights than rank 0's, `model.layers.1.mlp.up_proj.weight`"),
+            "{outcomes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rank_that_fails_while_a_checkpoint_is_written_ends_the_wait_for_its_part() {
+    let model = model(LLAMA);
+    let dir = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    let outcomes = on_failing_ranks(2, |comm| {
+        let job = job(&model, &config(), 4);
+        let mut trainer =
+            Trainer::new(job, Device::Cpu, comm, &mut |param| Ok(initial(param))).unwrap();
+        trainer.train_step().unwrap();
+        if comm.rank() == 0 {
+            let error = trainer.save(dir.path()).unwrap_err();
+            return error.to_string();
+        }
+        // All have come to the checkpoint; this one has no room for its part.
+        comm.barrier().unwrap();
+        comm.give_up("no space");
+        String::new()
+    });
+    assert!(
+        outcomes[0].contains("rank 1 failed: no space"),
+        "{outcomes:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(60));
 }
 
 #[test]

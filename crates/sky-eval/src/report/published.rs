@@ -8,7 +8,7 @@ type Figure = (f64, &'static str);
 /// One benchmark: the scores of the base model, of Sky-T1, of QwQ and of o1-preview; two where sources differ.
 type Benchmark = (&'static str, [&'static [Figure]; 4]);
 
-/// The published scores of the 32B run. S: the project brief; B: the Sky-T1 announcement; R: the released repository.
+/// The published scores of the 32B run. S: the summary this project was begun from; B: the Sky-T1 announcement; R: the released repository.
 const PUBLISHED: [Benchmark; 10] = [
     (
         "MATH500",
@@ -97,7 +97,7 @@ pub(super) fn card() -> String {
         let _ = writeln!(html, "<tr><th>{name}</th>{cells}</tr>");
     }
     html.push_str(
-        "</tbody></table></div>\n<p class=\"note\">Percent. LCB: LiveCodeBench. S: the project brief. B: the Sky-T1 announcement. R: the \
+        "</tbody></table></div>\n<p class=\"note\">Percent. LCB: LiveCodeBench. S: the summary this project was begun from. B: the Sky-T1 announcement. R: the \
          released SkyThought repository. Without a letter, those who give the figure agree.</p></details></div>\n",
     );
     html

@@ -74,7 +74,7 @@ pub(super) fn section(data: &RunData, config: &ReportConfig) -> String {
         html.push_str("* Continued after an interruption; the time before it is counted in. ");
     }
     html.push_str(
-        "The published run took 19 hours on 8 H100, about $456 at $3 a GPU hour (the project brief).</p></section>\n",
+        "The published run took 19 hours on 8 H100, about $456 at $3 a GPU hour (the summary this project was begun from).</p></section>\n",
     );
     html
 }

@@ -1,4 +1,4 @@
-use std::{ops::ControlFlow, path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{ops::ControlFlow, path::Path, time::Duration};
 
 use super::{Ended, Trainer};
 use crate::{
@@ -79,9 +79,10 @@ impl Trainer<'_> {
     pub fn save(&mut self, root: &Path) -> Result<(), TrainError> {
         let written = self.saver.finish()?;
         self.note(written);
-        let written = self.draft(root)?.write(&AtomicBool::new(false))?;
+        let comm = self.store.comm();
+        let written = self.draft(root)?.write(&|| comm.check())?;
         self.note(Some(written));
-        self.store.comm().barrier()
+        comm.barrier()
     }
 
     fn note(&mut self, written: Option<u64>) {

@@ -68,7 +68,7 @@ impl Drop for Behind {
 }
 
 fn failed(reason: &str) -> TrainError {
-    TrainError::Collective {
+    TrainError::Thread {
         what: "optimizer",
         reason: reason.into(),
     }

@@ -1,7 +1,7 @@
 use sky_model::{BlockSpec, ParamSpec};
 use tch::{Kind, Tensor};
 
-use super::{Places, Sharded, checked, copy_part};
+use super::{Places, Sharded, copy_part};
 use crate::{Collective, TrainError, adapters::BaseHash, layout::Layout};
 
 /// Weights of one block that are not trained: in the kind of the computation alone, without master, moments or gradient;
@@ -11,7 +11,7 @@ pub(super) struct Frozen {
     pub(super) weights: Tensor,
 }
 
-/// Fills the frozen blocks from `weights`; gives their hash as well, unless there are none.
+/// Fills the frozen blocks from `weights`, which are of the shapes they should be; gives their hash as well, unless there are none.
 pub(super) fn fill(
     blocks: &[BlockSpec],
     sharded: Sharded,
@@ -30,7 +30,7 @@ pub(super) fn fill(
         };
         let shard = places.zeros(kept.1 - kept.0, kind, places.weights)?;
         for (param, offset) in &layout.params {
-            let whole = checked(param, weights(param)?)?.f_to_kind(kind)?;
+            let whole = weights(param)?.f_to_kind(kind)?;
             hash.add(param, &whole)?;
             copy_part(&whole, *offset, &shard, kept)?;
         }

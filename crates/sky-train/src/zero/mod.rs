@@ -23,7 +23,8 @@ use self::{
     shard::{Kinds, Places, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, Pending, StepMemory, TrainConfig, TrainError, layout::Layout, vector::Vector,
+    Collective, Pending, StepMemory, TrainConfig, TrainError, layout::Layout,
+    same_weights::SameWeights, vector::Vector,
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is sharded over the ranks as far
@@ -85,8 +86,8 @@ struct Ahead {
 }
 
 impl<'c> Store<'c> {
-    /// Fills the shards from `weights`, which gives each parameter whole, in any kind: the `frozen` ones first, block by
-    /// block, then the trained ones. `frozen` is empty when all are trained.
+    /// Fills the shards from `weights`, which gives each parameter whole, in any kind, and the same on every rank: the
+    /// `frozen` ones first, block by block, then the trained ones. `frozen` is empty when all are trained.
     pub(crate) fn new(
         blocks: &[BlockSpec],
         frozen: &[BlockSpec],
@@ -96,6 +97,14 @@ impl<'c> Store<'c> {
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
         let (rank, world) = (comm.rank(), comm.world());
+        let mut same = (world > 1).then(SameWeights::default);
+        let mut weights = |param: &ParamSpec| {
+            let whole = checked(param, weights(param)?)?;
+            if let Some(same) = &mut same {
+                same.note(param, &whole)?;
+            }
+            Ok(whole)
+        };
         let sharded = Sharded::stage(config.zero_stage, world);
         let places = Places::new(device, config.offloaded());
         let kinds = Kinds::of(config);
@@ -112,7 +121,8 @@ impl<'c> Store<'c> {
                 Shard::zeros(layout, sharded, rank, kinds, places, disk)
             })
             .collect::<Result<_, _>>()?;
-        let (frozen, base) = frozen::fill(frozen, sharded, comm, (kinds.compute, places), weights)?;
+        let (frozen, base) =
+            frozen::fill(frozen, sharded, comm, (kinds.compute, places), &mut weights)?;
         let mut store = Self {
             layouts,
             shards,
@@ -135,10 +145,12 @@ impl<'c> Store<'c> {
             let (layout, master) = (&store.layouts[index], &store.shards[index].master);
             let (begin, end) = store.kept(index);
             for (param, offset) in &layout.params {
-                let whole = checked(param, weights(param)?)?;
-                copy_part(&whole, *offset, master, (begin, end))?;
+                copy_part(&weights(param)?, *offset, master, (begin, end))?;
             }
             store.refresh(index)?;
+        }
+        if let Some(same) = same {
+            same.compare(comm)?;
         }
         Ok(store)
     }

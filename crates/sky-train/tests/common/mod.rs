@@ -186,8 +186,17 @@ pub(crate) fn max_difference(a: &[u32], b: &[u32]) -> f32 {
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Runs a closure on every rank of a group.
+/// Runs a closure on every rank of a group, which then part in good order.
 pub(crate) fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
+    on_failing_ranks(world, |comm| {
+        let result = run(comm);
+        comm.leave().unwrap();
+        result
+    })
+}
+
+/// The same for a group that may fail.
+pub(crate) fn on_failing_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
     let port = free_port().unwrap();
     thread::scope(|scope| {
         let run = &run;
@@ -196,9 +205,7 @@ pub(crate) fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -
                 scope.spawn(move || {
                     let ranks = Ranks::on_one_host(rank, world, port);
                     let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
-                    let result = run(&comm);
-                    comm.leave().unwrap();
-                    result
+                    run(&comm)
                 })
             })
             .collect();

@@ -1,0 +1,48 @@
+use sky_model::ParamSpec;
+use tch::{Kind, Tensor};
+
+use crate::{Collective, TrainError};
+
+/// What a rank has read of the model, to be compared with the others': hosts may have a file each, and a rank fills its shard
+/// from its own.
+#[derive(Default)]
+pub(crate) struct SameWeights {
+    names: Vec<String>,
+    sums: Vec<i64>,
+}
+
+impl SameWeights {
+    /// Notes a parameter: the sum of its bits taken as whole numbers, which no order or number of threads changes.
+    pub(crate) fn note(&mut self, param: &ParamSpec, whole: &Tensor) -> Result<(), TrainError> {
+        let whole_numbers = match whole.kind().elt_size_in_bytes() {
+            1 => Kind::Int8,
+            2 => Kind::Int16,
+            4 => Kind::Int,
+            _ => Kind::Int64,
+        };
+        let bits = whole.f_view_dtype(whole_numbers)?;
+        self.names.push(param.name.clone());
+        self.sums.push(bits.f_sum(Kind::Int64)?.f_int64_value(&[])?);
+        Ok(())
+    }
+
+    /// Compares with rank 0.
+    ///
+    /// # Errors
+    /// When a parameter differs, with its name.
+    pub(crate) fn compare(&self, comm: &dyn Collective) -> Result<(), TrainError> {
+        // A double holds each half exactly.
+        let halves = |sum: &i64| [(sum >> 32) as f64, (sum & 0xffff_ffff) as f64];
+        let ours: Vec<f64> = self.sums.iter().flat_map(halves).collect();
+        let theirs = Tensor::f_from_slice(&ours)?;
+        comm.broadcast(&theirs, 0)?.wait()?;
+        let theirs = Vec::<f64>::try_from(theirs)?;
+        let differs = ours.iter().zip(&theirs).position(|(a, b)| a != b);
+        differs.map_or(Ok(()), |at| {
+            Err(TrainError::Launch(format!(
+                "this rank's model has other weights than rank 0's, `{}` first: give all hosts the same files",
+                self.names[at / 2]
+            )))
+        })
+    }
+}
