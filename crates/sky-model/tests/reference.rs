@@ -88,9 +88,9 @@ fn check(
         "loss {} {loss}",
         outcome.loss
     );
-    // Transformers' gradients in f32 are 7e-5 from those in f64, a single parameter's 4e-4, and as far from one processor's kernels
-    // to the next; on one machine ours are within 1e-5 of its (`cargo xtask bench train -- --only reference`).
-    let near = |found: f64, expected: f64| close(found, expected, 2e-4);
+    // Transformers' gradients in f32 are 0.7e-4 to 1.5e-4 from those in f64, a single parameter's 4e-4 to 8e-4, by the processor's
+    // kernels; on one machine ours are within 1e-5 of its (`cargo xtask bench train -- --only reference`).
+    let near = |found: f64, expected: f64| close(found, expected, 5e-4);
     for &(name, expected) in norms {
         let found = outcome.norms.iter().find(|(n, _)| n == name).unwrap().1;
         assert!(
