@@ -136,7 +136,11 @@ impl Group {
                 Err(error) => Err(error.into()),
             }
         };
-        let done = done.and_then(|()| self.leave());
+        let done = done.and_then(|()| match self.leave() {
+            // All is done and written: one that is lost now has nothing to say.
+            Err(_) if self.leads() => Ok(()),
+            left => left,
+        });
         done.map_err(|error| {
             if error.is::<crate::train::Stopped>() {
                 return error;
@@ -175,8 +179,13 @@ impl Group {
         Ok(())
     }
 
-    /// The checkpoint to go on from: rank 0 finds the newest good one, the others open the same.
-    pub(crate) fn newest_checkpoint(&self, root: &Path) -> anyhow::Result<Option<Checkpoint>> {
+    /// The checkpoint to go on from: rank 0, which knows the run's `origin`, finds the newest good one, the others open the
+    /// same.
+    pub(crate) fn newest_checkpoint(
+        &self,
+        root: &Path,
+        origin: Option<&str>,
+    ) -> anyhow::Result<Option<Checkpoint>> {
         const KEY: &str = "checkpoint";
         if let Some((ranks, gloo)) = self.others()
             && ranks.rank > 0
@@ -192,6 +201,16 @@ impl Group {
             ));
         }
         let found = Checkpoint::newest(root, &mut |line| eprintln!("train: {line}"))?;
+        if let Some(found) = &found
+            && let (Some(theirs), Some(ours)) = (found.state().origin.as_deref(), origin)
+            && theirs != ours
+        {
+            return Err(TrainError::OtherRun {
+                path: found.path().into(),
+                what: "model files or data".into(),
+            }
+            .into());
+        }
         if let Some((_, gloo)) = self.others() {
             let name = found.as_ref().and_then(|found| found.path().file_name());
             gloo.tell(KEY, &name.unwrap_or_default().to_string_lossy())?;

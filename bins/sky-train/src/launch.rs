@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use clap::Parser;
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
 use sky_cli::Stop;
 
@@ -46,6 +47,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ranks.0.push(Some(start(args, rank, port)?));
     }
     let mut told = false;
+    let stopped_code = stopped_code(&args.command);
+    let mut stopped = false;
     let mut failed: Option<(Instant, u8)> = None;
     while ranks.0.iter().any(Option::is_some) {
         for (rank, slot) in ranks.0.iter_mut().enumerate() {
@@ -53,13 +56,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 continue;
             };
             *slot = None;
+            if status.code() == Some(i32::from(stopped_code)) {
+                stopped = true;
+                continue;
+            }
             if status.success() || failed.is_some() {
                 continue;
             }
             if told && status.signal() == Some(Signal::TERM.as_raw()) {
                 // Before it listened: none can have begun without it.
                 eprintln!("launch: stopped before the run had begun");
-                failed = Some((Instant::now(), 0));
+                failed = Some((Instant::now(), stopped_code));
                 continue;
             }
             eprintln!(
@@ -77,7 +84,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         thread::sleep(POLL);
     }
-    Ok(failed.map_or(ExitCode::SUCCESS, |(_, code)| ExitCode::from(code)))
+    let code = match failed {
+        Some((_, code)) => code,
+        None if stopped => stopped_code,
+        None => 0,
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// The exit code of ranks that were told to stop: 0, or what their command says.
+fn stopped_code(command: &[OsString]) -> u8 {
+    let program = OsString::from("sky-train");
+    // What is wrong with the command its processes say.
+    let parsed = crate::Args::try_parse_from([&program].into_iter().chain(command));
+    match parsed.map(|args| args.command) {
+        Ok(crate::Command::Train(args)) => args.stopped_code,
+        _ => 0,
+    }
 }
 
 /// Makes a process that [`run`] started end with its launcher, even by kill -9.

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     overcommit: bool,
     /// Exit code of a run that was told to stop and has saved, for schedulers that take 0 for the end.
     #[arg(long, value_name = "CODE", default_value_t = 0)]
-    stopped_code: u8,
+    pub(crate) stopped_code: u8,
 }
 
 /// The run was asked to stop and has saved its state.
@@ -138,11 +138,11 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
         |begin| {
             args.run(&recipe, work, |dir| {
                 begin()?;
-                training.run(dir.path())
+                training.run(dir.path(), Some(dir.origin()))
             })
         },
         || {
-            let done = training.run(&args.path(FOLDER));
+            let done = training.run(&args.path(FOLDER), None);
             done.map(|_| ()).map_err(run_failed)
         },
     );
@@ -302,7 +302,8 @@ struct Training<'a> {
 }
 
 impl Training<'_> {
-    fn run(&self, dir: &Path) -> anyhow::Result<Made> {
+    /// `origin` is known to rank 0.
+    fn run(&self, dir: &Path, origin: Option<String>) -> anyhow::Result<Made> {
         let (config, group) = (self.config, self.group);
         sky_torch::set_threads(match config.threads {
             0 => group.threads(),
@@ -326,7 +327,7 @@ impl Training<'_> {
         };
         group.same_everywhere(&job)?;
         let root = dir.join(CHECKPOINTS);
-        let newest = group.newest_checkpoint(&root)?;
+        let newest = group.newest_checkpoint(&root, origin.as_deref())?;
         let base = |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
         let weights = &mut |param: &ParamSpec| Ok(base(param)?);
         let mut trainer = match &newest {
@@ -334,6 +335,9 @@ impl Training<'_> {
             None => Trainer::new(job, device, group.comm(), weights)?,
         };
         drop(newest);
+        if let Some(origin) = origin {
+            trainer = trainer.with_origin(origin);
+        }
         if group.leads() {
             tell_what_is_lost(&dir.join("metrics.jsonl"), trainer.step());
         }

@@ -70,9 +70,15 @@ fn stop_after(root: &Path, run: &str, step: u64) {
 }
 
 fn failed_with(output: &Output, code: i32) -> String {
+    let said = failed_with_all(output, code);
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+    said
+}
+
+/// The same where lines come before the error's.
+fn failed_with_all(output: &Output, code: i32) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
-    assert_eq!(said.trim().lines().count(), 1, "{said}");
     said
 }
 
@@ -213,6 +219,21 @@ fn checkpoints_outlive_what_goes_wrong_beside_them() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("here/train/checkpoints: kept"), "{said}");
     assert_eq!(outcome(root, "here"), expected);
+    // Not by a run whose student only has the same shape.
+    let elsewhere = root.join("elsewhere/train");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::rename(here.join("checkpoints"), elsewhere.join("checkpoints")).unwrap();
+    let weights = root.join("student/model.safetensors");
+    let good = fs::read(&weights).unwrap();
+    let mut other = good.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(&weights, other).unwrap();
+    let said = failed_with_all(&command(root, "elsewhere", &[]).output().unwrap(), 1);
+    assert!(said.contains("with other model files or data"), "{said}");
+    fs::write(&weights, good).unwrap();
+    finish(root, "elsewhere", &[]);
+    assert_eq!(outcome(root, "elsewhere"), expected);
+
     let text = fs::read_to_string(root.join("there/train/metrics.jsonl")).unwrap();
     let ours = fs::read_to_string(here.join("metrics.jsonl")).unwrap();
     let first: Vec<&str> = text.lines().take(saved as usize).collect();

@@ -264,8 +264,14 @@ fn a_signal_that_comes_twice_is_one_and_what_is_to_be_ignored_is() {
     // As `timeout` and Ctrl-C send it: to the process, and again to its group.
     let trainer = piped(command(root, "twice", &[]));
     wait_for_steps(root, "twice", 2);
-    kill("-INT", trainer.id());
-    kill("-TERM", trainer.id());
+    let both = format!("kill -INT {0}; kill -TERM {0}", trainer.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &both])
+            .status()
+            .unwrap()
+            .success()
+    );
     let output = trainer.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -328,6 +334,18 @@ fn a_scheduler_may_be_told_that_a_run_was_stopped() {
     for rank in &mut ranks {
         assert_eq!(rank.wait().unwrap().code(), Some(75));
     }
+    let steps = lines(root, "run");
+    let mut launched = command(root, "run", &LAUNCH);
+    let launcher = piped({
+        launched.args(["--stopped-code", "75"]);
+        launched
+    });
+    wait_for_steps(root, "run", steps + 1);
+    kill("-TERM", launcher.id());
+    let output = launcher.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{said}");
+    assert!(said.starts_with("train: stopped after step"), "{said}");
 }
 
 #[test]
@@ -344,8 +362,12 @@ fn a_launcher_that_is_stopped_before_its_ranks_listen_has_not_failed() {
     let output = launcher.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said.trim(), "launch: stopped before the run had begun");
-    assert_eq!(lines(root, "early"), 0);
+    // Should one rank be so quick that all of them have begun, they have saved.
+    assert!(said.contains("stopped"), "{said}");
+    assert!(
+        said.contains("before the run had begun") || said.contains("saved"),
+        "{said}"
+    );
 }
 
 /// Whether a process runs; one that has ended but was not waited for does not.

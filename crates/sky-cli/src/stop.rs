@@ -11,14 +11,15 @@ use std::{
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
-    low_level::emulate_default_handler,
+    low_level::exit,
 };
 
 /// Signals that come so close together are one: `timeout`, and Ctrl-C with a program that passes it on, reach a process twice.
 const ONE: Duration = Duration::from_secs(1);
 
 /// Whether this process has been asked to stop: raised by SIGTERM, SIGINT and SIGHUP, but for those it was started to
-/// ignore, as `nohup` does. A second one ends the process at once.
+/// ignore, as `nohup` does. A second one ends the process at once, with the code
+/// that a shell gives one ended by it.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<AtomicBool>);
 
@@ -35,9 +36,8 @@ impl Stop {
             let mut first = None;
             for signal in signals.forever() {
                 raised.0.store(true, Ordering::Relaxed);
-                if first.get_or_insert_with(Instant::now).elapsed() > ONE {
-                    // Refused only for signals that cannot be caught.
-                    let _ = emulate_default_handler(signal);
+                if is_second(&mut first, Instant::now()) {
+                    exit(128 + signal);
                 }
             }
         };
@@ -56,6 +56,11 @@ impl Stop {
     pub fn raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Whether a signal that comes `now` is not the same as the first.
+fn is_second(first: &mut Option<Instant>, now: Instant) -> bool {
+    now.duration_since(*first.get_or_insert(now)) > ONE
 }
 
 /// The signals that a process of this `/proc/self/status` does not ignore.
@@ -78,6 +83,15 @@ fn status() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_that_come_together_are_one() {
+        let began = Instant::now();
+        let mut first = None;
+        let mut second = |later: u64| is_second(&mut first, began + Duration::from_millis(later));
+        assert!(!second(0) && !second(1) && !second(1000));
+        assert!(second(1001) && second(9000));
+    }
 
     #[test]
     fn what_nohup_ignores_stays_ignored() {

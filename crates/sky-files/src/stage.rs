@@ -8,12 +8,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sky_types::Version;
 
 use crate::{
     Counts, FileError, FileHash, Manifest, Result,
     beat::{self, Beat},
     checked::{read_checked, write_checked},
+    hash::hex,
     hash_file, producer,
 };
 
@@ -118,7 +120,7 @@ impl Stage {
                     begun.seconds = found.seconds.max(0.0) + last;
                     resumed = true;
                 }
-                Err(stale) if holds_results(&dir)? => return Err(stale),
+                Err(stale) if holds_results(&dir, spec.keeps)? => return Err(stale),
                 // A process that ended before it had made anything.
                 Err(_) => {}
             }
@@ -143,6 +145,15 @@ impl StageDir {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// What it is made from, in one SHA-256: over the names and hashes of its inputs.
+    pub fn origin(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (name, FileHash { bytes, sha256 }) in &self.begun.inputs {
+            hasher.update(format!("{name}\n{bytes} {sha256}\n"));
+        }
+        hex(&hasher.finalize())
     }
 
     /// A file inside the folder.
@@ -290,11 +301,14 @@ fn lock_folder(dir: &Path) -> Result<File> {
     }
 }
 
-/// Whether the processes that began here have made anything.
-fn holds_results(dir: &Path) -> Result<bool> {
-    // Its temporary file, which a kill may leave, is named after it.
-    let notes = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(BEGUN);
-    Ok(entries(dir)?.iter().any(|entry| !notes(entry)))
+/// Whether the processes that began here have made anything that their note alone says the origin of.
+fn holds_results(dir: &Path, keeps: &[&str]) -> Result<bool> {
+    let known = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        // The note's temporary file, which a kill may leave, is named after it.
+        name.to_string_lossy().starts_with(BEGUN) || keeps.iter().any(|kept| name == *kept)
+    };
+    Ok(entries(dir)?.iter().any(|entry| !known(entry)))
 }
 
 /// What lies in the folder, but for the lock.
@@ -435,6 +449,12 @@ mod tests {
         fs::write(root.join("demo/out.txt"), "resulT").unwrap();
         open(false);
         assert!(kept.exists() && !other.exists());
+        // It is no result of the settings that a process was wrongly begun with.
+        open(true);
+        write_bytes(&kept, b"state").unwrap();
+        drop(Stage::open(spec(root, json!({"n": 1})), false).unwrap());
+        open(false);
+        assert!(kept.exists());
         fill();
         open(true);
         assert!(!kept.exists() && !other.exists());

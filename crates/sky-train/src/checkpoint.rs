@@ -57,6 +57,9 @@ pub struct State {
     /// with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// What the run's program says it was made from, where it does: [`crate::Trainer::with_origin`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// The training data.
     pub data: DataId,
 }
@@ -305,7 +308,10 @@ fn is_damage(path: &Path, error: &TrainError) -> bool {
         TrainError::Unreadable { .. } => false,
         TrainError::File(FileError::Io { source, .. }) => matches!(
             source.kind(),
-            ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+            ErrorKind::NotFound
+                | ErrorKind::InvalidData
+                | ErrorKind::IsADirectory
+                | ErrorKind::NotADirectory
         ),
         // A manifest of another version: then the state says so too, which damage to the manifest does not make it do.
         TrainError::File(error) if says(error) => {

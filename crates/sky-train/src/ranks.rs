@@ -16,6 +16,8 @@ pub struct Ranks {
     pub local_rank: usize,
     /// Number of processes on its host, where the launcher says.
     pub local_world: Option<usize>,
+    /// Cores that are this process's own, where the launcher says.
+    pub cores: Option<usize>,
     /// Where rank 0 is to be met.
     pub host: String,
     /// At which port.
@@ -31,6 +33,7 @@ struct Dialect {
     local_world: &'static [&'static str],
 }
 
+const SLURM: &str = "Slurm";
 const TORCHRUN: Dialect = Dialect {
     launcher: "torchrun",
     names: ["RANK", "WORLD_SIZE", "LOCAL_RANK"],
@@ -49,7 +52,7 @@ const OTHERS: [Dialect; 2] = [
         local_world: &["OMPI_COMM_WORLD_LOCAL_SIZE"],
     },
     Dialect {
-        launcher: "Slurm",
+        launcher: SLURM,
         names: ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"],
         // The first is only there when it was asked for.
         local_world: &["SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"],
@@ -66,6 +69,7 @@ impl Ranks {
             world,
             local_rank: rank,
             local_world: Some(world),
+            cores: None,
             host: "127.0.0.1".into(),
             port,
             served: false,
@@ -140,16 +144,21 @@ impl Ranks {
                 .iter()
                 .find_map(|name| alike_on_all_hosts(&get(name)?))
                 .filter(|n| (1..=world).contains(n)),
+            // Of a process that Slurm itself has started.
+            cores: (dialect.launcher == SLURM)
+                .then(|| get("SLURM_CPUS_PER_TASK")?.trim().parse().ok())
+                .flatten(),
             host: get("MASTER_ADDR").unwrap_or_default(),
             port: number("MASTER_PORT", 1, usize::from(u16::MAX))? as u16,
             served: get("TORCHELASTIC_USE_AGENT_STORE").as_deref() == Some("True"),
         }))
     }
 
-    /// Threads for one process when the settings say 0: its share of the host's cores.
+    /// Threads for one process when the settings say 0: its own cores, or its share of the host's.
     pub fn share_of_cores(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (cores / self.local_world.unwrap_or(1)).max(1)
+        let share = cores / self.local_world.unwrap_or(1);
+        self.cores.map_or(share, |own| own.min(cores)).max(1)
     }
 }
 
@@ -204,6 +213,7 @@ mod tests {
             world: 8,
             local_rank: 1,
             local_world: Some(4),
+            cores: None,
             host: "10.0.0.1".into(),
             port: 29500,
             served: false,
@@ -219,6 +229,9 @@ mod tests {
             let found = read(&format!("{text} {MASTER}")).unwrap().unwrap();
             assert_eq!(found, expected, "{text}");
         }
+        let text = "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_NTASKS_PER_NODE=4 SLURM_CPUS_PER_TASK=1";
+        let found = read(&format!("{text} {MASTER}")).unwrap().unwrap();
+        assert_eq!((found.cores, found.share_of_cores()), (Some(1), 1));
         for unequal in ["4(x1),3,1", "5,3", "(x2)", "4(x", "4(x2"] {
             let text = format!(
                 "SLURM_PROCID=5 SLURM_NTASKS=8 SLURM_LOCALID=1 SLURM_TASKS_PER_NODE={unequal} {MASTER}"

@@ -51,7 +51,10 @@ impl Meeting {
                     break name;
                 }
                 if began.elapsed() > timeout {
-                    return Err(missing(&["0".into()]));
+                    return Err(fail(format!(
+                        "rank 0 has not answered after {:.0} s",
+                        timeout.as_secs_f64()
+                    )));
                 }
                 thread::sleep(POLL);
             }
@@ -66,7 +69,7 @@ impl Meeting {
         for peer in 0..world {
             let theirs = loop {
                 if rank == 0 {
-                    for (rank, answered) in answered.iter_mut().enumerate().skip(peer.max(1)) {
+                    for (rank, answered) in answered.iter_mut().enumerate().skip(1) {
                         answer(&hall, rank, answered, &meeting)?;
                     }
                 }

@@ -141,7 +141,9 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
         } else {
             version[0] ^= 1;
         }
-        for damaged in [&flipped[..], &good[..middle], &[], &version] {
+        let mut no_text = good.clone();
+        no_text[middle] ^= 0x80;
+        for damaged in [&flipped[..], &no_text, &good[..middle], &[], &version] {
             fs::write(&file, damaged).unwrap();
             let mut said = Vec::new();
             let mut again = resume(job(), dir.path(), &mut said);

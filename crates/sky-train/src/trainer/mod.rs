@@ -43,6 +43,7 @@ pub enum Ended {
 /// A run: model, optimizer and cursor.
 pub struct Trainer<'c> {
     job: Job,
+    origin: Option<String>,
     lora: Option<Lora>,
     layers: Option<OwnLayer<'c>>,
     store: Store<'c>,
@@ -70,6 +71,17 @@ impl<'c> Trainer<'c> {
         comm: &'c dyn Collective,
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
+        Self::filled(job, device, comm, weights, comm.world() > 1)
+    }
+
+    /// `compare` says whether `weights` are to be those of rank 0.
+    fn filled(
+        job: Job,
+        device: Device,
+        comm: &'c dyn Collective,
+        weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
+        compare: bool,
+    ) -> Result<Self, TrainError> {
         job.config
             .check()
             .map_err(|(key, reason)| TrainError::Config { key, reason })?;
@@ -87,12 +99,14 @@ impl<'c> Trainer<'c> {
             Some(_) if is_adapter(param) => initial(param, job.seed),
             _ => weights(param),
         };
-        let store = Store::new(&trained, &frozen, &job.config, device, comm, first)?;
+        let places = (device, compare);
+        let store = Store::new(&trained, &frozen, &job.config, places, comm, first)?;
         let order = Order::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
         let meter = Meter::new(&job, comm.world());
         Ok(Self {
             job,
+            origin: None,
             lora,
             layers: None,
             store,
@@ -120,14 +134,16 @@ impl<'c> Trainer<'c> {
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
         let frozen = job.config.lora.is_some();
-        let mut trainer = Self::new(job, device, comm, &mut |param| {
+        let weights = &mut |param: &ParamSpec| {
             if frozen {
                 return weights(param);
             }
             // Filled from the checkpoint below, in one pass with the moments.
             let float = (Kind::Float, device);
             Ok(Tensor::f_zeros(param.shape.as_slice(), float)?)
-        })?;
+        };
+        let compare = frozen && comm.world() > 1;
+        let mut trainer = Self::filled(job, device, comm, weights, compare)?;
         trainer.same_run(checkpoint)?;
         checkpoint.restore(&mut trainer.store)?;
         trainer.step = checkpoint.state().step;
@@ -167,6 +183,14 @@ impl<'c> Trainer<'c> {
     #[must_use]
     pub fn with_schedule(mut self, learning_rate: impl Fn(u64) -> f64 + 'c) -> Self {
         self.schedule = Box::new(learning_rate);
+        self
+    }
+
+    /// With a name for what the run was made from beside its [`Job`], such as a hash of the first weights' files: every
+    /// checkpoint's [`State`] has it, to be compared before a run goes on from one.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
         self
     }
 
@@ -236,6 +260,7 @@ impl<'c> Trainer<'c> {
             config: self.job.config.clone(),
             model: self.job.model.to_json(),
             base: self.store.base().map(str::to_owned),
+            origin: self.origin.clone(),
             data: self.job.data.id().clone(),
         }
     }

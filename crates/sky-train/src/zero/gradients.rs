@@ -308,7 +308,7 @@ mod tests {
             &[block],
             &[],
             &TrainConfig::default(),
-            Device::Cpu,
+            (Device::Cpu, false),
             &Solo,
             &mut weights,
         )

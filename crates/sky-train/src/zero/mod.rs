@@ -87,17 +87,18 @@ struct Ahead {
 
 impl<'c> Store<'c> {
     /// Fills the shards from `weights`, which gives each parameter whole, in any kind, and the same on every rank: the
-    /// `frozen` ones first, block by block, then the trained ones. `frozen` is empty when all are trained.
+    /// `frozen` ones first, block by block, then the trained ones. `frozen` is empty when all are trained. `compare` says
+    /// whether rank 0's are compared with.
     pub(crate) fn new(
         blocks: &[BlockSpec],
         frozen: &[BlockSpec],
         config: &TrainConfig,
-        device: Device,
+        (device, compare): (Device, bool),
         comm: &'c dyn Collective,
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
         let (rank, world) = (comm.rank(), comm.world());
-        let mut same = (world > 1).then(SameWeights::default);
+        let mut same = compare.then(SameWeights::default);
         let mut weights = |param: &ParamSpec| {
             let whole = checked(param, weights(param)?)?;
             if let Some(same) = &mut same {
