@@ -15,7 +15,7 @@ plan      planned and measured peak memory in nine settings, one with a row of 1
 speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second, medians of so many rounds in which both sides take turns
 rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
           peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
-memory    the most memory of a process at 4 x 512, blocks computed again in the backward pass
+memory    the most memory of a process at 4 x 512, blocks recomputed in the backward pass
 SmolLM2-135M. Each figure is the median over the steps after the first. Run it on a quiet machine.
 """
 import argparse, json, os, pathlib, random, signal, statistics, subprocess, sys, tempfile
@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 HOME = pathlib.Path(os.environ.get("SKY_HOME", ROOT / ".sky"))
 SHARED = pathlib.Path(os.environ.get("SKY_SHARED_DATA", ROOT.parent / "shared" / "data"))
-COMMON = {"learning_rate": 1e-4, "weight_decay": 0.01, "clip": 1.0}
+COMMON = {"learning_rate": 1e-4, "weight_decay": 0.01, "max_grad_norm": 1.0}
 
 
 def steps(command):
@@ -251,7 +251,7 @@ def memory(bench):
     data, out = random_rows(4, 512), {}
     # The last two keep all weights and moments in bf16.
     for ours, kept, peer in (("f32", "f32", "f32"), ("bf16", "f32", "autocast"), ("bf16", "bf16", "bf16")):
-        state = {"moments": kept} | ({"master_weights": kept} if ours == "bf16" else {})
+        state = {"optimizer_dtype": kept} | ({"master_dtype": kept} if ours == "bf16" else {})
         a = max(line["peak_bytes"] for line in bench.ours(data, ours, True, 3, **state))
         b = max(line["peak_bytes"] for line in bench.peer(data, peer, True, 3))
         print(f"memory   {ours:<5} state {kept:<5} {a / 1e9:5.2f} GB, transformers {b / 1e9:5.2f} GB ({peer}): {a / b:.2f} of it")

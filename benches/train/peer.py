@@ -5,7 +5,7 @@
 The loop is leaner than a Trainer's: no logging, no accelerate, nothing between the steps. SETTINGS has `precision` (f32; bf16:
 weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack),
 `micro_batch_tokens` (rows of like length go together, up to so many tokens, padding counted; 0: all at once), `steps`,
-`threads`, `learning_rate`, `weight_decay` and `clip`, and may have `adapter`: the folder of one, which PEFT puts on the model
+`threads`, `learning_rate`, `weight_decay` and `max_grad_norm`, and may have `adapter`: the folder of one, which PEFT puts on the model
 and which alone is trained; and `device` (cpu). MODEL is a folder, or a configuration alone whose weights are then random.
 """
 import json, sys, time
@@ -100,7 +100,7 @@ def main():
                 part = model(**inputs, labels=labels, num_items_in_batch=targets).loss
             part.backward()
             loss += part.detach()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clip"])
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings["max_grad_norm"])
         optimizer.step()
         optimizer.zero_grad()
         if device == "cuda":

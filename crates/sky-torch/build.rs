@@ -1,4 +1,5 @@
-//! Builds the C++ shim against libtorch's headers and tells the crates above where its libraries lie.
+//! Builds the C++ shim against libtorch's headers and tells the crates above where its libraries
+//! lie.
 
 use std::{
     env, fs,
@@ -26,7 +27,8 @@ fn main() {
         }
         println!("cargo:rerun-if-changed={}", needed.display());
     }
-    // Libraries of their own: the stubs must come before libtorch's own headers for one source and not for the other.
+    // Libraries of their own: the stubs must come before libtorch's own headers for one source and
+    // not for the other.
     let build = |name: &str, source: &str, stub: bool, opt_level: u32| {
         let mut build = cc::Build::new();
         build
@@ -68,14 +70,16 @@ fn main() {
     println!("cargo:rustc-link-lib=dylib=dl");
     // The threads of libtorch itself, not a second set of them.
     println!("cargo:rustc-link-lib=dylib:+verbatim=libgomp.so.1");
-    // For whoever starts a binary directly: dependants read DEP_SKY_TORCH_LIB and pass the same argument.
+    // For whoever starts a binary directly: dependants read DEP_SKY_TORCH_LIB and pass the same
+    // argument.
     println!("cargo:lib={}", lib.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     search_path_for_doctests(&libtorch);
 }
 
-/// Link arguments do not reach doctests. Cargo puts library folders inside the target folder on the loader's path, so a
-/// link to libtorch there makes doctests of this crate and of those above it run.
+/// Link arguments do not reach doctests. Cargo puts library folders inside the target folder on the
+/// loader's path, so a link to libtorch there makes doctests of this crate and of those above it
+/// run.
 fn search_path_for_doctests(libtorch: &Path) {
     let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
         return;

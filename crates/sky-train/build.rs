@@ -1,4 +1,5 @@
-//! Lets tests and examples find libtorch when started directly; see `sky-torch`. Without feature `torch` there is nothing to find.
+//! Lets tests and examples find libtorch when started directly; see `sky-torch`. Without feature
+//! `torch` there is nothing to find.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

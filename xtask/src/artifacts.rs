@@ -61,7 +61,7 @@ pub(crate) struct Package {
     pub(crate) keep: Vec<Keep>,
 }
 
-/// A file, or a folder with a slash at its end, that is unpacked to another place.
+/// A file, or a folder with a slash at its end, that is unpacked to another workspace.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Keep {

@@ -1,4 +1,5 @@
-//! Benches: `benches/NAME/bench.sh` or `bench.py`, peers in a venv of their own with pinned requirements.
+//! Benches: `benches/NAME/bench.sh` or `bench.py`, peers in a venv of their own with pinned
+//! requirements.
 
 use std::{
     env,
@@ -10,17 +11,17 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
-use sky_cli::Stop;
+use sky_cli::StopSignal;
 
 use crate::{
     Exit, fetch,
-    place::{Place, lock},
     process::{self, tied},
     setup,
+    workspace::{Workspace, lock},
 };
 
-pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> Result<()> {
-    let folder = place.root.join("benches");
+pub(crate) fn run(workspace: &Workspace, name: Option<&str>, arguments: &[OsString]) -> Result<()> {
+    let folder = workspace.root.join("benches");
     let names = list(&folder);
     let Some(name) = name else {
         for name in &names {
@@ -34,11 +35,16 @@ pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> 
             sky_cli::nearest(name, names.iter().map(String::as_str))
         )));
     }
-    setup::run(place, false)?;
+    setup::run(workspace, false)?;
     let folder = folder.join(name);
     let driver = driver(&folder).context("the bench has just gone")?;
     let python = match fs::read(folder.join("requirements.txt")) {
-        Ok(requirements) => venv(place, name, &requirements, &folder.join("requirements.txt"))?,
+        Ok(requirements) => venv(
+            workspace,
+            name,
+            &requirements,
+            &folder.join("requirements.txt"),
+        )?,
         Err(_) => fetch::python()?,
     };
     let interpreter = if driver.extension().is_some_and(|end| end == "py") {
@@ -50,8 +56,8 @@ pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> 
     command
         .arg(&driver)
         .args(arguments)
-        .current_dir(&place.root)
-        .env("SKY_HOME", &place.home)
+        .current_dir(&workspace.root)
+        .env("SKY_HOME", &workspace.home)
         .env("PYTHON", &python);
     if let Some(bin) = python.parent() {
         let path = env::var_os("PATH").unwrap_or_default();
@@ -62,7 +68,7 @@ pub(crate) fn run(place: &Place, name: Option<&str>, arguments: &[OsString]) -> 
         )?;
         command.env("PATH", path);
     }
-    let ended = process::watch(&mut command, &Stop::listen()?)?;
+    let ended = process::watch(&mut command, &StopSignal::listen()?)?;
     ensure!(
         ended.status.success(),
         "bench `{name}` failed ({})",
@@ -107,26 +113,26 @@ fn about(folder: &Path) -> String {
 }
 
 /// The venv with these requirements. Other requirements, other venv.
-fn venv_folder(place: &Place, name: &str, requirements: &[u8]) -> PathBuf {
+fn venv_folder(workspace: &Workspace, name: &str, requirements: &[u8]) -> PathBuf {
     let hash: String = Sha256::digest(requirements)
         .iter()
         .take(4)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    place
+    workspace
         .home
         .join("bench-venvs")
         .join(format!("{name}-{hash}"))
 }
 
 /// The Python that a bench's peers run in, when the bench has been run here.
-pub(crate) fn python(place: &Place, name: &str) -> Option<PathBuf> {
-    let requirements = place
+pub(crate) fn python(workspace: &Workspace, name: &str) -> Option<PathBuf> {
+    let requirements = workspace
         .root
         .join("benches")
         .join(name)
         .join("requirements.txt");
-    let folder = venv_folder(place, name, &fs::read(requirements).ok()?);
+    let folder = venv_folder(workspace, name, &fs::read(requirements).ok()?);
     folder
         .join(".complete")
         .exists()
@@ -134,11 +140,16 @@ pub(crate) fn python(place: &Place, name: &str) -> Option<PathBuf> {
 }
 
 /// The Python of a venv with these requirements, made when it is not there.
-pub(crate) fn venv(place: &Place, name: &str, requirements: &[u8], file: &Path) -> Result<PathBuf> {
-    let folder = venv_folder(place, name, requirements);
+pub(crate) fn venv(
+    workspace: &Workspace,
+    name: &str,
+    requirements: &[u8],
+    file: &Path,
+) -> Result<PathBuf> {
+    let folder = venv_folder(workspace, name, requirements);
     let python = folder.join("bin/python");
     let done = folder.join(".complete");
-    fs::create_dir_all(place.home.join("bench-venvs"))?;
+    fs::create_dir_all(workspace.home.join("bench-venvs"))?;
     let busy = format!("another process installs what `{name}` compares with");
     let _lock = lock(&folder.with_added_extension("lock"), &busy)?;
     if done.exists() {

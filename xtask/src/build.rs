@@ -10,11 +10,13 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{Exit, place::Place, stages::PROGRAMS};
+use crate::{Exit, examples, stages::PROGRAMS, workspace::Workspace};
 
-/// Builds every program in one go; the same selection of crates as the tests, so that nothing is built twice.
-pub(crate) fn programs(place: &Place) -> Result<BTreeMap<String, PathBuf>> {
-    let mut child = place
+/// Builds every program and example in one go, and returns their paths by name. Selects the same
+/// crates as the tests do, because another selection has other features and builds dependencies
+/// again.
+pub(crate) fn programs(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>> {
+    let mut child = workspace
         .cargo()
         .args([
             "build",
@@ -34,7 +36,7 @@ pub(crate) fn programs(place: &Place) -> Result<BTreeMap<String, PathBuf>> {
             };
             let name = message["target"]["name"].as_str();
             if let (Some(name), Some(path)) = (name, message["executable"].as_str())
-                && PROGRAMS.contains(&name)
+                && (PROGRAMS.contains(&name) || examples::is_example(name))
             {
                 found.insert(name.to_owned(), PathBuf::from(path));
             }

@@ -1,5 +1,6 @@
-//! Fetching one pinned file through the user's own pip: its index, mirrors, proxy and certificates, without running any code
-//! of the package. A broken download goes on where it stopped; the hash is checked before anything reads the file.
+//! Fetching one pinned file through the user's own pip: its index, mirrors, proxy and certificates,
+//! without running any code of the package. A broken download goes on where it stopped; the hash is
+//! checked before anything reads the file.
 
 use std::{
     fs,
@@ -14,9 +15,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     artifacts::{Package, size},
-    place::on_path,
     process::tied,
     receipt,
+    workspace::on_path,
 };
 
 const FETCH: &str = include_str!("python/fetch.py");
@@ -151,7 +152,8 @@ fn download(python: &Path, package: &Package, part: &Path) -> Result<()> {
     }
 }
 
-/// The slower way: pip checks the hash before it opens the file, but runs a source package's set-up code to read its name.
+/// The slower way: pip checks the hash before it opens the file, but runs a source package's set-up
+/// code to read its name.
 fn pip_download(python: &Path, package: &Package, part: &Path) -> Result<()> {
     let folder = part.with_extension("pip");
     fs::create_dir_all(&folder)?;

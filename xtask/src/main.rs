@@ -1,31 +1,35 @@
-//! `cargo xtask`: set-up, the whole pipeline, every test, the benches. It starts the programs and links no sky crate.
+//! `cargo xtask`: set-up, the whole pipeline, every test, the benches. It starts the programs and
+//! links no sky crate.
 #![forbid(unsafe_code)]
 
 mod artifacts;
 mod bench;
 mod build;
+mod deny;
+mod docs;
+mod examples;
 mod fetch;
 mod gpu;
-mod place;
 mod process;
 mod receipt;
 mod repro;
 mod setup;
 mod stages;
 mod test;
+mod workspace;
 
 use std::{ffi::OsString, fmt, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::place::Place;
+use crate::workspace::Workspace;
 
 /// Everything this workspace does beyond `cargo build`.
 ///
-/// Two commands tell the whole story: `cargo xtask repro` runs the pipeline on a real model and prints what came of it;
-/// `cargo xtask test` runs every test. Both begin with `cargo xtask setup`, which keeps what they need in one cache folder
-/// (SKY_HOME, default `.sky`).
+/// Two commands tell the whole story: `cargo xtask repro` runs the pipeline on a real model and
+/// prints what came of it; `cargo xtask test` runs every test. Both begin with `cargo xtask setup`,
+/// which keeps what they need in one cache folder (SKY_HOME, default `.sky`).
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Options {
@@ -35,19 +39,30 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch libtorch, the Python guest, the tiny model and HumanEval: 0.7 GB, pinned and checked by SHA-256.
+    /// Fetch libtorch, the Python guest, the tiny model and HumanEval: 0.7 GB, pinned and checked
+    /// by SHA-256.
     Setup {
-        /// Only say what is there, reading every byte; exit code 1 when something is missing or damaged.
+        /// Only say what is there, reading every byte; exit code 1 when something is missing or
+        /// damaged.
         #[arg(long)]
         check: bool,
-        /// Also libtorch with its CUDA half and NVIDIA's libraries, into a folder of its own: 2.5 GB more.
+        /// Also libtorch with its CUDA half and NVIDIA's libraries, into a folder of its own: 2.5
+        /// GB more.
         #[arg(long)]
         cuda: bool,
     },
-    /// Run a recipe from problems to report; stages that are done are skipped, a stage that was cut short goes on.
+    /// Run a recipe from problems to report; stages that are done are skipped, a stage that was cut
+    /// short goes on.
     Repro(repro::Options),
-    /// Run every test of the workspace.
-    Test,
+    /// Run every test of the workspace, then every example, and print the slowest suites.
+    Test {
+        /// Run the unit tests of the libraries alone: no training, no pipeline, no examples.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Check licences, duplicate versions and sources of the dependencies against deny.toml,
+    /// offline.
+    Deny,
     /// Run a bench of `benches/`, peers and all; without a name, list them.
     Bench {
         /// A folder of `benches/`.
@@ -56,14 +71,22 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Check the trainer on this machine's GPUs and measure it (not yet run on any); fetches the CUDA build of libtorch. Exit code 2 without a GPU.
+    /// Check the trainer on this machine's GPUs and measure it (not yet run on any); fetches the
+    /// CUDA build of libtorch. Exit code 2 without a GPU.
     GpuCheck {
-        /// Instead pack the checks into this .tar.gz, for a machine that has a GPU and Python's torch 2.11.0 but no Rust.
+        /// Instead pack the checks into this .tar.gz, for a machine that has a GPU and Python's
+        /// torch 2.11.0 but no Rust.
         #[arg(long, value_name = "FILE")]
         pack: Option<PathBuf>,
         /// Replace the file.
         #[arg(long, requires = "pack")]
         force: bool,
+    },
+    /// Write the command-line pages of `docs/reference/` from the programs' `--help`.
+    Docs {
+        /// Only compare; exit code 1 when a page differs.
+        #[arg(long)]
+        check: bool,
     },
     /// Become a program that ends when its parent does.
     #[command(hide = true)]
@@ -121,11 +144,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    let place = Place::find()?;
+    let workspace = Workspace::find()?;
     match command {
-        Command::Setup { check: false, cuda } => setup::run(&place, cuda),
+        Command::Setup { check: false, cuda } => setup::run(&workspace, cuda),
         Command::Setup { check: true, cuda } => {
-            if setup::check(&place, cuda)? {
+            if setup::check(&workspace, cuda)? {
                 return Ok(());
             }
             Err(Exit {
@@ -134,14 +157,16 @@ fn run(command: Command) -> Result<()> {
             }
             .into())
         }
-        Command::Repro(options) => repro::run(&place, &options),
-        Command::Test => test::run(&place),
-        Command::Bench { name, arguments } => bench::run(&place, name.as_deref(), &arguments),
-        Command::GpuCheck { pack: None, .. } => gpu::run(&place),
+        Command::Repro(options) => repro::run(&workspace, &options),
+        Command::Test { quick } => test::run(&workspace, quick),
+        Command::Deny => deny::run(&workspace),
+        Command::Bench { name, arguments } => bench::run(&workspace, name.as_deref(), &arguments),
+        Command::GpuCheck { pack: None, .. } => gpu::run(&workspace),
         Command::GpuCheck {
             pack: Some(file),
             force,
-        } => gpu::pack::run(&place, &file, force),
+        } => gpu::pack::run(&workspace, &file, force),
+        Command::Docs { check } => docs::run(&workspace, check),
         Command::Tied {
             parent,
             program,

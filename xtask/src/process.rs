@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
-use sky_cli::Stop;
+use sky_cli::StopSignal;
 
 /// How often a child is looked after.
 const WATCH: Duration = Duration::from_millis(50);
@@ -27,9 +27,11 @@ pub(crate) struct Ended {
     pub(crate) said: String,
 }
 
-/// A command for `program` that dies with this process, even by kill -9: this very program sets that up and then becomes it.
+/// A command for `program` that dies with this process, even by kill -9: this very program sets
+/// that up and then becomes it.
 pub(crate) fn tied(program: &Path) -> Result<Command> {
-    // Not `current_exe`: building the workspace may have put a new xtask in the place of the one that runs.
+    // Not `current_exe`: building the workspace may have put a new xtask in the place of the one
+    // that runs.
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("tied")
@@ -53,7 +55,7 @@ pub(crate) fn become_tied(
 }
 
 /// Runs a command to its end, or ends it when a signal arrives.
-pub(crate) fn watch(command: &mut Command, stop: &Stop) -> Result<Ended> {
+pub(crate) fn watch(command: &mut Command, stop: &StopSignal) -> Result<Ended> {
     let started = Instant::now();
     let mut child = command
         .spawn()

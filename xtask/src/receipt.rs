@@ -107,7 +107,8 @@ pub(crate) fn check(home: &Path, artifact: &Artifact) -> Result<State> {
     ))
 }
 
-/// Hashes everything in an artifact's folder and writes the receipt, which makes the artifact count as there.
+/// Hashes everything in an artifact's folder and writes the receipt, which makes the artifact count
+/// as there.
 pub(crate) fn write(home: &Path, artifact: &Artifact) -> Result<()> {
     let folder = home.join(&artifact.folder);
     let mut names = Vec::new();
@@ -152,18 +153,16 @@ pub(crate) fn hash(path: &Path) -> Result<String> {
             .read(&mut buffer)
             .with_context(|| path.display().to_string())?;
         if read == 0 {
-            return Ok(hex(&hasher.finalize()));
+            return Ok(sky_files::hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn pins(artifact: &Artifact) -> Result<String> {
-    Ok(hex(&Sha256::digest(serde_json::to_vec(artifact)?)))
+    Ok(sky_files::hex(&Sha256::digest(serde_json::to_vec(
+        artifact,
+    )?)))
 }
 
 fn path(home: &Path, artifact: &Artifact) -> PathBuf {

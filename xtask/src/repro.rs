@@ -1,4 +1,5 @@
-//! The whole pipeline: each stage a program, run in order; at the end a table, the scoreboard and the report's place.
+//! The whole pipeline: each stage a program, run in order; at the end a table, the scoreboard and
+//! the report's workspace.
 
 use std::{
     collections::BTreeMap,
@@ -11,16 +12,16 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
-use sky_cli::Stop;
+use sky_cli::StopSignal;
 
 use crate::{
     Exit,
     artifacts::size,
     build,
-    place::Place,
     process::{self, Ended},
     setup,
     stages::{STAGES, Stage, position},
+    workspace::Workspace,
 };
 
 /// What the user typed.
@@ -39,9 +40,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "STAGE")]
     from: Option<String>,
     /// Replaces the recipe's seed.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = sky_cli::parse_seed)]
     seed: Option<u64>,
-    /// Check the recipe and print what would run, with sizes and expected times; fetch and write nothing but the programs.
+    /// Check the recipe and print what would run, with sizes and expected times; fetch and write
+    /// nothing but the programs.
     #[arg(long)]
     dry_run: bool,
     /// Replace results that were made with other inputs or settings.
@@ -50,7 +52,7 @@ pub(crate) struct Options {
 }
 
 /// What will be done.
-struct Plan<'a> {
+struct Repro<'a> {
     stages: &'a [Stage],
     recipe: PathBuf,
     run: PathBuf,
@@ -75,12 +77,7 @@ struct Expected {
     seconds: Option<f64>,
 }
 
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
-}
-
-pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let index = |name: &Option<String>, otherwise| {
         name.as_deref()
             .map_or(Ok(otherwise), position)
@@ -96,46 +93,50 @@ pub(crate) fn run(place: &Place, options: &Options) -> Result<()> {
             STAGES[first].name, STAGES[last].name
         )));
     }
-    let recipe = find_recipe(place, &options.recipe)?;
+    let recipe = find_recipe(workspace, &options.recipe)?;
     let run = options
         .run
         .clone()
-        .unwrap_or_else(|| default_run(place, &recipe, options.seed));
+        .unwrap_or_else(|| default_run(workspace, &recipe, options.seed));
     if !options.dry_run {
-        setup::run(place, false)?;
-    } else if !setup::can_build(place) {
-        return Err(Exit::failed(setup::would_fetch(place)?));
+        setup::run(workspace, false)?;
+    } else if !setup::can_build(workspace) {
+        return Err(Exit::failed(setup::would_fetch(workspace)?));
     }
-    let plan = Plan {
+    let plan = Repro {
         stages: &STAGES[first..=last],
         recipe,
         run,
         seed: options.seed,
         force: options.force,
-        programs: build::programs(place)?,
+        programs: build::programs(workspace)?,
     };
-    let stop = Stop::listen()?;
+    let stop = StopSignal::listen()?;
     if options.dry_run {
-        return plan.show(place, &stop);
+        return plan.show(workspace, &stop);
     }
-    plan.check(place, &stop)?;
+    plan.check(workspace, &stop)?;
     let started = Instant::now();
-    println!("{} in {}", plan.recipe.display(), place.short(&plan.run));
+    println!(
+        "{} in {}",
+        plan.recipe.display(),
+        workspace.short(&plan.run)
+    );
     let rows = plan
         .stages
         .iter()
-        .map(|stage| plan.stage(place, &stop, stage))
+        .map(|stage| plan.stage(workspace, &stop, stage))
         .collect::<Result<Vec<_>>>()?;
     print_table(&rows, started.elapsed().as_secs_f64());
     if plan.stages.iter().any(|stage| stage.name == "report") {
-        print_score(place, &plan.run)?;
+        print_score(workspace, &plan.run)?;
     }
     Ok(())
 }
 
-impl Plan<'_> {
+impl Repro<'_> {
     /// The stage's program with its arguments, tied to this process.
-    fn command(&self, place: &Place, stage: &Stage) -> Result<Command> {
+    fn command(&self, workspace: &Workspace, stage: &Stage) -> Result<Command> {
         let program = self
             .programs
             .get(stage.program)
@@ -150,15 +151,17 @@ impl Plan<'_> {
         if let Some(seed) = self.seed {
             command.args(["--seed", &seed.to_string()]);
         }
-        command.env("SKY_HOME", &place.home).stdin(Stdio::null());
+        command
+            .env("SKY_HOME", &workspace.home)
+            .stdin(Stdio::null());
         Ok(command)
     }
 
-    /// Every stage's own check: a mistake in the recipe, or a file or key that it names and that is not here, ends everything
-    /// before anything has begun.
-    fn check(&self, place: &Place, stop: &Stop) -> Result<()> {
+    /// Every stage's own check: a mistake in the recipe, or a file or key that it names and that is
+    /// not here, ends everything before anything has begun.
+    fn check(&self, workspace: &Workspace, stop: &StopSignal) -> Result<()> {
         for stage in self.stages {
-            let mut command = self.command(place, stage)?;
+            let mut command = self.command(workspace, stage)?;
             command.arg("--check");
             ended_well(stage, &process::watch(&mut command, stop)?)?;
         }
@@ -166,10 +169,10 @@ impl Plan<'_> {
     }
 
     /// What each stage would do, and the time of all.
-    fn show(&self, place: &Place, stop: &Stop) -> Result<()> {
+    fn show(&self, workspace: &Workspace, stop: &StopSignal) -> Result<()> {
         let (mut total, mut unknown) = (0.0, Vec::new());
         for stage in self.stages {
-            let mut command = self.command(place, stage)?;
+            let mut command = self.command(workspace, stage)?;
             command.args(["--dry-run", "--json"]).stdout(Stdio::piped());
             let ended = process::watch(&mut command, stop)?;
             ended_well(stage, &ended)?;
@@ -179,24 +182,28 @@ impl Plan<'_> {
                 Some(seconds) => total += seconds,
                 None => unknown.push(stage.name),
             }
-            let time = seconds.map_or_else(|| "-".to_owned(), duration);
+            let time = seconds.map_or_else(|| "-".to_owned(), sky_cli::duration);
             println!("{:<12} {time:>13}  {what}", stage.name);
         }
         let more = match unknown.as_slice() {
             [] => String::new(),
             names => format!("and the time of {}, which is not known", names.join(", ")),
         };
-        println!("{:<12} {:>13}  {more}", "together", duration(total));
+        println!(
+            "{:<12} {:>13}  {more}",
+            "together",
+            sky_cli::duration(total)
+        );
         Ok(())
     }
 
-    fn stage(&self, place: &Place, stop: &Stop, stage: &Stage) -> Result<Row> {
-        let manifest = self.run.join(stage.folder).join("manifest.json");
+    fn stage(&self, workspace: &Workspace, stop: &StopSignal, stage: &Stage) -> Result<Row> {
+        let manifest = self.run.join(stage.folder()).join("manifest.json");
         let written = |path: &Path| -> Option<SystemTime> {
             path.metadata().and_then(|file| file.modified()).ok()
         };
         let earlier = written(&manifest);
-        let mut command = self.command(place, stage)?;
+        let mut command = self.command(workspace, stage)?;
         if self.force {
             command.arg("--force");
         }
@@ -251,7 +258,7 @@ fn ended_well(stage: &Stage, ended: &Ended) -> Result<()> {
 }
 
 /// A recipe by its path, or by its name in `recipes/`.
-fn find_recipe(place: &Place, wanted: &str) -> Result<PathBuf> {
+fn find_recipe(workspace: &Workspace, wanted: &str) -> Result<PathBuf> {
     let path = PathBuf::from(wanted);
     if path.extension().is_some_and(|end| end == "toml") || path.components().count() > 1 {
         if path.is_file() {
@@ -261,10 +268,10 @@ fn find_recipe(place: &Place, wanted: &str) -> Result<PathBuf> {
             "{wanted}: no such recipe file; a name without `.toml` is looked up in recipes/"
         )));
     }
-    let folder = place.root.join("recipes");
+    let folder = workspace.root.join("recipes");
     let path = folder.join(format!("{wanted}.toml"));
     if path.is_file() {
-        return Ok(PathBuf::from(place.short(&path)));
+        return Ok(PathBuf::from(workspace.short(&path)));
     }
     let mut names: Vec<String> = fs::read_dir(&folder)
         .with_context(|| folder.display().to_string())?
@@ -284,8 +291,9 @@ fn find_recipe(place: &Place, wanted: &str) -> Result<PathBuf> {
     )))
 }
 
-/// `runs/RECIPE`. A recipe that does not parse gets its file's name: the first stage then says what is wrong with it.
-fn default_run(place: &Place, recipe: &Path, seed: Option<u64>) -> PathBuf {
+/// `runs/RECIPE`. A recipe that does not parse gets its file's name: the first stage then says what
+/// is wrong with it.
+fn default_run(workspace: &Workspace, recipe: &Path, seed: Option<u64>) -> PathBuf {
     let table: toml::Table = fs::read_to_string(recipe)
         .ok()
         .and_then(|text| toml::from_str(&text).ok())
@@ -309,7 +317,7 @@ fn default_run(place: &Place, recipe: &Path, seed: Option<u64>) -> PathBuf {
     if let Some(seed) = seed.filter(|seed| i64::try_from(*seed).ok() != Some(written)) {
         name.push_str(&format!("-seed{seed}"));
     }
-    place.root.join("runs").join(name)
+    workspace.root.join("runs").join(name)
 }
 
 fn print_table(rows: &[Row], seconds: f64) {
@@ -329,15 +337,15 @@ fn print_table(rows: &[Row], seconds: f64) {
         println!(
             "{:<12} {:>12} {count_in:>9} {count_out:>9} {peak:>12}{}",
             row.name,
-            duration(row.seconds),
+            sky_cli::duration(row.seconds),
             row.remark
         );
     }
-    println!("{:<12} {:>12}", "this run", duration(seconds));
+    println!("{:<12} {:>12}", "this run", sky_cli::duration(seconds));
 }
 
 /// Accuracy before and after, from `summary.json`.
-fn print_score(place: &Place, run: &Path) -> Result<()> {
+fn print_score(workspace: &Workspace, run: &Path) -> Result<()> {
     let path = run.join("summary.json");
     let text = fs::read(&path).with_context(|| path.display().to_string())?;
     let summary: Value =
@@ -360,16 +368,6 @@ fn print_score(place: &Place, run: &Path) -> Result<()> {
         println!("{:<12} {:>+7.1} points", "gain", after - before);
     }
     let report = summary["report"].as_str().unwrap_or("report.html");
-    println!("report       {}", place.short(&run.join(report)));
+    println!("report       {}", workspace.short(&run.join(report)));
     Ok(())
-}
-
-/// Seconds for a person: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
-fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
 }

@@ -1,4 +1,5 @@
-//! Set-up: everything that building, testing and the default recipe need beyond crates, in one cache folder.
+//! Set-up: everything that building, testing and the default recipe need beyond crates, in one
+//! cache folder.
 
 use std::{env, fs, path::Path, process::Stdio, time::Instant};
 
@@ -7,27 +8,28 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     artifacts::{Artifact, Artifacts, size},
     fetch,
-    place::{Place, lock, on_path},
     process::tied,
     receipt::{self, State},
+    workspace::{Workspace, lock, on_path},
 };
 
 const UNPACK: &str = include_str!("python/unpack.py");
 
-/// Brings the cache folder into order, with `cuda` also what GPUs need; quick when it is. Two at once: the second waits.
-pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
+/// Brings the cache folder into order, with `cuda` also what GPUs need; quick when it is. Two at
+/// once: the second waits.
+pub(crate) fn run(workspace: &Workspace, cuda: bool) -> Result<()> {
     let started = Instant::now();
     let list = Artifacts::pinned()?;
     supported(&list)?;
     compiler()?;
-    place.make_home()?;
-    let busy = format!("another set-up is at work in {}", place.home.display());
-    let _lock = lock(&place.home.join(".lock"), &busy)?;
-    place.link_home()?;
+    workspace.make_home()?;
+    let busy = format!("another set-up is at work in {}", workspace.home.display());
+    let _lock = lock(&workspace.home.join(".lock"), &busy)?;
+    workspace.link_home()?;
     let mut bytes = 0;
     let mut todo = Vec::new();
     for artifact in list.wanted(cuda) {
-        match receipt::check(&place.home, artifact)? {
+        match receipt::check(&workspace.home, artifact)? {
             State::Good(size) => bytes += size,
             State::Missing => todo.push(artifact),
             State::Outdated => {
@@ -48,23 +50,23 @@ pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
         eprintln!(
             "set-up is complete: {} in {}, every hash right ({seconds:.1} s)",
             size(bytes),
-            place.home.display()
+            workspace.home.display()
         );
         return Ok(());
     }
     let python = fetch::python()?;
     ensure!(fetch::has_pip(&python), "{}", fetch::NO_PIP);
-    room(&place.home, &todo)?;
+    room(&workspace.home, &todo)?;
     let down: u64 = todo.iter().map(|artifact| artifact.download()).sum();
     eprintln!(
         "setting up in {}: {} to fetch",
-        place.home.display(),
+        workspace.home.display(),
         size(down)
     );
     for artifact in todo {
-        install(place, &python, artifact)?;
+        install(workspace, &python, artifact)?;
     }
-    let _ = fs::remove_dir(place.home.join("downloads"));
+    let _ = fs::remove_dir(workspace.home.join("downloads"));
     eprintln!(
         "set-up is complete ({:.0} s)",
         started.elapsed().as_secs_f64()
@@ -73,7 +75,7 @@ pub(crate) fn run(place: &Place, cuda: bool) -> Result<()> {
 }
 
 /// Says what is there and what is missing; false when set-up has something to do.
-pub(crate) fn check(place: &Place, cuda: bool) -> Result<bool> {
+pub(crate) fn check(workspace: &Workspace, cuda: bool) -> Result<bool> {
     let list = Artifacts::pinned()?;
     let mut good = true;
     let mut say = |name: &str, state: Result<String>| {
@@ -95,7 +97,7 @@ pub(crate) fn check(place: &Place, cuda: bool) -> Result<bool> {
         }),
     );
     for artifact in list.wanted(cuda) {
-        let state = match receipt::check(&place.home, artifact)? {
+        let state = match receipt::check(&workspace.home, artifact)? {
             State::Good(bytes) => Ok(format!("{:>9}  {}", size(bytes), artifact.title)),
             State::Missing => Err(format!(
                 "missing, {} to fetch  {}",
@@ -107,7 +109,7 @@ pub(crate) fn check(place: &Place, cuda: bool) -> Result<bool> {
         };
         say(&artifact.folder, state.map_err(anyhow::Error::msg));
     }
-    println!("cache folder: {}", place.home.display());
+    println!("cache folder: {}", workspace.home.display());
     if !good {
         println!("`cargo xtask setup` fetches what is missing or damaged");
     }
@@ -115,17 +117,17 @@ pub(crate) fn check(place: &Place, cuda: bool) -> Result<bool> {
 }
 
 /// Whether the parts that building needs are there, without reading them: enough for a dry run.
-pub(crate) fn can_build(place: &Place) -> bool {
-    place.home.join("receipts/libtorch.json").exists()
-        && place.home.join("libtorch/torch/build-version").exists()
+pub(crate) fn can_build(workspace: &Workspace) -> bool {
+    workspace.home.join("receipts/libtorch.json").exists()
+        && workspace.home.join("libtorch/torch/build-version").exists()
 }
 
 /// What set-up would fetch, for a dry run that finds it has not been run.
-pub(crate) fn would_fetch(place: &Place) -> Result<String> {
+pub(crate) fn would_fetch(workspace: &Workspace) -> Result<String> {
     let list = Artifacts::pinned()?;
     let missing = list.wanted(false).filter(|artifact| {
         let receipt = format!("receipts/{}.json", artifact.name());
-        !place.home.join(receipt).exists()
+        !workspace.home.join(receipt).exists()
     });
     let (mut bytes, mut names) = (0, Vec::new());
     for artifact in missing {
@@ -139,7 +141,7 @@ pub(crate) fn would_fetch(place: &Place) -> Result<String> {
     Ok(format!(
         "a dry run fetches nothing, and the programs cannot be built yet: `cargo xtask setup` would fetch {} into {}: {}",
         size(bytes),
-        place.short(&place.home),
+        workspace.short(&workspace.home),
         names.join(", ")
     ))
 }
@@ -197,9 +199,10 @@ fn room(home: &Path, todo: &[&Artifact]) -> Result<()> {
     Ok(())
 }
 
-/// Fetches an artifact's packages, unpacks them beside, moves the folder into place, and last writes the receipt.
-fn install(place: &Place, python: &Path, artifact: &Artifact) -> Result<()> {
-    let home = &place.home;
+/// Fetches an artifact's packages, unpacks them beside, moves the folder into workspace, and last
+/// writes the receipt.
+fn install(workspace: &Workspace, python: &Path, artifact: &Artifact) -> Result<()> {
+    let home = &workspace.home;
     let downloads = home.join("downloads");
     let fresh = home.join("tmp").join(artifact.name());
     remove(&fresh)?;

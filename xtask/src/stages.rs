@@ -1,4 +1,5 @@
-//! The pipeline's stages in order: which program does each, and where its manifest lies.
+//! The pipeline's stages in order, with the program that runs each. Their folders are those of
+//! `sky_cli::layout`.
 
 /// One stage of a run.
 #[derive(Debug)]
@@ -6,44 +7,37 @@ pub(crate) struct Stage {
     pub(crate) name: &'static str,
     pub(crate) program: &'static str,
     pub(crate) arguments: &'static [&'static str],
-    /// Its folder in the run folder.
-    pub(crate) folder: &'static str,
 }
 
 const fn stage(
     name: &'static str,
     program: &'static str,
     arguments: &'static [&'static str],
-    folder: &'static str,
 ) -> Stage {
     Stage {
         name,
         program,
         arguments,
-        folder,
+    }
+}
+
+impl Stage {
+    /// Its folder in the run folder.
+    pub(crate) fn folder(&self) -> &'static str {
+        sky_cli::layout::folder(self.name).unwrap_or(self.name)
     }
 }
 
 pub(crate) const STAGES: [Stage; 9] = [
-    stage("problems", "sky-data", &["problems"], "problems"),
-    stage(
-        "eval-before",
-        "sky-eval",
-        &["run", "--which", "before"],
-        "eval-before",
-    ),
-    stage("sample", "sky-sample", &["sample"], "samples"),
-    stage("rewrite", "sky-sample", &["rewrite"], "rewritten"),
-    stage("verify", "sky-verify", &["verify"], "verdicts"),
-    stage("select", "sky-data", &["select"], "selected"),
-    stage("train", "sky-train", &["train"], "train"),
-    stage(
-        "eval-after",
-        "sky-eval",
-        &["run", "--which", "after"],
-        "eval-after",
-    ),
-    stage("report", "sky-eval", &["report"], "report"),
+    stage("problems", "sky-data", &["problems"]),
+    stage("eval-before", "sky-eval", &["run", "--which", "before"]),
+    stage("sample", "sky-sample", &["sample"]),
+    stage("rewrite", "sky-sample", &["rewrite"]),
+    stage("verify", "sky-verify", &["verify"]),
+    stage("select", "sky-data", &["select"]),
+    stage("train", "sky-train", &["train"]),
+    stage("eval-after", "sky-eval", &["run", "--which", "after"]),
+    stage("report", "sky-eval", &["report"]),
 ];
 
 /// The programs, each once.
@@ -84,5 +78,7 @@ mod tests {
         );
         assert!(position("zzz").is_err_and(|line| line.contains("problems, eval-before, sample")));
         assert!(STAGES.iter().all(|stage| PROGRAMS.contains(&stage.program)));
+        let names = sky_cli::layout::STAGES.map(|(name, _)| name);
+        assert_eq!(STAGES.map(|stage| stage.name), names);
     }
 }

@@ -1,4 +1,5 @@
-//! The real pipeline, with a recipe of a few problems: killed, damaged and repeated, it has to come to the same bytes.
+//! The real pipeline, with a recipe of a few problems: killed, damaged and repeated, it has to come
+//! to the same bytes.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -98,7 +99,7 @@ fn killing_repro_ends_its_stage_and_the_same_command_finishes() {
         command
     };
     let mut child = repro().stdout(Stdio::null()).spawn().unwrap();
-    let begun = run.join("samples/begun.json");
+    let begun = run.join("samples/in-progress.json");
     wait_for("the stage to begin", || begun.exists());
     thread::sleep(reference.times[2].mul_f64(Moments(kill_seed()).next() / 2.0));
     child.kill().unwrap();

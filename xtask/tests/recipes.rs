@@ -1,4 +1,5 @@
-//! What is wrong with a recipe is said in one line, with file, line, key and the nearest valid name; exit code 2.
+//! What is wrong with a recipe is said in one line, with file, line, key and the nearest valid
+//! name; exit code 2.
 #![allow(clippy::unwrap_used)]
 
 mod common;

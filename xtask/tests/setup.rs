@@ -1,4 +1,5 @@
-//! Set-up against a small package in a folder, and against a server that breaks off, through the real pip.
+//! Set-up against a small package in a folder, and against a server that breaks off, through the
+//! real pip.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -16,7 +17,8 @@ use sha2::{Digest, Sha256};
 
 const WHEEL: &str = "demo_pack-1.0-py3-none-any.whl";
 
-/// Writes a wheel of about 2 MB that does not compress, with a member that tries to leave the folder when asked for.
+/// Writes a wheel of about 2 MB that does not compress, with a member that tries to leave the
+/// folder when asked for.
 const MAKE_WHEEL: &str = r#"
 import random, sys, zipfile
 with zipfile.ZipFile(sys.argv[1], "w") as wheel:

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use sky_cli::Invalid;
+use sky_cli::UserError;
 use sky_data::sources::{self, Format, Row};
 use sky_files::{FileError, write_atomic};
 
@@ -39,9 +39,9 @@ fn format_names() -> Vec<&'static str> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let format = Format::from_name(&args.from)
-        .ok_or_else(|| Invalid(format!("no such format: {}", args.from)))?;
+        .ok_or_else(|| UserError(format!("no such format: {}", args.from)))?;
     if args.out.exists() && !args.force {
-        return Err(Invalid(format!(
+        return Err(UserError(format!(
             "{} is there; use --force to replace it",
             args.out.display()
         ))

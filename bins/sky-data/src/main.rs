@@ -11,7 +11,8 @@ use clap::{Parser, Subcommand};
 
 /// Problems in, training data out.
 ///
-/// `problems` and `select` are stages of a recipe's run; `convert` and `overlap` work on single files.
+/// `problems` and `select` are stages of a recipe's run; `convert` and `overlap` work on single
+/// files.
 #[derive(Parser)]
 #[command(name = "sky-data", version, after_help = EXAMPLES)]
 struct Args {
@@ -32,9 +33,10 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stage: gather the recipe's problems, to sample and to keep apart.
+    /// Stage: load the recipe's problems, for sampling and for evaluation.
     Problems(sky_cli::StageArgs),
-    /// Stage: choose the right samples and write training rows, their provenance and a dataset card.
+    /// Stage: choose the right samples and write training rows, their provenance and a dataset
+    /// card.
     Select(sky_cli::StageArgs),
     /// Turn rows of a public data set into problems.
     Convert(convert::Args),
@@ -51,18 +53,17 @@ fn main() -> ExitCode {
     })
 }
 
-/// A library's complaint about a setting becomes one about the recipe's line; what is missing is the user's to mend.
+/// A library's complaint about a setting becomes one about the recipe's line; what is missing is
+/// the user's to mend.
 fn explain(recipe: &sky_cli::Recipe, section: &str, error: sky_data::DataError) -> anyhow::Error {
     match error {
-        sky_data::DataError::Setting { key, reason } => {
-            recipe.complain(section, key, &reason).into()
-        }
+        sky_data::DataError::Setting(error) => recipe.setting_error(section, &error).into(),
         sky_data::DataError::File(error) => error.into(),
         error @ sky_data::DataError::Exhausted { .. } => recipe
-            .complain(section, "max_operand", &error.to_string())
+            .error_at(section, "max_operand", &error.to_string())
             .into(),
         error @ (sky_data::DataError::Missing { .. } | sky_data::DataError::Mismatch { .. }) => {
-            sky_cli::Invalid(error.to_string()).into()
+            sky_cli::UserError(error.to_string()).into()
         }
         error => error.into(),
     }

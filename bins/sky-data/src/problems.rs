@@ -1,23 +1,20 @@
 use std::path::PathBuf;
 
-use sky_cli::{Plan, Recipe, StageArgs, Work, check_cached, layout, sky_home};
-use sky_data::{Places, ProblemsConfig, gather, generate};
+use sky_cli::{Recipe, StageArgs, StageDef, StageEstimate, check_cached, layout, sky_home};
+use sky_data::{ProblemPaths, ProblemsConfig, generate, load_problems};
 use sky_files::{Counts, write_jsonl};
 
 use crate::explain;
 
 pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let recipe = args.load()?;
-    let config: ProblemsConfig = recipe.section("problems")?;
-    config
-        .check()
-        .map_err(|error| explain(&recipe, "problems", error))?;
-    let places = Places { home: sky_home() };
-    let needs = places.needs(&config);
-    let plan = if args.looks_only() {
+    let config: ProblemsConfig = recipe.section()?;
+    let paths = ProblemPaths { home: sky_home() };
+    let needs = paths.needs(&config);
+    let plan = if args.is_dry_run() {
         plan(&recipe, &config, &needs)?
     } else {
-        Plan::default()
+        StageEstimate::default()
     };
     let inputs = needs
         .iter()
@@ -35,29 +32,29 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             } else {
                 "files"
             };
-            return Err(recipe.complain("problems", key, &error.to_string()).into());
+            return Err(recipe.error_at("problems", key, &error.to_string()).into());
         }
         for (path, _) in &needs {
             check_cached(path)?;
         }
     }
-    let work = Work {
+    let definition = StageDef {
         name: "problems",
         inputs,
         config: serde_json::json!({ "problems": config }),
         revision: 1,
-        keeps: &[],
-        plan,
+        preserve: &[],
+        estimate: plan,
     };
-    args.run(&recipe, work, |dir| {
-        let problems = gather(&config, recipe.seed, &places)
+    args.run(&recipe, definition, |dir| {
+        let problems = load_problems(&config, recipe.seed, &paths)
             .map_err(|error| explain(&recipe, "problems", error))?;
         write_jsonl(
-            &dir.file(file_name(layout::TRAIN_PROBLEMS)),
+            &dir.file(layout::file_name(layout::TRAIN_PROBLEMS)),
             &problems.train,
         )?;
         write_jsonl(
-            &dir.file(file_name(layout::HELDOUT_PROBLEMS)),
+            &dir.file(layout::file_name(layout::HELDOUT_PROBLEMS)),
             &problems.heldout,
         )?;
         let dropped: usize = problems.dropped.values().sum();
@@ -70,19 +67,22 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         }
         let outputs = [layout::TRAIN_PROBLEMS, layout::HELDOUT_PROBLEMS];
         Ok((
-            outputs.map(|path| file_name(path).to_owned()).to_vec(),
+            outputs
+                .map(|path| layout::file_name(path).to_owned())
+                .to_vec(),
             Vec::new(),
             counts,
         ))
     })
 }
 
-/// Says what would be gathered. A file that is not here is no mistake of the recipe's; the plan says how to get it.
+/// Says what would be loaded. A file that is not here is no mistake of the recipe's; the plan says
+/// how to get it.
 fn plan(
     recipe: &Recipe,
     config: &ProblemsConfig,
     needs: &[(PathBuf, String)],
-) -> anyhow::Result<Plan> {
+) -> anyhow::Result<StageEstimate> {
     // Cheap, and finds a family that cannot give as many problems as are asked for.
     generate(config, recipe.seed).map_err(|error| explain(recipe, "problems", error))?;
     let mut parts = Vec::new();
@@ -117,13 +117,8 @@ fn plan(
             what += &format!("\n{:23}not here yet: {}: {how}", "", path.display());
         }
     }
-    Ok(Plan {
+    Ok(StageEstimate {
         what,
         seconds: config.files.is_empty().then_some(1.0),
     })
-}
-
-/// The part of a layout path inside its stage's folder.
-pub(crate) fn file_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }

@@ -1,20 +1,19 @@
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
-use sky_cli::{Plan, StageArgs, Work, layout};
+use sky_cli::{StageArgs, StageDef, StageEstimate, layout};
 use sky_data::{CardFacts, SelectConfig, SelectInput, card, select, write_sharegpt};
 use sky_files::{Counts, hash_file, read_jsonl, write_bytes, write_jsonl};
 
-use crate::{explain, problems::file_name};
+use sky_types::Prompt;
+
+use crate::explain;
 
 pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let recipe = args.load()?;
-    let config: SelectConfig = recipe.section("select")?;
-    config
-        .check()
-        .map_err(|error| explain(&recipe, "select", error))?;
-    let prompt = recipe.prompt()?;
-    let work = Work {
+    let config: SelectConfig = recipe.section()?;
+    let prompt: Prompt = recipe.section()?;
+    let definition = StageDef {
         name: "select",
         inputs: [
             layout::TRAIN_PROBLEMS,
@@ -26,8 +25,8 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .to_vec(),
         config: serde_json::json!({ "select": config, "prompt": prompt, "name": recipe.name }),
         revision: 1,
-        keeps: &[],
-        plan: Plan {
+        preserve: &[],
+        estimate: StageEstimate {
             what: format!(
                 "right samples, at most {} a problem, into ShareGPT rows with a card",
                 config.per_problem
@@ -35,7 +34,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             seconds: Some(1.0),
         },
     };
-    args.run(&recipe, work, |dir| {
+    args.run(&recipe, definition, |dir| {
         let problems = rows(args, layout::TRAIN_PROBLEMS)?;
         let heldout = rows(args, layout::HELDOUT_PROBLEMS)?;
         let samples = rows(args, layout::REWRITTEN)?;
@@ -49,9 +48,12 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         };
         let selection =
             select(input, &config, recipe.seed).map_err(|e| explain(&recipe, "select", e))?;
-        let sharegpt = dir.file(file_name(layout::SHAREGPT));
+        let sharegpt = dir.file(layout::file_name(layout::SHAREGPT));
         write_sharegpt(&sharegpt, &selection.rows)?;
-        write_jsonl(&dir.file(file_name(layout::SELECTED)), &selection.selected)?;
+        write_jsonl(
+            &dir.file(layout::file_name(layout::SELECTED)),
+            &selection.selected,
+        )?;
         let facts = CardFacts {
             name: recipe.name.clone(),
             seed: recipe.seed,
@@ -59,7 +61,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             licences: Vec::new(),
         };
         let text = card(&selection, &facts);
-        write_bytes(&dir.file(file_name(layout::CARD)), text.as_bytes())?;
+        write_bytes(&dir.file(layout::file_name(layout::CARD)), text.as_bytes())?;
 
         let funnel = &selection.funnel;
         let mut counts = Counts::new(funnel.samples as u64, selection.rows.len() as u64)
@@ -70,7 +72,9 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         }
         let outputs = [layout::SHAREGPT, layout::SELECTED, layout::CARD];
         Ok((
-            outputs.map(|path| file_name(path).to_owned()).to_vec(),
+            outputs
+                .map(|path| layout::file_name(path).to_owned())
+                .to_vec(),
             Vec::new(),
             counts,
         ))

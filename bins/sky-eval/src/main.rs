@@ -1,4 +1,4 @@
-//! The `sky-eval` program: a model's score on held-out problems, and the report of a run.
+//! The `sky-eval` program: scores a model on held-out problems and reports a run.
 
 mod model;
 mod report;
@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// How good is a model, and what came of a run?
+/// Score models on held-out problems and report runs.
 ///
-/// Both commands are stages of a recipe's run.
+/// Both commands are pipeline stages.
 #[derive(Parser)]
 #[command(name = "sky-eval", version, after_help = EXAMPLES)]
 struct Args {
@@ -21,27 +21,27 @@ struct Args {
 const EXAMPLES: &str = "\
 Examples:
   sky-eval run --which before --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
-      ask the recipe's student the held-out problems, check its replies, and write
-      samples.jsonl, verdicts.jsonl, results.json and summary.json into
+      sample the recipe's student on the held-out problems, check its replies, and
+      write samples.jsonl, verdicts.jsonl, results.json and summary.json into
       runs/tiny-cpu/eval-before/
   sky-eval run --which after --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
-      the same for the model in runs/tiny-cpu/train/model/
+      do the same for the model in runs/tiny-cpu/train/model/
   sky-eval report --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
-      write runs/tiny-cpu/summary.json and report.html from what is in the run
-      folder, finished or not
+      write runs/tiny-cpu/summary.json and report.html from the stages that are
+      complete
 
-Killed at any moment, the same command goes on where it stopped.";
+After an interruption the same command resumes.";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stage: score a model on the held-out problems.
+    /// Pipeline stage: score a model on the held-out problems.
     Run(run::Args),
-    /// Stage: the run's summary and its report, one HTML page that needs no network.
+    /// Pipeline stage: write the run's summary and its report, one HTML page that needs no network.
     Report(report::Args),
 }
 
 fn main() -> ExitCode {
-    // First of all: libtorch remembers its first answer about CUDA.
+    // Before anything else: libtorch caches its first answer about CUDA.
     #[cfg(feature = "local")]
     sky_torch::load_cuda();
     sky_cli::main(|| match sky_cli::parse::<Args>().command {

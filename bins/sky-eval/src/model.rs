@@ -5,15 +5,15 @@ use sky_cli::ModelConfig;
 use sky_sample::{Endpoint, HttpGenerator};
 use sky_types::Generate;
 
-/// Where the model that is asked comes from.
+/// Where the evaluated model comes from.
 pub(crate) enum Source {
     /// A folder in Hugging Face layout or a GGUF file.
     Local(PathBuf),
-    /// An OpenAI-style server.
+    /// The URL of an OpenAI-style server.
     Server(String),
 }
 
-/// The model, ready to answer.
+/// Opens the model.
 pub(crate) fn open(
     source: &Source,
     config: &ModelConfig,
@@ -34,11 +34,12 @@ pub(crate) fn open(
 
 #[cfg(feature = "local")]
 fn local(path: &Path, config: &ModelConfig, name: &str) -> anyhow::Result<Box<dyn Generate>> {
-    let generator = sky_model::LocalGenerator::open(path, name, options(config))?;
+    let generator =
+        sky_model::LocalGenerator::open(path, name, sky_model::Device::Cpu, options(config))?;
     Ok(Box::new(generator))
 }
 
-/// The batch is the recipe's; the rest is the generator's own choice.
+/// The recipe's batch size; defaults for the rest.
 #[cfg(feature = "local")]
 fn options(config: &ModelConfig) -> sky_model::GeneratorOptions {
     let mut options = sky_model::GeneratorOptions::default();
@@ -46,7 +47,7 @@ fn options(config: &ModelConfig) -> sky_model::GeneratorOptions {
     options
 }
 
-/// What the bits of a local model's replies depend on beside its files.
+/// The settings that a local model's replies depend on bit for bit, beside its files.
 #[cfg(feature = "local")]
 pub(crate) fn arithmetic(config: &ModelConfig) -> Value {
     json!(options(config))
@@ -59,8 +60,8 @@ pub(crate) fn arithmetic(config: &ModelConfig) -> Value {
 
 #[cfg(not(feature = "local"))]
 fn local(path: &Path, _: &ModelConfig, name: &str) -> anyhow::Result<Box<dyn Generate>> {
-    anyhow::bail!(sky_cli::Invalid(format!(
-        "{name} at {}: this sky-eval was built without the feature `local`; build it with, or name an endpoint",
+    anyhow::bail!(sky_cli::UserError(format!(
+        "{name} at {}: this sky-eval was built without the feature `local`; rebuild it with `--features local`, or set `student.endpoint`",
         path.display()
     )))
 }

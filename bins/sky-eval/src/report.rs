@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use sky_cli::{Plan, StageArgs, Work, layout};
+use sky_cli::{StageArgs, StageDef, StageEstimate, layout};
 use sky_eval::report::{ReportConfig, RunFiles, RunInfo, write_report};
 use sky_files::Counts;
 
@@ -10,18 +10,16 @@ pub(crate) struct Args {
     stage: StageArgs,
 }
 
-/// Reads whatever stages are complete. A report holds nothing of its own, so an older one is simply replaced.
+/// Reports the stages that are complete. A report is made from other files alone, so it replaces an
+/// older one without --force.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut args = args.stage;
     args.force = true;
     let recipe = args.load()?;
-    let config: ReportConfig = recipe.section("report")?;
-    config
-        .check()
-        .map_err(|(key, reason)| recipe.complain("report", key, &reason))?;
+    let config: ReportConfig = recipe.section()?;
     let files = RunFiles::in_folder(&args.run);
     let inputs = inputs(&args.run);
-    let work = Work {
+    let definition = StageDef {
         name: "report",
         inputs,
         config: serde_json::json!({
@@ -30,8 +28,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             "description": recipe.description,
         }),
         revision: 1,
-        keeps: &[],
-        plan: Plan {
+        preserve: &[],
+        estimate: StageEstimate {
             what: "summary.json and report.html".into(),
             seconds: Some(1.0),
         },
@@ -42,7 +40,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         seed: recipe.seed,
         command: command(recipe.path(), recipe.seed),
     };
-    args.run(&recipe, work, |_| {
+    args.run(&recipe, definition, |_| {
         let summary = write_report(&files, &info, &config)?;
         let outputs = [layout::SUMMARY, layout::REPORT].map(|name| format!("../{name}"));
         Ok((
@@ -53,7 +51,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// The command that makes the run again: recipes of the checkout by their name, others by their path.
+/// The command that repeats the run: recipes of the checkout by name, others by path.
 fn command(recipe: &Path, seed: u64) -> String {
     let name = recipe
         .strip_prefix("recipes")
@@ -68,7 +66,7 @@ fn command(recipe: &Path, seed: u64) -> String {
     )
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -77,7 +75,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// What the page is made from: each complete stage's manifest, and the files of it that are read.
+/// The files that the report reads: the manifest of each complete stage and some of its outputs.
 fn inputs(run: &Path) -> Vec<PathBuf> {
     const EVAL: [&str; 3] = ["summary.json", "samples.jsonl", "verdicts.jsonl"];
     let mut inputs = Vec::new();

@@ -3,18 +3,15 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::bail;
 use clap::ValueEnum;
 use sky_cli::{
-    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, VerdictProgress, Work, check_cached,
-    guest_identity, layout, model_files, sky_home,
+    ModelConfig, Progress, Recipe, StageArgs, StageDef, StageEstimate, UserError, VerdictProgress,
+    check_cached, guest_identity, layout, model_files, sky_home,
 };
-use sky_eval::{ByDomain, Checking, EvalConfig, ProblemIndex, Scoring};
+use sky_eval::{EvalConfig, Scoring};
 use sky_files::{Counts, StageDir, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
+use sky_sandbox::GuestPaths;
 use sky_types::{Domain, Problem, Prompt};
-use sky_verify::{
-    VerifyConfig,
-    math::MathChecker,
-    python::{CodeChecker, GuestPaths, Sandbox},
-};
+use sky_verify::{Checking, Checks, ProblemIndex, VerifyConfig};
 
 use crate::model::{self, Source};
 
@@ -22,7 +19,7 @@ use crate::model::{self, Source};
 pub(crate) struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// Which model: the recipe's student as it comes, or the one that was trained.
+    /// The model to evaluate: the recipe's student, or the model that the run trained.
     #[arg(long)]
     which: Which,
 }
@@ -31,7 +28,7 @@ pub(crate) struct Args {
 enum Which {
     /// The recipe's `[student]`.
     Before,
-    /// The model in the run folder's train/model.
+    /// The model in the run folder's train/model/.
     After,
 }
 
@@ -43,32 +40,27 @@ const OUTPUTS: [&str; 4] = [
 ];
 const SCRATCH: [&str; 2] = ["samples.journal", "verdicts.journal"];
 
-/// What an evaluation is made from.
+/// One evaluation, as the recipe configures it.
 struct Eval {
     student: ModelConfig,
     prompt: Prompt,
     config: EvalConfig,
     verify: VerifyConfig,
+    /// The model's name in results.
     name: String,
 }
 
 impl Eval {
     fn read(recipe: &Recipe, which: Which) -> anyhow::Result<Self> {
         let student = ModelConfig::read(recipe, "student")?;
-        let config: EvalConfig = recipe.section("eval")?;
-        config
-            .check()
-            .map_err(|(key, reason)| recipe.complain("eval", key, &reason))?;
-        let verify: VerifyConfig = recipe.section("verify")?;
-        verify
-            .check()
-            .map_err(|(key, reason)| recipe.complain("verify", key, &reason))?;
+        let config: EvalConfig = recipe.section()?;
+        let verify: VerifyConfig = recipe.section()?;
         let name = match which {
             Which::Before => student.name.clone(),
             Which::After => format!("{}, fine-tuned", student.name),
         };
         Ok(Self {
-            prompt: recipe.prompt()?,
+            prompt: recipe.section()?,
             verify,
             student,
             config,
@@ -84,7 +76,9 @@ impl Eval {
         Ok(match (local, &self.student.endpoint) {
             (Some(path), _) => Source::Local(absolute(path)?),
             (None, Some(url)) => Source::Server(url.clone()),
-            (None, None) => bail!(Invalid("[student] names no model".into())),
+            (None, None) => bail!(UserError(
+                "[student] names no model: set `path` or `endpoint`".into()
+            )),
         })
     }
 
@@ -103,8 +97,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Args { stage, which } = args;
     let recipe = stage.load()?;
     let eval = Eval::read(&recipe, *which)?;
-    // A dry run may come before the model and the problems are there.
-    let source = if stage.looks_only() {
+    // A dry run works before the model and the problems exist.
+    let source = if stage.is_dry_run() {
         if stage.check && matches!(which, Which::Before) {
             eval.student.ready(&recipe, "student")?;
         }
@@ -112,14 +106,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         Some(eval.source(&recipe, stage, *which)?)
     };
-    // Where the problems cannot be read yet, opening the stage says why.
-    let code = ProblemIndex::open(&stage.path(layout::HELDOUT_PROBLEMS))
+    // When the problems cannot be read, opening the stage reports why.
+    let has_code = ProblemIndex::open(&stage.path(layout::HELDOUT_PROBLEMS))
         .is_ok_and(|problems| problems.has(Domain::Code));
     let mut inputs = vec![PathBuf::from(layout::HELDOUT_PROBLEMS)];
     if let Some(Source::Local(path)) = &source {
         inputs.extend(model_files(path)?);
     }
-    let work = Work {
+    let definition = StageDef {
         name: match which {
             Which::Before => "eval-before",
             Which::After => "eval-after",
@@ -133,11 +127,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "eval": eval.config,
             "verify": eval.verify,
             "verifier": sky_verify::REVISION,
-            "guest": if code { guest_identity() } else { None },
+            "guest": if has_code { guest_identity() } else { None },
         }),
         revision: 1,
-        keeps: &[],
-        plan: Plan {
+        preserve: &[],
+        estimate: StageEstimate {
             what: format!(
                 "{} on the held-out problems, {} of at most {} tokens each",
                 eval.name,
@@ -154,111 +148,100 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }),
         },
     };
-    stage.run(&recipe, work, |dir| {
+    stage.run(&recipe, definition, |dir| {
         let source = match source {
             Some(source) => source,
             None => eval.source(&recipe, stage, *which)?,
         };
         let problems = stage.path(layout::HELDOUT_PROBLEMS);
-        let replies = ask(&eval, &source, &problems, dir)?;
-        check(&eval, &problems, code, replies, dir)?;
-        score(&eval, &problems, dir)
+        let work = Evaluation {
+            eval: &eval,
+            problems: &problems,
+            dir,
+        };
+        let replies = work.sample(&source)?;
+        work.check(has_code, replies)?;
+        work.score()
     })
 }
 
-/// The model's replies; returns how many there are.
-fn ask(eval: &Eval, source: &Source, problems: &Path, dir: &StageDir) -> anyhow::Result<u64> {
-    let problems: Vec<Problem> = read_jsonl(problems)?.collect::<sky_files::Result<_>>()?;
-    let config = eval.sampling();
-    let sampling = Sampling {
-        problems: &problems,
-        prompt: &eval.prompt,
-        config: &config,
-        seed: eval.config.seed,
-    };
-    let total = sampling.len() as u64;
-    let mut generator = model::open(source, &eval.student, &eval.name)?;
-    let progress = Progress::new("asking", total, "replies");
-    let mut tokens = 0;
-    sample(
-        sampling,
-        &mut *generator,
-        &dir.file("samples.journal"),
-        &dir.file("samples.jsonl"),
-        &mut |event| match event {
-            Event::Resumed { done, .. } => progress.skip(done as u64),
-            Event::Finished(row) => {
-                tokens += u64::from(row.completion_tokens);
-                progress.advance(1);
-                progress.note(format!("{tokens} tokens"));
-            }
-        },
-    )?;
-    Ok(total)
+/// The three steps of an evaluation, each from files to files of the stage's folder.
+struct Evaluation<'a> {
+    eval: &'a Eval,
+    problems: &'a Path,
+    dir: &'a StageDir,
 }
 
-fn check(
-    eval: &Eval,
-    problems: &Path,
-    code: bool,
-    replies: u64,
-    dir: &StageDir,
-) -> anyhow::Result<()> {
-    let math = MathChecker::new(eval.verify.math.clone());
-    let code = code
-        .then(|| {
-            let paths = GuestPaths::new(&sky_home());
-            let found = Sandbox::find(&paths)?;
-            if !found.is_baked() {
-                check_cached(&paths.guest)?;
-            }
-            anyhow::Ok(found.open()?)
-        })
-        .transpose()?
-        .map(|sandbox| CodeChecker::new(sandbox, eval.verify.code.clone()));
-    let mut checker = ByDomain::new()
-        .with(Domain::Math, &math)
-        .with(Domain::Puzzle, &math)
-        .with(Domain::Choice, &math);
-    if let Some(code) = &code {
-        checker = checker.with(Domain::Code, code);
+impl Evaluation<'_> {
+    /// Draws the model's replies; returns their number.
+    fn sample(&self, source: &Source) -> anyhow::Result<u64> {
+        let problems: Vec<Problem> =
+            read_jsonl(self.problems)?.collect::<sky_files::Result<_>>()?;
+        let config = self.eval.sampling();
+        let sampling = Sampling {
+            problems: &problems,
+            prompt: &self.eval.prompt,
+            config: &config,
+            seed: self.eval.config.seed,
+        };
+        let total = sampling.len() as u64;
+        let mut generator = model::open(source, &self.eval.student, &self.eval.name)?;
+        let progress = Progress::new("asking", total, "replies");
+        let mut tokens = 0;
+        sample(
+            sampling,
+            &mut *generator,
+            &self.dir.file("samples.journal"),
+            &self.dir.file("samples.jsonl"),
+            &mut |event| match event {
+                Event::Resumed { done, .. } => progress.skip(done as u64),
+                Event::Finished(row) => {
+                    tokens += u64::from(row.completion_tokens);
+                    progress.advance(1);
+                    progress.note(format!("{tokens} tokens"));
+                }
+            },
+        )?;
+        Ok(total)
     }
-    let mut progress = VerdictProgress::new("checking", replies);
-    let checking = Checking {
-        problems,
-        samples: &dir.file("samples.jsonl"),
-        journal: &dir.file("verdicts.journal"),
-        verdicts: &dir.file("verdicts.jsonl"),
-        threads: None,
-    };
-    checking.run(&checker, &mut |row, new| {
-        progress.verdict(row.verdict.is_correct(), new);
-    })?;
-    Ok(())
-}
 
-fn score(
-    eval: &Eval,
-    problems: &Path,
-    dir: &StageDir,
-) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
-    let scoring = Scoring {
-        problems,
-        samples: &dir.file("samples.jsonl"),
-        verdicts: &dir.file("verdicts.jsonl"),
-        prompt: &eval.prompt,
-        config: &eval.config,
-        model: &eval.name,
-    };
-    let scores = scoring.run(&dir.file("results.json"), &dir.file("summary.json"))?;
-    let percent = |share: f64| (share * 1000.0).round() / 10.0;
-    let mut counts = Counts::new(scores.n, scores.verdicts.total())
-        .with("accuracy_percent", percent(scores.accuracy))
-        .with("low_percent", percent(scores.low))
-        .with("high_percent", percent(scores.high));
-    for (verdict, count) in scores.verdicts.iter() {
-        counts = counts.with(verdict.as_str(), count);
+    fn check(&self, has_code: bool, replies: u64) -> anyhow::Result<()> {
+        let paths = GuestPaths::new(&sky_home());
+        let checks = Checks::open(&self.eval.verify, has_code, &paths, check_cached)?;
+        let mut progress = VerdictProgress::new("checking", replies);
+        let checking = Checking {
+            problems: self.problems,
+            samples: &self.dir.file("samples.jsonl"),
+            journal: &self.dir.file("verdicts.journal"),
+            verdicts: &self.dir.file("verdicts.jsonl"),
+            threads: None,
+        };
+        checking.run(&checks, &mut |row, new| {
+            progress.verdict(row.verdict.is_correct(), new);
+        })?;
+        Ok(())
     }
-    let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
-    Ok((names(&OUTPUTS), names(&SCRATCH), counts))
+
+    fn score(&self) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
+        let scoring = Scoring {
+            problems: self.problems,
+            samples: &self.dir.file("samples.jsonl"),
+            verdicts: &self.dir.file("verdicts.jsonl"),
+            prompt: &self.eval.prompt,
+            config: &self.eval.config,
+            model: &self.eval.name,
+        };
+        let (results, summary) = (self.dir.file("results.json"), self.dir.file("summary.json"));
+        let scores = scoring.run(&results, &summary)?;
+        let percent = |share: f64| (share * 1000.0).round() / 10.0;
+        let mut counts = Counts::new(scores.n, scores.verdicts.total())
+            .with("accuracy_percent", percent(scores.accuracy))
+            .with("low_percent", percent(scores.low))
+            .with("high_percent", percent(scores.high));
+        for (verdict, count) in scores.verdicts.iter() {
+            counts = counts.with(verdict.as_str(), count);
+        }
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        Ok((names(&OUTPUTS), names(&SCRATCH), counts))
+    }
 }

@@ -1,4 +1,4 @@
-//! `docs/formats.md` gives every key of these sections with its default.
+//! `docs/reference/recipe-keys.md` gives every key of these sections with its default.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../../crates/sky-cli/tests/page/mod.rs"]

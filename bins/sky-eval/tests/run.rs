@@ -15,7 +15,8 @@ use sky_types::{Answer, Domain, Problem};
 
 const PROBLEMS: u64 = 120;
 
-/// A server that adds: right, but for one sum in four. Answers take a moment, so that there is a middle to kill.
+/// A server that adds; one sum in four is wrong. It delays answers, so that a test can kill the
+/// client between them.
 fn server() -> String {
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let address = format!("http://{}/v1", server.server_addr().to_ip().unwrap());
@@ -199,7 +200,7 @@ fn the_report_is_written_from_whatever_is_there() {
     let address = server();
     set_up(run.path(), &address);
     finish(run.path(), &["run", "--which", "before"]);
-    // The stage that makes the problems belongs to another program; its manifest says that it is complete.
+    // The stage `problems` belongs to another program; a manifest marks it as complete.
     let manifest = fs::read_to_string(run.path().join("eval-before/manifest.json")).unwrap();
     fs::write(run.path().join("problems/train.jsonl"), "").unwrap();
     fs::write(run.path().join("problems/manifest.json"), manifest).unwrap();

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 
 /// Replies to problems, and their rewriting into thought and solution.
 ///
-/// Both are stages of a recipe's run. Stop them at any moment: the same command goes on where it was and ends with the same
-/// bytes.
+/// Both are stages of a recipe's run. Stop them at any moment: the same command goes on where it
+/// was and ends with the same bytes.
 #[derive(Parser)]
 #[command(name = "sky-sample", version, after_help = EXAMPLES)]
 struct Args {
@@ -48,9 +48,4 @@ fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Rewrite(args) => rewrite::run(&args),
     })
-}
-
-/// The part of a layout path inside its stage's folder.
-fn file_name(path: &str) -> &str {
-    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use sky_cli::{Invalid, Plan, Progress, StageArgs, Work, api_key, check_endpoint, layout};
+use sky_cli::{
+    Progress, StageArgs, StageDef, StageEstimate, UserError, api_key, check_endpoint, layout,
+};
 use sky_files::{Counts, StageDir, read_jsonl, write_jsonl};
 use sky_sample::{
     Event, HttpGenerator, RewriteConfig, RewriteCounts, RewriteKind, Rewriting, rewrite_by_rules,
@@ -9,22 +11,19 @@ use sky_sample::{
 };
 use sky_types::{Sample, SamplingParams};
 
-use crate::{file_name, teacher};
+use crate::teacher;
 
 const JOURNAL: &str = "rewrite.journal";
 
 pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let recipe = args.load()?;
-    let config: RewriteConfig = recipe.section("rewrite")?;
-    config
-        .check()
-        .map_err(|(key, reason)| recipe.complain("rewrite", key, reason))?;
+    let config: RewriteConfig = recipe.section()?;
     if config.kind == RewriteKind::Model {
         check_endpoint(&config.endpoint)
-            .map_err(|reason| recipe.complain("rewrite", "endpoint", &reason))?;
+            .map_err(|reason| recipe.error_at("rewrite", "endpoint", &reason))?;
         if !args.dry_run {
             api_key(&config.api_key_env)
-                .map_err(|Invalid(reason)| recipe.complain("rewrite", "api_key_env", &reason))?;
+                .map_err(|UserError(reason)| recipe.error_at("rewrite", "api_key_env", &reason))?;
         }
     }
     // What does not change the results (the pace, the key's name) does not make them stale.
@@ -44,18 +43,18 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             ),
         ),
     };
-    let work = Work {
+    let definition = StageDef {
         name: "rewrite",
         inputs: vec![PathBuf::from(layout::SAMPLES)],
         config: json!({ "rewrite": settings }),
         revision: 1,
-        keeps: &[],
-        plan: Plan {
+        preserve: &[],
+        estimate: StageEstimate {
             what,
             seconds: (config.kind == RewriteKind::Rules).then_some(1.0),
         },
     };
-    args.run(&recipe, work, |dir| {
+    args.run(&recipe, definition, |dir| {
         let (total, counts) = match config.kind {
             RewriteKind::Rules => by_rules(args, dir)?,
             RewriteKind::Model => by_model(args, dir, &config, recipe.seed)?,
@@ -66,7 +65,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
                 counts.with(how.as_str(), count)
             });
         Ok((
-            vec![file_name(layout::REWRITTEN).to_owned()],
+            vec![layout::file_name(layout::REWRITTEN).to_owned()],
             vec![JOURNAL.to_owned()],
             counts,
         ))
@@ -89,7 +88,7 @@ fn by_rules(args: &StageArgs, dir: &StageDir) -> anyhow::Result<(u64, RewriteCou
             None
         }
     });
-    let total = write_jsonl(&dir.file(file_name(layout::REWRITTEN)), rewritten)?;
+    let total = write_jsonl(&dir.file(layout::file_name(layout::REWRITTEN)), rewritten)?;
     match failure {
         Some(error) => Err(error.into()),
         None => Ok((total, counts)),
@@ -119,7 +118,7 @@ fn by_model(
         &rewriting,
         &mut generate,
         &dir.file(JOURNAL),
-        &dir.file(file_name(layout::REWRITTEN)),
+        &dir.file(layout::file_name(layout::REWRITTEN)),
         &mut |event| match event {
             Event::Resumed { done, .. } => progress.skip(done as u64),
             Event::Finished(_) => progress.advance(1),

@@ -1,40 +1,37 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use sky_cli::{ModelConfig, Plan, Progress, Recipe, StageArgs, Work, layout};
+use sky_cli::{ModelConfig, Progress, Recipe, StageArgs, StageDef, StageEstimate, layout};
 use sky_files::{Counts, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
-use sky_types::Problem;
+use sky_types::{Problem, Prompt};
 
-use crate::{file_name, teacher};
+use crate::teacher;
 
 const JOURNAL: &str = "samples.journal";
 
 pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let recipe = args.load()?;
-    let config: SampleConfig = recipe.section("sample")?;
-    config
-        .check()
-        .map_err(|(key, reason)| recipe.complain("sample", key, reason))?;
-    let prompt = recipe.prompt()?;
+    let config: SampleConfig = recipe.section()?;
+    let prompt: Prompt = recipe.section()?;
     let model = ModelConfig::read(&recipe, "teacher")?;
     if !args.dry_run {
         model.ready(&recipe, "teacher")?;
     }
-    let identity = if args.looks_only() {
+    let identity = if args.is_dry_run() {
         Value::Null
     } else {
         teacher::identity(&model)?
     };
-    let work = Work {
+    let definition = StageDef {
         name: "sample",
         inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
         config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
         revision: 1,
-        keeps: &[],
-        plan: plan(&recipe, &config, &model),
+        preserve: &[],
+        estimate: plan(&recipe, &config, &model),
     };
-    args.run(&recipe, work, |dir| {
+    args.run(&recipe, definition, |dir| {
         let problems: Vec<Problem> =
             read_jsonl(&args.path(layout::TRAIN_PROBLEMS))?.collect::<Result<_, _>>()?;
         let sampling = Sampling {
@@ -46,7 +43,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         let mut generate = teacher::open(&model)?;
         let progress = Progress::new("sample", sampling.len() as u64, "samples");
         let mut tokens = 0_u64;
-        let name = file_name(layout::SAMPLES);
+        let name = layout::file_name(layout::SAMPLES);
         let sampled = sample(
             sampling,
             generate.as_mut(),
@@ -81,14 +78,14 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     })
 }
 
-fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> Plan {
+fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> StageEstimate {
     let problems = recipe.planned_problems(false);
     let count = problems.map_or_else(|| "the".to_owned(), |n| n.to_string());
     let not_here = match model.local_path() {
         Err(error) => format!("; NOT HERE YET: {error}"),
         Ok(_) => String::new(),
     };
-    Plan {
+    StageEstimate {
         what: format!(
             "{count} problems x {} of {}, at most {} tokens each{not_here}",
             config.n, model.name, config.max_tokens

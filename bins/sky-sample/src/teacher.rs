@@ -6,7 +6,8 @@ use sky_files::hash_file;
 use sky_sample::{Endpoint, HttpGenerator, RewriteConfig};
 use sky_types::Generate;
 
-/// What a model's replies depend on: the content of its files and the batch, or the server and the name.
+/// What a model's replies depend on: the content of its files and the batch, or the server and the
+/// name.
 pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
     Ok(match model.local_path()? {
         Some(path) => json!({
@@ -54,7 +55,8 @@ pub(crate) fn rewriter(config: &RewriteConfig) -> anyhow::Result<Endpoint> {
 
 #[cfg(feature = "local")]
 fn local(path: &Path, model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
-    let generator = sky_model::LocalGenerator::open(path, &model.name, options(model))?;
+    let generator =
+        sky_model::LocalGenerator::open(path, &model.name, sky_model::Device::Cpu, options(model))?;
     Ok(Box::new(generator))
 }
 
@@ -79,7 +81,7 @@ fn arithmetic(model: &ModelConfig) -> Value {
 
 #[cfg(not(feature = "local"))]
 fn local(path: &Path, _model: &ModelConfig) -> anyhow::Result<Box<dyn Generate>> {
-    Err(sky_cli::Invalid(format!(
+    Err(sky_cli::UserError(format!(
         "{}: this program was built without models in process; build it with `cargo build -p sky-sample-cli`, or name an endpoint",
         path.display()
     ))

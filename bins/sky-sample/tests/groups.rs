@@ -65,7 +65,7 @@ fn a_local_model_stopped_in_any_group_goes_on_to_the_same_bytes() {
     let run = |dir: &Path, fuel: usize| {
         let mut options = GeneratorOptions::default();
         (options.group_size, options.max_batch) = (4, 3);
-        let model = LocalGenerator::open(&path, "m", options).unwrap();
+        let model = LocalGenerator::open(&path, "m", sky_model::Device::Cpu, options).unwrap();
         let sampling = Sampling {
             problems: &problems,
             prompt: &prompt,

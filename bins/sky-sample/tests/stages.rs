@@ -1,4 +1,5 @@
-//! The program itself, against a server on this machine: killed again and again, it ends with the bytes of an undisturbed run.
+//! The program itself, against a server on this machine: killed again and again, it ends with the
+//! bytes of an undisturbed run.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -16,7 +17,8 @@ use std::{
 use serde_json::{Value, json};
 use sky_types::{Answer, Domain, Problem, Sample};
 
-/// A server whose reply depends on the request's seed and prompt alone, as an honest endpoint's does.
+/// A server whose reply depends on the request's seed and prompt alone, as an honest endpoint's
+/// does.
 struct Server {
     http: Arc<tiny_http::Server>,
     answered: Arc<AtomicUsize>,
@@ -138,7 +140,8 @@ fn killed_again_and_again_it_writes_the_same_bytes_and_asks_little_twice() {
     );
     let file = |run: &Path| fs::read(run.join("samples/samples.jsonl")).unwrap();
     assert_eq!(file(&broken), file(&whole));
-    // Each kill costs the replies under way and at most one answered but not yet journaled for each connection.
+    // Each kill costs the replies under way and at most one answered but not yet journaled for each
+    // connection.
     let answered = server.answered.load(Ordering::SeqCst);
     assert!(
         answered <= 200 + 8 * kills,

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use sky_cli::Invalid;
+use sky_cli::UserError;
 use sky_model::{ModelFiles, ParamSpec, SaveOptions};
 use sky_train::{Checkpoint, export, export_adapter, export_merged};
 use tch::Kind;
@@ -12,10 +12,12 @@ pub(crate) struct Args {
     /// A checkpoint, or a folder of checkpoints, of which the newest good one is taken.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The model whose tokenizer and chat template go with the weights: the one training began with.
+    /// The model whose tokenizer and chat template go with the weights: the one training began
+    /// with.
     #[arg(long, value_name = "MODEL")]
     text: Option<PathBuf>,
-    /// The model that a run's adapters belong to, to merge them into; when it is not given, that of --text.
+    /// The model that a run's adapters belong to, to merge them into; when it is not given, that of
+    /// --text.
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// Write the adapters alone, f32, as PEFT does.
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let taken = args.out.exists()
         && std::fs::read_dir(&args.out).map_or(true, |mut entries| entries.next().is_some());
     if taken && !args.force {
-        return Err(Invalid(format!(
+        return Err(UserError(format!(
             "{} exists and is not empty: choose another folder, or --force",
             args.out.display()
         ))
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for (option, model) in [("--base", &args.base), ("--text", &args.text)] {
         let same = |path: &PathBuf| out.is_some() && path.canonicalize().ok() == out;
         if model.as_ref().is_some_and(same) {
-            return Err(Invalid(format!(
+            return Err(UserError(format!(
                 "--out is the folder of {option}, which is read: choose another folder"
             ))
             .into());
@@ -85,7 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         export_adapter(&checkpoint, &name, &args.out)?;
     } else if checkpoint.state().config.lora.is_some() {
         let base = base.ok_or_else(|| {
-            Invalid(format!(
+            UserError(format!(
                 "{} holds adapters alone: give the model they belong to with --base, or write them as they are with --adapter",
                 checkpoint.path().display()
             ))
@@ -111,7 +113,7 @@ fn open(from: &Path) -> anyhow::Result<Checkpoint> {
         return Ok(Checkpoint::open(from)?);
     }
     if !from.exists() {
-        return Err(Invalid(format!("{} does not exist", from.display())).into());
+        return Err(UserError(format!("{} does not exist", from.display())).into());
     }
     Checkpoint::newest(from, &mut |line| eprintln!("{line}"))?
         .with_context(|| format!("{} holds no good checkpoint", from.display()))

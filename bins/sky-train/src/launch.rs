@@ -3,18 +3,18 @@
 use std::{
     ffi::OsString,
     os::unix::process::{CommandExt, ExitStatusExt},
+    path::PathBuf,
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Parser;
-use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal};
-use sky_cli::Stop;
+use rustix::process::{Pid, Signal, kill_process};
+use sky_cli::StopSignal;
+use sky_train::session::LAUNCHER;
 
-/// Tells a child whose child it is.
-const LAUNCHER: &str = "SKY_TRAIN_LAUNCHER";
 /// How often children are looked at.
 const POLL: Duration = Duration::from_millis(20);
 /// How long the other ranks may go on after one has failed: time to say what they saw.
@@ -22,22 +22,31 @@ const GRACE: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Number of processes.
+    /// Number of ranks, each a process.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     num: u16,
-    /// Port the processes meet at; a free one when it is not given.
+    /// Port of the rendezvous; a free one when it is not given.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// What each process is to do: `train --recipe ... --run ...`.
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    /// Program to start as each rank, such as a trainer of your own; this program when it is not
+    /// given.
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// Arguments of each process: `train --recipe ... --run ...`.
+    #[arg(
+        last = true,
+        required_unless_present = "program",
+        value_name = "ARGUMENTS"
+    )]
     command: Vec<OsString>,
 }
 
-/// Starts the processes and waits for them. A signal to this process is passed on to all of them. When one fails, it is
-/// named, the others are ended, and its exit code is this program's (128 and the signal's number when a signal ended it).
+/// Starts the processes and waits for them. A signal to this process is passed on to all of them.
+/// When one fails, it is named, the others are ended, and its exit code is this program's (128 and
+/// the signal's number when a signal ended it).
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // A second signal ends this process, and with it the children.
-    let stop = Stop::listen()?;
+    let stop = StopSignal::listen()?;
     let port = match args.port {
         Some(port) => port,
         None => sky_train::free_port().context("no port from 20000 to 32000 is free")?,
@@ -47,8 +56,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ranks.0.push(Some(start(args, rank, port)?));
     }
     let mut told = false;
-    let stopped_code = stopped_code(&args.command);
-    let mut stopped = false;
+    let stopped_code = match args.program {
+        Some(_) => 0,
+        None => stopped_code(&args.command),
+    };
+    let mut code = 0;
     let mut failed: Option<(Instant, u8)> = None;
     while ranks.0.iter().any(Option::is_some) {
         for (rank, slot) in ranks.0.iter_mut().enumerate() {
@@ -57,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             };
             *slot = None;
             if status.code() == Some(i32::from(stopped_code)) {
-                stopped = true;
+                code = stopped_code;
                 continue;
             }
             if status.success() || failed.is_some() {
@@ -73,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 "launch: rank {rank} {}; the others are ended",
                 words(status)
             );
-            failed = Some((Instant::now(), code(status)));
+            failed = Some((Instant::now(), code_of(status)));
         }
         if !told && stop.raised() {
             told = true;
@@ -84,12 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         thread::sleep(POLL);
     }
-    let code = match failed {
-        Some((_, code)) => code,
-        None if stopped => stopped_code,
-        None => 0,
-    };
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(failed.map_or(code, |(_, code)| code)))
 }
 
 /// The exit code of ranks that were told to stop: 0, or what their command says.
@@ -103,20 +110,7 @@ fn stopped_code(command: &[OsString]) -> u8 {
     }
 }
 
-/// Makes a process that [`run`] started end with its launcher, even by kill -9.
-pub(crate) fn tie_to_launcher() -> anyhow::Result<()> {
-    let Some(launcher) = std::env::var_os(LAUNCHER) else {
-        return Ok(());
-    };
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let parent = getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
-    if launcher != OsString::from(parent.to_string()) {
-        bail!("the launcher of this process has ended");
-    }
-    Ok(())
-}
-
-/// Children that do not outlive an error in this process.
+/// The started processes. They do not outlive an error in this process.
 struct Ranks(Vec<Option<Child>>);
 
 impl Ranks {
@@ -139,8 +133,11 @@ impl Drop for Ranks {
 }
 
 fn start(args: &Args, rank: u16, port: u16) -> anyhow::Result<Child> {
-    let program = std::env::current_exe().context("this program's own path")?;
-    Command::new(program)
+    let program = match &args.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().context("this program's own path")?,
+    };
+    Command::new(&program)
         .args(&args.command)
         .env("RANK", rank.to_string())
         .env("LOCAL_RANK", rank.to_string())
@@ -154,10 +151,10 @@ fn start(args: &Args, rank: u16, port: u16) -> anyhow::Result<Child> {
         .process_group(0)
         .stdin(Stdio::null())
         .spawn()
-        .with_context(|| format!("rank {rank} does not start"))
+        .with_context(|| format!("rank {rank}: {} does not start", program.display()))
 }
 
-fn code(status: ExitStatus) -> u8 {
+fn code_of(status: ExitStatus) -> u8 {
     let code = status
         .code()
         .or_else(|| status.signal().map(|signal| 128 + signal))

@@ -1,11 +1,9 @@
 //! The `sky-train` program: fine-tuning, export, and the plan of a run.
 
 #[cfg(feature = "torch")]
+mod estimate;
+#[cfg(feature = "torch")]
 mod export;
-#[cfg(feature = "torch")]
-mod fits;
-#[cfg(feature = "torch")]
-mod group;
 #[cfg(feature = "torch")]
 mod launch;
 mod plan;
@@ -17,9 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Fine-tuning that can be killed at any moment, and planned before it is paid for.
+/// Fine-tunes a model, resumes after a kill, and plans a run before it is paid for.
 ///
-/// `train` is a stage of a recipe's run, `launch` starts it as several processes; `export` works on a checkpoint; `plan` needs nothing but a recipe.
+/// `train` is a stage of a recipe's run. `launch` starts it as several ranks. `export` reads a
+/// checkpoint. `plan` reads only a recipe.
 #[derive(Parser)]
 #[command(name = "sky-train", version, after_help = EXAMPLES)]
 #[cfg_attr(
@@ -36,9 +35,9 @@ Examples:
   sky-train train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       train the recipe's student on runs/tiny-cpu/selected/sharegpt.json
   sky-train launch -n 4 -- train --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
-      the same by four processes on this host, each with its shard
+      the same on four ranks of this host, each with its shard
   sky-train export --from runs/tiny-cpu/train/checkpoints --text runs/tiny-cpu/train/model --out exported
-      write the newest good checkpoint as a Hugging Face folder
+      write the newest intact checkpoint as a Hugging Face folder
   sky-train plan recipes/sky-t1-32b.toml --gpus 8 --gpu h100-80g --host-memory 1800G
       memory, time and dollars of the published run, before the first one is spent";
 
@@ -47,7 +46,7 @@ enum Command {
     /// Stage: train the student on the selected rows.
     #[cfg(feature = "torch")]
     Train(train::Args),
-    /// Start several processes of this program on this host.
+    /// Start several ranks on this host, of this program or another.
     #[cfg(feature = "torch")]
     Launch(launch::Args),
     /// Write a checkpoint's weights as a Hugging Face folder.
@@ -59,12 +58,12 @@ enum Command {
 
 #[cfg(feature = "torch")]
 fn main() -> ExitCode {
-    sky_torch::keep_tensors_apart();
+    sky_torch::install_allocator();
     // Before anything else asks: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();
     let mut code = ExitCode::SUCCESS;
     let ended = sky_cli::main(|| {
-        launch::tie_to_launcher()?;
+        sky_train::session::end_with_launcher()?;
         match sky_cli::parse::<Args>().command {
             Command::Train(args) => train::run(&args, cuda).map(|found| code = found),
             Command::Launch(args) => launch::run(&args).map(|found| code = found),

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use sky_cli::{Invalid, ModelConfig, Recipe, nearest};
-use sky_train::{
-    Checkpointing, Gpu, Hardware, HardwareConfig, ModelShape, Offload, Plan, PlanInput, Setting,
-    SettingPlan, TrainConfig, parse_bytes,
+use sky_cli::{ModelConfig, Recipe, UserError, nearest};
+use sky_plan::{
+    DataSize, Gpu, Hardware, HardwareConfig, ModelShape, Plan, PlanInput, TrainConfig, parse_bytes,
 };
+use sky_types::{Section, SettingError};
 
 use crate::size::{data_size, shape};
 
@@ -53,9 +53,8 @@ pub(crate) struct Planned {
     hardware: Hardware,
     gpu: Gpu,
     options: HardwareConfig,
-    rows: u64,
-    tokens_per_row: f64,
-    /// Where these two are from.
+    size: DataSize,
+    /// Where the size is from.
     source: &'static str,
 }
 
@@ -68,15 +67,15 @@ impl Planned {
         options: HardwareConfig,
         run: Option<&std::path::Path>,
     ) -> anyhow::Result<Self> {
-        let size = data_size(recipe, run, &config, &options)?.ok_or_else(|| {
-            Invalid(
+        let known = data_size(recipe, run, &config, &options)?.ok_or_else(|| {
+            UserError(
                 "how many rows there will be is not known: give --rows, or rows in [hardware]"
                     .into(),
             )
         })?;
         let gpu = hardware.gpu(&options.gpu).cloned().map_err(|_| {
             let nearest = nearest(&options.gpu, hardware.gpu.keys().map(String::as_str));
-            recipe.complain(
+            recipe.error_at(
                 "hardware",
                 "gpu",
                 &format!("`{}` is not known{nearest}", options.gpu),
@@ -88,15 +87,14 @@ impl Planned {
             gpu,
             hardware,
             options,
-            rows: size.rows,
-            tokens_per_row: size.tokens_per_row,
-            source: size.source,
+            size: known.size,
+            source: known.source,
         })
     }
 
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
         let host_memory = parse_bytes(&self.options.host_memory)
-            .map_err(|error| Invalid(format!("host_memory: {error}")))?;
+            .map_err(|error| UserError(format!("host_memory: {error}")))?;
         let mut plan = Plan::new(&PlanInput {
             shape: &self.shape,
             config: &self.config,
@@ -109,33 +107,21 @@ impl Planned {
                 .options
                 .dollars_per_gpu_hour
                 .unwrap_or(self.gpu.dollars_per_hour),
-            rows: self.rows,
-            tokens_per_row: self.tokens_per_row,
+            rows: self.size.rows,
+            tokens_per_row: self.size.tokens_per_row,
         })
-        .map_err(|error| Invalid(error.to_string()))?;
+        .map_err(|error| UserError(error.to_string()))?;
         plan.assumptions
             .push(format!("rows and their tokens: {}", self.source));
         Ok(plan)
     }
 }
 
-/// The recipe's `[hardware]`, checked.
-pub(crate) fn hardware_section(recipe: &Recipe) -> anyhow::Result<HardwareConfig> {
-    let options: HardwareConfig = recipe.section("hardware")?;
-    options
-        .check()
-        .map_err(|(key, reason)| recipe.complain("hardware", key, &reason))?;
-    Ok(options)
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
-    let config: TrainConfig = recipe.section("train")?;
-    config
-        .check()
-        .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
-    let student: ModelConfig = recipe.section("student")?;
-    let mut options = hardware_section(&recipe)?;
+    let config: TrainConfig = recipe.section()?;
+    let student: ModelConfig = recipe.parse_section("student")?;
+    let mut options: HardwareConfig = recipe.section()?;
     options.gpus = args.gpus.unwrap_or(options.gpus);
     options.hosts = args.hosts.unwrap_or(options.hosts);
     options.gpu = args.gpu.clone().unwrap_or(options.gpu);
@@ -144,24 +130,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     options.rows = args.rows.or(options.rows);
     options.tokens_per_row = args.tokens_per_row.or(options.tokens_per_row);
     // The recipe's own values are right by now.
-    options.check().map_err(|(key, reason)| {
+    options.check().map_err(|SettingError { key, reason }| {
         let option = match key {
             "dollars_per_gpu_hour" => "price".to_owned(),
             key => key.replace('_', "-"),
         };
-        Invalid(format!("--{option}: {reason}"))
+        UserError(format!("--{option}: {reason}"))
     })?;
     let hardware = match &args.hardware {
         Some(path) => {
             let text = sky_files::read_text(path)?;
             Hardware::parse(&text)
-                .map_err(|error| Invalid(format!("{}: {error}", path.display())))?
+                .map_err(|error| UserError(format!("{}: {error}", path.display())))?
         }
         None => Hardware::builtin().context("the built-in hardware.toml is broken")?,
     };
     if let Some(gpu) = args.gpu.as_deref().filter(|gpu| hardware.gpu(gpu).is_err()) {
         let nearest = nearest(gpu, hardware.gpu.keys().map(String::as_str));
-        return Err(Invalid(format!("--gpu: `{gpu}` is not known{nearest}")).into());
+        return Err(UserError(format!("--gpu: `{gpu}` is not known{nearest}")).into());
     }
     let shape = shape(&recipe, &student)?;
     let planned = Planned::new(
@@ -211,29 +197,7 @@ fn json(plan: &Plan) -> serde_json::Value {
     })
 }
 
-/// A setting in words.
-pub(crate) fn words(setting: Setting) -> String {
-    let offload = match setting.offload {
-        Offload::None => "nothing offloaded",
-        Offload::Parameters => "parameters offloaded",
-        Offload::Optimizer => "optimizer offloaded",
-        Offload::OptimizerAndParameters => "optimizer and parameters offloaded",
-    };
-    let recompute = match setting.activation_checkpointing {
-        Checkpointing::Full => "blocks computed again".to_owned(),
-        Checkpointing::KeepEvery(k) => format!("1 graph in {k} kept"),
-        Checkpointing::None | Checkpointing::Auto => "graphs kept".to_owned(),
-    };
-    let inputs = if setting.offload_activations {
-        ", inputs on the host"
-    } else {
-        ""
-    };
-    format!("{offload}, {recompute}{inputs}")
-}
-
 fn print(plan: &Plan, planned: &Planned) {
-    let gb = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
     let trained = match planned.config.lora {
         Some(_) => format!(
             " ({:.1} M in adapters are trained)",
@@ -253,6 +217,23 @@ fn print(plan: &Plan, planned: &Planned) {
             hosts => format!(" in {hosts} hosts"),
         }
     );
+    print_settings(plan);
+    print_best(plan, planned);
+    if let Some(advice) = &plan.advice {
+        println!("does not fit; {advice}");
+    }
+    println!("assumptions:");
+    for assumption in &plan.assumptions {
+        println!("  - {assumption}");
+    }
+}
+
+fn gb(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e9)
+}
+
+/// Every setting, then the recipe's and the first that fits.
+fn print_settings(plan: &Plan) {
     println!(
         "{:<76} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
         "setting", "fits", "GPU GB", "host GB", "s/step", "hours", "$"
@@ -260,7 +241,7 @@ fn print(plan: &Plan, planned: &Planned) {
     for setting in &plan.settings {
         println!(
             "{:<76} {:>6} {:>8} {:>8} {:>8.1} {:>7.1} {:>7.0}",
-            words(setting.setting),
+            setting.setting.to_string(),
             if setting.fits { "yes" } else { "no" },
             gb(setting.gpu_bytes.total),
             gb(setting.host_bytes.total),
@@ -270,37 +251,31 @@ fn print(plan: &Plan, planned: &Planned) {
         );
     }
     let set = &plan.as_set;
-    println!(
-        "as the recipe sets it: {}{}",
-        words(set.setting),
-        if set.fits {
-            String::new()
-        } else {
-            format!(
-                "; does not fit ({} GB a GPU, {} GB a host)",
-                gb(set.gpu_bytes.total),
-                gb(set.host_bytes.total)
-            )
-        }
-    );
+    let misfit = if set.fits {
+        String::new()
+    } else {
+        format!(
+            "; does not fit ({} GB a GPU, {} GB a host)",
+            gb(set.gpu_bytes.total),
+            gb(set.host_bytes.total)
+        )
+    };
+    println!("as the recipe sets it: {}{misfit}", set.setting);
     if let Some(first) = plan.first.as_ref().filter(|first| **first != plan.best) {
-        println!("first that fits: {}", words(first.setting));
+        println!("first that fits: {}", first.setting);
     }
-    let SettingPlan {
-        setting,
-        gpu_bytes: gpu,
-        host_bytes: host,
-        ..
-    } = &plan.best;
-    println!(
-        "{}: {}",
-        if plan.fits {
-            "cheapest that fits"
-        } else {
-            "smallest"
-        },
-        words(*setting)
-    );
+}
+
+/// The best setting's memory and time, by part.
+fn print_best(plan: &Plan, planned: &Planned) {
+    let best = &plan.best;
+    let (gpu, host) = (best.gpu_bytes, best.host_bytes);
+    let kind = if plan.fits {
+        "cheapest that fits"
+    } else {
+        "smallest"
+    };
+    println!("{kind}: {}", best.setting);
     println!(
         "  GPU, GB:  parameters {}  gradients {}  optimizer {}  activations {}  buffers {}  reserve {}  = {} of {:.0}",
         gb(gpu.parameters),
@@ -324,25 +299,18 @@ fn print(plan: &Plan, planned: &Planned) {
     );
     println!(
         "  a step: {:.1} s, {:.1} s of it the optimizer; {:.1} GB over GPU links, {:.1} GB over the network, {:.1} GB to and from the host; MFU {:.0} %",
-        plan.best.step_seconds,
-        plan.best.optimizer_seconds,
-        plan.best.link_bytes_per_step / 1e9,
-        plan.best.network_bytes_per_step / 1e9,
-        plan.best.transfer_bytes_per_step / 1e9,
-        plan.best.mfu * 100.0
+        best.step_seconds,
+        best.optimizer_seconds,
+        best.link_bytes_per_step / 1e9,
+        best.network_bytes_per_step / 1e9,
+        best.transfer_bytes_per_step / 1e9,
+        best.mfu * 100.0
     );
     if host.disk > 0 {
         println!(
             "  disk, GB: optimizer {}, {:.1} a step read and written",
             gb(host.disk),
-            plan.best.disk_bytes_per_step / 1e9
+            best.disk_bytes_per_step / 1e9
         );
-    }
-    if let Some(advice) = &plan.advice {
-        println!("does not fit; {advice}");
-    }
-    println!("assumptions:");
-    for assumption in &plan.assumptions {
-        println!("  - {assumption}");
     }
 }

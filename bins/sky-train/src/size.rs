@@ -3,21 +3,16 @@
 use std::path::Path;
 
 use serde_json::Value;
-use sky_cli::{Invalid, ModelConfig, Recipe, layout};
+use sky_cli::{ModelConfig, Recipe, UserError, layout};
 use sky_files::read_json;
 #[cfg(feature = "torch")]
 use sky_model::ModelFiles;
-use sky_train::{HardwareConfig, ModelShape, TrainConfig};
+use sky_plan::{DataSize, HardwareConfig, ModelShape, TrainConfig};
 use sky_types::Conversation;
 
-/// Rows and mean tokens of a row.
-pub(crate) struct DataSize {
-    pub(crate) rows: u64,
-    pub(crate) tokens_per_row: f64,
-    /// Tokens of the longest row at most, where the rows are here: none is shorter than a byte.
-    #[cfg_attr(not(feature = "torch"), allow(dead_code))]
-    pub(crate) longest: Option<u64>,
-    /// Where the numbers are from, for a person.
+/// The size of the training data, and where the numbers are from.
+pub(crate) struct KnownSize {
+    pub(crate) size: DataSize,
     pub(crate) source: &'static str,
 }
 
@@ -32,7 +27,7 @@ pub(crate) fn data_size(
     run: Option<&Path>,
     config: &TrainConfig,
     hardware: &HardwareConfig,
-) -> anyhow::Result<Option<DataSize>> {
+) -> anyhow::Result<Option<KnownSize>> {
     if let Some(path) = run
         .map(|run| run.join(layout::SHAREGPT))
         .filter(|p| p.exists())
@@ -47,19 +42,21 @@ pub(crate) fn data_size(
             .collect();
         let characters: usize = lengths.iter().sum();
         let mean = characters as f64 / CHARACTERS_PER_TOKEN / rows.len().max(1) as f64;
-        return Ok(Some(DataSize {
+        // No token is shorter than a byte.
+        let longest = lengths.iter().max();
+        let size = DataSize {
             rows: rows.len() as u64,
             tokens_per_row: (mean + TEMPLATE_TOKENS).min(config.cutoff as f64),
-            longest: lengths
-                .iter()
-                .max()
-                .map(|&bytes| bytes as u64 + TEMPLATE_TOKENS as u64),
+            longest: longest.map(|&bytes| bytes as u64 + TEMPLATE_TOKENS as u64),
+        };
+        return Ok(Some(KnownSize {
+            size,
             source: "counted, tokens from characters",
         }));
     }
     // Other programs' sections: what they do not say is simply not known here.
     let number = |section: &str, key: &str| {
-        let value: Value = recipe.section(section).ok()?;
+        let value: Value = recipe.parse_section(section).ok()?;
         value.get(key)?.as_f64()
     };
     let implied = || {
@@ -72,15 +69,19 @@ pub(crate) fn data_size(
     let longest = number("sample", "max_tokens").map_or(config.cutoff as f64, |most| {
         (most + 2.0 * TEMPLATE_TOKENS).min(config.cutoff as f64)
     });
-    Ok(Some(DataSize {
-        rows,
-        // Replies end well before their limit: a quarter of it for long traces, most of it for short ones.
-        tokens_per_row: hardware.tokens_per_row.unwrap_or(if longest > 2048.0 {
-            longest / 4.0
-        } else {
-            longest * 0.8
-        }),
-        longest: None,
+    // Replies end well before their limit: a quarter of it for long traces, most of it for short
+    // ones.
+    let assumed = if longest > 2048.0 {
+        longest / 4.0
+    } else {
+        longest * 0.8
+    };
+    Ok(Some(KnownSize {
+        size: DataSize {
+            rows,
+            tokens_per_row: hardware.tokens_per_row.unwrap_or(assumed),
+            longest: None,
+        },
         source: match (hardware.rows, hardware.tokens_per_row) {
             (Some(_), Some(_)) => "from [hardware]",
             (Some(_), None) => {
@@ -99,8 +100,8 @@ pub(crate) fn data_size(
 #[cfg(feature = "torch")]
 fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
     let files = ModelFiles::open(path)?;
-    files.config().no_own_layers()?;
-    Ok(Some(ModelShape::of(files.config())))
+    files.config().no_custom_layers()?;
+    Ok(Some(sky_train::model_shape(files.config())))
 }
 
 /// A Hugging Face folder's; GGUF is read by what is built with libtorch alone.
@@ -118,7 +119,7 @@ fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
 pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<ModelShape> {
     if student.endpoint.is_some() {
         return Err(recipe
-            .complain(
+            .error_at(
                 "student",
                 "endpoint",
                 "a model behind an endpoint cannot be trained: give its `path`",
@@ -127,7 +128,7 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
     }
     let Some(path) = &student.path else {
         return Err(recipe
-            .complain(
+            .error_at(
                 "student",
                 "path",
                 "is missing: which model is to be trained?",
@@ -144,9 +145,9 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
         .or_else(|| ModelShape::known(&last))
         .ok_or_else(|| {
             let known: Vec<&str> = ModelShape::names().collect();
-            Invalid(format!(
+            UserError(format!(
                 "{}; nor is it one whose size is known by name ({})",
-                recipe.complain(
+                recipe.error_at(
                     "student",
                     "path",
                     &format!(

@@ -7,41 +7,43 @@ use std::{
 
 use anyhow::Context;
 use sky_cli::{
-    Invalid, ModelConfig, Plan, Progress, Recipe, StageArgs, Stop, Work, layout, model_files,
+    ModelConfig, Progress, Recipe, StageArgs, StageDef, StopSignal, UserError, layout, model_files,
     run_failed,
 };
 use sky_files::{Counts, read_json};
 use sky_model::{ModelFiles, ParamSpec, SaveOptions};
+use sky_plan::{Hardware, HardwareConfig, ModelShape, TrainConfig};
 use sky_train::{
-    Checkpoint, Checkpointing, Dataset, Ended, Hardware, HardwareConfig, Job, ModelShape, Order,
-    Ranks, StepTime, TrainConfig, TrainError, Trainer, encode, export, export_merged, prune,
+    Dataset, DistributedEnv, Job, StepMetrics, StepTime, TrainError, encode, prune,
+    session::{
+        FinishedRun, Notice, RunSpec, Session, SessionConfig, SessionEnd, TrainingRun, admit,
+    },
 };
 use sky_types::Conversation;
 use tch::Kind;
 
 use crate::{
-    fits,
-    group::Group,
-    plan::{Planned, hardware_section, words},
-    size::{DataSize, data_size, shape},
+    estimate::EstimateInput,
+    size::{KnownSize, data_size, shape},
 };
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// Start a run that by the plan does not fit into this machine's memory.
+    /// Start the run although it does not fit into this machine's memory by the plan.
     #[arg(long)]
     overcommit: bool,
-    /// Exit code of a run that was told to stop and has saved, for schedulers that take 0 for the end.
+    /// Exit code of a run that was asked to stop and has saved, for schedulers that read 0 as
+    /// finished.
     #[arg(long, value_name = "CODE", default_value_t = 0)]
     pub(crate) stopped_code: u8,
 }
 
 /// The run was asked to stop and has saved its state.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped after step {step} of {steps}, saved; the same command goes on from there")]
-pub(crate) struct Stopped {
+#[error("stopped after step {step} of {steps}, saved; the same command resumes from there")]
+struct Stopped {
     step: u64,
     steps: u64,
 }
@@ -49,247 +51,186 @@ pub(crate) struct Stopped {
 /// The stage's folder in the run folder.
 const FOLDER: &str = "train";
 const CHECKPOINTS: &str = "checkpoints";
-const MODEL: &str = "model";
 
 pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
-    let (overcommit, stopped) = (args.overcommit, ExitCode::from(args.stopped_code));
+    let (overcommit, stopped_code) = (args.overcommit, ExitCode::from(args.stopped_code));
     let args = &args.stage;
-    // From the beginning: a large model takes minutes to read. The run then stops after its first step.
-    let stop = if args.looks_only() {
-        Stop::never()
+    // Listens from the start: reading a large model takes minutes. A run that is asked to stop then
+    // stops after its first step.
+    let stop = if args.is_dry_run() {
+        StopSignal::never()
     } else {
-        Stop::listen()?
+        StopSignal::listen()?
     };
-    let recipe = args.load()?;
-    let mut config: TrainConfig = recipe.section("train")?;
-    config
-        .check()
-        .map_err(|(key, reason)| recipe.complain("train", key, &reason))?;
-    let student: ModelConfig = recipe.section("student")?;
-    let shape = shape(&recipe, &student)?;
-    let ranks = Ranks::from_env().map_err(|error| Invalid(error.to_string()))?;
-    if args.looks_only() && ranks.as_ref().is_some_and(|ranks| ranks.rank > 0) {
+    let env = DistributedEnv::from_env().map_err(|error| UserError(error.to_string()))?;
+    let settings = Settings::read(args, env.as_ref(), cuda)?;
+    if args.is_dry_run() && env.as_ref().is_some_and(|env| env.rank > 0) {
         return Ok(ExitCode::SUCCESS);
     }
-    let options = hardware_section(&recipe)?;
-    if cuda && recipe.has("hardware") {
-        priced(&recipe, &mut config, &options, ranks.as_ref())?;
+    let done = !args.force && args.path(FOLDER).join("manifest.json").exists();
+    if !done && !args.is_dry_run() && !overcommit {
+        settings.admit(env.as_ref(), cuda)?;
     }
-    // Data that cannot be read is not counted; whoever trains on it is told.
-    let counted = data_size(&recipe, Some(&args.run), &config, &options);
-    let run = counted.is_ok().then_some(&*args.run);
-    let size = match counted {
-        Ok(size) => size,
-        Err(_) => data_size(&recipe, None, &config, &options)?,
-    };
-    let to_be_done = args.force || !args.path(FOLDER).join("manifest.json").exists();
-    if to_be_done && !args.looks_only() && !overcommit {
-        match (cuda, &size) {
-            (false, size) => fits::check(&shape, &config, ranks.as_ref(), size.as_ref())?,
-            (true, Some(size)) => {
-                if let Some(host) = fits::GpuHost::here(ranks.as_ref()) {
-                    host.check(&shape, &config, size)?;
-                }
-            }
-            (true, None) => {}
-        }
-    }
-    let expected = Expected {
-        recipe: &recipe,
-        config: &config,
-        shape: &shape,
-        ranks: ranks.as_ref(),
-        options,
-        run,
-    };
-    let plan = expected.plan(size)?;
-    let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
-    let mut model = PathBuf::new();
-    if !args.dry_run {
-        model = student
-            .located(&recipe, "student")?
-            .context("the student has no path")?
-            .canonicalize()?;
-        inputs.extend(model_files(&model)?);
-    }
-    let work = Work {
-        name: "train",
-        inputs,
-        config: serde_json::json!({ "train": config.essence() }),
-        revision: 1,
-        keeps: &[CHECKPOINTS],
-        plan,
-    };
-    if args.looks_only() {
-        args.run(&recipe, work, |_| unreachable_in_a_dry_run())?;
+    let (definition, model) = settings.stage(args, env.as_ref())?;
+    if args.is_dry_run() {
+        args.run(&settings.recipe, definition, |_| {
+            anyhow::bail!("a dry run runs nothing")
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let group = Group::join(ranks, &config, cuda)?;
+    let config = &settings.config;
+    let session = join(env, config, cuda)?;
     let training = Training {
-        recipe: &recipe,
-        config: &config,
+        recipe: &settings.recipe,
+        config,
         args,
         model: &model,
-        group: &group,
+        session: &session,
         stop: &stop,
     };
-    let checkpoints = args.path(FOLDER).join(CHECKPOINTS);
-    let done = group.together(
-        |begin| {
-            args.run(&recipe, work, |dir| {
-                begin()?;
-                training.run(dir.path(), Some(dir.origin()))
-            })
-        },
-        || {
-            let done = training.run(&args.path(FOLDER), None);
-            done.map(|_| ()).map_err(run_failed)
-        },
-    );
-    match done {
+    match training.run_stage(definition) {
         // Preemption is no failure: the work is on disk.
         Err(error) if error.is::<Stopped>() => {
-            if let Some(said) = error.downcast_ref::<Stopped>().filter(|_| group.leads()) {
-                eprintln!("train: {said}");
+            if let Some(stopped) = error
+                .downcast_ref::<Stopped>()
+                .filter(|_| session.is_leader())
+            {
+                eprintln!("train: {stopped}");
             }
-            return Ok(stopped);
+            return Ok(stopped_code);
         }
         other => other?,
     }
-    if config.keep_finished == 0 && group.leads() {
-        prune(&checkpoints, 0)?;
+    if config.keep_finished == 0 && session.is_leader() {
+        prune(&args.path(FOLDER).join(CHECKPOINTS), 0)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What `[train]` does not say of the GPUs' peak and rent, from `[hardware]`.
-fn priced(
+/// Joins the other ranks. A wrong launch is the user's to mend.
+fn join(env: Option<DistributedEnv>, config: &TrainConfig, cuda: bool) -> anyhow::Result<Session> {
+    let rank = env.as_ref().map(|env| env.rank);
+    let options = SessionConfig::new(config).with_cuda(cuda);
+    let joined = Session::join(env, &options).map_err(|error| match error {
+        TrainError::Launch(reason) => UserError(reason).into(),
+        other => anyhow::Error::from(other),
+    });
+    match rank {
+        Some(rank) => joined.with_context(|| format!("rank {rank}")),
+        None => joined,
+    }
+}
+
+/// The recipe as far as this stage reads it, checked.
+struct Settings {
+    recipe: Recipe,
+    config: TrainConfig,
+    student: ModelConfig,
+    shape: ModelShape,
+    options: HardwareConfig,
+    size: Option<KnownSize>,
+    /// The run folder, when its data can be counted.
+    run: Option<PathBuf>,
+}
+
+impl Settings {
+    fn read(args: &StageArgs, env: Option<&DistributedEnv>, cuda: bool) -> anyhow::Result<Self> {
+        let recipe = args.load()?;
+        let mut config: TrainConfig = recipe.section()?;
+        let student: ModelConfig = recipe.parse_section("student")?;
+        let shape = shape(&recipe, &student)?;
+        let options: HardwareConfig = recipe.section()?;
+        if cuda && recipe.has("hardware") {
+            set_peak_and_price(&recipe, &mut config, &options, env)?;
+        }
+        // Data that cannot be read is not counted here; the training names what is wrong with it.
+        let counted = data_size(&recipe, Some(&args.run), &config, &options);
+        let run = counted.is_ok().then(|| args.run.clone());
+        let size = match counted {
+            Ok(size) => size,
+            Err(_) => data_size(&recipe, None, &config, &options)?,
+        };
+        Ok(Self {
+            recipe,
+            config,
+            student,
+            shape,
+            options,
+            size,
+            run,
+        })
+    }
+
+    /// Refuses a run that does not fit into memory by the plan.
+    fn admit(&self, env: Option<&DistributedEnv>, cuda: bool) -> anyhow::Result<()> {
+        let size = self.size.as_ref().map(|known| &known.size);
+        admit(&self.shape, &self.config, env, size, cuda).map_err(|error| match error {
+            TrainError::DoesNotFit(reason) => UserError(format!(
+                "{reason}, or start it all the same with --overcommit"
+            ))
+            .into(),
+            TrainError::Plan(error) => UserError(error.to_string()).into(),
+            other => other.into(),
+        })
+    }
+
+    /// The stage, and the student's path unless this is a dry run.
+    fn stage(
+        &self,
+        args: &StageArgs,
+        env: Option<&DistributedEnv>,
+    ) -> anyhow::Result<(StageDef<'static>, PathBuf)> {
+        let estimate = EstimateInput {
+            recipe: &self.recipe,
+            config: &self.config,
+            shape: &self.shape,
+            env,
+            options: &self.options,
+            run: self.run.as_deref(),
+        };
+        let estimate = estimate.estimate(self.size.as_ref())?;
+        let mut inputs = vec![PathBuf::from(layout::SHAREGPT)];
+        let mut model = PathBuf::new();
+        if !args.dry_run {
+            model = self
+                .student
+                .located(&self.recipe, "student")?
+                .context("the student has no path")?
+                .canonicalize()?;
+            inputs.extend(model_files(&model)?);
+        }
+        let definition = StageDef {
+            name: "train",
+            inputs,
+            config: serde_json::json!({ "train": self.config.resume_fingerprint() }),
+            revision: 1,
+            preserve: &[CHECKPOINTS],
+            estimate,
+        };
+        Ok((definition, model))
+    }
+}
+
+/// Fills in the GPUs' peak and rent from `[hardware]` where `[train]` does not have them.
+fn set_peak_and_price(
     recipe: &Recipe,
     config: &mut TrainConfig,
     options: &HardwareConfig,
-    ranks: Option<&Ranks>,
+    env: Option<&DistributedEnv>,
 ) -> anyhow::Result<()> {
     let hardware = Hardware::builtin()?;
     let gpu = hardware
         .gpu(&options.gpu)
-        .map_err(|error| recipe.complain("hardware", "gpu", &error.to_string()))?;
-    let gpus = ranks.map_or(1, |ranks| ranks.world) as f64;
+        .map_err(|error| recipe.error_at("hardware", "gpu", &error.to_string()))?;
+    let gpus = env.map_or(1, |env| env.world_size) as f64;
     let price = options.dollars_per_gpu_hour.unwrap_or(gpu.dollars_per_hour);
     config.peak_flops = config.peak_flops.or(Some(gpu.bf16_flops));
     config.dollars_per_hour = config.dollars_per_hour.or(Some(price * gpus));
     Ok(())
 }
 
-fn unreachable_in_a_dry_run() -> anyhow::Result<Made> {
-    anyhow::bail!("a dry run runs nothing")
-}
-
-/// What a dry run tells from.
-struct Expected<'a> {
-    recipe: &'a Recipe,
-    config: &'a TrainConfig,
-    shape: &'a ModelShape,
-    ranks: Option<&'a Ranks>,
-    options: HardwareConfig,
-    /// The run folder, when its data can be counted.
-    run: Option<&'a Path>,
-}
-
-impl Expected<'_> {
-    /// What a dry run says: for the recipe's [hardware] when it names some, else for this machine's cores and memory.
-    fn plan(self, size: Option<DataSize>) -> anyhow::Result<Plan> {
-        let Self {
-            recipe,
-            config,
-            shape,
-            ranks,
-            options,
-            run,
-        } = self;
-        let trained = match &config.lora {
-            Some(_) => format!(
-                " ({:.1} M in adapters are trained)",
-                shape.trained(config) as f64 / 1e6
-            ),
-            None => String::new(),
-        };
-        let params = shape.params() as f64 / 1e9;
-        let Some(size) = size else {
-            return Ok(Plan {
-                what: format!(
-                    "{params:.2} B parameters{trained}; rows are not known before the data is"
-                ),
-                seconds: None,
-            });
-        };
-        let steps = Order::new(config, config.training_rows(size.rows) as usize, 0).steps();
-        let batch = (config.global_batch as u64).min(size.rows);
-        let tokens = steps as f64 * batch as f64 * size.tokens_per_row;
-        let mut what = format!(
-            "{} rows ({}): {steps} steps of {batch} rows, {:.2} M tokens, {params:.2} B parameters{trained}",
-            size.rows,
-            size.source,
-            tokens / 1e6
-        );
-        let hardware = Hardware::builtin()?;
-        if recipe.has("hardware") {
-            let planned = Planned::new(
-                recipe,
-                shape.clone(),
-                config.clone(),
-                hardware,
-                options.clone(),
-                run,
-            )?;
-            let plan = planned.plan()?;
-            let set = &plan.as_set;
-            what += &format!(
-                "; {} x {}, {}, {:.0} GB a GPU, ${:.0}",
-                options.gpus,
-                options.gpu,
-                words(set.setting),
-                set.gpu_bytes.total as f64 / 1e9,
-                set.dollars,
-            );
-            if !set.fits {
-                what += ", does not fit";
-                if plan.fits {
-                    what += &format!(" ({} does)", words(plan.best.setting));
-                }
-            }
-            return Ok(Plan {
-                what,
-                seconds: Some(set.hours * 3600.0),
-            });
-        }
-        let cores = match config.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let computed_again = match config.activation_checkpointing {
-            Checkpointing::Auto => 0,
-            chosen => chosen.again(shape.layers),
-        };
-        if let Some((plan, memory)) = fits::plan(shape, config, ranks, Some(&size)) {
-            what += &format!(
-                "; about {:.1} of {:.1} GB of memory",
-                plan.host_bytes as f64 / 1e9,
-                memory as f64 / 1e9
-            );
-            if let Some(advice) = plan.advice {
-                what += &format!(", does not fit: {advice}");
-            }
-        }
-        let flops = shape.step_flops(size.tokens_per_row, config, computed_again) * tokens;
-        Ok(Plan {
-            seconds: Some(flops / (hardware.cpu.flops_per_core * cores as f64)),
-            what,
-        })
-    }
-}
-
 /// What a stage hands back: outputs, scratch files, counts.
-type Made = (Vec<String>, Vec<String>, Counts);
+type StageResult = (Vec<String>, Vec<String>, Counts);
 
 /// One process's part of the training.
 struct Training<'a> {
@@ -297,142 +238,169 @@ struct Training<'a> {
     config: &'a TrainConfig,
     args: &'a StageArgs,
     model: &'a Path,
-    group: &'a Group,
-    stop: &'a Stop,
+    session: &'a Session,
+    stop: &'a StopSignal,
 }
 
 impl Training<'_> {
-    /// `origin` is known to rank 0.
-    fn run(&self, dir: &Path, origin: Option<String>) -> anyhow::Result<Made> {
-        let (config, group) = (self.config, self.group);
-        sky_torch::set_threads(match config.threads {
-            0 => group.threads(),
-            threads => threads,
-        });
-        let device = group.device();
+    /// Runs the stage: rank 0 opens it and writes its manifest, the others train with it.
+    fn run_stage(&self, definition: StageDef<'_>) -> anyhow::Result<()> {
+        let done = self.session.lead_and_follow(
+            |begin| {
+                self.args.run(self.recipe, definition, |dir| {
+                    begin()?;
+                    self.run(dir.path(), Some(dir.input_hash()))
+                })
+            },
+            || {
+                let done = self.run(&self.args.path(FOLDER), None);
+                done.map(drop).map_err(run_failed)
+            },
+            told_to_others,
+        );
+        match self.session.env() {
+            Some(env) => done.map_err(|error| {
+                if error.is::<Stopped>() {
+                    return error;
+                }
+                error.context(format!("rank {}", env.rank))
+            }),
+            None => done,
+        }
+    }
+
+    /// Trains and exports. Only rank 0 knows the input hash.
+    fn run(&self, folder: &Path, input_hash: Option<String>) -> anyhow::Result<StageResult> {
         let files = ModelFiles::open(self.model)?;
-        files.config().no_own_layers()?;
+        files.config().no_custom_layers()?;
+        let (job, rows) = self.job(&files)?;
+        let mut counts = Counts::new(rows, 0)
+            .with("over_long", job.data.over_long())
+            .with("no_target", job.data.no_target());
+        // The run was admitted by its estimated size before any rank joined.
+        let spec = RunSpec::new(job, folder)
+            .with_input_hash(input_hash)
+            .without_admission();
+        let weights = &mut |param: &ParamSpec| Ok(files.tensor(&param.name, Kind::Float)?);
+        let run = self
+            .session
+            .resume_or_start(spec, weights, &mut print_notice)?;
+        let finished = match self.train(run)? {
+            SessionEnd::Finished(finished) => finished,
+            SessionEnd::Stopped { step, steps } => {
+                self.session.exit_barrier()?;
+                return Err(Stopped { step, steps }.into());
+            }
+        };
+        counts = add_counts(counts, &finished);
+        let outputs = self.export(&finished, &files)?;
+        Ok((outputs, Vec::new(), counts))
+    }
+
+    /// The run's settings, model and data, and how many rows the data has.
+    fn job(&self, files: &ModelFiles) -> anyhow::Result<(Job, u64)> {
         let (tokenizer, template) = (files.tokenizer()?, files.chat_template()?);
         let path = self.args.path(layout::SHAREGPT);
         let conversations: Vec<Conversation> = read_json(&path)?;
-        let named = |error: TrainError| Invalid(format!("{}: {error}", path.display()));
+        let named = |error: TrainError| UserError(format!("{}: {error}", path.display()));
         let seqs = encode(&conversations, &tokenizer, &template).map_err(named)?;
-        let data = Dataset::new(seqs, files.config().vocab_size, config).map_err(named)?;
-        let (over_long, no_target) = (data.over_long(), data.no_target());
+        let data = Dataset::new(seqs, files.config().vocab_size, self.config).map_err(named)?;
         let job = Job {
-            config: config.clone(),
+            config: self.config.clone(),
             model: files.config().clone(),
             data,
             seed: self.recipe.seed,
         };
-        group.same_everywhere(&job)?;
-        let root = dir.join(CHECKPOINTS);
-        let newest = group.newest_checkpoint(&root, origin.as_deref())?;
-        let base = |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
-        let weights = &mut |param: &ParamSpec| Ok(base(param)?);
-        let mut trainer = match &newest {
-            Some(checkpoint) => Trainer::resume(job, device, group.comm(), checkpoint, weights)?,
-            None => Trainer::new(job, device, group.comm(), weights)?,
-        };
-        drop(newest);
-        if let Some(origin) = origin {
-            trainer = trainer.with_origin(origin);
-        }
-        if group.leads() {
-            tell_what_is_lost(&dir.join("metrics.jsonl"), trainer.step());
-        }
-
-        let ended = self.steps(&mut trainer, dir)?;
-        let steps = trainer.steps();
-        if let Ended::Stopped { step } = ended {
-            group.leave()?;
-            return Err(Stopped { step, steps }.into());
-        }
-        let tokens: u64 = trainer.history().iter().map(|m| m.tokens).sum();
-        let last = trainer.history().last();
-        let final_loss = last.map(|m| m.loss);
-        let validation_loss = last.and_then(|m| m.validation_loss);
-        // The model is written from the checkpoint, a parameter at a time: the run's own memory is free by then.
-        drop(trainer);
-        let mut counts = Counts::new(conversations.len() as u64, steps)
-            .with("tokens", tokens)
-            .with("final_loss", final_loss)
-            .with("over_long", over_long)
-            .with("no_target", no_target);
-        if let Some(loss) = validation_loss {
-            counts = counts.with("validation_loss", loss);
-        }
-        if !group.leads() {
-            return Ok((Vec::new(), Vec::new(), counts));
-        }
-
-        let checkpoint = Checkpoint::newest(&root, &mut |line| eprintln!("train: {line}"))?
-            .filter(|found| found.state().step == steps)
-            .context(
-                "the last checkpoint cannot be read back; the same command trains its steps again",
-            )?;
-        let out = dir.join(MODEL);
-        if out.exists() {
-            fs::remove_dir_all(&out).with_context(|| format!("cannot clear {}", out.display()))?;
-        }
-        let (text, options) = (Some((&tokenizer, &template)), SaveOptions::default());
-        match config.lora {
-            None => export(&checkpoint, text, options, &out)?,
-            Some(_) => export_merged(&checkpoint, &mut |p| base(p), text, options, &out)?,
-        }
-        // The last one stays until the stage is done: what ends before that goes on from it.
-        prune(&root, config.keep_finished.max(1))?;
-        let mut outputs = vec!["metrics.jsonl".to_owned()];
-        for entry in fs::read_dir(&out)? {
-            outputs.push(format!("{MODEL}/{}", entry?.file_name().to_string_lossy()));
-        }
-        outputs.sort();
-        Ok((outputs, Vec::new(), counts))
+        Ok((job, conversations.len() as u64))
     }
 
-    fn steps(&self, trainer: &mut Trainer<'_>, dir: &Path) -> anyhow::Result<Ended> {
-        let progress = self
-            .group
-            .leads()
-            .then(|| Progress::new("train", trainer.steps(), "steps"));
-        if let Some(progress) = &progress {
+    /// Trains with a progress bar on rank 0.
+    fn train(&self, run: TrainingRun<'_>) -> Result<SessionEnd, TrainError> {
+        let trainer = run.trainer();
+        let progress = self.session.is_leader().then(|| {
+            let progress = Progress::new("train", trainer.steps(), "steps");
             progress.skip(trainer.step());
-        }
-        Ok(trainer.run(dir, &mut |metrics| {
+            progress
+        });
+        run.train(&mut |metrics| {
             if let Some(progress) = &progress {
                 progress.advance(1);
-                let validation = metrics
-                    .validation_loss
-                    .map_or_else(String::new, |loss| format!("  validation {loss:.4}"));
-                progress.note(format!(
-                    "loss {:.4}{validation}  {}",
-                    metrics.loss,
-                    spent(&metrics.time)
-                ));
+                progress.note(note(metrics));
             }
             if self.stop.raised() {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             }
-        })?)
+        })
+    }
+
+    /// Writes the model; gives the stage's outputs.
+    fn export(&self, finished: &FinishedRun, files: &ModelFiles) -> anyhow::Result<Vec<String>> {
+        let text = (files.tokenizer()?, files.chat_template()?);
+        let base = &mut |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
+        let out = finished.export(Some((&text.0, &text.1)), SaveOptions::default(), Some(base))?;
+        let Some(out) = out else {
+            return Ok(Vec::new());
+        };
+        let mut outputs = vec!["metrics.jsonl".to_owned()];
+        for entry in fs::read_dir(&out)? {
+            outputs.push(format!("model/{}", entry?.file_name().to_string_lossy()));
+        }
+        outputs.sort();
+        Ok(outputs)
     }
 }
 
-/// Says how many steps a killed process had done since the checkpoint that the run goes on from.
-fn tell_what_is_lost(metrics: &Path, step: u64) {
-    // What it holds beyond the checkpoint is cut off when the run goes on.
-    let lines = fs::read(metrics).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count());
-    let lost = (lines as u64).saturating_sub(step);
-    if lost > 0 {
-        let steps = if lost == 1 { "step" } else { "steps" };
-        eprintln!(
-            "train: goes on after step {step}; done again since that checkpoint: {lost} {steps}"
-        );
+/// What the other ranks are told of an error: nothing when they know already, or when the run was
+/// only stopped.
+fn told_to_others(error: &anyhow::Error) -> Option<String> {
+    let known = error
+        .downcast_ref::<TrainError>()
+        .is_some_and(TrainError::is_collective);
+    if known || error.is::<Stopped>() {
+        return None;
     }
+    // Contexts may have no text of their own.
+    let causes = error.chain().map(ToString::to_string);
+    let causes: Vec<String> = causes.filter(|cause| !cause.is_empty()).collect();
+    Some(causes.join(": "))
 }
 
-/// Pace, MFU, most memory and cost so far, as far as they are known.
+fn print_notice(notice: &Notice) {
+    eprintln!("train: {notice}");
+}
+
+/// What the manifest counts of a finished run.
+fn add_counts(counts: Counts, finished: &FinishedRun) -> Counts {
+    let history = finished.history();
+    let tokens: u64 = history.iter().map(|step| step.tokens).sum();
+    let last = history.last();
+    let mut counts = Counts {
+        count_out: finished.steps(),
+        ..counts
+    }
+    .with("tokens", tokens)
+    .with("final_loss", last.map(|step| step.loss));
+    if let Some(loss) = last.and_then(|step| step.validation_loss) {
+        counts = counts.with("validation_loss", loss);
+    }
+    counts
+}
+
+/// The text beside the progress bar after a step.
+fn note(metrics: &StepMetrics) -> String {
+    let validation = metrics
+        .validation_loss
+        .map_or_else(String::new, |loss| format!("  validation {loss:.4}"));
+    format!(
+        "loss {:.4}{validation}  {}",
+        metrics.loss,
+        spent(&metrics.time)
+    )
+}
+
+/// Pace, MFU, peak memory and cost so far, as far as they are known.
 fn spent(time: &StepTime) -> String {
     let mut text = format!("{:.0} tok/s", time.tokens_per_second);
     if let Some(mfu) = time.mfu {

@@ -1,6 +1,6 @@
-//! Faults around checkpoints, on the program itself: killed while one is written, no room for one, one of another model, and
-//! data that shrank. The same command ends with the same bytes once the cause is gone. Needs the tokenizer of the set-up
-//! model; the network is a tiny random one.
+//! Faults around checkpoints, on the program itself: killed while one is written, no room for one,
+//! one of another model, and data that shrank. The same command ends with the same bytes once the
+//! cause is gone. Needs the tokenizer of the set-up model; the network is a tiny random one.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
@@ -152,7 +152,7 @@ fn after_a_kill_the_run_says_which_steps_are_done_again() {
     again.kill().unwrap();
     again.wait().unwrap();
     let expected = format!(
-        "train: goes on after step {saved}; done again since that checkpoint: {} steps",
+        "train: resumes after step {saved}; repeats {} steps done since that checkpoint",
         done - saved
     );
     assert_eq!(said.trim(), expected);
@@ -255,7 +255,7 @@ fn without_checkpoints_to_be_kept_the_last_one_stays_until_the_model_is_safe() {
     let train = root.join("blocked/train");
     let mut child = start(root, "blocked");
     wait_until(Duration::from_millis(1), || {
-        train.join("begun.json").exists()
+        train.join("in-progress.json").exists()
     });
     fs::create_dir(train.join("manifest.json")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
@@ -281,7 +281,8 @@ fn a_checkpoint_that_may_not_grow_is_told_with_what_to_do_and_costs_only_its_ste
 
     stop_after(root, "limited", 2);
     let saved = newest(root, "limited");
-    // A checkpoint of this model takes 9.5 MB; the signal that would end the process is ignored, as a full disk sends none.
+    // A checkpoint of this model takes 9.5 MB; the signal that would end the process is ignored, as
+    // a full disk sends none.
     let plain = command(root, "limited", &[]);
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\" \"$@\""])
@@ -313,8 +314,8 @@ fn on_a_full_disk_the_run_says_so_and_goes_on_when_there_is_room() {
     finish(root, "whole", &[]);
     let expected = outcome(root, "whole");
 
-    // A small file system of its own, in a name space that any user may make where the system allows it. Two checkpoints
-    // fit into it, the third does not.
+    // A small file system of its own, in a name space that any user may make where the system
+    // allows it. Two checkpoints fit into it, the third does not.
     const SCRIPT: &str = r#"
 folder=$1; kept=$2; shift 2
 mount -t tmpfs -o size=24m tmpfs "$folder" || exit 77

@@ -33,14 +33,15 @@ fn a_model_of_72_billion_parameters_is_refused_with_what_it_needs_and_a_knob() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     recipe(root, "Qwen2.5-72B-Instruct", "precision = \"f32\"");
-    if sky_train::host_memory().is_none_or(|bytes| bytes > 1_100_000_000_000) {
+    if sky_plan::host_memory().is_none_or(|bytes| bytes > 1_100_000_000_000) {
         eprintln!("SKIPPED: this machine may hold 16 bytes for each of 72.7 billion parameters");
         return;
     }
     let output = command(root, "run", &[]).output().unwrap();
     let said = words(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    // 16 bytes for each of 72,706,203,648 parameters: 290.8 GB of weights, 290.8 of gradients, 581.6 of moments.
+    // 16 bytes for each of 72,706,203,648 parameters: 290.8 GB of weights, 290.8 of gradients,
+    // 581.6 of moments.
     for part in [
         "needs about 11",
         "parameters 290.8, gradients 290.8, optimizer 581.6",
@@ -52,7 +53,8 @@ fn a_model_of_72_billion_parameters_is_refused_with_what_it_needs_and_a_knob() {
     assert_eq!(said.trim().lines().count(), 1, "{said}");
     assert!(!root.join("run/train").exists(), "nothing was begun");
 
-    // Eight ranks, all on this host, keep a shard each: together as much, and a little more on its way.
+    // Eight ranks, all on this host, keep a shard each: together as much, and a little more on its
+    // way.
     let output = command(root, "run", &["launch", "-n", "8", "--"])
         .output()
         .unwrap();

@@ -1,5 +1,5 @@
-//! The program itself, killed at random moments: the same command ends with the same model, byte for byte. Needs the
-//! tokenizer of the set-up model; the network it trains is a tiny random one.
+//! The program itself, killed at random moments: the same command ends with the same model, byte
+//! for byte. Needs the tokenizer of the set-up model; the network it trains is a tiny random one.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
@@ -42,7 +42,7 @@ fn killed_at_random_moments_the_run_ends_with_the_same_bytes() {
         finish(root, &run, &[]);
         assert_eq!(outcome(root, &run), expected, "round {round}");
         assert!(
-            !root.join(&run).join("train/begun.json").exists(),
+            !root.join(&run).join("train/in-progress.json").exists(),
             "the stage is complete"
         );
     }

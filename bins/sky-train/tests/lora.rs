@@ -1,4 +1,5 @@
-//! Adapters through the program: trained, merged, written alone; what is wrong with a recipe or a command is named.
+//! Adapters through the program: trained, merged, written alone; what is wrong with a recipe or a
+//! command is named.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 

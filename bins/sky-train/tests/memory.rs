@@ -1,5 +1,6 @@
-//! Predicted against measured peak memory of a process, alone or one of two, that trains SmolLM2-135M on CPUs. Minutes long
-//! and up to 5 GB, so it is asked for: `cargo test --workspace --test memory -- --ignored --nocapture --test-threads 1`.
+//! Predicted against measured peak memory of a process, alone or one of two, that trains
+//! SmolLM2-135M on CPUs. Minutes long and up to 5 GB, so it is asked for: `cargo test --workspace
+//! --test memory -- --ignored --nocapture --test-threads 1`.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +9,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{finish, set_up_model};
-use sky_train::{CpuBytes, CpuPlan, CpuPlanInput, ModelShape, TrainConfig};
+use sky_plan::{CpuBytes, CpuPlan, CpuPlanInput, ModelShape, TrainConfig};
 use sky_types::Conversation;
 
 /// How far a prediction may be off, as a share of what was measured.
@@ -113,14 +114,15 @@ macro_rules! settings {
 
 settings! {
     bf16: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false",
-    bf16_moments: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false\nmoments = \"bf16\"",
+    bf16_moments: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false\noptimizer_dtype = \"bf16\"",
     f32: 80, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false\nprecision = \"f32\"",
     graphs: 80, USUAL, "activation_checkpointing = \"none\"\nbackground_save = false",
-    every_third: 80, USUAL, "activation_checkpointing = { keep_every = 3 }\nbackground_save = false",
+    every_third: 80, USUAL, "activation_checkpointing = { selective = { every = 3 } }\nbackground_save = false",
     longer: 320, USUAL, "activation_checkpointing = \"full\"\nbackground_save = false",
-    sixteen_thousand: 1214, ONCE, "activation_checkpointing = \"full\"\nbackground_save = false",
+    sixteen_thousand: 1150, ONCE, "activation_checkpointing = \"full\"\nbackground_save = false",
     two_ranks: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false",
     two_ranks_stage_1: 80, TWO, "activation_checkpointing = \"full\"\nbackground_save = false\nzero_stage = 1",
-    // The plan has the whole copy beside all gradients. Whether it is still there then is a matter of the disk.
+    // The plan has the whole copy beside all gradients. Whether it is still there then is a matter
+    // of the disk.
     copy: 80, USUAL, "activation_checkpointing = \"full\"",
 }

@@ -1,5 +1,5 @@
-//! Several processes on one host: what they learn, who writes, and what happens when one dies. Needs the tokenizer of the
-//! set-up model; the network they train is a tiny random one.
+//! Several processes on one host: what they learn, who writes, and what happens when one dies.
+//! Needs the tokenizer of the set-up model; the network they train is a tiny random one.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used)]
 
@@ -65,11 +65,7 @@ fn piped(mut command: Command) -> Child {
 }
 
 /// One process a rank, as a cluster's launcher starts them.
-fn start_ranks(root: &Path, run: &str, world: usize) -> Vec<Child> {
-    start_ranks_with(root, run, world, &[])
-}
-
-fn start_ranks_with(root: &Path, run: &str, world: usize, options: &[&str]) -> Vec<Child> {
+fn start_ranks(root: &Path, run: &str, world: usize, options: &[&str]) -> Vec<Child> {
     let port = sky_train::free_port().unwrap();
     (0..world)
         .map(|rank| {
@@ -135,7 +131,7 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
     // Who is stopped is not dead but hangs, as a host that has lost its network does.
     for (victim, signal) in [(2, "-KILL"), (0, "-KILL"), (1, "-STOP"), (0, "-STOP")] {
         let run = format!("without-{victim}{signal}");
-        let mut ranks = start_ranks(root, &run, 4);
+        let mut ranks = start_ranks(root, &run, 4, &[]);
         wait_for_steps(root, &run, 7);
         let killed = Instant::now();
         kill(signal, ranks[victim].id());
@@ -162,7 +158,8 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
     }
 }
 
-/// The same command under torchrun, which serves the store itself and starts all ranks anew when one dies.
+/// The same command under torchrun, which serves the store itself and starts all ranks anew when
+/// one dies.
 #[test]
 fn torchrun_starts_a_group_and_starts_it_anew_from_the_newest_checkpoint() {
     let Some(source) = set_up_model() else { return };
@@ -306,7 +303,7 @@ fn no_rank_has_ended_well_before_the_stage_has() {
     let root = dir.path();
     prepare(root, &source, 40, &settings(""));
     finish(root, "whole", &LAUNCH);
-    let ranks = start_ranks(root, "run", 4);
+    let ranks = start_ranks(root, "run", 4, &[]);
     wait_for_steps(root, "run", 1);
     // Rank 0 cannot write it when all steps are done.
     let manifest = root.join("run/train/manifest.json");
@@ -328,7 +325,7 @@ fn a_scheduler_may_be_told_that_a_run_was_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     prepare(root, &source, 5000, &settings(""));
-    let mut ranks = start_ranks_with(root, "run", 2, &["--stopped-code", "75"]);
+    let mut ranks = start_ranks(root, "run", 2, &["--stopped-code", "75"]);
     wait_for_steps(root, "run", 2);
     kill("-TERM", ranks[1].id());
     for rank in &mut ranks {
@@ -336,10 +333,8 @@ fn a_scheduler_may_be_told_that_a_run_was_stopped() {
     }
     let steps = lines(root, "run");
     let mut launched = command(root, "run", &LAUNCH);
-    let launcher = piped({
-        launched.args(["--stopped-code", "75"]);
-        launched
-    });
+    launched.args(["--stopped-code", "75"]);
+    let launcher = piped(launched);
     wait_for_steps(root, "run", steps + 1);
     kill("-TERM", launcher.id());
     let output = launcher.wait_with_output().unwrap();

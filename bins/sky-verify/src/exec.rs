@@ -1,25 +1,25 @@
-//! `sky-verify exec`: one program, one run.
+//! `sky-verify exec`: runs one program in the sandbox.
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 
-use sky_cli::Invalid;
-use sky_verify::python::{Exit, Limits, MAX_MEMORY, Outcome};
+use sky_cli::UserError;
+use sky_sandbox::{Exit, Limits, MAX_MEMORY, Outcome};
 
 #[derive(clap::Args)]
 pub(crate) struct ExecArgs {
-    /// The program; `-` reads it from standard input, and leaves the program none.
+    /// The program's file; `-` reads the program from standard input and gives it an empty one.
     program: PathBuf,
     /// Print the whole outcome as one line of JSON.
     #[arg(long)]
     json: bool,
-    /// Seconds of a native interpreter that it may use, counted in instructions.
+    /// Limit in seconds of a native interpreter, counted in instructions.
     #[arg(long, default_value_t = 10.0, value_name = "S")]
     seconds: f64,
-    /// MiB of memory that it may use.
+    /// Limit in MiB of memory.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=(MAX_MEMORY >> 20)))]
     memory: u64,
-    /// Run it this often, each time afresh, and tell the median and the 90th percentile of the time by the wall.
+    /// Number of runs, each in a new sandbox; prints median and 90th percentile of the wall time.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 }
@@ -31,14 +31,14 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
         std::io::stdin().read_to_string(&mut program)?;
         program
     } else {
-        // A person at a terminal who gives no input means none.
+        // Reading a terminal would block until the person ends the input.
         if !std::io::stdin().is_terminal() {
             std::io::stdin().read_to_end(&mut stdin)?;
         }
         sky_files::read_text(&args.program)?
     };
     if !args.seconds.is_finite() || args.seconds <= 0.0 {
-        return Err(Invalid(format!("--seconds {}: not a time", args.seconds)).into());
+        return Err(UserError(format!("--seconds {}: use a number above 0", args.seconds)).into());
     }
     let limits = Limits {
         memory: args.memory << 20,
@@ -46,23 +46,24 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
     };
     let sandbox = crate::sandbox()?;
     let mut outcome = sandbox.run(&program, &stdin, &limits)?;
-    let mut walls = vec![outcome.wall];
+    let mut wall_times = vec![outcome.wall];
     for _ in 1..args.repeat {
         outcome = sandbox.run(&program, &stdin, &limits)?;
-        walls.push(outcome.wall);
+        wall_times.push(outcome.wall);
     }
-    walls.sort_unstable();
-    let [median, late] = [50, 90].map(|percent| walls[walls.len() * percent / 100]);
+    wall_times.sort_unstable();
+    let percentile = |percent| wall_times[wall_times.len() * percent / 100];
+    let (median, p90) = (percentile(50), percentile(90));
     if args.json {
         let mut json = json(&outcome);
         json["wall_s_median"] = median.as_secs_f64().into();
-        json["wall_s_p90"] = late.as_secs_f64().into();
+        json["wall_s_p90"] = p90.as_secs_f64().into();
         println!("{json}");
         return Ok(());
     }
     if args.repeat > 1 {
         eprintln!(
-            "{} runs: median {median:.3?}, 90 % within {late:.3?}",
+            "{} runs: median {median:.3?}, 90 % within {p90:.3?}",
             args.repeat
         );
     }
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The outcome with its outputs as text.
+/// The outcome as JSON, with its outputs as text.
 fn json(outcome: &Outcome) -> serde_json::Value {
     serde_json::json!({
         "stdout": String::from_utf8_lossy(&outcome.stdout),

@@ -1,9 +1,13 @@
-//! The `sky-verify` program: is this reply right?
+//! The `sky-verify` program: checks replies, runs untrusted programs.
 
 mod code;
+mod conventions;
 mod exec;
+mod explain;
 mod math;
+mod output;
 mod pairs;
+mod samples;
 mod serve;
 mod stage;
 
@@ -11,9 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sky_cli::{check_cached, sky_home};
-use sky_verify::python::{GuestPaths, Sandbox};
+use sky_sandbox::{GuestPaths, Sandbox};
+use sky_verify::open_sandbox;
 
-/// Is this reply right? Code is run in a sandbox, mathematics compared by value.
+/// Check replies: math by value, programs by running them in a sandbox.
 #[derive(Parser)]
 #[command(name = "sky-verify", version, after_help = EXAMPLES)]
 struct Args {
@@ -26,28 +31,28 @@ Examples:
   sky-verify exec prog.py < in.txt
       run an untrusted Python program in the sandbox
   sky-verify exec prog.py --json --seconds 2 < in.txt
-      the same, with the whole outcome as JSON
+      the same, and print the whole outcome as JSON
   sky-verify code --problems problems.jsonl --samples samples.jsonl --out verdicts.jsonl
       judge replies to code problems
   sky-verify serve --listen 127.0.0.1:8080
-      the sandbox over HTTP, for SandboxFusion's clients
+      serve the sandbox over HTTP, to SandboxFusion's clients
   sky-verify verify --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
-      the pipeline's stage";
+      run the pipeline stage `verify`";
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stage: give every rewritten sample of a recipe's run its verdict.
+    /// Pipeline stage: give every rewritten sample of a run its verdict.
     Verify(stage::VerifyArgs),
-    /// Run one Python program in the sandbox, standard input to standard output.
+    /// Run one Python program in the sandbox.
     Exec(exec::ExecArgs),
     /// Judge replies to code problems by running the programs in them.
     Code(code::CodeArgs),
-    /// Run programs that come over HTTP, in the shape SandboxFusion's clients speak.
+    /// Run programs that arrive over HTTP, in SandboxFusion's format.
     Serve(serve::ServeArgs),
-    /// Judge answers to mathematics by value.
+    /// Judge replies to math problems, or pairs of answers, by value.
     Math(math::MathArgs),
     /// Show how a response is read and compared with a gold answer.
-    Explain(math::ExplainArgs),
+    Explain(explain::ExplainArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,16 +62,12 @@ fn main() -> ExitCode {
         Command::Code(args) => code::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Math(args) => math::run(&args),
-        Command::Explain(args) => math::explain(&args),
+        Command::Explain(args) => explain::run(&args),
     })
 }
 
-/// The sandbox of the guest that set-up fetched, which has to be as it came.
+/// Opens the sandbox of the guest that `cargo xtask setup` fetched.
 fn sandbox() -> anyhow::Result<Sandbox> {
     let paths = GuestPaths::new(&sky_home());
-    let found = Sandbox::find(&paths)?;
-    if !found.is_baked() {
-        check_cached(&paths.guest)?;
-    }
-    Ok(found.open()?)
+    Ok(open_sandbox(&paths, check_cached)?)
 }

@@ -1,4 +1,4 @@
-//! `sky-verify math --pairs`: a stream of pairs, judged in batches on all threads.
+//! `sky-verify math --pairs`: pairs of answers, judged in batches on all threads.
 
 use std::{
     io::{self, Write},
@@ -12,23 +12,24 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sky_files::{FileError, read_jsonl, write_atomic};
-use sky_verify::math::{MathChecker, Options, Outcome, Rule};
+use sky_math::{Grade, MathChecker, Options, Rule};
 
-use crate::math::Conventions;
+use crate::conventions::Conventions;
 
-/// Pairs read, judged on all threads and written before the next are read: so many, or so many bytes of text.
+/// Most pairs of one batch. A batch is read, judged and written before the next one is read.
 const BATCH: usize = 4096;
+/// Most bytes of text of one batch, but for its last pair.
 const BATCH_BYTES: usize = 16 << 20;
 
-/// What to judge, and how.
-pub(crate) struct Judging<'a> {
+/// A file of pairs to judge.
+pub(crate) struct PairsJob<'a> {
     pub(crate) pairs: &'a Path,
     pub(crate) out: &'a Path,
     pub(crate) threads: Option<NonZero<usize>>,
     pub(crate) conventions: Conventions,
 }
 
-/// One line of the input; fields beyond these are for people.
+/// One line of the input; other fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Pair {
     id: Value,
@@ -40,8 +41,8 @@ struct Pair {
     opts: PairOptions,
 }
 
-/// Whose conventions a line is judged by, or what Math-Verify's own test looked for in it: our rules of extraction look for
-/// all of that, so that these four change nothing.
+/// The conventions of one line, or what Math-Verify's own test extracts from it. Sky's extraction
+/// rules look for all of the latter, so the first four change nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Mode {
@@ -67,7 +68,7 @@ impl Mode {
     }
 }
 
-/// Conventions of one line: fields of [`Options`], or Math-Verify's names for two of them.
+/// Options of one line: fields of [`Options`], or Math-Verify's names for two of them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 struct PairOptions(Map<String, Value>);
@@ -76,7 +77,7 @@ impl TryFrom<Map<String, Value>> for PairOptions {
     type Error = String;
 
     fn try_from(map: Map<String, Value>) -> Result<Self, String> {
-        let own = |(key, value): (String, Value)| {
+        let rename = |(key, value): (String, Value)| {
             let key = match key.as_str() {
                 "float_rounding" => "round_decimals".to_owned(),
                 "allow_set_relation_comp" => "relation_as_set".to_owned(),
@@ -84,7 +85,7 @@ impl TryFrom<Map<String, Value>> for PairOptions {
             };
             (key, value)
         };
-        let options = Self(map.into_iter().map(own).collect());
+        let options = Self(map.into_iter().map(rename).collect());
         options
             .over(&Options::default())
             .map_err(|error| format!("opts: {error}"))?;
@@ -93,7 +94,7 @@ impl TryFrom<Map<String, Value>> for PairOptions {
 }
 
 impl PairOptions {
-    /// These options where they say something, `base` elsewhere.
+    /// `base` with these options set.
     fn over(&self, base: &Options) -> Result<Options, serde_json::Error> {
         let mut all = serde_json::to_value(base)?;
         if let Value::Object(all) = &mut all {
@@ -104,17 +105,17 @@ impl PairOptions {
 }
 
 #[derive(Debug, Serialize)]
-struct Judged {
+struct PairVerdict {
     id: Value,
-    verdict: Outcome,
+    verdict: Grade,
     extracted: Option<String>,
     rule: Option<Rule>,
     reason: String,
     micros: f64,
 }
 
-/// Judges every pair of the file.
-pub(crate) fn run(args: &Judging<'_>) -> anyhow::Result<()> {
+/// Judges every pair of the file and prints the counts.
+pub(crate) fn run(args: &PairsJob<'_>) -> anyhow::Result<()> {
     let threads = args
         .threads
         .or_else(|| thread::available_parallelism().ok())
@@ -122,7 +123,7 @@ pub(crate) fn run(args: &Judging<'_>) -> anyhow::Result<()> {
     let options = args.conventions.options();
     let mut rows = read_jsonl::<Pair>(args.pairs)?;
     let (mut total, mut right, mut unparsed) = (0_u64, 0_u64, 0_u64);
-    // A row that cannot be read is reported as itself, not as a failure to write.
+    // `write_atomic` passes only I/O errors on; a row that cannot be read must keep its own error.
     let mut broken: Option<FileError> = None;
     let start = Instant::now();
     let written = write_atomic(args.out, |out| {
@@ -140,8 +141,8 @@ pub(crate) fn run(args: &Judging<'_>) -> anyhow::Result<()> {
             }
             for judged in judge_batch(&batch, &options, threads) {
                 total += 1;
-                right += u64::from(judged.verdict == Outcome::Correct);
-                unparsed += u64::from(judged.verdict == Outcome::Unparsed);
+                right += u64::from(judged.verdict == Grade::Correct);
+                unparsed += u64::from(judged.verdict == Grade::Unparsed);
                 serde_json::to_writer(&mut *out, &judged)?;
                 out.write_all(b"\n")?;
             }
@@ -160,7 +161,7 @@ pub(crate) fn run(args: &Judging<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The next pairs, few enough to hold at once however long they are; none at the end.
+/// The next batch; empty at the end of the file.
 fn next_batch(
     rows: &mut impl Iterator<Item = Result<Pair, FileError>>,
 ) -> Result<Vec<Pair>, FileError> {
@@ -175,10 +176,10 @@ fn next_batch(
     Ok(batch)
 }
 
-/// Judges a batch, results in its order.
-fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<Judged> {
+/// Judges a batch on all threads; the results keep its order.
+fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<PairVerdict> {
     let next = AtomicUsize::new(0);
-    let work = || {
+    let worker = || {
         let checker = MathChecker::new(options.clone());
         let mut done = Vec::new();
         loop {
@@ -189,11 +190,11 @@ fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<Judged>
             done.push((at, judge(pair, &checker)));
         }
     };
-    let mut all: Vec<(usize, Judged)> = thread::scope(|scope| {
+    let mut all: Vec<(usize, PairVerdict)> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads.min(batch.len()))
-            .map(|_| scope.spawn(work))
+            .map(|_| scope.spawn(worker))
             .collect();
-        let mut all = work();
+        let mut all = worker();
         for other in others {
             match other.join() {
                 Ok(done) => all.extend(done),
@@ -206,28 +207,28 @@ fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<Judged>
     all.into_iter().map(|(_, judged)| judged).collect()
 }
 
-/// The options of a line that has its own.
+/// The options of a line with conventions or options of its own; none for other lines.
 fn own_options(pair: &Pair, base: &Options) -> Option<Options> {
     let conventions = pair.mode.conventions().map(Conventions::options);
     if pair.opts.0.is_empty() {
         return conventions;
     }
-    // They were read over the defaults before, so that they fit here too.
+    // Parsing applied them to the defaults already, so this cannot fail.
     pair.opts.over(conventions.as_ref().unwrap_or(base)).ok()
 }
 
-fn judge(pair: &Pair, checker: &MathChecker) -> Judged {
+fn judge(pair: &Pair, checker: &MathChecker) -> PairVerdict {
     let start = Instant::now();
-    let verdict = match own_options(pair, checker.options()) {
+    let graded = match own_options(pair, checker.options()) {
         None => checker.check(&pair.gold, &pair.pred),
         Some(options) => MathChecker::new(options).check(&pair.gold, &pair.pred),
     };
-    Judged {
+    PairVerdict {
         id: pair.id.clone(),
-        verdict: verdict.outcome,
-        extracted: verdict.extracted,
-        rule: verdict.rule,
-        reason: verdict.reason,
+        verdict: graded.grade,
+        extracted: graded.extracted,
+        rule: graded.rule,
+        reason: graded.reason,
         micros: start.elapsed().as_nanos() as f64 / 1000.0,
     }
 }

@@ -1,4 +1,4 @@
-//! `sky-verify math` and `explain` from the command line: order, threads, ids, mistakes in a file, memory.
+//! `sky-verify math` and `explain` from the command line: order, threads, ids, bad files, memory.
 #![allow(clippy::unwrap_used)]
 
 use std::{

@@ -18,8 +18,8 @@ struct Entry {
     sha256: String,
 }
 
-/// Compares a file or a folder with the receipt that set-up wrote for it, by hash. What lies outside `SKY_HOME` or has no
-/// receipt is taken as it is.
+/// Compares a file or a folder with the receipt that set-up wrote for it, by hash. What lies
+/// outside `SKY_HOME` or has no receipt is taken as it is.
 ///
 /// # Errors
 /// When a file is missing or is not what set-up fetched; the error names it.
@@ -67,7 +67,8 @@ fn check_in(home: &Path, path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Which Python guest set-up fetched, as verdicts on code depend on it: the hash of its receipt; none without one.
+/// Which Python guest set-up fetched, as verdicts on code depend on it: the hash of its receipt;
+/// none without one.
 pub fn guest_identity() -> Option<String> {
     let receipt = receipt(&sky_home(), Path::new("python-guest"));
     hash_file(&receipt).ok().map(|hash| hash.sha256)

@@ -8,10 +8,10 @@ use crate::RecipeError;
 /// Marks an error as the user's to mend (a wrong argument, a file that is not there): exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Invalid(pub String);
+pub struct UserError(pub String);
 
-/// Marks what went wrong in the run folder or while a stage was at work: exit code 1, whichever file it is about. Says
-/// nothing of its own.
+/// Marks what went wrong in the run folder or while a stage was at work: exit code 1, whichever
+/// file it is about. Says nothing of its own.
 #[derive(Debug)]
 pub(crate) struct RunFailed;
 
@@ -49,9 +49,10 @@ fn short(text: &str) -> String {
     lines.join(" ")
 }
 
-/// Runs a program: 0 when it went well; 2 for what the user typed or wrote, and for the files that names; 1 for a failed run
-/// and for anything about the run folder. The error is one line.
+/// Runs a program: 0 when it went well; 2 for what the user typed or wrote, and for the files that
+/// names; 1 for a failed run and for anything about the run folder. The error is one line.
 pub fn main(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    crate::log::init();
     let Err(error) = run() else {
         return ExitCode::SUCCESS;
     };
@@ -62,7 +63,7 @@ pub fn main(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
 fn code(error: &anyhow::Error) -> u8 {
     let run = error.is::<RunFailed>();
     let users = error.chain().any(|cause| {
-        cause.is::<Invalid>()
+        cause.is::<UserError>()
             || cause.is::<RecipeError>()
             || !run && cause.downcast_ref::<FileError>().is_some_and(is_users)
     });
@@ -72,7 +73,7 @@ fn code(error: &anyhow::Error) -> u8 {
 fn is_users(error: &FileError) -> bool {
     match error {
         FileError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
-        FileError::Format { .. } | FileError::Stale { .. } => true,
+        FileError::Format { .. } | FileError::Version { .. } | FileError::Stale { .. } => true,
         _ => false,
     }
 }
@@ -108,7 +109,7 @@ mod tests {
         );
         assert_eq!(code(&failed.context("stage")), 1);
         assert_eq!(
-            code(&anyhow::Error::from(Invalid("n".into())).context(RunFailed)),
+            code(&anyhow::Error::from(UserError("n".into())).context(RunFailed)),
             2
         );
         assert_eq!(code(&anyhow::anyhow!("cannot")), 1);
@@ -120,7 +121,7 @@ mod tests {
             clap::Arg::new("seed")
                 .long("seed")
                 .allow_negative_numbers(true)
-                .value_parser(crate::stage::seed),
+                .value_parser(crate::parse_seed),
         );
         let said = |arguments: &[&str]| {
             let error = command.clone().try_get_matches_from(arguments).unwrap_err();

@@ -1,4 +1,5 @@
-//! Where each stage's files lie inside a run folder. The order of this file is the order of the pipeline.
+//! Where each stage's files lie inside a run folder. The order of this file is the order of the
+//! pipeline.
 
 /// Problems to sample: `problems/train.jsonl`.
 pub const TRAIN_PROBLEMS: &str = "problems/train.jsonl";
@@ -28,6 +29,19 @@ pub const EVAL_AFTER: &str = "eval-after";
 pub const SUMMARY: &str = "summary.json";
 /// The report: `report.html`.
 pub const REPORT: &str = "report.html";
+
+/// The part of a layout path inside its stage's folder: `train.jsonl` of `problems/train.jsonl`.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// The folder of a stage, by the stage's name.
+pub fn folder(stage: &str) -> Option<&'static str> {
+    STAGES
+        .iter()
+        .find(|(name, _)| *name == stage)
+        .map(|(_, folder)| *folder)
+}
 
 /// Every stage with its folder, in the order they run.
 pub const STAGES: [(&str, &str); 9] = [

@@ -1,16 +1,29 @@
-//! What every Sky program shares: the recipe, the run folder, stages with manifests, progress bars, exit codes.
+//! What every Sky program shares: the recipe, the run folder, stages with manifests, progress bars,
+//! exit codes.
 //!
-//! A program's `main` is one line, `sky_cli::main(run)`. A pipeline stage parses its own section of the recipe, names its
-//! inputs and settings, and hands its work to [`StageArgs::run`], which skips it when it is done and writes the manifest when
-//! it ends.
+//! A program's `main` is one line, `sky_cli::main(run)`. A pipeline stage parses its own section of
+//! the recipe, names its inputs and settings, and hands its work to [`StageArgs::run`], which skips
+//! it when it is done and writes the manifest when it ends.
 //!
 //! ```
+//! use sky_types::{Section, SettingError};
+//!
 //! #[derive(serde::Deserialize)]
 //! #[serde(deny_unknown_fields)]
 //! struct Sample { n: u32 }
 //!
+//! impl Section for Sample {
+//!     const NAME: &'static str = "sample";
+//!     fn check(&self) -> Result<(), SettingError> {
+//!         if self.n == 0 { Err(SettingError::new("n", "must be above 0")) } else { Ok(()) }
+//!     }
+//! }
+//!
 //! let recipe = sky_cli::Recipe::parse("demo.toml", "v = 1\n[sample]\nn = 4\n")?;
-//! assert_eq!(recipe.section::<Sample>("sample")?.n, 4);
+//! assert_eq!(recipe.section::<Sample>()?.n, 4);
+//! let recipe = sky_cli::Recipe::parse("demo.toml", "v = 1\n[sample]\nn = 0\n")?;
+//! let error = recipe.section::<Sample>().err().map(|error| error.to_string());
+//! assert_eq!(error.as_deref(), Some("demo.toml:3: sample.n: must be above 0"));
 //! let error = sky_cli::Recipe::parse("demo.toml", "v = 1\n[sampel]\nn = 4\n").unwrap_err().to_string();
 //! assert!(error.starts_with("demo.toml:2: sampel: unknown section") && error.contains("`sample`"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -21,6 +34,7 @@ mod cached;
 mod exit;
 mod home;
 pub mod layout;
+mod log;
 mod model;
 mod planned;
 mod progress;
@@ -29,10 +43,10 @@ mod stage;
 mod stop;
 
 pub use cached::{check_cached, guest_identity};
-pub use exit::{Invalid, main, parse, run_failed};
+pub use exit::{UserError, main, parse, run_failed};
 pub use home::sky_home;
 pub use model::{ModelConfig, api_key, check_endpoint, model_files};
 pub use progress::{Progress, VerdictProgress};
 pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
-pub use stage::{Plan, StageArgs, Work};
-pub use stop::Stop;
+pub use stage::{StageArgs, StageDef, StageEstimate, duration, parse_seed};
+pub use stop::StopSignal;

@@ -5,14 +5,17 @@ use std::{
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use sky_types::SettingError;
 
-use crate::{Invalid, Recipe, RecipeError, check_cached, sky_home};
+use crate::{Recipe, RecipeError, UserError, check_cached, sky_home};
 
-/// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style endpoint.
+/// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style
+/// endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A folder in Hugging Face layout or a `.gguf` file; relative paths are looked up under `SKY_HOME`, then here.
+    /// A folder in Hugging Face layout or a `.gguf` file; relative paths are looked up under
+    /// `SKY_HOME`, then here.
     pub path: Option<PathBuf>,
     /// Base URL of an OpenAI-style server, up to and including `/v1`.
     pub endpoint: Option<String>,
@@ -27,27 +30,35 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// Reads `[teacher]` or `[student]` and checks what can be told without looking for files or keys.
+    /// Reads `[teacher]` or `[student]` and checks what can be told without looking for files or
+    /// keys.
     ///
     /// # Errors
     /// As [`Recipe::section`], and when a value makes no sense.
     pub fn read(recipe: &Recipe, section: &str) -> Result<Self, RecipeError> {
-        let model: Self = recipe.section(section)?;
-        let wrong = |key: &str, reason: &str| Err(recipe.complain(section, key, reason));
-        match (&model.path, &model.endpoint) {
+        let model: Self = recipe.parse_section(section)?;
+        model
+            .check(section)
+            .map_err(|error| recipe.setting_error(section, &error))?;
+        Ok(model)
+    }
+
+    fn check(&self, section: &str) -> Result<(), SettingError> {
+        let wrong = |key, reason: &str| Err(SettingError::new(key, reason));
+        match (&self.path, &self.endpoint) {
             (None, None) => wrong("path", &format!("a {section} needs `path` or `endpoint`")),
             (Some(_), Some(_)) => wrong("endpoint", "`path` is given as well; keep one"),
-            _ if model.name.is_empty() => wrong(
+            _ if self.name.is_empty() => wrong(
                 "name",
                 &format!("give the {section}'s name; samples record it"),
             ),
-            _ if model.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
-            _ if model.batch == Some(0) => wrong("batch", "must be above 0"),
+            _ if self.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
+            _ if self.batch == Some(0) => wrong("batch", "must be above 0"),
             (_, Some(url)) => match check_endpoint(url) {
-                Ok(()) => Ok(model),
+                Ok(()) => Ok(()),
                 Err(reason) => wrong("endpoint", &reason),
             },
-            _ => Ok(model),
+            _ => Ok(()),
         }
     }
 
@@ -55,12 +66,12 @@ impl ModelConfig {
     ///
     /// # Errors
     /// When neither or both of `path` and `endpoint` are given, or the path does not exist.
-    pub fn local_path(&self) -> Result<Option<PathBuf>, Invalid> {
+    pub fn local_path(&self) -> Result<Option<PathBuf>, UserError> {
         let path = match (&self.path, &self.endpoint) {
             (Some(path), None) => path,
             (None, Some(_)) => return Ok(None),
             _ => {
-                return Err(Invalid(
+                return Err(UserError(
                     "a model needs either `path` or `endpoint`, one of the two".into(),
                 ));
             }
@@ -68,7 +79,7 @@ impl ModelConfig {
         let tried = [sky_home().join(path), path.clone()];
         let found = tried.iter().find(|path| path.exists()).cloned();
         found.map(Some).ok_or_else(|| {
-            Invalid(format!(
+            UserError(format!(
                 "model {} is neither at {} nor at {}: run `cargo xtask setup`, or put its folder there",
                 self.name,
                 tried[0].display(),
@@ -77,14 +88,15 @@ impl ModelConfig {
         })
     }
 
-    /// [`ModelConfig::local_path`] of a recipe's section, its files compared with what set-up fetched.
+    /// [`ModelConfig::local_path`] of a recipe's section, its files compared with what set-up
+    /// fetched.
     ///
     /// # Errors
     /// As [`ModelConfig::local_path`], naming the recipe's line, and as [`check_cached`].
     pub fn located(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
         let path = self
             .local_path()
-            .map_err(|Invalid(reason)| recipe.complain(section, "path", &reason))?;
+            .map_err(|UserError(reason)| recipe.error_at(section, "path", &reason))?;
         if let Some(path) = &path {
             check_cached(path)?;
         }
@@ -99,7 +111,7 @@ impl ModelConfig {
         let path = self.located(recipe, section)?;
         if path.is_none() {
             self.api_key()
-                .map_err(|Invalid(reason)| recipe.complain(section, "api_key_env", &reason))?;
+                .map_err(|UserError(reason)| recipe.error_at(section, "api_key_env", &reason))?;
         }
         Ok(path)
     }
@@ -108,7 +120,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// When the variable is not set.
-    pub fn api_key(&self) -> Result<String, Invalid> {
+    pub fn api_key(&self) -> Result<String, UserError> {
         api_key(self.api_key_env.as_deref().unwrap_or_default())
     }
 }
@@ -117,12 +129,12 @@ impl ModelConfig {
 ///
 /// # Errors
 /// When the variable is not set, or not text.
-pub fn api_key(variable: &str) -> Result<String, Invalid> {
+pub fn api_key(variable: &str) -> Result<String, UserError> {
     if variable.is_empty() {
         return Ok(String::new());
     }
     env::var(variable).map_err(|_| {
-        Invalid(format!(
+        UserError(format!(
             "the environment variable {variable}, which the recipe names for the server's key, is not set"
         ))
     })
@@ -145,8 +157,8 @@ pub fn check_endpoint(url: &str) -> Result<(), String> {
     ))
 }
 
-/// The files that make up a model on disk, in a fixed order: weights, configuration, tokenizer, chat template. A result
-/// depends on all of them.
+/// The files that make up a model on disk, in a fixed order: weights, configuration, tokenizer,
+/// chat template. A result depends on all of them.
 ///
 /// # Errors
 /// When the folder cannot be read or holds no files.

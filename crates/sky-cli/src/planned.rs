@@ -6,10 +6,10 @@ use crate::{ModelConfig, Recipe};
 const TOKENS_PER_SECOND: f64 = 250.0;
 
 impl Recipe {
-    /// How many problems there will be to sample, or held out, when the recipe says so itself: a file without `take` gives as
-    /// many as it has.
+    /// How many problems there will be to sample, or held out, when the recipe says so itself: a
+    /// file without `take` gives as many as it has.
     pub fn planned_problems(&self, heldout: bool) -> Option<u64> {
-        let section: Value = self.section("problems").ok()?;
+        let section: Value = self.parse_section("problems").ok()?;
         let number = |key: &str| section[key].as_u64();
         let mut total = if heldout {
             number("heldout")?
@@ -26,7 +26,8 @@ impl Recipe {
 }
 
 impl ModelConfig {
-    /// Expected wall time of so many replies, where it can be told: a small model in process, on two cores.
+    /// Expected wall time of so many replies, where it can be told: a small model in process, on
+    /// two cores.
     pub fn seconds(&self, replies: u64, max_tokens: u32) -> Option<f64> {
         let small = matches!(self.local_path(), Ok(Some(path)) if path.is_file());
         // A reply takes about half of what it may.

@@ -1,6 +1,24 @@
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    sync::{Mutex, PoisonError},
+};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+
+/// The bars on the terminal, in the order they were made.
+static BARS: Mutex<Vec<WeakProgressBar>> = Mutex::new(Vec::new());
+
+/// Writes to the terminal while no bar is drawn.
+pub(crate) fn suspend_bars<R>(write: impl FnOnce() -> R) -> R {
+    let bars = BARS.lock().unwrap_or_else(PoisonError::into_inner);
+    let newest = bars.iter().rev().find_map(WeakProgressBar::upgrade);
+    // Before the write, which may make a bar.
+    drop(bars);
+    match newest {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
 
 /// A progress bar with rate and ETA on a terminal; silent elsewhere.
 #[derive(Debug)]
@@ -18,11 +36,16 @@ impl Progress {
         let template = format!(
             "{label:<12} {{bar:28}} {{pos}}/{{len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}"
         );
-        // The template is ours and fixed but for a label without braces; the default style serves if it ever fails.
+        // The template is ours and fixed but for a label without braces; the default style serves
+        // if it ever fails.
         bar.set_style(
             ProgressStyle::with_template(&template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
+        let mut bars = BARS.lock().unwrap_or_else(PoisonError::into_inner);
+        bars.retain(|bar| bar.upgrade().is_some());
+        bars.push(bar.downgrade());
+        drop(bars);
         Self(bar)
     }
 
@@ -31,7 +54,8 @@ impl Progress {
         self.0.inc(done);
     }
 
-    /// Things that were already finished before this process began: they count, but not for the rate.
+    /// Things that were already finished before this process began: they count, but not for the
+    /// rate.
     pub fn skip(&self, done: u64) {
         self.0.set_position(done);
         self.0.reset_eta();

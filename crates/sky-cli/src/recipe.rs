@@ -5,7 +5,7 @@ use std::{
 };
 
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use sky_types::Prompt;
+use sky_types::{Section, SettingError};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -36,7 +36,8 @@ pub struct RecipeError {
 /// Far more than a recipe takes, and little enough to read what is none.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// A recipe as written. Each program asks for the sections it owns; see `docs/formats.md` for all of them.
+/// A recipe as written. Each program asks for the sections it owns; see `docs/formats.md` for all
+/// of them.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     path: PathBuf,
@@ -162,11 +163,25 @@ impl Recipe {
         self.table().is_ok_and(|table| table.contains_key(section))
     }
 
-    /// One section as the type of the component that it configures; a missing section is an empty one.
+    /// One section, checked; a missing section is an empty one.
     ///
     /// # Errors
-    /// When a key is unknown, missing, or of the wrong type or range: file, line, key and the nearest valid name.
-    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, RecipeError> {
+    /// When a key is unknown, missing, or of the wrong type or range: file, line, key and the
+    /// nearest valid name.
+    pub fn section<T: Section>(&self) -> Result<T, RecipeError> {
+        let section: T = self.parse_section(T::NAME)?;
+        section
+            .check()
+            .map_err(|error| self.setting_error(T::NAME, &error))?;
+        Ok(section)
+    }
+
+    /// One section without its checks, for a type that several sections share.
+    ///
+    /// # Errors
+    /// When a key is unknown, missing, or of the wrong type: file, line, key and the nearest valid
+    /// name.
+    pub fn parse_section<T: DeserializeOwned>(&self, name: &str) -> Result<T, RecipeError> {
         let table = self.table()?;
         match self.key(&table, name)? {
             Some(section) => Ok(section),
@@ -180,21 +195,14 @@ impl Recipe {
         }
     }
 
-    /// `[prompt]`, with each of its templates checked.
-    ///
-    /// # Errors
-    /// As [`Recipe::section`], and when a template does not hold the problem once.
-    pub fn prompt(&self) -> Result<Prompt, RecipeError> {
-        let prompt: Prompt = self.section("prompt")?;
-        match prompt.check() {
-            Ok(()) => Ok(prompt),
-            Err((key, reason)) => Err(self.complain("prompt", key, reason)),
-        }
+    /// A [`SettingError`] of a component as one of this recipe's section.
+    pub fn setting_error(&self, section: &str, error: &SettingError) -> RecipeError {
+        self.error_at(section, error.key, &error.reason)
     }
 
-    /// A complaint about the value of `section.key`, for what only its owner can check; a key inside a table of the section
-    /// has dots.
-    pub fn complain(&self, section: &str, key: &str, reason: &str) -> RecipeError {
+    /// A complaint about the value of `section.key`, for what only its owner can check; a key
+    /// inside a table of the section has dots.
+    pub fn error_at(&self, section: &str, key: &str, reason: &str) -> RecipeError {
         let path = format!("{section}.{key}");
         let mut place = 0;
         if let Ok(table) = self.table() {
@@ -203,7 +211,8 @@ impl Recipe {
                 let Some((key, value)) = table.and_then(|table| table.get_key_value(part)) else {
                     break;
                 };
-                // A table that dotted keys or `[a.b]` imply has no place of its own; the last one known will do.
+                // A table that dotted keys or `[a.b]` imply has no place of its own; the last one
+                // known will do.
                 place = key.span().start.max(place);
                 table = value.get_ref().as_table();
             }
@@ -255,7 +264,8 @@ impl Recipe {
     }
 }
 
-/// The dotted path of the key or the value that holds this byte: `verify.math.budget`, `sample.examples[1].user`.
+/// The dotted path of the key or the value that holds this byte: `verify.math.budget`,
+/// `sample.examples[1].user`.
 fn path_at(table: &DeTable<'_>, at: usize) -> Option<String> {
     // Tables last: what a header's table spans need not end where the next one begins.
     in_table(table, at, "", false).or_else(|| in_table(table, at, "", true))
@@ -332,7 +342,10 @@ mod tests {
 
     fn error(text: &str) -> String {
         match Recipe::parse("r.toml", text) {
-            Ok(recipe) => recipe.section::<Sample>("sample").unwrap_err().to_string(),
+            Ok(recipe) => recipe
+                .parse_section::<Sample>("sample")
+                .unwrap_err()
+                .to_string(),
             Err(error) => error.to_string(),
         }
     }
@@ -378,10 +391,10 @@ mod tests {
     fn a_complaint_points_at_the_key() {
         let recipe =
             Recipe::parse("r.toml", "v = 1\n[sample]\nn = 4\ntemperature = 9.0\n").unwrap();
-        assert_eq!(recipe.section::<Sample>("sample").unwrap().n, 4);
-        assert!(recipe.section::<Sample>("train").is_ok());
+        assert_eq!(recipe.parse_section::<Sample>("sample").unwrap().n, 4);
+        assert!(recipe.parse_section::<Sample>("train").is_ok());
         let complaint = recipe
-            .complain("sample", "temperature", "must be at most 2")
+            .error_at("sample", "temperature", "must be at most 2")
             .to_string();
         assert_eq!(complaint, "r.toml:4: sample.temperature: must be at most 2");
     }
@@ -410,7 +423,10 @@ mod tests {
     fn a_mistake_deep_inside_is_named_by_its_whole_path() {
         let said = |text: &str| {
             let recipe = Recipe::parse("r.toml", &format!("v = 1\n{text}")).unwrap();
-            recipe.section::<Deep>("verify").unwrap_err().to_string()
+            recipe
+                .parse_section::<Deep>("verify")
+                .unwrap_err()
+                .to_string()
         };
         for (text, start) in [
             (
@@ -464,7 +480,7 @@ mod tests {
         assert!(twice.starts_with("r.toml:4: n: duplicate key"), "{twice}");
 
         let deep = Recipe::parse("r.toml", "v = 1\n[verify.math]\nunits = true\n").unwrap();
-        let complaint = deep.complain("verify", "math.units", "no").to_string();
+        let complaint = deep.error_at("verify", "math.units", "no").to_string();
         assert_eq!(complaint, "r.toml:3: verify.math.units: no");
     }
 

@@ -17,7 +17,7 @@ pub struct StageArgs {
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
     /// Replaces the recipe's seed.
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = seed)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_seed)]
     pub seed: Option<u64>,
     /// Check the recipe and print what would run, with sizes and the expected time; write nothing.
     #[arg(long)]
@@ -25,7 +25,8 @@ pub struct StageArgs {
     /// With --dry-run: one line of JSON.
     #[arg(long, requires = "dry_run", hide = true)]
     pub json: bool,
-    /// Check the recipe, and that the files and keys it names are here; write nothing, print nothing.
+    /// Check the recipe, and that the files and keys it names are here; write nothing, print
+    /// nothing.
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
     /// Replace results that were made with other inputs or settings.
@@ -35,8 +36,9 @@ pub struct StageArgs {
 
 /// What a dry run says about one stage.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
-    /// What would be done, in a few words with sizes: "128 problems x 4 samples, at most 96 tokens each".
+pub struct StageEstimate {
+    /// What would be done, in a few words with sizes: "128 problems x 4 samples, at most 96 tokens
+    /// each".
     pub what: String,
     /// Expected wall time in seconds on this machine, when it can be told.
     pub seconds: Option<f64>,
@@ -44,23 +46,28 @@ pub struct Plan {
 
 /// One stage: what it is made from, and what it would do.
 #[derive(Debug)]
-pub struct Work<'a> {
+pub struct StageDef<'a> {
     /// The stage's name, one of [`layout::STAGES`].
     pub name: &'a str,
     /// Files it reads, relative to the run folder or absolute.
     pub inputs: Vec<PathBuf>,
-    /// Raised with every change of the stage's code that gives other results from the same inputs and settings.
+    /// Raised with every change of the stage's code that gives other results from the same inputs
+    /// and settings.
     pub revision: u32,
     /// Settings its results depend on. The seed is added.
     pub config: Value,
-    /// Folders inside the stage's that say themselves what they belong to: only `--force` removes them.
-    pub keeps: &'static [&'static str],
+    /// Folders inside the stage's that say themselves what they belong to: only `--force` removes
+    /// them.
+    pub preserve: &'static [&'static str],
     /// For `--dry-run`.
-    pub plan: Plan,
+    pub estimate: StageEstimate,
 }
 
-/// A seed as it is typed.
-pub(crate) fn seed(text: &str) -> Result<u64, String> {
+/// Parses a seed of the command line.
+///
+/// # Errors
+/// When it is not a whole number of 64 bits.
+pub fn parse_seed(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
@@ -77,7 +84,7 @@ impl StageArgs {
     }
 
     /// Whether nothing is to be computed: the files that earlier stages write need not be there.
-    pub fn looks_only(&self) -> bool {
+    pub fn is_dry_run(&self) -> bool {
         self.dry_run || self.check
     }
 
@@ -88,49 +95,51 @@ impl StageArgs {
 
     /// Runs a stage, unless it is a dry run or the stage is done; prints one line when it ends.
     ///
-    /// `run` returns the stage's outputs and scratch files (paths inside the folder) and its counts.
+    /// `run` returns the stage's outputs and scratch files (paths inside the folder) and its
+    /// counts.
     ///
     /// # Errors
     /// As [`Stage::open`], and whatever `run` fails with.
     pub fn run(
         &self,
         recipe: &Recipe,
-        work: Work<'_>,
+        definition: StageDef<'_>,
         run: impl FnOnce(&StageDir) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)>,
     ) -> anyhow::Result<()> {
-        let name = work.name;
+        let name = definition.name;
         if self.check {
             return Ok(());
         }
         if self.json {
-            let Plan { what, seconds } = work.plan;
+            let StageEstimate { what, seconds } = definition.estimate;
             let line = serde_json::json!({ "stage": name, "seconds": seconds, "what": what });
             println!("{line}");
             return Ok(());
         }
         if self.dry_run {
-            let time = work.plan.seconds.map_or_else(|| "-".to_owned(), duration);
-            println!("{name:<12} {time:>8}  {}", work.plan.what);
+            let time = definition
+                .estimate
+                .seconds
+                .map_or_else(|| "-".to_owned(), duration);
+            println!("{name:<12} {time:>8}  {}", definition.estimate.what);
             return Ok(());
         }
-        let folder = layout::STAGES
-            .iter()
-            .find(|(stage, _)| *stage == name)
-            .map_or(name, |(_, folder)| folder);
-        let mut config = work.config;
+        let folder = layout::folder(name).unwrap_or(name);
+        let mut config = definition.config;
         config["seed"] = recipe.seed.into();
-        config["revision"] = work.revision.into();
+        config["revision"] = definition.revision.into();
         let root = std::path::absolute(&self.run)?;
         let spec = StageSpec {
             name: name.to_owned(),
             dir: self.run.join(folder),
-            inputs: named(&self.run, &root, &work.inputs),
+            inputs: named(&self.run, &root, &definition.inputs),
             config,
-            keeps: work.keeps,
+            preserve: definition.preserve,
         };
-        match Stage::open(spec, self.force).map_err(|error| self.blame(&root, error))? {
+        match Stage::open(spec, self.force).map_err(|error| self.classify(&root, error))? {
             Stage::Done(manifest) => say(&manifest, "done before"),
             Stage::Todo(dir) => {
+                let _span = tracing::info_span!("stage", name).entered();
                 let (outputs, scratch, counts) = run(&dir).context(RunFailed)?;
                 let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
                 let scratch: Vec<&str> = scratch.iter().map(String::as_str).collect();
@@ -141,8 +150,9 @@ impl StageArgs {
         Ok(())
     }
 
-    /// What is wrong inside the run folder is no mistake of the user's; results that the recipe would replace are.
-    fn blame(&self, root: &Path, error: FileError) -> anyhow::Error {
+    /// What is wrong inside the run folder is no mistake of the user's; results that the recipe
+    /// would replace are.
+    fn classify(&self, root: &Path, error: FileError) -> anyhow::Error {
         let inside = error.path().starts_with(&self.run) || error.path().starts_with(root);
         if inside && !matches!(error, FileError::Stale { .. }) {
             return anyhow::Error::new(error).context(RunFailed);
@@ -151,8 +161,9 @@ impl StageArgs {
     }
 }
 
-/// Inputs with the names the manifest gives them: inside the run folder their path there, others their file name, so that a
-/// run can be moved. Different files of one name are numbered in their order.
+/// Inputs with the names the manifest gives them: inside the run folder their path there, others
+/// their file name, so that a run can be moved. Different files of one name are numbered in their
+/// order.
 fn named(run: &Path, root: &Path, inputs: &[PathBuf]) -> Vec<(String, PathBuf)> {
     let mut all: Vec<(String, PathBuf)> = Vec::new();
     for path in inputs {
@@ -196,7 +207,7 @@ fn say(manifest: &Manifest, remark: &str) {
 }
 
 /// Seconds for a person: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

@@ -14,16 +14,17 @@ use signal_hook::{
     low_level::exit,
 };
 
-/// Signals that come so close together are one: `timeout`, and Ctrl-C with a program that passes it on, reach a process twice.
+/// Signals that come so close together are one: `timeout`, and Ctrl-C with a program that passes it
+/// on, reach a process twice.
 const ONE: Duration = Duration::from_secs(1);
 
-/// Whether this process has been asked to stop: raised by SIGTERM, SIGINT and SIGHUP, but for those it was started to
-/// ignore, as `nohup` does. A second one ends the process at once, with the code
+/// Whether this process has been asked to stop: raised by SIGTERM, SIGINT and SIGHUP, but for those
+/// it was started to ignore, as `nohup` does. A second one ends the process at once, with the code
 /// that a shell gives one ended by it.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopSignal(Arc<AtomicBool>);
 
-impl Stop {
+impl StopSignal {
     /// Begins to listen.
     ///
     /// # Errors

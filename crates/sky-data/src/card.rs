@@ -45,21 +45,13 @@ pub fn card(selection: &Selection, facts: &CardFacts) -> String {
 }
 
 fn write_card(out: &mut String, selection: &Selection, facts: &CardFacts) -> std::fmt::Result {
-    let Funnel {
-        problems,
-        solved,
-        samples,
-        verdicts,
-        dropped,
-        sources,
-    } = &selection.funnel;
-    let rows = selection.rows.len();
+    let (funnel, rows) = (&selection.funnel, selection.rows.len());
     writeln!(out, "# {}\n", facts.name)?;
     writeln!(
         out,
-        "{rows} training rows in `sharegpt.json`, selected from {samples} samples of {problems} problems by rejection \
+        "{rows} training rows in `sharegpt.json`, selected from {} samples of {} problems by rejection \
          sampling: each reply was checked and only right ones are here. Seed {}.\n",
-        facts.seed
+        funnel.samples, funnel.problems, facts.seed
     )?;
     if let Some(hash) = &facts.hash {
         writeln!(
@@ -68,6 +60,20 @@ fn write_card(out: &mut String, selection: &Selection, facts: &CardFacts) -> std
             hash.bytes, hash.sha256
         )?;
     }
+    write_counts(out, funnel, rows)?;
+    write_sources(out, selection, facts)?;
+    write_lengths(out, selection)
+}
+
+fn write_counts(out: &mut String, funnel: &Funnel, rows: usize) -> std::fmt::Result {
+    let Funnel {
+        problems,
+        solved,
+        samples,
+        verdicts,
+        dropped,
+        ..
+    } = funnel;
     writeln!(out, "## Counts\n\n| | |\n|---|---|")?;
     writeln!(out, "| problems | {problems} |")?;
     writeln!(out, "| problems with a right sample | {solved} |")?;
@@ -86,12 +92,15 @@ fn write_card(out: &mut String, selection: &Selection, facts: &CardFacts) -> std
             writeln!(out, "| {verdict} | {count} |")?;
         }
     }
+    Ok(())
+}
 
+fn write_sources(out: &mut String, selection: &Selection, facts: &CardFacts) -> std::fmt::Result {
     writeln!(
         out,
         "\n## Sources\n\n| source | problems | right samples | rows | licence |\n|---|---|---|---|---|"
     )?;
-    for (source, counts) in sources {
+    for (source, counts) in &selection.funnel.sources {
         let named = facts.licences.iter().find(|(name, _)| name == source);
         let licence = named
             .map(|(_, licence)| licence.as_str())
@@ -118,8 +127,10 @@ fn write_card(out: &mut String, selection: &Selection, facts: &CardFacts) -> std
         } else {
             models.join(", ")
         }
-    )?;
+    )
+}
 
+fn write_lengths(out: &mut String, selection: &Selection) -> std::fmt::Result {
     writeln!(
         out,
         "\n## Lengths\n\n| of the rows | least | median | 90 % | most |\n|---|---|---|---|---|"

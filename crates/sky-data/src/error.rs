@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use sky_files::FileError;
+use sky_types::SettingError;
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;
@@ -29,13 +30,8 @@ pub enum DataError {
         max_operand: u32,
     },
     /// A setting that no run can follow.
-    #[error("{key}: {reason}")]
-    Setting {
-        /// The key of its section.
-        key: &'static str,
-        /// What is wrong and what would do.
-        reason: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// Files that belong together do not.
     #[error("{what}: {reason}")]
     Mismatch {

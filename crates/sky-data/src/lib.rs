@@ -1,11 +1,12 @@
-//! Problems in, training data out: a generator of graded problems, readers of public sources, selection of right samples,
-//! ShareGPT files and their card; chat template, tokens and packing.
+//! Problems in, training data out: a generator of graded problems, readers of public sources,
+//! selection of right samples, ShareGPT files and their card.
 //!
-//! - [`generate`] draws problems of the [`Family`]s that a [`ProblemsConfig`] names; [`gather`] adds HumanEval and files.
+//! - [`generate`] draws problems of the [`Family`]s that a [`ProblemsConfig`] names;
+//!   [`load_problems`] adds HumanEval and files.
 //! - [`sources`] turns rows of GSM8K, MATH, AIME, MBPP, APPS and their like into problems.
-//! - [`select()`] turns problems, samples and verdicts into training rows; [`card()`] describes them.
+//! - [`select()`] turns problems, samples and verdicts into training rows; [`card()`] describes
+//!   them.
 //! - [`Contamination`], [`near_duplicates`] and [`normalise`] compare texts.
-//! - `Tokenizer`, `ChatTemplate` and [`pack()`] turn rows into token batches (feature `tokenizer`).
 //!
 //! ```
 //! use sky_data::{ProblemsConfig, generate};
@@ -19,32 +20,27 @@
 #![forbid(unsafe_code)]
 
 mod card;
-#[cfg(feature = "tokenizer")]
-mod chat;
-mod draw;
 mod error;
 mod overlap;
-mod pack;
 mod problems;
+mod seeded_rng;
 mod select;
 mod sharegpt;
 pub mod sources;
 mod text;
-#[cfg(feature = "tokenizer")]
-mod tokenizer;
-
-#[cfg(feature = "tokenizer")]
-pub use chat::ChatTemplate;
-#[cfg(feature = "tokenizer")]
-pub use tokenizer::{GgufVocab, TextError, Tokenizer};
 
 pub use card::{CardFacts, card, licence_of};
 pub use error::{DataError, Result};
 pub use overlap::{Contamination, near_duplicates};
-pub use pack::{IGNORED, Packed, PackedRow, pack};
 pub use problems::{
-    Disjoint, Family, Gathered, HUMAN_EVAL, Places, ProblemFile, ProblemsConfig, gather, generate,
+    Disjoint, Family, HUMAN_EVAL, LoadedProblems, ProblemFile, ProblemPaths, ProblemsConfig,
+    generate, load_problems,
 };
 pub use select::{Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
 pub use sharegpt::{read_sharegpt, write_sharegpt};
 pub use text::{normalise, words};
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

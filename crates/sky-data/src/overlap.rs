@@ -4,7 +4,8 @@ use crate::text::words;
 
 /// Finds texts that share a long run of words with an evaluation set.
 ///
-/// Brown et al. (2020), appendix C, use 13 words. Texts shorter than that count only when all of their words are the same.
+/// Brown et al. (2020), appendix C, use 13 words. Texts shorter than that count only when all of
+/// their words are the same.
 ///
 /// ```
 /// let exam = ["A farmer walks 7 miles to the market and then 5 miles more to the mill before noon."];
@@ -52,11 +53,12 @@ impl Contamination {
     }
 }
 
-/// For each text, the earlier text that it nearly repeats: the first kept one whose set of three-word runs has a Jaccard
-/// similarity of at least `threshold` with its own. Exact, not sketched; the same at any thread count.
+/// For each text, the earlier text that it nearly repeats: the first kept one whose set of
+/// three-word runs has a Jaccard similarity of at least `threshold` with its own. Exact, not
+/// sketched; the same at any thread count.
 ///
-/// Runs are indexed rarest first, and of each text only so many as a match at this threshold cannot all miss (Bayardo, Ma and
-/// Srikant, 2007), so common phrases cost nothing.
+/// Runs are indexed rarest first, and of each text only so many as a match at this threshold cannot
+/// all miss (Bayardo, Ma and Srikant, 2007), so common phrases cost nothing.
 pub fn near_duplicates<T: AsRef<str>>(
     texts: impl IntoIterator<Item = T>,
     threshold: f64,
@@ -115,7 +117,8 @@ fn shingle_sets<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<Vec<u3
         sets.push(set);
     }
     for set in &mut sets {
-        // The order among equals may differ from run to run, which changes the candidates and never the answer.
+        // The order among equals may differ from run to run, which changes the candidates and never
+        // the answer.
         set.sort_unstable_by_key(|&shingle| (counts[shingle as usize], shingle));
     }
     sets
@@ -131,7 +134,7 @@ fn jaccard(a: &[u32], b: &[u32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::Draw;
+    use crate::seeded_rng::SeededRng;
 
     #[test]
     fn a_short_text_must_match_whole() {
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_index_finds_exactly_what_comparing_all_pairs_finds() {
-        let mut draw = Draw::new(7);
+        let mut draw = SeededRng::new(7);
         let vocabulary = ["the", "red", "fox", "has", "two", "eggs", "in", "a", "box"];
         let mut texts: Vec<String> = Vec::new();
         for _ in 0..150 {

@@ -5,14 +5,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sky_types::{
-    Conversation, FinishReason, Problem, Prompt, Sample, Verdict, VerdictRecord, Version,
-    derive_seed,
+    Conversation, FinishReason, Problem, Prompt, Sample, Section, SettingError, Verdict,
+    VerdictRecord, Version, derive_seed,
 };
 
 use crate::{Contamination, DataError, Result, near_duplicates, text::normalise};
 
-/// The recipe's `[select]`: which right samples become training rows. The defaults follow Sky-T1, which drew one sample a
-/// problem and kept it when it was right, but drop what its released file had: repeated rows and evaluation problems.
+/// The recipe's `[select]`: which right samples become training rows. The defaults follow Sky-T1,
+/// which drew one sample a problem and kept it when it was right, but drop what its released file
+/// had: repeated rows and evaluation problems.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelectConfig {
@@ -20,9 +21,11 @@ pub struct SelectConfig {
     pub per_problem: usize,
     /// Most rows of a source; sources not named are not limited.
     pub quotas: BTreeMap<String, usize>,
-    /// Drop problems that share a run of so many words with a held-out problem; 0 drops only those with the same wording.
+    /// Drop problems that share a run of so many words with a held-out problem; 0 drops only those
+    /// with the same wording.
     pub decontaminate: usize,
-    /// Drop problems whose three-word runs overlap an earlier one's by at least this Jaccard similarity; 0 is off.
+    /// Drop problems whose three-word runs overlap an earlier one's by at least this Jaccard
+    /// similarity; 0 is off.
     pub near_duplicate: f64,
 }
 
@@ -37,18 +40,11 @@ impl Default for SelectConfig {
     }
 }
 
-impl SelectConfig {
-    /// Checks what the types cannot.
-    ///
-    /// # Errors
-    /// [`DataError::Setting`] with the key at fault.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |key, reason: &str| {
-            Err(DataError::Setting {
-                key,
-                reason: reason.into(),
-            })
-        };
+impl Section for SelectConfig {
+    const NAME: &'static str = "select";
+
+    fn check(&self) -> std::result::Result<(), SettingError> {
+        let wrong = |key, reason: &str| Err(SettingError::new(key, reason));
         if self.per_problem == 0 {
             return wrong("per_problem", "must be above 0");
         }
@@ -93,8 +89,8 @@ pub struct Funnel {
     pub samples: usize,
     /// Samples by verdict.
     pub verdicts: BTreeMap<Verdict, usize>,
-    /// Right samples left out, by reason: `unfinished`, `repeated_reply`, `over_per_problem`, `contaminated`,
-    /// `repeated_problem`, `near_duplicate`, `over_quota`.
+    /// Right samples left out, by reason: `unfinished`, `repeated_reply`, `over_per_problem`,
+    /// `contaminated`, `repeated_problem`, `near_duplicate`, `over_quota`.
     pub dropped: BTreeMap<&'static str, usize>,
     /// Per source: problems, right samples, rows.
     pub sources: BTreeMap<String, SourceCounts>,
@@ -137,10 +133,12 @@ pub struct SelectInput<'a> {
     pub prompt: &'a Prompt,
 }
 
-/// Chooses the training rows: right and finished replies, at most `per_problem` different ones of a problem, drawn by the
-/// seed; no problem twice, none that is held out; at most its quota of a source.
+/// Chooses the training rows: right and finished replies, at most `per_problem` different ones of a
+/// problem, drawn by the seed; no problem twice, none that is held out; at most its quota of a
+/// source.
 ///
-/// Each choice ranks by a hash of seed, problem and index, so neither the order of the files nor other problems sway it.
+/// Each choice ranks by a hash of seed, problem and index, so neither the order of the files nor
+/// other problems sway it.
 ///
 /// # Errors
 /// When a setting is impossible, or samples, verdicts and problems do not fit together.
@@ -314,8 +312,8 @@ fn drop_problems(
     }
 }
 
-/// Keeps of each source with a quota the rows of lowest rank; a problem's rows have ranks of their own, so that a quota
-/// thins all problems alike.
+/// Keeps of each source with a quota the rows of lowest rank; a problem's rows have ranks of their
+/// own, so that a quota thins all problems alike.
 fn keep_quotas(
     chosen: &mut Chosen<'_>,
     quotas: &BTreeMap<String, usize>,

@@ -8,7 +8,8 @@ use sky_types::Conversation;
 
 use crate::Result;
 
-/// Writes `sharegpt.json`: one JSON array, one row a line, the fields that LLaMA-Factory reads and Sky-T1 released.
+/// Writes `sharegpt.json`: one JSON array, one row a line, the fields that LLaMA-Factory reads and
+/// Sky-T1 released.
 ///
 /// # Errors
 /// When the operating system refuses.

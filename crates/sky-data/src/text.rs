@@ -1,5 +1,6 @@
-/// The words of a text for comparing texts: lower case, numbers whole (`1.5`, `1,000` as `1000`), operators as words of
-/// their own, other punctuation dropped. So `What is 3 + 5?` equals `what is 3+5`, and neither equals `What is 3 - 5?`.
+/// The words of a text for comparing texts: lower case, numbers whole (`1.5`, `1,000` as `1000`),
+/// operators as words of their own, other punctuation dropped. So `What is 3 + 5?` equals `what is
+/// 3+5`, and neither equals `What is 3 - 5?`.
 pub fn words(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let digit = |at: Option<usize>| {
@@ -23,7 +24,8 @@ pub fn words(text: &str) -> Vec<String> {
             '+' | '-' | '−' | '*' | '×' | '÷' | '/' | '=' | '<' | '>' | '^' | '%' | '≤' | '≥'
             | '!' | '|' => {
                 flush(&mut word, &mut words);
-                // An exclamation mark after a word is punctuation; after a number it is a factorial.
+                // An exclamation mark after a word is punctuation; after a number it is a
+                // factorial.
                 if c != '!' || digit(at.checked_sub(1)) {
                     words.push(if c == '−' {
                         "-".into()
@@ -39,7 +41,8 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// [`words`] joined by single spaces: equal for texts that differ in case, spacing and punctuation only.
+/// [`words`] joined by single spaces: equal for texts that differ in case, spacing and punctuation
+/// only.
 pub fn normalise(text: &str) -> String {
     words(text).join(" ")
 }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use sky_data::{
-    DataError, Disjoint, Family, Places, ProblemFile, ProblemsConfig, gather, generate, normalise,
+    DataError, Disjoint, Family, ProblemFile, ProblemPaths, ProblemsConfig, generate,
+    load_problems, normalise,
 };
 use sky_types::{Answer, Problem};
 
@@ -178,6 +179,7 @@ fn write(path: &Path, problems: &[Problem]) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one comparison, step by step")]
 fn files_are_filtered_drawn_and_kept_apart() {
     let dir = tempfile::tempdir().unwrap();
     let problem = |at: usize| {
@@ -220,14 +222,14 @@ fn files_are_filtered_drawn_and_kept_apart() {
         ],
         ..ProblemsConfig::default()
     };
-    let places = Places {
+    let paths = ProblemPaths {
         home: dir.path().into(),
     };
-    let gathered = gather(&config, 1, &places).unwrap();
+    let loaded = load_problems(&config, 1, &paths).unwrap();
     let expected: Vec<usize> = (0..200)
         .filter(|at| at % 2 == 0 && at % 10 >= 4 && at % 10 <= 8 && at % 3 == 0 && *at != 6)
         .collect();
-    let ids: Vec<String> = gathered.train.iter().map(|p| p.id.clone()).collect();
+    let ids: Vec<String> = loaded.train.iter().map(|p| p.id.clone()).collect();
     assert_eq!(
         ids,
         expected
@@ -235,16 +237,16 @@ fn files_are_filtered_drawn_and_kept_apart() {
             .map(|at| format!("f/{at}"))
             .collect::<Vec<_>>()
     );
-    assert_eq!(gathered.heldout.len(), 1);
+    assert_eq!(loaded.heldout.len(), 1);
     assert_eq!(
-        gathered.dropped["repeated"], 1,
+        loaded.dropped["repeated"], 1,
         "what is held out is not trained on"
     );
-    assert_eq!(gathered.dropped["difficulty"], 40);
+    assert_eq!(loaded.dropped["difficulty"], 40);
 
     let mut some = config.clone();
     some.files[0].take = Some(7);
-    let drawn = gather(&some, 1, &places).unwrap();
+    let drawn = load_problems(&some, 1, &paths).unwrap();
     assert!(
         drawn.train.len() >= 6
             && drawn
@@ -252,10 +254,10 @@ fn files_are_filtered_drawn_and_kept_apart() {
                 .iter()
                 .all(|p| ids.contains(&p.id) || p.id == "f/6")
     );
-    assert_eq!(gather(&some, 1, &places).unwrap(), drawn);
+    assert_eq!(load_problems(&some, 1, &paths).unwrap(), drawn);
     some.files[0].take = Some(1000);
     assert!(
-        gather(&some, 1, &places)
+        load_problems(&some, 1, &paths)
             .unwrap_err()
             .to_string()
             .contains("1000 are to be taken")
@@ -263,13 +265,13 @@ fn files_are_filtered_drawn_and_kept_apart() {
     some.files[0].path = "nowhere.jsonl".into();
     some.files[0].get = "ask the library".into();
     assert!(
-        gather(&some, 1, &places)
+        load_problems(&some, 1, &paths)
             .unwrap_err()
             .to_string()
             .contains("ask the library")
     );
     fs::write(dir.path().join("exam.jsonl"), "{\"v\":2}\n").unwrap();
-    let error = gather(&config, 1, &places).unwrap_err().to_string();
+    let error = load_problems(&config, 1, &paths).unwrap_err().to_string();
     assert!(
         error.contains("exam.jsonl:1") && error.contains("version 2"),
         "{error}"

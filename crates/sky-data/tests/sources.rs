@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use sky_data::{
-    Places, ProblemsConfig, gather,
+    ProblemPaths, ProblemsConfig, load_problems,
     sources::{Format, Row, read},
 };
 use sky_types::{Answer, Problem};
@@ -139,8 +139,8 @@ fn a_row_may_say_more_of_its_tests_than_is_read() {
 #[test]
 fn human_eval_comes_from_the_set_up_packed() {
     let home = PathBuf::from(std::env::var("SKY_HOME").unwrap_or_else(|_| ".sky".into()));
-    let places = Places { home };
-    let path = places.home.join(sky_data::HUMAN_EVAL);
+    let paths = ProblemPaths { home };
+    let path = paths.home.join(sky_data::HUMAN_EVAL);
     if !path.exists() {
         eprintln!("skipped: {} is not here", path.display());
         return;
@@ -149,10 +149,10 @@ fn human_eval_comes_from_the_set_up_packed() {
         human_eval: 4,
         ..ProblemsConfig::default()
     };
-    let train = gather(&config, 1, &places).unwrap().train;
+    let train = load_problems(&config, 1, &paths).unwrap().train;
     assert_eq!(train.len(), 132);
     let drawn = |seed| -> Vec<String> {
-        let train = gather(&config, seed, &places).unwrap().train;
+        let train = load_problems(&config, seed, &paths).unwrap().train;
         train[128..].iter().map(|p| p.id.clone()).collect()
     };
     assert_eq!(

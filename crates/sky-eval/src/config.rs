@@ -1,20 +1,21 @@
 use serde::{Deserialize, Serialize};
-use sky_types::SamplingParams;
+use sky_types::{SamplingParams, Section, SettingError};
 
-/// The recipe's `[eval]`: how a model is questioned. The defaults are Sky-T1's protocol: greedy, at most 32,768 new tokens,
-/// seed 41.
+/// The recipe's `[eval]`: how replies are sampled.
+///
+/// The defaults are Sky-T1's protocol: greedy, at most 32,768 new tokens, seed 41.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalConfig {
     /// Most new tokens of one reply.
     pub max_tokens: u32,
-    /// Replies drawn for each problem; more than one only makes sense with a temperature.
+    /// Number of replies to each problem; more than one needs a temperature above 0.
     pub n: u32,
-    /// Divides the logits before the softmax; 0 takes the likeliest token.
+    /// Divides the logits before the softmax; 0 selects the likeliest token.
     pub temperature: f64,
     /// Nucleus sampling: the smallest set of tokens whose probability reaches this.
     pub top_p: f64,
-    /// Seed of the replies, the same before and after training; greedy replies do not depend on it.
+    /// Seed of the replies, before and after training. Greedy replies do not depend on it.
     pub seed: u64,
 }
 
@@ -30,21 +31,10 @@ impl Default for EvalConfig {
     }
 }
 
-impl EvalConfig {
-    /// How one reply is drawn.
-    pub fn params(&self) -> SamplingParams {
-        SamplingParams {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            max_tokens: self.max_tokens,
-        }
-    }
+impl Section for EvalConfig {
+    const NAME: &'static str = "eval";
 
-    /// Checks what the types cannot say. The error is the key and the reason.
-    ///
-    /// # Errors
-    /// When a value makes no sense.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
+    fn check(&self) -> Result<(), SettingError> {
         let checks = [
             ("max_tokens", self.max_tokens > 0, "must be at least 1"),
             (
@@ -69,8 +59,19 @@ impl EvalConfig {
             ),
         ];
         match checks.into_iter().find(|(_, right, _)| !right) {
-            Some((key, _, reason)) => Err((key, reason.to_owned())),
+            Some((key, _, reason)) => Err(SettingError::new(key, reason)),
             None => Ok(()),
+        }
+    }
+}
+
+impl EvalConfig {
+    /// The sampling parameters of one reply.
+    pub fn params(&self) -> SamplingParams {
+        SamplingParams {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens: self.max_tokens,
         }
     }
 }
@@ -87,7 +88,7 @@ mod tests {
                 .unwrap()
                 .check()
                 .err()
-                .map(|(key, _)| key)
+                .map(|error| error.key)
         };
         assert_eq!(of("{}"), None);
         assert_eq!(of(r#"{"n": 8, "temperature": 1.0}"#), None);

@@ -1,19 +1,19 @@
 use std::path::PathBuf;
 
 use sky_files::FileError;
-use sky_types::CheckError;
+use sky_verify::VerifyError;
 
-/// What goes wrong in an evaluation or a report.
+/// An error of an evaluation or a report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
     /// A file cannot be read or written, or does not have the documented form.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The checker itself failed.
+    /// The problems or the judged samples cannot be read.
     #[error(transparent)]
-    Check(#[from] CheckError),
-    /// Two files of one run do not belong together.
+    Verify(#[from] VerifyError),
+    /// Two files of one run do not fit together.
     #[error("{}: {what}", path.display())]
     Mismatch {
         /// The file that does not fit.
@@ -23,7 +23,7 @@ pub enum EvalError {
     },
 }
 
-/// Shorthand for results of this crate.
+/// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, EvalError>;
 
 impl EvalError {

@@ -1,32 +1,37 @@
-use std::{collections::BTreeMap, fs::File, io::BufWriter, io::Write, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use sky_files::{FileError, write_atomic, write_json};
 use sky_types::{Domain, Message, Problem, Prompt, Version};
+use sky_verify::{JudgedSample, ProblemIndex, VerdictCounts, read_judged_samples};
 
-use crate::{
-    EvalConfig, EvalError, Interval, Judged, ProblemIndex, Result, VerdictMix, judged, pass_at_k,
-    stats::reported_k, wilson,
-};
+use crate::{EvalConfig, EvalError, Interval, Result, pass_at_k, stats::reported_k, wilson};
 
-/// Turns samples and verdicts into scores: `results.json`, one entry a problem, and `summary.json`.
+/// Turns samples and verdicts into scores.
+///
+/// Writes `results.json`, with one entry a problem, and `summary.json`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scoring<'a> {
-    /// The task's problems.
+    /// The problems.
     pub problems: &'a Path,
-    /// The replies, those to one problem side by side.
+    /// The replies; those to one problem stand next to each other.
     pub samples: &'a Path,
     /// Their verdicts.
     pub verdicts: &'a Path,
-    /// How the problems were put to the model.
+    /// The prompt that the model got.
     pub prompt: &'a Prompt,
-    /// How the replies were drawn.
+    /// The sampling settings of the replies.
     pub config: &'a EvalConfig,
     /// The model's name.
     pub model: &'a str,
 }
 
-/// `summary.json` of one evaluation.
+/// The scores of one evaluation, as in `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvalSummary {
@@ -34,24 +39,24 @@ pub struct EvalSummary {
     pub v: Version<1>,
     /// The model's name.
     pub model: String,
-    /// How the replies were drawn.
+    /// The sampling settings of the replies.
     pub config: EvalConfig,
     /// Number of problems.
     pub n: u64,
-    /// Share of right replies: the mean over problems of pass@1.
+    /// The mean over problems of pass@1: the share of right replies.
     pub accuracy: f64,
-    /// Lower end of the 95 % interval of `accuracy`, over problems: replies to one problem are not independent, so several of
-    /// them do not make it narrower.
+    /// Lower end of the 95 % interval of `accuracy`. Its trials are the problems: replies to one
+    /// problem are not independent, so more of them do not make it narrower.
     pub low: f64,
     /// Upper end of that interval.
     pub high: f64,
     /// pass@k averaged over problems, for k = n, n/2, ... 1.
     pub pass_at_k: BTreeMap<u64, f64>,
-    /// How many replies got each verdict.
-    pub verdicts: VerdictMix,
-    /// Of the replies to problems that ask for it (all but code), how many hold `\boxed{`.
+    /// Number of replies with each verdict.
+    pub verdicts: VerdictCounts,
+    /// Number of replies with `\boxed{`, of those to problems that ask for it: all but code.
     pub boxed: u64,
-    /// How many replies `boxed` is out of.
+    /// Number of replies to problems that ask for `\boxed{`.
     pub boxed_of: u64,
     /// Scores of each source of problems.
     pub sources: BTreeMap<String, SourceScore>,
@@ -59,7 +64,7 @@ pub struct EvalSummary {
     pub prompt_tokens: u64,
     /// Tokens of all replies.
     pub completion_tokens: u64,
-    /// Tokens of a reply on average.
+    /// Mean number of tokens of a reply.
     pub mean_completion_tokens: f64,
 }
 
@@ -98,7 +103,7 @@ struct TokenUsage {
 }
 
 impl Scoring<'_> {
-    /// Reads everything once, in memory for one problem at a time, and writes both files.
+    /// Reads samples and verdicts once, holds one problem's replies in memory, writes both files.
     ///
     /// # Errors
     /// When a file fails, or a problem does not have exactly the configured number of replies.
@@ -108,29 +113,20 @@ impl Scoring<'_> {
         write_with(results, |out| {
             let fail = |source| FileError::io(results, "write", source);
             out.write_all(b"{\"v\":1,\"results\":[").map_err(fail)?;
-            let mut group: Vec<Judged> = Vec::new();
-            let mut rows = judged(self.samples, self.verdicts)?;
-            loop {
-                let row = rows.next().transpose()?;
-                let same = row
-                    .as_ref()
-                    .zip(group.last())
-                    .is_some_and(|(row, last)| row.sample.problem_id == last.sample.problem_id);
-                if !same && let Some(first) = group.first() {
-                    let problem = problems.get(&first.sample.problem_id)?;
-                    self.complete(&problem, &group)?;
-                    out.write_all(if tally.n == 0 { b"\n" } else { b",\n" })
-                        .map_err(fail)?;
-                    serde_json::to_writer(&mut *out, &self.result(&problem, &group))
-                        .map_err(|error| fail(error.into()))?;
-                    tally.add(&problem, &group);
-                    group.clear();
-                }
-                match row {
-                    Some(row) => group.push(row),
-                    None => break,
-                }
-            }
+            let rows = read_judged_samples(self.samples, self.verdicts)?;
+            for_each_problem(rows, |group| {
+                let Some(first) = group.first() else {
+                    return Ok(());
+                };
+                let problem = problems.get(&first.sample.problem_id)?;
+                self.check_complete(&problem, group)?;
+                out.write_all(if tally.n == 0 { b"\n" } else { b",\n" })
+                    .map_err(fail)?;
+                serde_json::to_writer(&mut *out, &self.result(&problem, group))
+                    .map_err(|error| fail(error.into()))?;
+                tally.add(&problem, group);
+                Ok(())
+            })?;
             out.write_all(b"\n]}\n").map_err(fail)?;
             Ok(())
         })?;
@@ -147,7 +143,7 @@ impl Scoring<'_> {
         Ok(scores)
     }
 
-    fn complete(&self, problem: &Problem, group: &[Judged]) -> Result<()> {
+    fn check_complete(&self, problem: &Problem, group: &[JudgedSample]) -> Result<()> {
         if group.len() == self.config.n as usize {
             return Ok(());
         }
@@ -160,8 +156,8 @@ impl Scoring<'_> {
         Err(EvalError::mismatch(self.samples, what))
     }
 
-    fn result<'b>(&self, problem: &'b Problem, group: &'b [Judged]) -> ProblemResult<'b> {
-        let response = |row: &'b Judged| Response {
+    fn result<'b>(&self, problem: &'b Problem, group: &'b [JudgedSample]) -> ProblemResult<'b> {
+        let response = |row: &'b JudgedSample| Response {
             content: &row.sample.text,
             correctness: row.verdict.verdict.is_correct(),
             reason: format!("{}: {}", row.verdict.verdict, row.verdict.detail),
@@ -186,12 +182,33 @@ impl Scoring<'_> {
     }
 }
 
-/// Sums over problems; divided at the end.
+/// Calls `on_group` with each run of rows that have the same problem.
+fn for_each_problem(
+    rows: impl Iterator<Item = sky_verify::Result<JudgedSample>>,
+    mut on_group: impl FnMut(&[JudgedSample]) -> Result<()>,
+) -> Result<()> {
+    let mut group: Vec<JudgedSample> = Vec::new();
+    for row in rows {
+        let row = row?;
+        let same = |last: &JudgedSample| last.sample.problem_id == row.sample.problem_id;
+        if group.last().is_some_and(|last| !same(last)) {
+            on_group(&group)?;
+            group.clear();
+        }
+        group.push(row);
+    }
+    if group.is_empty() {
+        return Ok(());
+    }
+    on_group(&group)
+}
+
+/// Sums over problems, divided by [`Tally::summary`].
 #[derive(Default)]
 struct Tally {
     n: u64,
     pass: BTreeMap<u64, f64>,
-    verdicts: VerdictMix,
+    verdicts: VerdictCounts,
     boxed: u64,
     boxed_of: u64,
     sources: BTreeMap<String, SourceScore>,
@@ -200,7 +217,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, problem: &Problem, group: &[Judged]) {
+    fn add(&mut self, problem: &Problem, group: &[JudgedSample]) {
         let replies = group.len() as u64;
         let right = group
             .iter()
@@ -257,7 +274,7 @@ impl Tally {
     }
 }
 
-/// [`write_atomic`] for a writer with errors of its own: the first one is what the caller sees.
+/// Calls [`write_atomic`] for a writer with errors of its own and returns the first of them.
 pub(crate) fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,

@@ -12,10 +12,10 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Wilson's score interval (E. B. Wilson, 1927) at 95 % for a proportion `p` seen in `n` independent trials.
+/// Wilson's score interval at 95 % for a proportion `p` of `n` independent trials.
 ///
-/// Unlike the textbook interval it stays inside 0..=1 and is right for few trials and for proportions near the ends. No
-/// trials say nothing: 0 to 1.
+/// E. B. Wilson described it in 1927. Unlike the normal approximation it stays inside 0..=1, and it
+/// holds for few trials and for proportions near the ends. Without trials it is 0 to 1.
 pub fn wilson(p: f64, n: u64) -> Interval {
     if n == 0 {
         return Interval {
@@ -34,10 +34,11 @@ pub fn wilson(p: f64, n: u64) -> Interval {
     }
 }
 
-/// The unbiased estimate of pass@k from `n` samples of which `correct` are right: `1 - C(n - c, k) / C(n, k)`, as the product
-/// of Chen et al. 2021 (Evaluating Large Language Models Trained on Code, equation 1 and figure 3), which cannot overflow.
+/// The unbiased estimate of pass@k from `n` samples of which `correct` are right.
 ///
-/// `k` above `n` is taken as `n`; no samples pass nothing.
+/// It is `1 - C(n - c, k) / C(n, k)`, computed as the product of Chen et al. 2021 (Evaluating Large
+/// Language Models Trained on Code, equation 1 and figure 3), which cannot overflow. `k` above `n`
+/// counts as `n`; without samples the estimate is 0.
 pub fn pass_at_k(n: u64, correct: u64, k: u64) -> f64 {
     let (correct, k) = (correct.min(n), k.min(n));
     if correct == 0 || k == 0 {
@@ -52,7 +53,7 @@ pub fn pass_at_k(n: u64, correct: u64, k: u64) -> f64 {
     1.0 - none_right
 }
 
-/// The values of k that are reported for `n` samples: n, n/2, ... 1.
+/// The values of k that a summary reports for `n` samples: n, n/2, ... 1.
 pub(crate) fn reported_k(n: u64) -> impl Iterator<Item = u64> {
     std::iter::successors(Some(n), |k| Some(k / 2)).take_while(|&k| k > 0)
 }

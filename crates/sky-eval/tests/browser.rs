@@ -1,6 +1,7 @@
 //! The report in headless Chromium: its script runs, its filters work, hostile text does nothing.
 //!
-//! Uses the program in `CHROMIUM`, else `chromium` on the path; without one the tests say so and pass.
+//! They use the program in `CHROMIUM`, else `chromium` on the path. Without one they print SKIPPED
+//! and pass.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -8,13 +9,14 @@ mod common;
 use std::{
     env,
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn chromium() -> Option<PathBuf> {
     let named = env::var_os("CHROMIUM").map(PathBuf::from);
@@ -26,7 +28,9 @@ fn chromium() -> Option<PathBuf> {
         .find(|program| program.is_file());
     let program = named.or(found);
     if program.is_none() {
-        eprintln!(
+        // Not `eprintln!`: libtest shows what it captures only for tests that fail.
+        let _ = writeln!(
+            std::io::stderr(),
             "SKIPPED: the browser tests of the report; set CHROMIUM to a Chromium program or put `chromium` on the path"
         );
     }
@@ -74,10 +78,10 @@ fn open(program: &Path, page: &Path, hash: &str) -> Seen {
         .unwrap();
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
+        if started.elapsed() > TIMEOUT {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!("the browser did not end within {PATIENCE:?}");
+            panic!("the browser did not end within {TIMEOUT:?}");
         }
         thread::sleep(Duration::from_millis(20));
     }

@@ -192,12 +192,3 @@ fn damaged_files_are_named() {
     fs::remove_file(&files.metrics).unwrap();
     assert!(report().unwrap_err().to_string().contains("metrics.jsonl"));
 }
-
-#[test]
-fn a_page_to_look_at() {
-    // SKY_REPORT_PAGE=folder keeps a report there, for a person or a screenshot.
-    let Some(folder) = std::env::var_os("SKY_REPORT_PAGE") else {
-        return;
-    };
-    page(std::path::Path::new(&folder), "eval-after");
-}

@@ -12,11 +12,12 @@ use crate::{FileError, Result};
 
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a file so that it is there whole or not at all: a temporary file in the same folder, fsync, rename, fsync of the
-/// folder. Missing parent folders are made.
+/// Writes a file so that it is there whole or not at all: a temporary file in the same folder,
+/// fsync, rename, fsync of the folder. Missing parent folders are made.
 ///
 /// # Errors
-/// When the operating system refuses or `fill` fails; the temporary file is removed and the old content stays.
+/// When the operating system refuses or `fill` fails; the temporary file is removed and the old
+/// content stays.
 pub fn write_atomic(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,

@@ -3,6 +3,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sky_types::is_version_error;
+
 /// What goes wrong with a file; every variant names it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -25,6 +27,16 @@ pub enum FileError {
         /// 1-based line, when known.
         line: Option<u64>,
         /// What is wrong with it.
+        message: String,
+    },
+    /// A record is of a format version that this build does not read.
+    #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line, when known.
+        line: Option<u64>,
+        /// Which version was found and which one this build reads.
         message: String,
     },
     /// A file is not what was written.
@@ -73,6 +85,34 @@ impl FileError {
         }
     }
 
+    /// A JSON text that does not have the documented form: [`FileError::Version`] when its version
+    /// is the reason, else [`FileError::Format`]. `line` is the line in the file, counted from 1.
+    pub fn json(path: impl Into<PathBuf>, line: Option<u64>, error: &serde_json::Error) -> Self {
+        Self::json_with(path, line, error, error.to_string())
+    }
+
+    /// [`FileError::json`] with a message of its own.
+    pub(crate) fn json_with(
+        path: impl Into<PathBuf>,
+        line: Option<u64>,
+        error: &serde_json::Error,
+        message: String,
+    ) -> Self {
+        let path = path.into();
+        if is_version_error(error) {
+            return Self::Version {
+                path,
+                line,
+                message,
+            };
+        }
+        Self::Format {
+            path,
+            line,
+            message,
+        }
+    }
+
     /// A file that is not what was written.
     pub fn damaged(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
         Self::Damaged {
@@ -86,6 +126,7 @@ impl FileError {
         match self {
             Self::Io { path, .. }
             | Self::Format { path, .. }
+            | Self::Version { path, .. }
             | Self::Damaged { path, .. }
             | Self::Locked { path }
             | Self::Stale { path, .. } => path,

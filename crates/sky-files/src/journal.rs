@@ -13,8 +13,9 @@ use crate::{FileError, Result, hash::hex, jsonl::read_line};
 
 /// Results appended one line at a time, safe against a kill at any moment.
 ///
-/// A line is the first 8 bytes of the SHA-256 of the row in hexadecimal, a space, the row as JSON, a newline. A torn or
-/// damaged line is found by its hash when the journal is opened again, and its row is simply computed anew.
+/// A line is the first 8 bytes of the SHA-256 of the row in hexadecimal, a space, the row as JSON,
+/// a newline. A torn or damaged line is found by its hash when the journal is opened again, and its
+/// row is simply computed anew.
 #[derive(Debug)]
 pub struct Journal<T> {
     path: PathBuf,
@@ -34,11 +35,12 @@ pub struct Recovered<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Journal<T> {
-    /// Opens or makes a journal, takes its lock, and reads back what it holds. With damaged lines, the journal is first
-    /// rewritten without them.
+    /// Opens or makes a journal, takes its lock, and reads back what it holds. With damaged lines,
+    /// the journal is first rewritten without them.
     ///
     /// # Errors
-    /// When another process holds it, it cannot be read or written, or an intact row does not have the form of `T`.
+    /// When another process holds it, it cannot be read or written, or an intact row does not have
+    /// the form of `T`.
     pub fn open(path: &Path) -> Result<(Self, Recovered<T>)> {
         let mut rows = Vec::new();
         let (journal, damaged_lines) = Self::replay(path, |row, _| {
@@ -54,8 +56,9 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         ))
     }
 
-    /// As [`Journal::open`], handing over row by row what the journal holds, each with its place for [`Journal::row_at`]:
-    /// nothing is kept. Gives the journal and the numbers of the damaged lines.
+    /// As [`Journal::open`], handing over row by row what the journal holds, each with its place
+    /// for [`Journal::row_at`]: nothing is kept. Gives the journal and the numbers of the damaged
+    /// lines.
     ///
     /// # Errors
     /// As [`Journal::open`], and what `each` gives.
@@ -119,7 +122,8 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         row(&line, &self.path, None)
     }
 
-    /// Appends one row with a single write, so that a kill leaves it whole, torn at the very end, or absent. Gives its place.
+    /// Appends one row with a single write, so that a kill leaves it whole, torn at the very end,
+    /// or absent. Gives its place.
     ///
     /// # Errors
     /// When the row has no JSON form or the operating system refuses.
@@ -169,8 +173,8 @@ fn mend(file: &mut File, path: &Path) -> Result<Vec<u64>> {
             damaged.push(number);
             continue;
         }
-        // In place: a temporary file would lose the lock. What is written lies before what is still to be read; a kill in
-        // between loses rows or leaves one twice, never invents one.
+        // In place: a temporary file would lose the lock. What is written lies before what is still
+        // to be read; a kill in between loses rows or leaves one twice, never invents one.
         if !damaged.is_empty() {
             file.write_all_at(&line, end).map_err(fail("write"))?;
         }
@@ -185,16 +189,16 @@ fn mend(file: &mut File, path: &Path) -> Result<Vec<u64>> {
 
 /// The row of an intact line.
 fn row<T: DeserializeOwned>(line: &[u8], path: &Path, number: Option<u64>) -> Result<T> {
-    let fail = |message| FileError::Format {
+    let json = row_of(line).ok_or_else(|| FileError::Format {
         path: path.into(),
         line: number,
-        message,
-    };
-    let json = row_of(line).ok_or_else(|| fail("it changed while it was read".to_owned()))?;
+        message: "it changed while it was read".to_owned(),
+    })?;
     serde_json::from_slice(json).map_err(|error| {
-        fail(format!(
+        let message = format!(
             "{error}; it was written by another version: finish with that one, or use --force"
-        ))
+        );
+        FileError::json_with(path, number, &error, message)
     })
 }
 

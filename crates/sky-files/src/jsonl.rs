@@ -8,7 +8,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{FileError, Result, write_atomic};
 
-/// Longest line that is read. A 16k-token trace is about 64 kB; a problem's tests can take tens of megabytes.
+/// Longest line that is read. A 16k-token trace is about 64 kB; a problem's tests can take tens of
+/// megabytes.
 pub const MAX_LINE_BYTES: usize = 256 << 20;
 
 /// Largest whole document that is read into memory.
@@ -17,7 +18,8 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 /// Reads a JSON-lines file row by row; blank lines are skipped.
 ///
 /// # Errors
-/// At once when the file cannot be opened; per row when it cannot be read, is too long, or does not have the row's form.
+/// At once when the file cannot be opened; per row when it cannot be read, is too long, or does not
+/// have the row's form.
 pub fn read_jsonl<T: DeserializeOwned>(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<T>> + use<T>> {
@@ -45,11 +47,8 @@ pub fn read_jsonl_from<T: DeserializeOwned, R: BufRead>(
                 Ok(0) => return None,
                 Ok(_) if line.iter().all(u8::is_ascii_whitespace) => {}
                 Ok(_) => {
-                    let row = serde_json::from_slice(&line).map_err(|error| FileError::Format {
-                        path: path.clone(),
-                        line: Some(number),
-                        message: error.to_string(),
-                    });
+                    let row = serde_json::from_slice(&line)
+                        .map_err(|error| FileError::json(&path, Some(number), &error));
                     return Some(row);
                 }
                 Err(source) => {
@@ -85,11 +84,8 @@ pub fn write_jsonl<T: Serialize>(path: &Path, rows: impl IntoIterator<Item = T>)
 /// When it cannot be read, is too large, or does not have the form of `T`.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = read_text(path)?;
-    serde_json::from_str(&text).map_err(|error| FileError::Format {
-        path: path.into(),
-        line: Some(error.line() as u64),
-        message: error.to_string(),
-    })
+    serde_json::from_str(&text)
+        .map_err(|error| FileError::json(path, Some(error.line() as u64), &error))
 }
 
 /// Reads a text file of at most a gibibyte.

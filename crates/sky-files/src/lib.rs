@@ -1,10 +1,12 @@
-//! The files a run stands on: atomic writes, JSON lines, journals that survive a kill at any moment, and stage folders that
-//! end with a manifest.
+//! The files a run stands on: atomic writes, JSON lines, journals that survive a kill at any
+//! moment, and stage folders that end with a manifest.
 //!
 //! - [`write_atomic`], [`write_json`]: a file is there whole or not at all.
 //! - [`read_jsonl`], [`write_jsonl`]: streaming, with errors that name the file and the line.
-//! - [`Journal`]: append one result at a time; after a kill, what was written is read back and checked.
-//! - [`StageDir`]: one stage's folder, its inputs' hashes, its settings and its [`Manifest`], written last.
+//! - [`Journal`]: append one result at a time; after a kill, what was written is read back and
+//!   checked.
+//! - [`StageDir`]: one stage's folder, its inputs' hashes, its settings and its [`Manifest`],
+//!   written last.
 //!
 //! ```
 //! # let dir = tempfile::tempdir()?;
@@ -19,20 +21,29 @@
 #![forbid(unsafe_code)]
 
 mod atomic;
-mod beat;
-mod checked;
+mod checksummed;
 mod error;
+mod folder;
 mod hash;
+mod heartbeat;
+mod in_progress;
 mod journal;
 mod jsonl;
 mod manifest;
-mod producer;
+mod peak_memory;
+mod provenance;
 mod stage;
 
 pub use atomic::{write_atomic, write_bytes, write_json};
 pub use error::{FileError, Result};
-pub use hash::{FileHash, hash_file};
+pub use hash::{FileHash, hash_file, hex};
 pub use journal::{Journal, Recovered};
 pub use jsonl::{MAX_LINE_BYTES, read_json, read_jsonl, read_jsonl_from, read_text, write_jsonl};
 pub use manifest::{Counts, Manifest};
-pub use stage::{Stage, StageDir, StageSpec, peak_memory};
+pub use peak_memory::peak_memory;
+pub use stage::{Stage, StageDir, StageSpec};
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,7 +6,7 @@ use sky_types::Version;
 
 use crate::{
     FileHash, Result,
-    checked::{read_checked, write_checked},
+    checksummed::{read_checksummed, write_checksummed},
 };
 
 /// What went into a stage and what came out, in its own unit (problems, samples, rows, steps).
@@ -40,6 +40,8 @@ impl Counts {
     }
 }
 
+pub(crate) const MANIFEST: &str = "manifest.json";
+
 /// `manifest.json`, the last file a stage writes: its presence means that the stage is complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +60,8 @@ pub struct Manifest {
     pub outputs: BTreeMap<String, FileHash>,
     /// How much went in and came out.
     pub counts: Counts,
-    /// Wall time of the processes that worked on the stage, together; to the second for those that were killed.
+    /// Wall time of the processes that worked on the stage, together; to the second for those that
+    /// were killed.
     pub seconds: f64,
     /// Most memory of the process that finished it, in bytes, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,10 +74,10 @@ impl Manifest {
     /// Reads a manifest and checks its own hash.
     ///
     /// # Errors
-    /// [`FileError::Damaged`](crate::FileError::Damaged) when a byte has changed, and when it cannot be read or is of
-    /// another version.
+    /// [`FileError::Damaged`](crate::FileError::Damaged) when a byte has changed, and when it
+    /// cannot be read or is of another version.
     pub fn read(path: &Path) -> Result<Self> {
-        read_checked(path)
+        read_checksummed(path)
     }
 
     /// Writes it, with its own hash on the first line.
@@ -82,6 +85,6 @@ impl Manifest {
     /// # Errors
     /// When the operating system refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_checked(path, self)
+        write_checksummed(path, self)
     }
 }

@@ -1,22 +1,25 @@
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
+    fs::{self, File},
     path::{Path, PathBuf},
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sky_types::Version;
+use tracing::warn;
 
 use crate::{
     Counts, FileError, FileHash, Manifest, Result,
-    beat::{self, Beat},
-    checked::{read_checked, write_checked},
+    checksummed::{read_checksummed, write_checksummed},
+    folder::{LOCK, clear, holds_results, lock},
     hash::hex,
-    hash_file, producer,
+    hash_file,
+    heartbeat::{self, Heartbeat},
+    in_progress::{IN_PROGRESS, InProgress},
+    manifest::MANIFEST,
+    peak_memory, provenance,
 };
 
 /// What a stage is made from.
@@ -30,8 +33,9 @@ pub struct StageSpec {
     pub inputs: Vec<(String, PathBuf)>,
     /// Everything else its results depend on: settings, seed, the model's hash.
     pub config: Value,
-    /// Folders inside whose content says itself what it belongs to. Only `force` removes them.
-    pub keeps: &'static [&'static str],
+    /// Folders inside whose files record themselves which inputs and settings they belong to
+    /// (checkpoints). Only `force` removes them.
+    pub preserve: &'static [&'static str],
 }
 
 /// A stage's state when it is opened.
@@ -47,50 +51,33 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct StageDir {
     dir: PathBuf,
-    begun: Begun,
+    in_progress: InProgress,
     resumed: bool,
     started: Instant,
-    _beat: Beat,
+    _heartbeat: Heartbeat,
     _lock: File,
 }
 
-/// `begun.json`: what a stage in progress is being made from. Its time of change is when this process began.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Begun {
-    v: Version<2>,
-    pub(crate) stage: String,
-    config: Value,
-    inputs: BTreeMap<String, FileHash>,
-    /// Seconds that earlier processes worked on it.
-    seconds: f64,
-}
-
-pub(crate) const MANIFEST: &str = "manifest.json";
-pub(crate) const BEGUN: &str = "begun.json";
-/// Locked by the process at work, which brings its time of change forward.
-const LOCK: &str = ".lock";
-
 impl Stage {
-    /// Opens a stage's folder: done, to be continued, or to be begun.
+    /// Opens a stage's folder: done, to be continued, or to be started.
     ///
-    /// A complete stage whose output is damaged is begun anew, after a line on standard error that names the file, and so is
-    /// one without a note of what it was made from; what the stage keeps stays. With `force`, whatever the folder holds is
-    /// removed first.
+    /// A complete stage whose output is damaged starts over, after a warning that names the file.
+    /// So does a stage without a readable in-progress marker. Folders in [`StageSpec::preserve`]
+    /// stay. With `force`, everything in the folder is removed first.
     ///
     /// # Errors
-    /// When an input is missing or is not what the stage that made it wrote, another process works on the folder, or it
-    /// holds results from other inputs or settings.
+    /// When an input is missing or is not what the stage that made it wrote, another process works
+    /// on the folder, or it holds results from other inputs or settings.
     pub fn open(spec: StageSpec, force: bool) -> Result<Self> {
         let dir = spec.dir;
         let run = dir.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut inputs = BTreeMap::new();
         for (name, path) in spec.inputs {
             let found = hash_file(&path)?;
-            producer::check(&run, &dir, &path, &found)?;
+            provenance::check(&run, &dir, &path, &found)?;
             inputs.insert(name, found);
         }
-        let mut begun = Begun {
+        let mut in_progress = InProgress {
             v: Version,
             stage: spec.name,
             config: spec.config,
@@ -99,41 +86,41 @@ impl Stage {
         };
         fs::create_dir_all(&dir)
             .map_err(|source| FileError::io(&dir, "make the folder", source))?;
-        let lock = lock_folder(&dir)?;
+        let lock = lock(&dir)?;
         if force {
             clear(&dir, &[])?;
         }
         let mut resumed = false;
         if let Some(manifest) = read_if_there::<Manifest>(&dir.join(MANIFEST))? {
-            begun.same(&manifest.stage, &manifest.config, &manifest.inputs, &dir)?;
+            in_progress.check_same(&manifest.stage, &manifest.config, &manifest.inputs, &dir)?;
             match damaged_output(&dir, &manifest) {
                 None => return Ok(Self::Done(manifest)),
                 Some(reason) => {
-                    eprintln!("{}: {reason}; the stage is computed anew", dir.display());
-                    clear(&dir, spec.keeps)?;
+                    warn!("{}: {reason}; the stage is computed anew", dir.display());
+                    clear(&dir, spec.preserve)?;
                 }
             }
-        } else if let Some(found) = read_if_there::<Begun>(&dir.join(BEGUN))? {
-            match begun.same(&found.stage, &found.config, &found.inputs, &dir) {
+        } else if let Some(found) = read_if_there::<InProgress>(&dir.join(IN_PROGRESS))? {
+            match in_progress.check_same(&found.stage, &found.config, &found.inputs, &dir) {
                 Ok(()) => {
-                    let last = beat::seconds_between(&dir.join(BEGUN), &dir.join(LOCK));
-                    begun.seconds = found.seconds.max(0.0) + last;
+                    let last = heartbeat::seconds_between(&dir.join(IN_PROGRESS), &dir.join(LOCK));
+                    in_progress.seconds = found.seconds.max(0.0) + last;
                     resumed = true;
                 }
-                Err(stale) if holds_results(&dir, spec.keeps)? => return Err(stale),
+                Err(stale) if holds_results(&dir, spec.preserve)? => return Err(stale),
                 // A process that ended before it had made anything.
                 Err(_) => {}
             }
         } else {
             // Nothing here says what it was made from, so nothing here can be continued.
-            clear(&dir, spec.keeps)?;
+            clear(&dir, spec.preserve)?;
         }
-        write_checked(&dir.join(BEGUN), &begun)?;
-        beat::touch(&lock);
+        write_checksummed(&dir.join(IN_PROGRESS), &in_progress)?;
+        heartbeat::touch(&lock);
         Ok(Self::Todo(StageDir {
-            _beat: Beat::start(&dir.join(LOCK)),
+            _heartbeat: Heartbeat::start(&dir.join(LOCK)),
             dir,
-            begun,
+            in_progress,
             resumed,
             started: Instant::now(),
             _lock: lock,
@@ -147,10 +134,10 @@ impl StageDir {
         &self.dir
     }
 
-    /// What it is made from, in one SHA-256: over the names and hashes of its inputs.
-    pub fn origin(&self) -> String {
+    /// One SHA-256 over the names and hashes of the stage's inputs.
+    pub fn input_hash(&self) -> String {
         let mut hasher = Sha256::new();
-        for (name, FileHash { bytes, sha256 }) in &self.begun.inputs {
+        for (name, FileHash { bytes, sha256 }) in &self.in_progress.inputs {
             hasher.update(format!("{name}\n{bytes} {sha256}\n"));
         }
         hex(&hasher.finalize())
@@ -161,12 +148,13 @@ impl StageDir {
         self.dir.join(name)
     }
 
-    /// Whether an earlier process had begun this stage from the same inputs and settings.
+    /// Whether an earlier process had started this stage from the same inputs and settings.
     pub fn resumed(&self) -> bool {
         self.resumed
     }
 
-    /// Hashes the outputs (paths inside the folder), writes the manifest, then removes the scratch files.
+    /// Hashes the outputs (paths inside the folder), writes the manifest, then removes the scratch
+    /// files.
     ///
     /// # Errors
     /// When an output is missing or the operating system refuses.
@@ -177,75 +165,23 @@ impl StageDir {
             .collect::<Result<BTreeMap<_, _>>>()?;
         let manifest = Manifest {
             v: Version,
-            stage: self.begun.stage,
+            stage: self.in_progress.stage,
             sky: env!("CARGO_PKG_VERSION").to_owned(),
-            config: self.begun.config,
-            inputs: self.begun.inputs,
+            config: self.in_progress.config,
+            inputs: self.in_progress.inputs,
             outputs,
             counts,
-            seconds: self.begun.seconds + self.started.elapsed().as_secs_f64(),
+            seconds: self.in_progress.seconds + self.started.elapsed().as_secs_f64(),
             peak_memory: peak_memory(),
             resumed: self.resumed,
         };
         manifest.write(&self.dir.join(MANIFEST))?;
-        for name in scratch.iter().copied().chain([BEGUN]) {
+        for name in scratch.iter().copied().chain([IN_PROGRESS]) {
             // A leftover is harmless: the manifest decides.
             let _ = fs::remove_file(self.dir.join(name));
         }
         Ok(manifest)
     }
-}
-
-impl Begun {
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        read_checked(path)
-    }
-
-    fn same(
-        &self,
-        stage: &str,
-        config: &Value,
-        inputs: &BTreeMap<String, FileHash>,
-        dir: &Path,
-    ) -> Result<()> {
-        let stale = |what: String| {
-            Err(FileError::Stale {
-                path: dir.into(),
-                what,
-            })
-        };
-        if self.stage != stage {
-            return stale(format!("content (stage {stage:?}, not {:?})", self.stage));
-        }
-        if let Some(difference) = first_difference(config, &self.config, "") {
-            return stale(format!("settings ({difference})"));
-        }
-        let changed = self
-            .inputs
-            .keys()
-            .chain(inputs.keys())
-            .find(|name| self.inputs.get(*name) != inputs.get(*name));
-        changed.map_or(Ok(()), |name| stale(format!("inputs ({name} has changed)")))
-    }
-}
-
-/// The first place where two settings differ, as `key: old, now new`.
-fn first_difference(old: &Value, new: &Value, key: &str) -> Option<String> {
-    if let (Value::Object(old), Value::Object(new)) = (old, new) {
-        return old.keys().chain(new.keys()).find_map(|name| {
-            let key = if key.is_empty() {
-                name.clone()
-            } else {
-                format!("{key}.{name}")
-            };
-            first_difference(
-                old.get(name).unwrap_or(&Value::Null),
-                new.get(name).unwrap_or(&Value::Null),
-                &key,
-            )
-        });
-    }
-    (old != new).then(|| format!("{key}: {old}, now {new}"))
 }
 
 fn damaged_output(dir: &Path, manifest: &Manifest) -> Option<String> {
@@ -262,80 +198,18 @@ fn damaged_output(dir: &Path, manifest: &Manifest) -> Option<String> {
         })
 }
 
-/// A document that may be missing; one that is damaged counts as missing, after a line that says so.
+/// A document that may be missing; one that is damaged counts as missing, after a warning.
 fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     if !path.exists() {
         return Ok(None);
     }
-    match read_checked(path) {
+    match read_checksummed(path) {
         Err(error @ FileError::Damaged { .. }) => {
-            eprintln!("{error}; the stage is computed anew");
+            warn!("{error}; the stage is computed anew");
             Ok(None)
         }
         value => value.map(Some),
     }
-}
-
-/// Most memory this process has held at once, in bytes, where the system tells (Linux: `VmHWM`).
-pub fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-fn lock_folder(dir: &Path) -> Result<File> {
-    let path = dir.join(LOCK);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|source| FileError::io(&path, "open", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(FileError::Locked { path: dir.into() }),
-        Err(TryLockError::Error(source)) => Err(FileError::io(&path, "lock", source)),
-    }
-}
-
-/// Whether the processes that began here have made anything that their note alone says the origin of.
-fn holds_results(dir: &Path, keeps: &[&str]) -> Result<bool> {
-    let known = |entry: &fs::DirEntry| {
-        let name = entry.file_name();
-        // The note's temporary file, which a kill may leave, is named after it.
-        name.to_string_lossy().starts_with(BEGUN) || keeps.iter().any(|kept| name == *kept)
-    };
-    Ok(entries(dir)?.iter().any(|entry| !known(entry)))
-}
-
-/// What lies in the folder, but for the lock.
-fn entries(dir: &Path) -> Result<Vec<fs::DirEntry>> {
-    let all: io::Result<Vec<_>> = fs::read_dir(dir).and_then(Iterator::collect);
-    let mut all = all.map_err(|source| FileError::io(dir, "list the folder", source))?;
-    all.retain(|entry| entry.file_name() != LOCK);
-    Ok(all)
-}
-
-/// Removes everything but the lock and what is kept.
-fn clear(dir: &Path, keeps: &[&str]) -> Result<()> {
-    let fail = |source| FileError::io(dir, "clear the folder", source);
-    for entry in entries(dir)? {
-        let path = entry.path();
-        if keeps.iter().any(|kept| entry.file_name() == *kept) {
-            eprintln!("{}: kept; the rest is made anew", path.display());
-            continue;
-        }
-        if entry.file_type().map_err(fail)?.is_dir() {
-            fs::remove_dir_all(path)
-        } else {
-            fs::remove_file(path)
-        }
-        .map_err(fail)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -352,7 +226,7 @@ mod tests {
             dir: root.join("demo"),
             inputs: vec![("data".into(), root.join("in.txt"))],
             config,
-            keeps: &["kept"],
+            preserve: &["kept"],
         }
     }
 
@@ -441,7 +315,7 @@ mod tests {
         open(false);
         assert!(kept.exists() && !other.exists());
         fill();
-        fs::write(root.join("demo/begun.json"), "{").unwrap();
+        fs::write(root.join("demo/in-progress.json"), "{").unwrap();
         open(false);
         assert!(kept.exists() && !other.exists());
         complete(root, json!({}));
@@ -467,7 +341,7 @@ mod tests {
         fs::write(root.join("in.txt"), "no input for this stage").unwrap();
         drop(Stage::open(spec(root, json!({})), false).unwrap());
         // A kill while the note is written leaves this.
-        fs::write(root.join("demo/begun.json.1.0.tmp"), "{").unwrap();
+        fs::write(root.join("demo/in-progress.json.1.0.tmp"), "{").unwrap();
         fs::write(root.join("in.txt"), "input").unwrap();
         let Stage::Todo(begun) = Stage::open(spec(root, json!({})), false).unwrap() else {
             panic!("done")
@@ -480,14 +354,15 @@ mod tests {
         assert!(matches!(stale, FileError::Stale { .. }), "{stale}");
     }
 
-    /// A run folder with a finished stage `first` and the inputs of a stage `second` that reads its file.
+    /// A run folder with a finished stage `first` and the inputs of a stage `second` that reads its
+    /// file.
     fn chain(root: &Path) -> StageSpec {
         let first = StageSpec {
             name: "first".into(),
             dir: root.join("run/one"),
             inputs: Vec::new(),
             config: json!({}),
-            keeps: &[],
+            preserve: &[],
         };
         let Stage::Todo(dir) = Stage::open(first, false).unwrap() else {
             panic!("already done")
@@ -500,7 +375,7 @@ mod tests {
             dir: root.join("run/two"),
             inputs: vec![("data".into(), root.join("run/one/deep/out.txt"))],
             config: json!({}),
-            keeps: &[],
+            preserve: &[],
         }
     }
 
@@ -533,7 +408,7 @@ mod tests {
             "{error}"
         );
 
-        // Begun anew: what lies there may be half of it.
+        // InProgress anew: what lies there may be half of it.
         fs::remove_file(&manifest).unwrap();
         assert!(
             open().is_ok(),
@@ -566,13 +441,13 @@ mod tests {
         };
         assert!(!begun.resumed());
         drop(begun);
-        let path = root.join("demo/begun.json");
+        let path = root.join("demo/in-progress.json");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace("\"n\": 4", "\"n\": 5")).unwrap();
         let Stage::Todo(begun) = Stage::open(spec(root, json!({"n": 4})), false).unwrap() else {
             panic!()
         };
-        assert!(!begun.resumed(), "a damaged begun.json is believed");
+        assert!(!begun.resumed(), "a damaged in-progress.json is believed");
     }
 
     #[test]
@@ -592,7 +467,7 @@ mod tests {
                 .open(root.join("demo/.lock"))
                 .unwrap();
             let began = root
-                .join("demo/begun.json")
+                .join("demo/in-progress.json")
                 .metadata()
                 .unwrap()
                 .modified()
@@ -612,17 +487,12 @@ mod tests {
     }
 
     #[test]
-    fn a_process_at_work_says_so_each_second() {
+    fn an_open_stage_has_a_heartbeat() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path();
-        fs::write(root.join("in.txt"), "input").unwrap();
-        let stage = Stage::open(spec(root, json!({})), false).unwrap();
-        let (begun, lock) = (root.join("demo/begun.json"), root.join("demo/.lock"));
-        let started = Instant::now();
-        while beat::seconds_between(&begun, &lock) < 0.9 {
-            assert!(started.elapsed().as_secs() < 60, "no beat");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        drop(stage);
+        fs::write(dir.path().join("in.txt"), "input").unwrap();
+        let Stage::Todo(stage) = Stage::open(spec(dir.path(), json!({})), false).unwrap() else {
+            panic!("already done")
+        };
+        assert!(stage._heartbeat.is_running());
     }
 }

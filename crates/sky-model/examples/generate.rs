@@ -1,8 +1,9 @@
-//! Asks a model several questions at once: `generate MODEL [--samples N] [--max-tokens N] QUESTION...`
+//! Asks a model several questions at once: `generate MODEL [--samples N] [--max-tokens N]
+//! QUESTION...`
 
 use std::{env, error::Error, path::Path, process::ExitCode, time::Instant};
 
-use sky_model::{GeneratorOptions, LocalGenerator};
+use sky_model::{Device, GeneratorOptions, LocalGenerator};
 use sky_types::{Generate, Message, Request, SamplingParams, derive_seed};
 
 fn main() -> ExitCode {
@@ -36,6 +37,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut generator = LocalGenerator::open(
         Path::new(model),
         model.as_str(),
+        Device::Cpu,
         GeneratorOptions::default(),
     )?;
 

@@ -1,16 +1,17 @@
-//! Logits, loss and every parameter's gradient for a few rows packed into one sequence: the side of `cargo xtask bench train`'s
-//! part `reference` that is compared.
+//! Logits, loss and every parameter's gradient for a few rows packed into one sequence: the side of
+//! `cargo xtask bench train`'s part `reference` that is compared.
 //!
 //!     gradients MODEL ROWS.json f32|bf16 OUT.safetensors
 //!
-//! ROWS is a list of lists of token ids; the loss is the sum of the cross-entropies of each row's next tokens. OUT has, in f32,
-//! `loss` `[1]`, `logits` `[tokens, vocab]` and the gradients by their parameters' names.
+//! ROWS is a list of lists of token ids; the loss is the sum of the cross-entropies of each row's
+//! next tokens. OUT has, in f32, `loss` `[1]`, `logits` `[tokens, vocab]` and the gradients by
+//! their parameters' names.
 
 use std::{collections::HashMap, error::Error, fs, path::Path};
 
 use sky_model::{
-    Config, IGNORED, ModelFiles, ParamSpec, Segments, blocks, embed, head_logits, head_loss, layer,
-    save_tensors,
+    Config, IGNORE_INDEX, ModelFiles, PackedSequences, ParamSpec, blocks, embed, head_logits,
+    head_loss, layer, save_tensors,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -55,12 +56,12 @@ fn gradients(
         })
         .collect::<Result<_, sky_model::ModelError>>()?;
     let lengths: Vec<i64> = rows.iter().map(|row| row.len() as i64).collect();
-    let segments = Segments::new(config, &lengths, kind, Device::Cpu);
-    let next = |row: &Vec<i64>| [row.get(1..).unwrap_or_default(), &[IGNORED]].concat();
+    let sequences = PackedSequences::new(config, &lengths, kind, Device::Cpu);
+    let next = |row: &Vec<i64>| [row.get(1..).unwrap_or_default(), &[IGNORE_INDEX]].concat();
     let targets = Tensor::from_slice(&rows.iter().flat_map(next).collect::<Vec<_>>());
     let mut x = embed(&params[0], &Tensor::from_slice(&rows.concat()));
     for block in &params[1..=config.num_layers] {
-        x = layer(config, block, &x, &segments);
+        x = layer(config, block, &x, &sequences);
     }
     let head = &params[config.num_layers + 1];
     let matrix = head.get(1).unwrap_or(&params[0][0]);

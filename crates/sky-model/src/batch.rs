@@ -1,18 +1,31 @@
 use sky_types::{FinishReason, GenerateError, Reply, Sink};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use sky_text::Tokenizer;
 
 use crate::{
-    LocalGenerator, ModelError,
-    cache::RowCache,
-    decoder::KeyValues,
-    generator::{Prepared, common_prefix},
+    ModelError,
+    cache::{KeyValues, RowCache},
+    decoder::Decoder,
+    prompts::{Prepared, common_prefix},
     sampler::{Sampler, likeliest},
 };
 
 /// Prompt tokens computed at once; bounds the memory of activations.
 const PREFILL_TOKENS: usize = 4096;
 
-/// One reply in the making.
+/// What every batch of a generator uses.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) decoder: Decoder,
+    pub(crate) tokenizer: Tokenizer,
+    /// Tokens that end a reply.
+    pub(crate) stops: Vec<u32>,
+    /// Longest prompt and reply together, in tokens.
+    pub(crate) context: usize,
+}
+
+/// A reply in progress.
 #[derive(Debug)]
 struct Row {
     /// Which of the group's requests.
@@ -21,10 +34,11 @@ struct Row {
     said: Vec<u32>,
 }
 
-/// The replies of one group, advanced together. Everything here is a function of the group's requests alone: which rows
-/// share a batch, when rows are refilled and when the batch shrinks never depend on time.
+/// The replies of one group, advanced together. Everything here is a function of the group's
+/// requests alone: which rows share a batch, when rows are refilled and when the batch shrinks
+/// never depend on time.
 pub(crate) struct Batch<'a> {
-    generator: &'a LocalGenerator,
+    engine: &'a Engine,
     group: &'a [Prepared],
     prefix: Option<KeyValues>,
     cache: RowCache,
@@ -36,12 +50,12 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn run(
-        generator: &'a LocalGenerator,
+        engine: &'a Engine,
         group: &'a [Prepared],
         max_batch: usize,
         sink: &mut Sink<'_>,
     ) -> Result<(), GenerateError> {
-        let mut batch = Self::new(generator, group, max_batch).map_err(backend)?;
+        let mut batch = Self::new(engine, group, max_batch).map_err(backend)?;
         while batch.admit(sink)? {
             batch.shrink().map_err(backend)?;
             batch.step(sink)?;
@@ -50,7 +64,7 @@ impl<'a> Batch<'a> {
     }
 
     fn new(
-        generator: &'a LocalGenerator,
+        engine: &'a Engine,
         group: &'a [Prepared],
         max_batch: usize,
     ) -> Result<Self, ModelError> {
@@ -59,7 +73,7 @@ impl<'a> Batch<'a> {
             [] | [_] => 0,
             _ => common_prefix(group),
         };
-        let decoder = &generator.decoder;
+        let decoder = &engine.decoder;
         let prefix = match group.first() {
             Some(first) if shared > 0 => decoder.prefill(&[&first.prompt[..shared]], None)?.1.pop(),
             _ => None,
@@ -70,10 +84,15 @@ impl<'a> Batch<'a> {
             .max()
             .unwrap_or(0);
         let size = max_batch.min(group.len());
-        let cache = RowCache::new(decoder.config(), size, longest as i64, decoder.kind())?;
+        let cache = RowCache::new(
+            decoder.config(),
+            size,
+            longest as i64,
+            (decoder.kind(), decoder.device()),
+        )?;
         let rows = (0..size).map(|_| None).collect();
         Ok(Self {
-            generator,
+            engine,
             group,
             prefix,
             cache,
@@ -91,8 +110,8 @@ impl<'a> Batch<'a> {
         self.prefix.as_ref().map_or(0, |p| p.tokens as usize)
     }
 
-    /// Fills free rows with waiting requests, an eighth of the batch at a time, so that prompts go through in company.
-    /// Says whether anything is left to do.
+    /// Fills free rows with waiting requests, an eighth of the batch at a time, so that prompts go
+    /// through in company. Says whether anything is left to do.
     fn admit(&mut self, sink: &mut Sink<'_>) -> Result<bool, GenerateError> {
         loop {
             let waiting = self.group.len() - self.next;
@@ -138,7 +157,7 @@ impl<'a> Batch<'a> {
         sink: &mut Sink<'_>,
     ) -> Result<(), GenerateError> {
         let sequences: Vec<&[u32]> = prompts.iter().map(|(own, _)| *own).collect();
-        let decoder = &self.generator.decoder;
+        let decoder = &self.engine.decoder;
         let (hidden, kept) = decoder
             .prefill(&sequences, self.prefix.as_ref())
             .map_err(backend)?;
@@ -193,14 +212,14 @@ impl<'a> Batch<'a> {
             tokens.push(token);
             positions.push(position as i64);
         }
-        let decoder = &self.generator.decoder;
+        let decoder = &self.engine.decoder;
         let hidden = decoder
             .step(&tokens, &positions, self.prefix.as_ref(), &mut self.cache)
             .map_err(backend)?;
         let slots: Vec<i64> = live.iter().map(|&slot| slot as i64).collect();
-        let logits = Tensor::f_from_slice(&slots)
-            .and_then(|slots| hidden.f_index_select(0, &slots))
-            .map_err(ModelError::from)
+        let logits = decoder
+            .indices(&slots)
+            .and_then(|slots| Ok(hidden.f_index_select(0, &slots)?))
             .and_then(|hidden| decoder.logits(&hidden))
             .map_err(backend)?;
         let rows: Vec<i64> = (0..slots.len() as i64).collect();
@@ -238,7 +257,7 @@ impl<'a> Batch<'a> {
             .collect();
         let (greedy, drawn): (Vec<usize>, Vec<usize>) =
             (0..slots.len()).partition(|&i| temperatures[i].is_none());
-        let vocab = self.generator.decoder.config().vocab_size as usize;
+        let vocab = self.engine.decoder.config().vocab_size as usize;
         let mut tokens = vec![0; slots.len()];
         if !greedy.is_empty() {
             read(logits, &mut self.buffer)?;
@@ -247,7 +266,8 @@ impl<'a> Batch<'a> {
             }
         }
         if !drawn.is_empty() {
-            // The softmax runs over all rows at once in libtorch's vectorised kernel; only the draw is done here.
+            // The softmax runs over all rows at once in libtorch's vectorised kernel; only the draw
+            // is done here.
             let picked: Vec<i64> = drawn.iter().map(|&i| rows[i]).collect();
             let scale: Vec<f32> = drawn
                 .iter()
@@ -255,8 +275,12 @@ impl<'a> Batch<'a> {
                 .map(|t| t as f32)
                 .collect();
             let scaled = logits
-                .f_index_select(0, &Tensor::f_from_slice(&picked)?)?
-                .f_div_(&Tensor::f_from_slice(&scale)?.f_unsqueeze(1)?)?;
+                .f_index_select(0, &self.engine.decoder.indices(&picked)?)?
+                .f_div_(
+                    &Tensor::f_from_slice(&scale)?
+                        .f_to_device(logits.device())?
+                        .f_unsqueeze(1)?,
+                )?;
             read(&scaled.f_softmax(-1, Kind::Float)?, &mut self.buffer)?;
             for (&i, probabilities) in drawn.iter().zip(self.buffer.chunks_exact(vocab)) {
                 if let Some(row) = &mut self.rows[slots[i]] {
@@ -278,12 +302,11 @@ impl<'a> Batch<'a> {
             return Ok(());
         };
         let Prepared { request, prompt } = &self.group[row.item];
-        let limit =
-            (request.params.max_tokens as usize).min(self.generator.context() - prompt.len());
+        let limit = (request.params.max_tokens as usize).min(self.engine.context - prompt.len());
         let mut ended = false;
         if limit > 0 {
             row.said.push(token);
-            ended = self.generator.stops.contains(&token);
+            ended = self.engine.stops.contains(&token);
         }
         if !ended && row.said.len() < limit {
             return Ok(());
@@ -296,7 +319,7 @@ impl<'a> Batch<'a> {
         let reply = Reply {
             key: request.key,
             text: self
-                .generator
+                .engine
                 .tokenizer
                 .decode(words)
                 .map_err(|e| GenerateError::Backend(Box::new(e)))?,
@@ -318,6 +341,8 @@ impl<'a> Batch<'a> {
 fn read(values: &Tensor, buffer: &mut Vec<f32>) -> Result<(), ModelError> {
     let numel = values.numel();
     buffer.resize(numel, 0.0);
+    // Copying out of a tensor works in host memory alone.
+    let values = values.f_to_device(Device::Cpu)?;
     Ok(values.f_copy_data(buffer, numel)?)
 }
 

@@ -50,8 +50,8 @@ pub struct BlockSpec {
     pub params: Vec<ParamSpec>,
 }
 
-/// A model's blocks in fold order: embedding, layers, head. With tied embeddings the head lists its norm alone and borrows
-/// the embedding's matrix as an extra input.
+/// A model's blocks in fold order: embedding, layers, head. With tied embeddings the head lists its
+/// norm alone and borrows the embedding's matrix as an extra input.
 pub fn blocks(config: &Config) -> Vec<BlockSpec> {
     let matrix = |name: String, rows: i64, columns: i64| ParamSpec::new(name, &[rows, columns]);
     let vector = |name: String, size: i64| ParamSpec::new(name, &[size]);
@@ -65,7 +65,7 @@ pub fn blocks(config: &Config) -> Vec<BlockSpec> {
         )],
     };
     let layers = (0..config.num_layers).map(|i| {
-        if let Some(own) = &config.own_layers {
+        if let Some(own) = &config.custom_layers {
             return BlockSpec {
                 id: BlockId::Layer(i),
                 params: own.params[i].clone(),

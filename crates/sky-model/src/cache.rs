@@ -1,15 +1,24 @@
 use tch::{Device, Kind, Tensor};
 
-use crate::{Config, ModelError, decoder::KeyValues};
+use crate::{Config, ModelError};
+
+/// Keys and values of some tokens, one pair a layer, each `[kv_heads, tokens, head_dim]`.
+#[derive(Debug)]
+pub(crate) struct KeyValues {
+    pub(crate) tokens: i64,
+    pub(crate) layers: Vec<(Tensor, Tensor)>,
+}
 
 /// Keys and values of the rows of a batch, beyond what they share.
 ///
-/// All rows write to the same column at the same step, so that a step writes one strip and moves nothing. A row that comes
-/// in later has its prompt laid right before the current column; what lies further left is masked for it.
+/// All rows write to the same column at the same step, so that a step writes one strip and moves
+/// nothing. A row that comes in later has its prompt laid right before the current column; what
+/// lies further left is masked for it.
 #[derive(Debug)]
 pub(crate) struct RowCache {
     kv_heads: i64,
     head_dim: i64,
+    device: Device,
     /// One pair a layer, `[rows * kv_heads, capacity, head_dim]`.
     layers: Vec<(Tensor, Tensor)>,
     capacity: i64,
@@ -39,22 +48,19 @@ impl RowCache {
         config: &Config,
         rows: usize,
         reserve: i64,
-        kind: Kind,
+        (kind, device): (Kind, Device),
     ) -> Result<Self, ModelError> {
         let (kv_heads, head_dim) = (config.num_kv_heads, config.head_dim);
         let capacity = reserve + GROWTH;
-        let empty = || {
-            Tensor::f_zeros(
-                [rows as i64 * kv_heads, capacity, head_dim],
-                (kind, Device::Cpu),
-            )
-        };
+        let empty =
+            || Tensor::f_zeros([rows as i64 * kv_heads, capacity, head_dim], (kind, device));
         let layers = (0..config.num_layers)
             .map(|_| Ok((empty()?, empty()?)))
             .collect::<Result<_, ModelError>>()?;
         Ok(Self {
             kv_heads,
             head_dim,
+            device,
             layers,
             capacity,
             end: reserve,
@@ -91,7 +97,9 @@ impl RowCache {
             .map(|(row, head)| row * self.kv_heads + head)
             .collect();
         self.starts = rows.iter().map(|&row| self.starts[row]).collect();
-        self.relocate(Some(&Tensor::f_from_slice(&picked)?))
+        self.relocate(Some(
+            &Tensor::f_from_slice(&picked)?.f_to_device(self.device)?,
+        ))
     }
 
     /// Makes the next column and says what the step looks at.
@@ -117,17 +125,15 @@ impl RowCache {
                 (start..column + 1).map(move |c| if c < first { f32::NEG_INFINITY } else { 0.0 })
             })
             .collect();
-        let mask = Tensor::f_from_slice(&mask)?.f_to_kind(kind)?.f_view([
-            self.starts.len() as i64,
-            1,
-            1,
-            len,
-        ])?;
+        let mask = Tensor::f_from_slice(&mask)?
+            .f_to_device(self.device)?
+            .f_to_kind(kind)?
+            .f_view([self.starts.len() as i64, 1, 1, len])?;
         Ok(Window { start, len, mask })
     }
 
-    /// Writes a layer's new keys and values, `[rows, kv_heads, head_dim]`, and gives all those in the window,
-    /// `[rows * kv_heads, window, head_dim]`.
+    /// Writes a layer's new keys and values, `[rows, kv_heads, head_dim]`, and gives all those in
+    /// the window, `[rows * kv_heads, window, head_dim]`.
     pub(crate) fn push(
         &mut self,
         layer: usize,
@@ -153,7 +159,8 @@ impl RowCache {
         Ok((view(all_keys)?, view(all_values)?))
     }
 
-    /// Moves what is still looked at to the front of fresh memory, keeping only `picked` strips when given.
+    /// Moves what is still looked at to the front of fresh memory, keeping only `picked` strips
+    /// when given.
     fn relocate(&mut self, picked: Option<&Tensor>) -> Result<(), ModelError> {
         let oldest = self
             .starts
@@ -175,7 +182,7 @@ impl RowCache {
                 };
                 let fresh = Tensor::f_zeros(
                     [strips, capacity, self.head_dim],
-                    (cache.kind(), Device::Cpu),
+                    (cache.kind(), self.device),
                 )?;
                 fresh.f_narrow(1, 0, used)?.f_copy_(&old)?;
                 *cache = fresh;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{ModelError, OwnLayers};
+use crate::{CustomLayers, ModelError};
 
 /// Which family a model is of; they differ in names on disk and in where biases stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,8 @@ pub enum RopeScaling {
     },
 }
 
-/// A model's shape, as a Hugging Face `config.json` of a Qwen2 or Llama model says it. Checked: sizes are positive and fit.
+/// A model's shape, as a Hugging Face `config.json` of a Qwen2 or Llama model says it. Checked:
+/// sizes are positive and fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The family.
@@ -86,13 +87,13 @@ pub struct Config {
     pub eos_token_ids: Vec<u32>,
     /// Padding token.
     pub pad_token_id: Option<u32>,
-    /// Layers that are not the family's; see [`Config::with_own_layers`].
-    pub own_layers: Option<OwnLayers>,
+    /// Layers that are not the family's; see [`Config::with_custom_layers`].
+    pub custom_layers: Option<CustomLayers>,
 }
 
 impl Config {
-    /// Reads the text of a `config.json`. Keys this crate does not need are passed over; those that would change the
-    /// mathematics in a way it does not know are refused.
+    /// Reads the text of a `config.json`. Keys this crate does not need are passed over; those that
+    /// would change the mathematics in a way it does not know are refused.
     ///
     /// # Errors
     /// When the text is no such file, or a size is impossible.
@@ -136,7 +137,7 @@ impl Config {
         if let Some(config) = config.as_object_mut() {
             self.family_keys(config);
         }
-        if let Some(own) = &self.own_layers {
+        if let Some(own) = &self.custom_layers {
             config["architectures"] = json!([own.name()]);
             config["model_type"] = json!(own.name());
             config["sky_layers"] = json!(own);
@@ -178,7 +179,8 @@ impl Config {
     /// When one is zero, absurd, or does not divide as it must.
     pub(crate) fn validated(self) -> Result<Self, ModelError> {
         let refuse = |reason: String| Err(ModelError::Config(reason));
-        // Far beyond any model, low enough that no number of parameters, nor of their bytes, overflows.
+        // Far beyond any model, low enough that no number of parameters, nor of their bytes,
+        // overflows.
         const WIDEST: i64 = 1 << 20;
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         for (name, size, limit) in [
@@ -229,7 +231,7 @@ impl Config {
                 self.rms_norm_eps
             ));
         }
-        if let Some(own) = &self.own_layers {
+        if let Some(own) = &self.custom_layers {
             own.check(&self)?;
         }
         Ok(self)
@@ -274,7 +276,7 @@ struct Raw {
     bos_token_id: Option<u32>,
     eos_token_id: Option<OneOrMany>,
     pad_token_id: Option<u32>,
-    sky_layers: Option<OwnLayers>,
+    sky_layers: Option<CustomLayers>,
 }
 
 #[derive(Deserialize)]
@@ -393,7 +395,7 @@ impl Raw {
                 .map(OneOrMany::into_vec)
                 .unwrap_or_default(),
             pad_token_id: self.pad_token_id,
-            own_layers: self.sky_layers,
+            custom_layers: self.sky_layers,
         }
         .validated()
     }

@@ -1,13 +1,13 @@
-//! The same mathematics as `math.rs`, arranged for inference: projections that share an input fused into one matrix, keys
-//! and values kept, only the positions asked for brought to logits.
+//! The same mathematics as `layers.rs`, arranged for inference: projections that share an input
+//! fused into one matrix, keys and values kept, only the positions asked for brought to logits.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     Config, ModelError,
-    cache::RowCache,
-    math::{rms_norm, rotate},
-    segments::rope_tables,
+    cache::{KeyValues, RowCache},
+    layers::{rms_norm, rotate},
+    packed_sequences::rope_tables,
 };
 
 const NONE: Option<&Tensor> = None;
@@ -48,13 +48,6 @@ pub(crate) struct Decoder {
     sin: Tensor,
 }
 
-/// Keys and values of some tokens, one pair a layer, each `[kv_heads, tokens, head_dim]`.
-#[derive(Debug)]
-pub(crate) struct KeyValues {
-    pub(crate) tokens: i64,
-    pub(crate) layers: Vec<(Tensor, Tensor)>,
-}
-
 impl Decoder {
     /// Takes blocks in fold order, each in the order of its spec.
     pub(crate) fn new(
@@ -63,7 +56,7 @@ impl Decoder {
         kind: Kind,
         context: i64,
     ) -> Result<Self, ModelError> {
-        config.no_own_layers()?;
+        config.no_custom_layers()?;
         let specs = crate::blocks(config);
         let fits = params.len() == specs.len()
             && specs
@@ -121,7 +114,7 @@ impl Decoder {
         } else {
             next()?
         };
-        let (cos, sin) = rope_tables(config, context, kind, Device::Cpu);
+        let (cos, sin) = rope_tables(config, context, kind, embedding.device());
         Ok(Self {
             config: config.clone(),
             kind,
@@ -142,6 +135,16 @@ impl Decoder {
         self.kind
     }
 
+    /// The device that the parameters are on, where everything is computed.
+    pub(crate) fn device(&self) -> Device {
+        self.embedding.device()
+    }
+
+    /// Indices on the decoder's device.
+    pub(crate) fn indices(&self, indices: &[i64]) -> Result<Tensor, ModelError> {
+        Ok(Tensor::f_from_slice(indices)?.f_to_device(self.device())?)
+    }
+
     /// Logits of hidden states `[rows, hidden]`: f32 `[rows, vocab]`, row-major.
     pub(crate) fn logits(&self, hidden: &Tensor) -> Result<Tensor, ModelError> {
         let normed = rms_norm(hidden, &self.norm, self.config.rms_norm_eps);
@@ -151,8 +154,9 @@ impl Decoder {
             .f_contiguous()?)
     }
 
-    /// Runs several token sequences that all follow `prefix`, packed side by side without padding. Gives the hidden state
-    /// of each sequence's last token `[sequences, hidden]`, and each sequence's keys and values.
+    /// Runs several token sequences that all follow `prefix`, packed side by side without padding.
+    /// Gives the hidden state of each sequence's last token `[sequences, hidden]`, and each
+    /// sequence's keys and values.
     pub(crate) fn prefill(
         &self,
         sequences: &[&[u32]],
@@ -172,7 +176,7 @@ impl Decoder {
         let mask = Tensor::f_full(
             [longest, before + longest],
             f64::NEG_INFINITY,
-            (self.kind, Device::Cpu),
+            (self.kind, self.device()),
         )?
         .f_triu(before + 1)?;
         let mut kept: Vec<KeyValues> = lengths
@@ -182,13 +186,7 @@ impl Decoder {
                 layers: Vec::with_capacity(self.layers.len()),
             })
             .collect();
-        let mut x = Tensor::f_embedding(
-            &self.embedding,
-            &Tensor::f_from_slice(&ids)?,
-            -1,
-            false,
-            false,
-        )?;
+        let mut x = Tensor::f_embedding(&self.embedding, &self.indices(&ids)?, -1, false, false)?;
         for (at, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = self.project(layer, &x, &cos, &sin)?;
             let mut outs = Vec::with_capacity(lengths.len());
@@ -231,11 +229,11 @@ impl Decoder {
                 Some(*end - 1)
             })
             .collect();
-        Ok((x.f_index_select(0, &Tensor::f_from_slice(&last)?)?, kept))
+        Ok((x.f_index_select(0, &self.indices(&last)?)?, kept))
     }
 
-    /// One token for every row of the cache; gives hidden states `[rows, hidden]`. The new keys and values are written to
-    /// the cache's next column.
+    /// One token for every row of the cache; gives hidden states `[rows, hidden]`. The new keys and
+    /// values are written to the cache's next column.
     pub(crate) fn step(
         &self,
         tokens: &[u32],
@@ -250,13 +248,7 @@ impl Decoder {
         let (cos, sin) = self.rope(positions)?;
         let window = cache.open_column(self.kind)?;
         let scale = (d as f64).powf(-0.5);
-        let mut x = Tensor::f_embedding(
-            &self.embedding,
-            &Tensor::f_from_slice(&ids)?,
-            -1,
-            false,
-            false,
-        )?;
+        let mut x = Tensor::f_embedding(&self.embedding, &self.indices(&ids)?, -1, false, false)?;
         for (at, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = self.project(layer, &x, &cos, &sin)?;
             let (keys, values) = cache.push(at, &k, &v, &window)?;
@@ -274,7 +266,8 @@ impl Decoder {
                     .f_bmm(&values)?
                     .f_view([rows, c.num_heads * d])?,
                 Some((prefix_keys, prefix_values)) => {
-                    // All rows meet the shared prefix in one product a head, so it is read once a step, not once a row.
+                    // All rows meet the shared prefix in one product a head, so it is read once a
+                    // step, not once a row.
                     let across = |t: &Tensor, last: i64| {
                         t.f_transpose(0, 1)?.f_reshape([kv, rows * group, last])
                     };
@@ -342,7 +335,7 @@ impl Decoder {
     }
 
     fn rope(&self, positions: &[i64]) -> Result<(Tensor, Tensor), ModelError> {
-        let at = Tensor::f_from_slice(positions)?;
+        let at = self.indices(positions)?;
         let pick = |table: &Tensor| table.f_index_select(0, &at)?.f_unsqueeze(1);
         Ok((pick(&self.cos)?, pick(&self.sin)?))
     }

@@ -1,16 +1,14 @@
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_json::{Value, json};
-use sky_data::{ChatTemplate, Tokenizer};
-use sky_files::{write_atomic, write_bytes, write_json};
+use sky_files::{write_bytes, write_json};
+use sky_text::{ChatTemplate, Tokenizer};
 use tch::{Kind, Tensor};
 
-use crate::{BlockSpec, Config, ModelError, ParamSpec, blocks, files::text_error};
+use crate::{
+    BlockSpec, Config, ModelError, ParamSpec, TensorEntry, blocks, files::text_error,
+    safetensors::write_safetensors,
+};
 
 /// How [`save_hf`] writes weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +29,13 @@ impl Default for SaveOptions {
     }
 }
 
-/// Writes a Hugging Face folder that transformers loads: weights (with an index when there is more than one file), tokenizer
-/// and chat template when given, generation defaults, and `config.json` last.
+/// Writes a Hugging Face folder that transformers loads: weights (with an index when there is more
+/// than one file), tokenizer and chat template when given, generation defaults, and `config.json`
+/// last.
 ///
-/// `tensor` is asked for each parameter in turn, so the whole model need never be in memory. Each file is written whole or
-/// not at all. Weights of another model that lie there, and adapters to one, are removed once the new ones are written.
+/// `tensor` is asked for each parameter in turn, so the whole model need never be in memory. Each
+/// file is written whole or not at all. Weights of another model that lie there, and adapters to
+/// one, are removed once the new ones are written.
 ///
 /// # Errors
 /// When `tensor` fails, a shape is wrong, or a file cannot be written.
@@ -91,8 +91,8 @@ pub fn save_hf(
     write_json(&dir.join("config.json"), &description).map_err(file_error)
 }
 
-/// Removes what readers would take for weights in place of these, or beside them: some prefer one file to an index, some the
-/// index, and transformers puts an adapter that it finds onto the model.
+/// Removes what readers would take for weights in place of these, or beside them: some prefer one
+/// file to an index, some the index, and transformers puts an adapter that it finds onto the model.
 fn remove_others(dir: &Path, ours: &[String]) -> Result<(), ModelError> {
     const KNOWN: [&str; 4] = [
         "model.safetensors",
@@ -173,7 +173,8 @@ fn dtype(kind: Kind) -> Result<(&'static str, u64), ModelError> {
     }
 }
 
-/// Writes parameters as one safetensors file, whole or not at all; `tensor` is asked for each in turn.
+/// Writes parameters as one safetensors file, whole or not at all; `tensor` is asked for each in
+/// turn.
 ///
 /// # Errors
 /// When `tensor` fails, a shape is wrong, or the file cannot be written.
@@ -184,39 +185,26 @@ pub fn save_tensors(
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
     let (dtype, width) = dtype(kind)?;
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".into(), json!({"format": "pt"}));
-    let mut end = 0;
-    for param in params {
-        let begin = end;
-        end += param.numel().unsigned_abs() * width;
-        header.insert(
-            param.name.clone(),
-            json!({"dtype": dtype, "shape": param.shape, "data_offsets": [begin, end]}),
-        );
-    }
-    let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    // The writer can only report I/O; what the tensors' source says comes back beside it.
-    let mut failed = None;
-    let written = write_atomic(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        for param in params {
-            match tensor(param).and_then(|t| bytes_of(param, &t, kind, width)) {
-                Ok(bytes) => file.write_all(&bytes)?,
-                Err(error) => {
-                    failed = Some(error);
-                    return Err(io::Error::other("a tensor could not be had"));
-                }
-            }
-        }
-        Ok(())
-    });
-    match failed {
-        Some(error) => Err(error),
-        None => written.map_err(file_error),
-    }
+    let entries: Vec<TensorEntry> = params
+        .iter()
+        .map(|param| TensorEntry {
+            name: param.name.clone(),
+            dtype,
+            shape: param.shape.clone(),
+            bytes: param.numel().unsigned_abs() * width,
+        })
+        .collect();
+    write_safetensors(
+        path,
+        Some(json!({"format": "pt"})),
+        &entries,
+        &mut |index| {
+            let param = &params[index];
+            bytes_of(param, &tensor(param)?, kind, width)
+        },
+        &mut |_| {},
+    )?;
+    Ok(())
 }
 
 fn bytes_of(

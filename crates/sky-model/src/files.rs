@@ -5,7 +5,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::Value;
-use sky_data::{ChatTemplate, GgufVocab, Tokenizer};
+use sky_text::{ChatTemplate, GgufVocab, Tokenizer};
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     safetensors_dir::SafetensorsDir,
 };
 
-/// A model on disk: a Hugging Face folder of safetensors, or one GGUF file. Tensors go by their Hugging Face names.
+/// A model on disk: a Hugging Face folder of safetensors, or one GGUF file. Tensors go by their
+/// Hugging Face names.
 #[derive(Debug)]
 pub struct ModelFiles {
     path: PathBuf,
@@ -135,7 +136,8 @@ impl ModelFiles {
         .map_err(text_error)
     }
 
-    /// Tokens that end a reply: what the configuration, a `generation_config.json` and the chat format say.
+    /// Tokens that end a reply: what the configuration, a `generation_config.json` and the chat
+    /// format say.
     pub fn stop_tokens(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         #[derive(Deserialize)]
         struct Generation {
@@ -165,7 +167,7 @@ impl ModelFiles {
     }
 }
 
-pub(crate) fn text_error(error: sky_data::TextError) -> ModelError {
+pub(crate) fn text_error(error: sky_text::TextError) -> ModelError {
     ModelError::Text(Box::new(error))
 }
 
@@ -267,7 +269,7 @@ fn gguf_config(path: &Path, gguf: &Gguf) -> Result<Config, ModelError> {
         qkv_bias: family == Family::Qwen2 || gguf.has("blk.0.attn_q.bias"),
         attention_output_bias: gguf.has("blk.0.attn_output.bias"),
         mlp_bias: gguf.has("blk.0.ffn_gate.bias"),
-        own_layers: None,
+        custom_layers: None,
         max_positions: count("context_length")?,
         bos_token_id: token("bos"),
         eos_token_ids: token("eos").into_iter().collect(),
@@ -346,7 +348,8 @@ fn gguf_tensor(
     let shape = gguf.shape(&theirs).ok_or_else(missing)?;
     let values = gguf.values(&theirs)?;
     let tensor = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?;
-    // llama.cpp stores the rotary pairs of Llama models side by side; Hugging Face keeps the two halves apart.
+    // llama.cpp stores the rotary pairs of Llama models side by side; Hugging Face keeps the two
+    // halves apart.
     let heads = match (config.family, name) {
         (Family::Llama, n) if n.contains("q_proj") => config.num_heads,
         (Family::Llama, n) if n.contains("k_proj") => config.num_kv_heads,

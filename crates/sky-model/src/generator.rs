@@ -1,11 +1,17 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sky_data::{ChatTemplate, Tokenizer};
+use sky_text::{ChatTemplate, Tokenizer};
 use sky_types::{Generate, GenerateError, Request, Sink};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::{Config, ModelError, ModelFiles, batch::Batch, blocks, decoder::Decoder};
+use crate::{
+    Config, ModelError, ModelFiles,
+    batch::{Batch, Engine},
+    blocks,
+    decoder::Decoder,
+    prompts::{Prepared, split_by_prefix},
+};
 
 /// Arithmetic of a local model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +38,11 @@ impl Precision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorOptions {
-    /// Most replies computed at once. Throughput grows with it until the processor is busy; so does memory.
+    /// Most replies computed at once. Throughput grows with it until the processor is busy; so does
+    /// memory.
     pub max_batch: usize,
-    /// Requests of one reproducible group: they share a prompt prefix and each other's batch. More fill the batch better,
-    /// fewer lose less when a run is interrupted.
+    /// Requests of one reproducible group: they share a prompt prefix and each other's batch. More
+    /// fill the batch better, fewer lose less when a run is interrupted.
     pub group_size: usize,
     /// Longest prompt and reply together, in tokens; 0 for what the model was made for.
     pub context: usize,
@@ -56,42 +63,38 @@ impl Default for GeneratorOptions {
 
 /// A model in this process as a source of replies.
 ///
-/// Requests are taken a group at a time. What the prompts of a group have in common at their beginning is computed once
-/// and attended to by all rows together; as replies end, their rows go to the group's next requests.
+/// Requests are taken a group at a time. What the prompts of a group have in common at their
+/// beginning is computed once and attended to by all rows together; as replies end, their rows go
+/// to the group's next requests.
 #[derive(Debug)]
 pub struct LocalGenerator {
-    pub(crate) decoder: Decoder,
-    pub(crate) tokenizer: Tokenizer,
+    engine: Engine,
     template: ChatTemplate,
-    pub(crate) stops: Vec<u32>,
     name: String,
     options: GeneratorOptions,
-    context: usize,
-}
-
-/// A request with its prompt in tokens.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) request: Request,
-    pub(crate) prompt: Vec<u32>,
 }
 
 impl LocalGenerator {
-    /// Loads a model folder or GGUF file. `name` is what samples record.
+    /// Loads a model folder or GGUF file onto a device. `name` is what samples record.
     ///
     /// # Errors
     /// When the model cannot be read.
     pub fn open(
         path: &Path,
         name: impl Into<String>,
+        device: Device,
         options: GeneratorOptions,
     ) -> Result<Self, ModelError> {
         let files = ModelFiles::open(path)?;
         let kind = options.precision.kind();
         let params = blocks(files.config())
             .iter()
-            .map(|b| files.block(b, kind))
-            .collect::<Result<_, _>>()?;
+            .map(|block| {
+                let params = files.block(block, kind)?;
+                let moved = params.iter().map(|param| param.f_to_device(device));
+                Ok(moved.collect::<Result<_, _>>()?)
+            })
+            .collect::<Result<_, ModelError>>()?;
         let tokenizer = files.tokenizer()?;
         let stops = files.stop_tokens(&tokenizer);
         Self::new(
@@ -105,10 +108,12 @@ impl LocalGenerator {
         )
     }
 
-    /// From parts: parameters in fold order (see [`blocks`]), and the tokens that end a reply.
+    /// From parts: parameters in the order of [`blocks`], all on the device that computes, and the
+    /// tokens that end a reply.
     ///
     /// # Errors
-    /// When the parameters are not those of the configuration, or it asks for more tokens than the tokenizer may give.
+    /// When the parameters are not those of the configuration, or it asks for more tokens than the
+    /// tokenizer may give.
     pub fn new(
         config: &Config,
         params: Vec<Vec<Tensor>>,
@@ -131,43 +136,45 @@ impl LocalGenerator {
         };
         let decoder = Decoder::new(config, params, options.precision.kind(), context as i64)?;
         Ok(Self {
-            decoder,
-            tokenizer,
+            engine: Engine {
+                decoder,
+                tokenizer,
+                stops,
+                context,
+            },
             template,
-            stops,
             name: name.into(),
             options,
-            context,
         })
     }
 
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        &self.engine.tokenizer
     }
 
     /// Longest prompt and reply together, in tokens.
     pub fn context(&self) -> usize {
-        self.context
+        self.engine.context
     }
 
     fn prepare(&self, request: Request) -> Result<Prepared, GenerateError> {
-        let backend = |e: sky_data::TextError| GenerateError::Backend(Box::new(e));
+        let backend = |e: sky_text::TextError| GenerateError::Backend(Box::new(e));
         let text = self
             .template
             .render(&request.messages, true)
             .map_err(backend)?;
-        let prompt = self.tokenizer.encode(&text).map_err(backend)?;
+        let prompt = self.engine.tokenizer.encode(&text).map_err(backend)?;
         if prompt.is_empty() {
             return Err(GenerateError::Backend(
                 "the chat template gives an empty prompt".into(),
             ));
         }
-        if prompt.len() >= self.context {
+        if prompt.len() >= self.engine.context {
             return Err(GenerateError::PromptTooLong {
                 key: request.key,
                 tokens: prompt.len(),
-                limit: self.context - 1,
+                limit: self.engine.context - 1,
             });
         }
         Ok(Prepared { request, prompt })
@@ -198,54 +205,8 @@ impl Generate for LocalGenerator {
                 return Ok(());
             }
             for part in split_by_prefix(group, self.options.max_batch) {
-                Batch::run(self, &part, self.options.max_batch.max(1), sink)?;
+                Batch::run(&self.engine, &part, self.options.max_batch.max(1), sink)?;
             }
         }
     }
-}
-
-/// Parts of a group that share enough of their prompts' beginnings to be worth running apart.
-///
-/// A group may hold requests of several kinds, each with its own worked examples. A part ends where it already fills half
-/// a batch and the next request would cost it a long shared beginning.
-fn split_by_prefix(group: Vec<Prepared>, max_batch: usize) -> Vec<Vec<Prepared>> {
-    /// Sharing fewer tokens than this more does not pay for a smaller batch.
-    const WORTH: usize = 64;
-    let shared = common_prefix(&group);
-    let mut parts = Vec::new();
-    let mut current: Vec<Prepared> = Vec::new();
-    let mut current_shared = 0;
-    for item in group {
-        let whole = item.prompt.len();
-        let with = current.last().map_or(whole, |last| {
-            common(&last.prompt, &item.prompt).min(current_shared)
-        });
-        let costly = with < shared + WORTH && current_shared >= shared + WORTH;
-        if costly && current.len() * 2 >= max_batch {
-            parts.push(std::mem::take(&mut current));
-            current_shared = whole;
-        } else {
-            current_shared = with;
-        }
-        current.push(item);
-    }
-    parts.push(current);
-    parts
-}
-
-/// How many tokens all prompts begin with in common; at least one is left to each.
-pub(crate) fn common_prefix(group: &[Prepared]) -> usize {
-    let Some((first, rest)) = group.split_first() else {
-        return 0;
-    };
-    let shortest = group.iter().map(|p| p.prompt.len()).min().unwrap_or(0);
-    rest.iter()
-        .map(|other| common(&first.prompt, &other.prompt))
-        .min()
-        .unwrap_or(0)
-        .min(shortest.saturating_sub(1))
-}
-
-fn common(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

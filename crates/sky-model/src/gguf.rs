@@ -1,5 +1,5 @@
-//! GGUF files (versions 2 and 3, little-endian): the header, metadata and where each tensor lies. Everything is bounded by
-//! the file's own length.
+//! GGUF files (versions 2 and 3, little-endian): the header, metadata and where each tensor lies.
+//! Everything is bounded by the file's own length.
 
 use std::{
     collections::HashMap,

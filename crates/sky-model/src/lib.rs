@@ -1,13 +1,18 @@
-//! Qwen2 and Llama mathematics on libtorch.
+//! Qwen2 and Llama models on libtorch: layers, weights, adapters and a batching generator.
 //!
-//! A forward pass is a fold over blocks: [`embed`], then [`layer`] for each transformer layer, then the head
-//! ([`head_logits`], [`head_loss`], [`head_backward`]). [`blocks`] lists them with their parameters' names and shapes; the
-//! functions are pure, so a trainer wraps sharding, recomputation and offload around them from outside. Packed sequences
-//! are described by [`Segments`]. A layer of one's own is named in the configuration ([`Config::with_own_layers`]) and made
-//! from the same parts: [`rms_norm`], [`rotary`], [`attention`], [`swiglu`].
+//! - [`Config`] is a model's shape; [`blocks`] lists its blocks with their parameters
+//!   ([`ParamSpec`]).
+//! - [`embed`], [`layer`], [`head_logits`], [`head_loss`] and [`head_backward`] are pure functions
+//!   of parameters and inputs. A trainer wraps sharding, recomputation and offload around them.
+//! - [`PackedSequences`] says where the documents of a packed sequence begin and end.
+//! - [`ModelFiles`] reads weights from safetensors or GGUF; [`save_hf`] writes a Hugging Face
+//!   folder.
+//! - [`LocalGenerator`] generates replies in this process.
+//! - [`CustomLayers`] names layers that another program defines ([`Config::with_custom_layers`]),
+//!   made from the same parts: [`rms_norm`], [`rotary`], [`attention`], [`swiglu`].
 //!
 //! ```
-//! use sky_model::{Config, Segments, blocks, embed, layer};
+//! use sky_model::{Config, PackedSequences, blocks, embed, layer};
 //! use tch::{Device, Kind, Tensor};
 //!
 //! let config = Config::from_json(
@@ -20,10 +25,10 @@
 //!     .map(|block| block.params.iter().map(|p| Tensor::ones(p.shape.as_slice(), float) * 0.1).collect())
 //!     .collect();
 //! // Two documents, of three and two tokens, packed into one sequence.
-//! let segments = Segments::new(&config, &[3, 2], Kind::Float, Device::Cpu);
+//! let sequences = PackedSequences::new(&config, &[3, 2], Kind::Float, Device::Cpu);
 //! let mut x = embed(&params[0], &Tensor::from_slice(&[1i64, 2, 3, 4, 5]));
 //! for block in &params[1..=config.num_layers] {
-//!     x = layer(&config, block, &x, &segments);
+//!     x = layer(&config, block, &x, &sequences);
 //! }
 //! assert_eq!(x.size(), [5, 8]);
 //! # Ok::<(), sky_model::ModelError>(())
@@ -34,30 +39,40 @@ mod batch;
 mod blocks;
 mod cache;
 mod config;
+mod custom_layers;
 mod decoder;
 mod error;
 mod export;
 mod files;
 mod generator;
 mod gguf;
+mod layers;
 mod lora;
-mod math;
-mod own_layers;
+mod packed_sequences;
+mod prompts;
 mod quant;
+mod safetensors;
 mod safetensors_dir;
 mod sampler;
-mod segments;
 
 pub use blocks::{BlockId, BlockSpec, ParamSpec, blocks};
 pub use config::{Config, Family, RopeScaling};
+pub use custom_layers::CustomLayers;
 pub use error::ModelError;
 pub use export::{SaveOptions, save_hf, save_tensors};
 pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, Precision};
-pub use lora::{Adapters, Lora, PROJECTIONS};
-pub use math::{
-    HeadGrads, HeadOptions, IGNORED, adapted_layer, attention, embed, head_backward, head_logits,
-    head_loss, layer, rms_norm, rotary, swiglu,
+pub use layers::{
+    HeadGrads, HeadOptions, adapted_layer, attention, embed, head_backward, head_logits, head_loss,
+    layer, rms_norm, rotary, swiglu,
 };
-pub use own_layers::OwnLayers;
-pub use segments::Segments;
+pub use lora::{Adapters, Lora, PROJECTIONS};
+pub use packed_sequences::PackedSequences;
+pub use safetensors::{TensorEntry, write_safetensors};
+pub use sky_text::IGNORE_INDEX;
+pub use tch::Device;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

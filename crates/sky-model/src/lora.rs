@@ -1,4 +1,5 @@
-//! Low-rank adapters (LoRA: Hu et al., 2021): a frozen projection `x W^T` gets `(alpha / rank) (x A^T) B^T` added.
+//! Low-rank adapters (LoRA: Hu et al., 2021): a frozen projection `x W^T` gets `(alpha / rank) (x
+//! A^T) B^T` added.
 
 use tch::Tensor;
 
@@ -32,8 +33,9 @@ impl Lora {
         self.alpha / self.rank as f64
     }
 
-    /// The adapters' parameters, block by block as in [`blocks`]: for each adapted projection of a layer, in the layer's
-    /// order, `...lora_A.weight` `[rank, in]` and `...lora_B.weight` `[out, rank]`. Embedding and head have none.
+    /// The adapters' parameters, block by block as in [`blocks`]: for each adapted projection of a
+    /// layer, in the layer's order, `...lora_A.weight` `[rank, in]` and `...lora_B.weight` `[out,
+    /// rank]`. Embedding and head have none.
     pub fn blocks(&self, config: &Config) -> Vec<BlockSpec> {
         let adapters = |spec: BlockSpec| BlockSpec {
             id: spec.id,

@@ -115,7 +115,8 @@ fn fifth(low: u8, high: u32, i: usize) -> u8 {
     low | (((high >> i) & 1) as u8) << 4
 }
 
-/// Q4_K and Q5_K: two halves, twelve bytes of 6-bit scales and minima for eight groups of 32 values.
+/// Q4_K and Q5_K: two halves, twelve bytes of 6-bit scales and minima for eight groups of 32
+/// values.
 fn k_block(block: &[u8], fifth_bits: Option<&[u8]>, quants: &[u8], out: &mut Vec<f32>) {
     let (d, dmin) = (half_at(block, 0), half_at(block, 2));
     let packed = &block[4..16];
@@ -161,9 +162,10 @@ fn six_bit(block: &[u8], out: &mut Vec<f32>) {
 mod tests {
     use super::*;
 
-    /// One block of a fixed pattern in each quantisation: three of its values, their sum, and their sum weighted by place,
-    /// as the `gguf` Python package 0.19 dequantizes it.
+    /// One block of a fixed pattern in each quantisation: three of its values, their sum, and their
+    /// sum weighted by place, as the `gguf` Python package 0.19 dequantizes it.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_quantisation_agrees_with_the_gguf_package() {
         use QuantKind::{Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
         for (kind, first, third, last, sum, weighted) in [

@@ -1,6 +1,7 @@
-//! Weights in a Hugging Face folder: one `model.safetensors`, or several with an index. Headers are checked against the
-//! file's length before anything is used, and only the bytes of a tensor asked for are read, so a file that is damaged,
-//! hostile or cut short while in use gives an error and never a fault (as mapped memory would).
+//! Weights in a Hugging Face folder: one `model.safetensors`, or several with an index. Headers are
+//! checked against the file's length before anything is used, and only the bytes of a tensor asked
+//! for are read, so a file that is damaged, hostile or cut short while in use gives an error and
+//! never a fault (as mapped memory would).
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -2,7 +2,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sky_types::SamplingParams;
 
-/// Draws the tokens of one reply. The draw depends on the request's seed and its own probabilities alone.
+/// Draws the tokens of one reply. The draw depends on the request's seed and its own probabilities
+/// alone.
 #[derive(Debug)]
 pub(crate) struct Sampler {
     rng: ChaCha8Rng,
@@ -24,7 +25,8 @@ impl Sampler {
         }
     }
 
-    /// What to divide the logits by before the softmax; `None` for the likeliest token, which needs no softmax.
+    /// What to divide the logits by before the softmax; `None` for the likeliest token, which needs
+    /// no softmax.
     pub(crate) fn temperature(&self) -> Option<f64> {
         (self.temperature > 0.0).then_some(self.temperature)
     }

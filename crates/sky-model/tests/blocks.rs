@@ -7,8 +7,8 @@ use std::cell::RefCell;
 
 use common::{LLAMA, QWEN2, random_params};
 use sky_model::{
-    Config, HeadGrads, HeadOptions, IGNORED, Segments, embed, head_backward, head_logits,
-    head_loss, layer,
+    Config, HeadGrads, HeadOptions, IGNORE_INDEX, PackedSequences, embed, head_backward,
+    head_logits, head_loss, layer,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -21,10 +21,10 @@ fn head(params: &[Vec<Tensor>]) -> (&Tensor, &Tensor) {
 }
 
 fn logits(config: &Config, params: &[Vec<Tensor>], ids: &[i64], lengths: &[i64]) -> Tensor {
-    let segments = Segments::new(config, lengths, params[0][0].kind(), CPU);
+    let sequences = PackedSequences::new(config, lengths, params[0][0].kind(), CPU);
     let mut x = embed(&params[0], &Tensor::from_slice(ids));
     for block in &params[1..=config.num_layers] {
-        x = layer(config, block, &x, &segments);
+        x = layer(config, block, &x, &sequences);
     }
     let (norm, matrix) = head(params);
     head_logits(config, norm, matrix, &x)
@@ -104,7 +104,7 @@ fn a_layer_is_what_the_papers_say() {
             &config,
             &params[1],
             &x,
-            &Segments::new(&config, &[7], Kind::Double, CPU),
+            &PackedSequences::new(&config, &[7], Kind::Double, CPU),
         );
         // The rotary tables are f32 by design.
         let difference = max_abs(&(ours - plain_layer(&config, &params[1], &x)));
@@ -147,12 +147,12 @@ fn gradients_match_finite_differences() {
         let config = Config::from_json(text).unwrap();
         let params = random_params(&config, Kind::Double, 3);
         let ids: Vec<i64> = (0..9).map(|i| (i * 5 + 1) % config.vocab_size).collect();
-        let targets = Tensor::from_slice(&[3i64, IGNORED, 2, 5, 1, IGNORED, 7, 0, 4]);
-        let segments = Segments::new(&config, &[4, 5], Kind::Double, CPU);
+        let targets = Tensor::from_slice(&[3i64, IGNORE_INDEX, 2, 5, 1, IGNORE_INDEX, 7, 0, 4]);
+        let sequences = PackedSequences::new(&config, &[4, 5], Kind::Double, CPU);
         let loss = || {
             let mut x = embed(&params[0], &Tensor::from_slice(&ids));
             for block in &params[1..=config.num_layers] {
-                x = layer(&config, block, &x, &segments);
+                x = layer(&config, block, &x, &sequences);
             }
             let (norm, matrix) = head(&params);
             head_loss(&config, norm, matrix, &x, &targets, 4)
@@ -197,7 +197,7 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
     let (norm, matrix) = head(&params);
     let x = Tensor::randn([11, config.hidden_size], (Kind::Float, CPU));
     let targets: Vec<i64> = (0..11)
-        .map(|i| if i % 3 == 0 { IGNORED } else { i })
+        .map(|i| if i % 3 == 0 { IGNORE_INDEX } else { i })
         .collect();
     let targets = Tensor::from_slice(&targets);
     let leaves = [&x, norm, matrix].map(|t| t.detach().set_requires_grad(true));
@@ -227,8 +227,9 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
             assert!(max_abs(&(found - expected.as_ref().unwrap())) < 1e-5);
         }
     }
-    // z-loss as it is written: a coefficient times the square of log(sum(exp(logits))), at the targets alone.
-    let at = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    // z-loss as it is written: a coefficient times the square of log(sum(exp(logits))), at the
+    // targets alone.
+    let at = targets.ne(IGNORE_INDEX).nonzero().squeeze_dim(1);
     let logits = head_logits(&config, &leaves[1], &leaves[2], &leaves[0]).index_select(0, &at);
     let log_z = logits
         .exp()
@@ -249,7 +250,7 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
             assert!(max_abs(&(with_z - without)) > 1e-3, "z-loss does nothing");
         }
     }
-    let nothing = Tensor::full([11], IGNORED, (Kind::Int64, CPU));
+    let nothing = Tensor::full([11], IGNORE_INDEX, (Kind::Int64, CPU));
     let found = head_backward(&config, norm, matrix, &x, &nothing, &options(4, 0.1)).unwrap();
     assert_eq!((found.count, found.loss_sum.double_value(&[])), (0, 0.0));
     assert_eq!(max_abs(found.head_w.as_ref().unwrap()), 0.0);

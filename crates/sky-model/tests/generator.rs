@@ -4,10 +4,10 @@
 mod common;
 
 use common::{LLAMA, QWEN2, byte_tokenizer, random_params, with_bytes};
-use sky_data::ChatTemplate;
 use sky_model::{
-    Config, GeneratorOptions, LocalGenerator, Precision, Segments, embed, head_logits, layer,
+    Config, GeneratorOptions, LocalGenerator, PackedSequences, Precision, embed, head_logits, layer,
 };
+use sky_text::ChatTemplate;
 use sky_types::{
     FinishReason, Generate, GenerateError, Message, Reply, Request, SamplingParams, derive_seed,
 };
@@ -34,7 +34,8 @@ fn f32_options(max_batch: usize) -> GeneratorOptions {
     }
 }
 
-/// Requests that share a system prompt and differ in length, wish and number of tokens; some are equal prompts.
+/// Requests that share a system prompt and differ in length, wish and number of tokens; some are
+/// equal prompts.
 fn requests(n: u64, temperature: f64) -> Vec<Request> {
     (0..n)
         .map(|i| {
@@ -65,7 +66,8 @@ fn replies(generator: &mut LocalGenerator, requests: &[Request]) -> Vec<Reply> {
     out
 }
 
-/// Greedy decoding with nothing kept: the whole sequence through the block functions for every token.
+/// Greedy decoding with nothing kept: the whole sequence through the block functions for every
+/// token.
 fn plain_greedy(config: &Config, request: &Request, stops: &[u32]) -> Vec<u32> {
     let params = random_params(config, Kind::Float, 5);
     let text = ChatTemplate::chatml()
@@ -80,10 +82,10 @@ fn plain_greedy(config: &Config, request: &Request, stops: &[u32]) -> Vec<u32> {
         .collect();
     let mut said = Vec::new();
     while said.len() < request.params.max_tokens as usize {
-        let segments = Segments::new(config, &[ids.len() as i64], Kind::Float, Device::Cpu);
+        let sequences = PackedSequences::new(config, &[ids.len() as i64], Kind::Float, Device::Cpu);
         let mut x = embed(&params[0], &Tensor::from_slice(&ids));
         for block in &params[1..=config.num_layers] {
-            x = layer(config, block, &x, &segments);
+            x = layer(config, block, &x, &sequences);
         }
         let head = params.last().unwrap();
         let matrix = head.get(1).unwrap_or(&params[0][0]);

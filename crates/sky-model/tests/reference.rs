@@ -1,5 +1,6 @@
-//! Logits, losses and gradients against transformers 5 on torch 2.11.0 (eager attention, f32), recorded for folders that
-//! `save_hf` wrote: SmolLM2-135M-Instruct, and a small random Qwen2 with biases, grouped heads and its own head.
+//! Logits, losses and gradients against transformers 5 on torch 2.11.0 (eager attention, f32),
+//! recorded for folders that `save_hf` wrote: SmolLM2-135M-Instruct, and a small random Qwen2 with
+//! biases, grouped heads and its own head.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -7,7 +8,9 @@ mod common;
 use std::path::PathBuf;
 
 use common::{QWEN2, random_params, with_bytes};
-use sky_model::{Config, ModelFiles, Segments, blocks, embed, head_logits, head_loss, layer};
+use sky_model::{
+    Config, ModelFiles, PackedSequences, blocks, embed, head_logits, head_loss, layer,
+};
 use sky_types::Message;
 use tch::{Device, Kind, Tensor};
 
@@ -20,7 +23,7 @@ struct Outcome {
 
 fn outcome(config: &Config, params: &[Vec<Tensor>], ids: &[i64]) -> Outcome {
     let kind = params[0][0].kind();
-    let segments = Segments::new(config, &[ids.len() as i64], kind, Device::Cpu);
+    let sequences = PackedSequences::new(config, &[ids.len() as i64], kind, Device::Cpu);
     let params: Vec<Vec<Tensor>> = params
         .iter()
         .map(|block| {
@@ -32,12 +35,12 @@ fn outcome(config: &Config, params: &[Vec<Tensor>], ids: &[i64]) -> Outcome {
         .collect();
     let mut x = embed(&params[0], &Tensor::from_slice(ids));
     for block in &params[1..=config.num_layers] {
-        x = layer(config, block, &x, &segments);
+        x = layer(config, block, &x, &sequences);
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
     let mut targets = ids[1..].to_vec();
-    targets.push(sky_model::IGNORED);
+    targets.push(sky_model::IGNORE_INDEX);
     let (sum, _) = head_loss(
         config,
         &head[0],
@@ -88,8 +91,9 @@ fn check(
         "loss {} {loss}",
         outcome.loss
     );
-    // Transformers' gradients in f32 are 0.7e-4 to 1.5e-4 from those in f64, a single parameter's 4e-4 to 8e-4, by the processor's
-    // kernels; on one machine ours are within 1e-5 of its (`cargo xtask bench train -- --only reference`).
+    // Transformers' gradients in f32 are 0.7e-4 to 1.5e-4 from those in f64, a single parameter's
+    // 4e-4 to 8e-4, by the processor's kernels; on one machine ours are within 1e-5 of its (`cargo
+    // xtask bench train -- --only reference`).
     let near = |found: f64, expected: f64| close(found, expected, 5e-4);
     for &(name, expected) in norms {
         let found = outcome.norms.iter().find(|(n, _)| n == name).unwrap().1;
@@ -215,7 +219,8 @@ fn smollm2_agrees_with_transformers() {
         ],
         575.811_987_402_249_2,
     );
-    // bf16 rounds differently from one processor's kernels to the next; transformers' own loss there is 136.40.
+    // bf16 rounds differently from one processor's kernels to the next; transformers' own loss
+    // there is 136.40.
     let half = outcome(config, &load(Kind::BFloat16), &ids);
     assert!((half.loss - 136.08).abs() < 1.5, "{}", half.loss);
 }

@@ -6,8 +6,8 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{LLAMA, QWEN2, byte_tokenizer, random_params, with_bytes};
-use sky_data::ChatTemplate;
 use sky_model::{Config, ModelFiles, ParamSpec, SaveOptions, blocks, save_hf};
+use sky_text::ChatTemplate;
 use sky_types::Message;
 use tch::{Kind, Tensor};
 
@@ -157,6 +157,7 @@ fn damaged_safetensors_are_errors() {
 }
 
 /// A GGUF writer for tests: the same model as `save` writes, as llama.cpp would store it.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn write_gguf(path: &Path, config: &Config, params: &[Vec<Tensor>]) {
     let text = |s: &str| {
         [

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
-use sky_types::{Domain, Message, SamplingParams};
+use sky_types::{Domain, Message, SamplingParams, Section, SettingError};
 
-/// The recipe's `[sample]`: how often and how each problem is sampled. The defaults are Sky-T1's: once, greedily, with room
-/// for 16,384 tokens.
+/// The recipe's `[sample]`: how often and how each problem is sampled. The defaults are Sky-T1's:
+/// once, greedily, with room for 16,384 tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SampleConfig {
@@ -48,28 +48,28 @@ impl Default for SampleConfig {
     }
 }
 
-impl SampleConfig {
-    /// Checks what the types cannot: the key at fault and what is wrong with it.
-    ///
-    /// # Errors
-    /// When a number lies outside what a model can do.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+impl Section for SampleConfig {
+    const NAME: &'static str = "sample";
+
+    fn check(&self) -> Result<(), SettingError> {
         if self.n == 0 || self.n > 100_000 {
-            return Err(("n", "must lie between 1 and 100000"));
+            return Err(SettingError::new("n", "must lie between 1 and 100000"));
         }
         check_params(self.temperature, self.top_p, self.max_tokens)?;
         if self.code_max_tokens == Some(0) {
-            return Err(("code_max_tokens", "must be above 0"));
+            return Err(SettingError::new("code_max_tokens", "must be above 0"));
         }
         if self.n > 1 && self.temperature == 0.0 {
-            return Err((
+            return Err(SettingError::new(
                 "n",
                 "at temperature 0 all samples of a problem are the same",
             ));
         }
         Ok(())
     }
+}
 
+impl SampleConfig {
     /// How a problem of this domain is sampled.
     pub fn params(&self, domain: Domain) -> SamplingParams {
         let max_tokens = match domain {
@@ -100,8 +100,8 @@ impl SampleConfig {
     }
 }
 
-/// The recipe's `[rewrite]`: who puts a reply into its two sections. With `kind = "model"` the defaults are Sky-T1's:
-/// GPT-4o-mini at temperature 0.7, five requests a second.
+/// The recipe's `[rewrite]`: who puts a reply into its two sections. With `kind = "model"` the
+/// defaults are Sky-T1's: GPT-4o-mini at temperature 0.7, five requests a second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewriteConfig {
@@ -152,39 +152,45 @@ impl Default for RewriteConfig {
     }
 }
 
-impl RewriteConfig {
-    /// As [`SampleConfig::check`].
-    ///
-    /// # Errors
-    /// When a number lies outside what a model or a server can do.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+impl Section for RewriteConfig {
+    const NAME: &'static str = "rewrite";
+
+    fn check(&self) -> Result<(), SettingError> {
         check_params(self.temperature, self.top_p, self.max_tokens)?;
         if !(self.requests_per_second >= 0.0 && self.requests_per_second.is_finite()) {
-            return Err(("requests_per_second", "must be 0 (no limit) or above"));
+            return Err(SettingError::new(
+                "requests_per_second",
+                "must be 0 (no limit) or above",
+            ));
         }
         if !(1..=4096).contains(&self.concurrency) {
-            return Err(("concurrency", "must lie between 1 and 4096"));
+            return Err(SettingError::new(
+                "concurrency",
+                "must lie between 1 and 4096",
+            ));
         }
         if self.kind == RewriteKind::Model && self.endpoint.is_empty() {
-            return Err(("endpoint", "a model rewriter needs one"));
+            return Err(SettingError::new("endpoint", "a model rewriter needs one"));
         }
         Ok(())
     }
 }
 
-fn check_params(
-    temperature: f64,
-    top_p: f64,
-    max_tokens: u32,
-) -> Result<(), (&'static str, &'static str)> {
+fn check_params(temperature: f64, top_p: f64, max_tokens: u32) -> Result<(), SettingError> {
     if !(0.0..=10.0).contains(&temperature) {
-        return Err(("temperature", "must lie between 0 and 10"));
+        return Err(SettingError::new(
+            "temperature",
+            "must lie between 0 and 10",
+        ));
     }
     if !(top_p > 0.0 && top_p <= 1.0) {
-        return Err(("top_p", "must lie above 0 and at most at 1"));
+        return Err(SettingError::new(
+            "top_p",
+            "must lie above 0 and at most at 1",
+        ));
     }
     if max_tokens == 0 {
-        return Err(("max_tokens", "must be above 0"));
+        return Err(SettingError::new("max_tokens", "must be above 0"));
     }
     Ok(())
 }
@@ -201,7 +207,7 @@ mod tests {
         let key = |change: fn(&mut SampleConfig)| {
             let mut config = SampleConfig::default();
             change(&mut config);
-            config.check().unwrap_err().0
+            config.check().unwrap_err().key
         };
         assert_eq!(key(|c| c.n = 0), "n");
         assert_eq!(key(|c| c.n = 4), "n");

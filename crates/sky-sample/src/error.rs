@@ -1,7 +1,8 @@
 use sky_files::FileError;
 use sky_types::GenerateError;
 
-/// What stops sampling or rewriting. What was journaled before stays, and the same call continues from it.
+/// What stops sampling or rewriting. What was journaled before stays, and the same call continues
+/// from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SampleError {
@@ -11,7 +12,8 @@ pub enum SampleError {
     /// The source of replies failed.
     #[error(transparent)]
     Generate(GenerateError),
-    /// The source of replies broke its promise: a reply nobody asked for, two replies to one request, or none.
+    /// The source of replies broke its promise: a reply nobody asked for, two replies to one
+    /// request, or none.
     #[error("{model}: {reason}")]
     Protocol {
         /// The model.

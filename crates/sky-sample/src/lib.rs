@@ -1,8 +1,11 @@
-//! Samples over any [`Generate`](sky_types::Generate): `n` replies to each problem, journaled one by one so that a killed
-//! run goes on where it stopped; rewriting into Sky-T1's two sections; a client for OpenAI-style servers.
+//! Samples over any [`Generate`](sky_types::Generate): `n` replies to each problem, journaled one
+//! by one so that a killed run goes on where it stopped; rewriting into Sky-T1's two sections; a
+//! client for OpenAI-style servers.
 //!
-//! - [`sample()`] with a [`Sampling`]: problems in, `samples.jsonl` out, byte for byte the same after any number of kills.
-//! - [`split`] and [`rewrite_by_rules`]: text is moved into [`Sections`], never made up; [`rewrite_with_model`] asks a model.
+//! - [`sample()`] with a [`Sampling`]: problems in, `samples.jsonl` out, byte for byte the same
+//!   after any number of kills.
+//! - [`split`] and [`rewrite_by_rules`]: text is moved into [`Sections`], never made up;
+//!   [`rewrite_with_model`] asks a model.
 //! - [`HttpGenerator`]: a pool of connections to an [`Endpoint`] (feature `http`).
 //!
 //! ```
@@ -15,8 +18,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
-mod drive;
 mod error;
+mod generate_missing;
 #[cfg(feature = "http")]
 mod http;
 mod rewrite;
@@ -31,3 +34,8 @@ pub use rewrite::{
     split,
 };
 pub use sample::{Event, Sampled, Sampling, sample};
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

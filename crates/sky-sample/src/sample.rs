@@ -9,10 +9,10 @@ use sky_types::{
     FinishReason, Generate, Problem, Prompt, Reply, Request, Sample, Version, derive_seed,
 };
 
-use crate::{SampleConfig, SampleError, drive::drive};
+use crate::{SampleConfig, SampleError, generate_missing::generate_missing};
 
-/// How often the journal is forced to the disk, in rows. A kill loses nothing that was appended; only a crash of the whole
-/// machine can, and then at most so many.
+/// How often the journal is forced to the disk, in rows. A kill loses nothing that was appended;
+/// only a crash of the whole machine can, and then at most so many.
 const ROWS_PER_SYNC: usize = 64;
 
 /// What to sample: `n` replies to each problem.
@@ -53,8 +53,9 @@ pub struct Sampled {
     pub completion_tokens: u64,
     /// Replies that hit the token limit.
     pub unfinished: usize,
-    /// Replies of a repeated group that differed from the journaled ones, which stay. Above 0, the source breaks its promise
-    /// of the same bits for the same group, and an undisturbed run may differ from a resumed one.
+    /// Replies of a repeated group that differed from the journaled ones, which stay. Above 0, the
+    /// source breaks its promise of the same bits for the same group, and an undisturbed run may
+    /// differ from a resumed one.
     pub differed: usize,
 }
 
@@ -69,8 +70,9 @@ impl Sampling<'_> {
         self.len() == 0
     }
 
-    /// The request for sample `at`, counted problem by problem. Its seed depends on the run's seed, the problem's id and the
-    /// sample's index alone, so that adding problems changes no other sample's.
+    /// The request for sample `at`, counted problem by problem. Its seed depends on the run's seed,
+    /// the problem's id and the sample's index alone, so that adding problems changes no other
+    /// sample's.
     pub fn request(&self, at: usize) -> Request {
         let (problem, index) = self.place(at);
         let prompt = match &self.config.system {
@@ -97,6 +99,45 @@ impl Sampling<'_> {
         (&self.problems[at / n], (at % n) as u32)
     }
 
+    fn refuse_repeated_ids(&self) -> Result<(), SampleError> {
+        let mut ids = HashSet::new();
+        match self
+            .problems
+            .iter()
+            .find(|problem| !ids.insert(&problem.id))
+        {
+            None => Ok(()),
+            Some(problem) => Err(SampleError::Repeated {
+                what: format!("problem {}", problem.id),
+            }),
+        }
+    }
+
+    /// The journal's rows, each at its place; `None` where a reply is missing.
+    fn in_order(&self, journaled: Vec<Sample>, model: &str) -> Vec<Option<Sample>> {
+        let places: HashMap<&str, usize> = (0..self.len())
+            .step_by(self.config.n.max(1) as usize)
+            .map(|at| (self.place(at).0.id.as_str(), at))
+            .collect();
+        let mut rows: Vec<Option<Sample>> = vec![None; self.len()];
+        for row in journaled {
+            let Some(&first) = places.get(row.problem_id.as_str()) else {
+                continue;
+            };
+            if row.index >= self.config.n {
+                continue;
+            }
+            let at = first + row.index as usize;
+            let request = self.request(at);
+            // The stage's settings guard against this; a row drawn otherwise is drawn again rather
+            // than believed.
+            if row.model == model && row.seed == request.seed && row.params == request.params {
+                rows[at] = Some(row);
+            }
+        }
+        rows
+    }
+
     fn row(&self, at: usize, reply: Reply, model: &str) -> Sample {
         let (problem, index) = self.place(at);
         let Request { params, seed, .. } = self.request(at);
@@ -115,8 +156,9 @@ impl Sampling<'_> {
     }
 }
 
-/// Samples what the journal lacks, appending each reply to it, then writes all samples to `out`: the problems in their order,
-/// each one's samples by index. Killed at any moment, the same call goes on where it stopped and writes the same bytes.
+/// Samples what the journal lacks, appending each reply to it, then writes all samples to `out`:
+/// the problems in their order, each one's samples by index. Killed at any moment, the same call
+/// goes on where it stopped and writes the same bytes.
 ///
 /// # Errors
 /// When the source of replies fails or a file cannot be written; what was journaled stays.
@@ -127,35 +169,10 @@ pub fn sample(
     out: &Path,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Sampled, SampleError> {
-    let mut ids = HashSet::new();
-    for problem in sampling.problems {
-        if !ids.insert(&problem.id) {
-            return Err(SampleError::Repeated {
-                what: format!("problem {}", problem.id),
-            });
-        }
-    }
+    sampling.refuse_repeated_ids()?;
     let model = generate.model().to_owned();
-    let places: HashMap<&str, usize> = (0..sampling.len())
-        .step_by(sampling.config.n.max(1) as usize)
-        .map(|at| (sampling.place(at).0.id.as_str(), at))
-        .collect();
     let (mut journal, found) = Journal::<Sample>::open(journal)?;
-    let mut rows: Vec<Option<Sample>> = vec![None; sampling.len()];
-    for row in found.rows {
-        let Some(&first) = places.get(row.problem_id.as_str()) else {
-            continue;
-        };
-        if row.index >= sampling.config.n {
-            continue;
-        }
-        let at = first + row.index as usize;
-        let request = sampling.request(at);
-        // The stage's settings guard against this; a row drawn otherwise is drawn again rather than believed.
-        if row.model == model && row.seed == request.seed && row.params == request.params {
-            rows[at] = Some(row);
-        }
-    }
+    let mut rows = sampling.in_order(found.rows, &model);
     let present: Vec<bool> = rows.iter().map(Option::is_some).collect();
     let resumed = present.iter().filter(|present| **present).count();
     on_event(Event::Resumed {
@@ -172,7 +189,7 @@ pub fn sample(
         .collect();
     let mut differed = 0;
     let mut appended = 0;
-    drive(
+    generate_missing(
         generate,
         &present,
         &|at| sampling.request(at),

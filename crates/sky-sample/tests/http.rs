@@ -28,7 +28,8 @@ struct Server {
 }
 
 impl Server {
-    /// Answers on several threads; `answer` gets the body and how often this request (by its message) came before.
+    /// Answers on several threads; `answer` gets the body and how often this request (by its
+    /// message) came before.
     fn start(answer: impl Fn(&Value, usize) -> Answer + Send + Sync + 'static) -> Self {
         let http = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
         let url = format!("http://{}/v1/", http.server_addr());
@@ -315,7 +316,8 @@ fn hostile_replies_are_errors_and_never_panics() {
     }
 }
 
-/// A server that breaks off: it accepts, says something that is no reply, or nothing for longer than we wait.
+/// A server that breaks off: it accepts, says something that is no reply, or nothing for longer
+/// than we wait.
 #[test]
 fn broken_and_silent_connections_are_tried_again_and_then_given_up() {
     for said in [

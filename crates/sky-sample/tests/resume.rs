@@ -12,8 +12,9 @@ use sky_types::{
     derive_seed,
 };
 
-/// A small source of replies: its text depends on each request's seed and prompt and, when it has groups, on the whole group
-/// it was generated with, as batched arithmetic does. It answers out of order and stops after `fuel` replies.
+/// A small source of replies: its text depends on each request's seed and prompt and, when it has
+/// groups, on the whole group it was generated with, as batched arithmetic does. It answers out of
+/// order and stops after `fuel` replies.
 struct Source {
     group: Option<usize>,
     fuel: usize,

@@ -42,12 +42,12 @@ SKY_INLINE void put_by(bf16* to, float x, uint32_t chance) {
 
 // One half of each 32-bit chance is for the moments, one for the master weights.
 template <class P, class G, class M>
-SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m, M* __restrict v, int64_t n, const uint32_t* __restrict chances,
+SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m, M* __restrict v, int64_t n, const uint32_t* __restrict rounding_bits,
                          const Numbers& of) {
   const Numbers k = of;
   constexpr bool exact = sizeof(P) == 4 && sizeof(M) == 4;
   for (int64_t i = 0; i < n; ++i) {
-    const uint32_t chance = exact ? 0 : chances[i];
+    const uint32_t chance = exact ? 0 : rounding_bits[i];
     float x = sky::wide(g[i]) * k.scale, old = sky::wide(m[i]);
     float a = old + k.first * (x - old);
     float b = k.second * sky::wide(v[i]) + k.second_new * x * x;
@@ -57,8 +57,8 @@ SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m
   }
 }
 #define SKY_STEP(P, G, M)                                                                                                  \
-  SKY_CLONES void step(P* p, const G* g, M* m, M* v, int64_t n, const uint32_t* chances, const Numbers& k) { \
-    step_run(p, g, m, v, n, chances, k);                                                                                   \
+  SKY_CLONES void step(P* p, const G* g, M* m, M* v, int64_t n, const uint32_t* rounding_bits, const Numbers& k) { \
+    step_run(p, g, m, v, n, rounding_bits, k);                                                                                   \
   }
 SKY_STEP(float, float, float)
 SKY_STEP(float, bf16, float)
@@ -74,14 +74,14 @@ SKY_CLONES void round(const float* p, int64_t n, bf16* w) {
 }
 void round(const bf16*, int64_t, bf16*) {}
 
-// Chances for the elements from number `at` on: a table whose length is a power of two, used again and again.
-struct Chances {
+// Rounding bits for the elements from number `at` on: a table whose length is a power of two, used again and again.
+struct RoundingBits {
   const uint32_t* table;
   int64_t length, at;
 };
 
 template <class P, class G, class M>
-void run(P* p, const G* g, M* m, M* v, bf16* w, int64_t n, const Chances& by, const Numbers& k) {
+void run(P* p, const G* g, M* m, M* v, bf16* w, int64_t n, const RoundingBits& by, const Numbers& k) {
   at::parallel_for(0, n, ELEMENTS, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin, count; i < end; i += count) {
       const int64_t place = (by.at + i) & (by.length - 1);
@@ -109,10 +109,10 @@ bool is(const Tensor& t, at::ScalarType kind) { return t.is_cpu() && t.is_contig
 
 extern "C" {
 
-// `weights` and `chances` may be null: these are i32, as many as a power of two, and needed for what is in bf16; `at` is the
+// `weights` and `rounding_bits` may be null: these are i32, as many as a power of two, and needed for what is in bf16; `at` is the
 // number of the first element. `number` is this step's, from 1.
 int sky_adamw_pass(const Tensor* master, const Tensor* grad, const Tensor* exp_avg, const Tensor* exp_avg_sq, const Tensor* weights,
-                   const Tensor* chances, int64_t at, double scale, double lr, double beta1, double beta2, double weight_decay, double eps,
+                   const Tensor* rounding_bits, int64_t at, double scale, double lr, double beta1, double beta2, double weight_decay, double eps,
                    double number) {
   return guarded([&] {
     for (const Tensor* t : {master, exp_avg, exp_avg_sq, grad})
@@ -121,13 +121,13 @@ int sky_adamw_pass(const Tensor* master, const Tensor* grad, const Tensor* exp_a
     require(!weights || (is(*weights, at::kBFloat16) && weights->sizes() == master->sizes()), "weights of another shape or not in bf16");
     require(!weights || is(*master, at::kFloat), "weights beside master weights of their own kind");
     const bool exact = is(*master, at::kFloat) && is(*exp_avg, at::kFloat);
-    require(exact || chances, "nothing to round by");
+    require(exact || rounding_bits, "nothing to round by");
     require(number >= 1 && at >= 0, "a step or an element before the first");
-    Chances by = {nullptr, int64_t(1) << 62, at};
-    if (chances) {
-      require(is(*chances, at::kInt) && chances->numel() > 0 && (chances->numel() & (chances->numel() - 1)) == 0, "chances that are not i32, on the CPU and as many as a power of two");
-      by.table = reinterpret_cast<const uint32_t*>(chances->data_ptr<int32_t>());
-      by.length = chances->numel();
+    RoundingBits by = {nullptr, int64_t(1) << 62, at};
+    if (rounding_bits) {
+      require(is(*rounding_bits, at::kInt) && rounding_bits->numel() > 0 && (rounding_bits->numel() & (rounding_bits->numel() - 1)) == 0, "rounding bits that are not i32, on the CPU and as many as a power of two");
+      by.table = reinterpret_cast<const uint32_t*>(rounding_bits->data_ptr<int32_t>());
+      by.length = rounding_bits->numel();
     }
     const Numbers k = {float(scale), float(1 - lr * weight_decay), float(1 - beta1), float(beta2), float(1 - beta2),
                        float(lr / (1 - std::pow(beta1, number))), float(1 / std::sqrt(1 - std::pow(beta2, number))), float(eps)};

@@ -143,7 +143,7 @@ struct Apart final : at::Allocator {
 extern "C" {
 
 // From now on; tensors that are there stay where they are.
-void sky_keep_tensors_apart() {
+void sky_install_allocator() {
 #ifdef __linux__
   static const bool once = [] {
     c10::SetCPUAllocator(new Apart, 1);
@@ -154,7 +154,7 @@ void sky_keep_tensors_apart() {
 }
 
 // Also of small tensors' and all other memory, what is free.
-void sky_give_back_memory() {
+void sky_empty_cache() {
 #ifdef __linux__
   mappings().let_go();
 #endif
@@ -163,7 +163,7 @@ void sky_give_back_memory() {
 #endif
 }
 
-size_t sky_kept_memory() {
+size_t sky_cached_bytes() {
 #ifdef __linux__
   return mappings().kept();
 #else

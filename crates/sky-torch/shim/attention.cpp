@@ -335,7 +335,7 @@ struct Attention : torch::autograd::Function<Attention> {
 
 extern "C" {
 
-int sky_attends(int64_t width) { return width % 32 == 0 && width >= 32 && width <= 256 && products_work(); }
+int sky_supports_attention(int64_t width) { return width % 32 == 0 && width >= 32 && width <= 256 && products_work(); }
 
 int sky_attention(const Tensor* q, const Tensor* k, const Tensor* v, const int64_t* starts, size_t count, Tensor** result) {
   return guarded([&] {

@@ -17,7 +17,8 @@ pub struct AdamW {
     pub weight_decay: f64,
 }
 
-/// One parameter with what AdamW keeps for it; all four of one shape but `step`, which is an f32 scalar.
+/// One parameter with what AdamW keeps for it; all four of one shape but `step`, which is an f32
+/// scalar.
 #[derive(Debug)]
 pub struct AdamWSlot<'a> {
     /// The parameter, updated in place.
@@ -51,7 +52,8 @@ pub fn fused_adamw_(slots: &[AdamWSlot<'_>], hyper: &AdamW) -> Result<(), TorchE
     let exp_avgs = list(|s| s.exp_avg.as_ptr().cast_mut().cast());
     let exp_avg_sqs = list(|s| s.exp_avg_sq.as_ptr().cast_mut().cast());
     let steps = list(|s| s.step.as_ptr().cast_mut().cast());
-    // SAFETY: the five lists are as long as `slots`, and every tensor is borrowed for the whole call.
+    // SAFETY: the five lists are as long as `slots`, and every tensor is borrowed for the whole
+    // call.
     let status = unsafe {
         ffi::sky_fused_adamw(
             params.as_ptr(),
@@ -86,31 +88,33 @@ pub struct AdamWPass<'a> {
     /// bf16 weights that become the new f32 master weights, rounded to the nearest.
     pub weights: Option<&'a Tensor>,
     /// What decides how master weights and moments in bf16 are rounded: needed for these.
-    pub chances: Option<Chances<'a>>,
+    pub rounding_bits: Option<RoundingBits<'a>>,
 }
 
-/// Chances by which f32 is rounded to bf16, up or down, up the more often the nearer that is: the mean is right, and no change is
+/// Random bits for stochastic rounding of f32 to bf16: the mean is exact, so no change is
 /// too small to be seen on average.
 #[derive(Clone, Copy, Debug)]
-pub struct Chances<'a> {
-    /// i32, uniform over all bits, as many as a power of two: element `i` meets number `i` modulo that. The upper half of a
-    /// number is for the moments, the lower for the master weights.
+pub struct RoundingBits<'a> {
+    /// i32, uniform over all bits, as many as a power of two: element `i` meets number `i` modulo
+    /// that. The upper half of a number is for the moments, the lower for the master weights.
     pub table: &'a Tensor,
     /// Number of the first element.
     pub at: i64,
 }
 
-/// The AdamW step that follows `done` others, in one pass over memory: 28 bytes a parameter are read and written where all state
-/// is f32, half of that where it is bf16; by all threads, with the same bits for any number of them.
+/// The AdamW step that follows `done` others, in one pass over memory: 28 bytes a parameter are
+/// read and written where all state is f32, half of that where it is bf16; by all threads, with the
+/// same bits for any number of them.
 ///
 /// # Errors
-/// When shapes, kinds or places do not fit.
+/// When shapes, dtypes or devices do not match.
 pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(), TorchError> {
     let weights = pass.weights.map_or(std::ptr::null_mut(), ffi::one);
-    let (chances, at) = pass
-        .chances
+    let (rounding_bits, at) = pass
+        .rounding_bits
         .map_or((std::ptr::null_mut(), 0), |by| (ffi::one(by.table), by.at));
-    // SAFETY: all tensors are borrowed for the call; null stands for no weights, and for no chances.
+    // SAFETY: all tensors are borrowed for the call; null stands for no weights, and for no
+    // chances.
     let status = unsafe {
         ffi::sky_adamw_pass(
             ffi::one(pass.master),
@@ -118,7 +122,7 @@ pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(),
             ffi::one(pass.exp_avg),
             ffi::one(pass.exp_avg_sq),
             weights,
-            chances,
+            rounding_bits,
             at,
             pass.scale,
             hyper.lr,

@@ -2,12 +2,13 @@ use tch::Tensor;
 
 use crate::{TorchError, ffi};
 
-/// Gradients of `sum_j <outputs[j], upstream[j]>` with respect to chosen `inputs`, without touching any `.grad` field.
+/// Gradients of `sum_j <outputs[j], upstream[j]>` with respect to chosen `inputs`, without touching
+/// any `.grad` field.
 ///
-/// This is what block-by-block training needs: recompute one block from detached leaves, feed in the gradient that came
-/// from the block above, get the gradients of the block's input and parameters, and let the graph go (it is freed).
-/// The result is as long as `inputs`; `None` where an input took no part. Each `upstream[j]` has the shape and kind of
-/// `outputs[j]`.
+/// This is what block-by-block training needs: recompute one block from detached leaves, feed in
+/// the gradient that came from the block above, get the gradients of the block's input and
+/// parameters, and let the graph go (it is freed). The result is as long as `inputs`; `None` where
+/// an input took no part. Each `upstream[j]` has the shape and kind of `outputs[j]`.
 ///
 /// # Errors
 /// When the lists do not match, an output has no graph, or an input does not require a gradient.
@@ -37,7 +38,8 @@ pub fn backward(
     }
     let (outputs, upstream, leaves) = (ffi::raw(outputs), ffi::raw(upstream), ffi::raw(inputs));
     let mut result = vec![std::ptr::null_mut(); leaves.len()];
-    // SAFETY: every pointer comes from a borrowed tensor that outlives the call, and each list is as long as told.
+    // SAFETY: every pointer comes from a borrowed tensor that outlives the call, and each list is
+    // as long as told.
     let status = unsafe {
         ffi::sky_backward(
             outputs.as_ptr(),

@@ -38,7 +38,7 @@ unsafe extern "C" {
         exp_avg: Raw,
         exp_avg_sq: Raw,
         weights: Raw,
-        chances: Raw,
+        rounding_bits: Raw,
         at: i64,
         scale: c_double,
         lr: c_double,
@@ -48,15 +48,15 @@ unsafe extern "C" {
         eps: c_double,
         step: c_double,
     ) -> c_int;
-    pub(crate) fn sky_keep_tensors_apart();
-    pub(crate) fn sky_give_back_memory();
+    pub(crate) fn sky_install_allocator();
+    pub(crate) fn sky_empty_cache();
     pub(crate) fn sky_pinned_zeros(length: i64, width: c_int, result: *mut Raw) -> c_int;
     pub(crate) fn sky_deterministic();
-    pub(crate) fn sky_kept_memory() -> usize;
+    pub(crate) fn sky_cached_bytes() -> usize;
     pub(crate) fn sky_rms_norm(x: Raw, weight: Raw, eps: c_double, result: *mut Raw) -> c_int;
     pub(crate) fn sky_swiglu(gate: Raw, up: Raw, result: *mut Raw) -> c_int;
     pub(crate) fn sky_rotary(x: Raw, cos: Raw, sin: Raw, result: *mut Raw) -> c_int;
-    pub(crate) fn sky_attends(width: i64) -> c_int;
+    pub(crate) fn sky_supports_attention(width: i64) -> c_int;
     pub(crate) fn sky_attention(
         q: Raw,
         k: Raw,
@@ -108,7 +108,7 @@ unsafe extern "C" {
     pub(crate) fn sky_gloo_new(
         store: *mut c_void,
         rank: c_int,
-        world: c_int,
+        world_size: c_int,
         interface: *const c_char,
         host: *const c_char,
         timeout_ms: i64,
@@ -155,7 +155,8 @@ pub(crate) fn raw(tensors: &[&Tensor]) -> Vec<Raw> {
 
 /// Takes over a tensor the shim allocated; null is none.
 pub(crate) fn adopt(pointer: Raw) -> Option<Tensor> {
-    // SAFETY: the shim hands out either null or a fresh `new at::Tensor` that nothing else frees, which is what tch wraps.
+    // SAFETY: the shim hands out either null or a fresh `new at::Tensor` that nothing else frees,
+    // which is what tch wraps.
     (!pointer.is_null()).then(|| unsafe { Tensor::from_ptr(pointer.cast()) })
 }
 
@@ -164,7 +165,8 @@ pub(crate) fn check(what: &'static str, status: c_int) -> Result<(), TorchError>
     if status != 0 {
         return Ok(());
     }
-    // SAFETY: the shim returns a NUL-terminated string that lives until this thread's next call into it.
+    // SAFETY: the shim returns a NUL-terminated string that lives until this thread's next call
+    // into it.
     let message = unsafe { CStr::from_ptr(sky_last_error()) }.to_string_lossy();
     // libtorch appends a C++ backtrace; the first line is the cause.
     let reason = message.lines().next().unwrap_or("no message").to_owned();

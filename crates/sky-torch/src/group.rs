@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::{
     Store, TorchError, ffi,
-    patience::within,
     store::{milliseconds, text},
+    timeout::within,
 };
 
 /// Where a process listens for its peers.
@@ -23,19 +23,21 @@ pub enum Listen {
     Default,
 }
 
-/// The processes of a run, connected with each other over gloo. Every one calls the same operations in the same order.
+/// The processes of a run, connected with each other over gloo. Every one calls the same operations
+/// in the same order.
 ///
-/// Operations begin at once and go on in the background; their tensors must not be touched until [`Work::wait`]. Tensors are
-/// contiguous and on the CPU.
+/// Operations begin at once and run in the background; their tensors must not be touched until
+/// [`Work::wait`]. Tensors are contiguous and on the CPU.
 #[derive(Debug)]
 pub struct ProcessGroup {
     raw: *mut c_void,
-    world: usize,
+    world_size: usize,
     timeout: Duration,
     abandoned: bool,
 }
 
-// SAFETY: the group may move to another thread; it is not `Sync`, so that no two threads begin operations at once.
+// SAFETY: the group may move to another thread; it is not `Sync`, so that no two threads begin
+// operations at once.
 unsafe impl Send for ProcessGroup {}
 
 impl ProcessGroup {
@@ -46,7 +48,7 @@ impl ProcessGroup {
     pub fn gloo(
         store: &Store,
         rank: usize,
-        world: usize,
+        world_size: usize,
         listen: &Listen,
         timeout: Duration,
     ) -> Result<Self, TorchError> {
@@ -57,8 +59,8 @@ impl ProcessGroup {
                 reason: format!("{n} is too large"),
             })
         };
-        if rank >= world {
-            let reason = format!("rank {rank} of {world}");
+        if rank >= world_size {
+            let reason = format!("rank {rank} of {world_size}");
             return Err(TorchError::Op { what: WHAT, reason });
         }
         let (interface, host) = match listen {
@@ -66,13 +68,15 @@ impl ProcessGroup {
             Listen::Host(name) => (None, Some(text(WHAT, name)?)),
             Listen::Default => (None, None),
         };
-        let (connection, c_rank, c_world) = (store.connection(), number(rank)?, number(world)?);
+        let (connection, c_rank, c_world) =
+            (store.connection(), number(rank)?, number(world_size)?);
         let form = move || {
             let pointer = |text: &Option<std::ffi::CString>| {
                 text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
             };
             let mut raw = ptr::null_mut();
-            // SAFETY: the store's handle is alive (the group holds its own reference), the strings end with NUL or are null.
+            // SAFETY: the store's handle is alive (the group holds its own reference), the strings
+            // end with NUL or are null.
             let status = unsafe {
                 ffi::sky_gloo_new(
                     connection.raw(),
@@ -87,7 +91,7 @@ impl ProcessGroup {
             ffi::check(WHAT, status)?;
             Ok(Self {
                 raw,
-                world,
+                world_size,
                 timeout,
                 abandoned: false,
             })
@@ -96,7 +100,7 @@ impl ProcessGroup {
         within(WHAT, timeout, form)
     }
 
-    /// Lays every rank's `shard` `[n]` end to end into `full` `[n * world]`.
+    /// Gathers every rank's `shard` `[n]`, in the order of ranks, into `full` `[n * world_size]`.
     ///
     /// # Errors
     /// When the tensors do not fit each other.
@@ -109,10 +113,11 @@ impl ProcessGroup {
         })
     }
 
-    /// Adds up every rank's `full` `[n * world]`; this rank's part goes into `shard` `[n]`.
+    /// Sums every rank's `full` `[n * world_size]`; this rank's part goes into `shard` `[n]`.
     ///
-    /// gloo has no such operation (c10d reduces the whole on every rank): the parts are exchanged, which moves no byte more
-    /// than needed, and added here in the order of ranks and in the tensors' kind.
+    /// gloo has no such operation (c10d reduces the whole on every rank): the parts are exchanged,
+    /// which moves no byte more than needed, and added here in the order of ranks and in the
+    /// tensors' kind.
     ///
     /// # Errors
     /// When the tensors do not fit each other.
@@ -132,12 +137,12 @@ impl ProcessGroup {
         work.parts = Some(Parts {
             sum: shard.shallow_clone(),
             received,
-            world: self.world,
+            world_size: self.world_size,
         });
         Ok(work)
     }
 
-    /// Adds up every rank's tensor, in place.
+    /// Sums every rank's tensor, in place.
     ///
     /// # Errors
     /// When the tensor is not a plain one on the CPU.
@@ -148,7 +153,7 @@ impl ProcessGroup {
         })
     }
 
-    /// Gives every rank the tensor of rank `from`, in place.
+    /// Copies the tensor of rank `from` to every rank, in place.
     ///
     /// # Errors
     /// When the tensor is not a plain one on the CPU, or there is no such rank.
@@ -156,10 +161,10 @@ impl ProcessGroup {
         const WHAT: &str = "broadcast";
         let root = c_int::try_from(from)
             .ok()
-            .filter(|_| from < self.world)
+            .filter(|_| from < self.world_size)
             .ok_or_else(|| TorchError::Op {
                 what: WHAT,
-                reason: format!("there is no rank {from} among {}", self.world),
+                reason: format!("there is no rank {from} among {}", self.world_size),
             })?;
         self.start(WHAT, &[tensor], |raw, result| {
             // SAFETY: see `start`.
@@ -167,7 +172,7 @@ impl ProcessGroup {
         })
     }
 
-    /// Waits until every rank is here.
+    /// Waits until every rank has called it.
     ///
     /// # Errors
     /// When a peer is gone or the wait times out.
@@ -182,12 +187,12 @@ impl ProcessGroup {
     fn fit(&self, what: &'static str, full: &Tensor, shard: &Tensor) -> Result<(), TorchError> {
         let reason = if full.kind() != shard.kind() {
             format!("kinds {:?} and {:?}", full.kind(), shard.kind())
-        } else if full.numel() != shard.numel() * self.world {
+        } else if full.numel() != shard.numel() * self.world_size {
             format!(
                 "{} elements in all and {} a rank do not fit {} ranks",
                 full.numel(),
                 shard.numel(),
-                self.world
+                self.world_size
             )
         } else {
             return Ok(());
@@ -195,7 +200,8 @@ impl ProcessGroup {
         Err(TorchError::Op { what, reason })
     }
 
-    /// Begins an operation on tensors that gloo reads and writes as plain memory; the shim keeps its own references to them.
+    /// Begins an operation on tensors that gloo reads and writes as plain memory; the shim keeps
+    /// its own references to them.
     fn start(
         &self,
         what: &'static str,
@@ -226,8 +232,9 @@ impl ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// Lets go of a group that has failed. Dropping it would wait for operations under way, which may take their whole
-    /// timeout; this leaves them and their connections to the end of the process.
+    /// Lets go of a group that has failed. Dropping it would wait for operations under way, which
+    /// may take their whole timeout; this leaves them and their connections to the end of the
+    /// process.
     pub fn abandon(&mut self) {
         self.abandoned = true;
     }
@@ -238,12 +245,13 @@ impl Drop for ProcessGroup {
         if self.abandoned {
             return;
         }
-        // SAFETY: the handle came from `sky_gloo_new` and is freed once. Operations under way end first, in their own timeout.
+        // SAFETY: the handle came from `sky_gloo_new` and is freed once. Operations under way end
+        // first, in their own timeout.
         unsafe { ffi::sky_group_free(self.raw) }
     }
 }
 
-/// An operation under way.
+/// A pending collective.
 #[derive(Debug)]
 #[must_use = "the tensors are not ready before it has been waited for"]
 pub struct Work {
@@ -258,7 +266,7 @@ pub struct Work {
 struct Parts {
     sum: Tensor,
     received: Tensor,
-    world: usize,
+    world_size: usize,
 }
 
 impl Parts {
@@ -267,7 +275,7 @@ impl Parts {
             let mut sum = self.sum.f_view([-1])?;
             let length = sum.numel() as i64;
             sum.f_copy_(&self.received.f_narrow(0, 0, length)?)?;
-            for rank in 1..self.world as i64 {
+            for rank in 1..self.world_size as i64 {
                 let _ = sum.f_add_(&self.received.f_narrow(0, rank * length, length)?)?;
             }
             Ok(())
@@ -279,7 +287,8 @@ impl Parts {
 unsafe impl Send for Work {}
 
 impl Work {
-    /// Waits for the end, at most for `limit`; whether it has come. After it has, there is nothing more to wait for.
+    /// Waits for the end, at most for `limit`; whether it has come. After it has, there is nothing
+    /// more to wait for.
     ///
     /// # Errors
     /// When a peer is gone.
@@ -317,7 +326,8 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // SAFETY: the handle came from `start` and is freed once; an operation still under way keeps what it needs.
+        // SAFETY: the handle came from `start` and is freed once; an operation still under way
+        // keeps what it needs.
         unsafe { ffi::sky_work_free(self.raw) }
     }
 }

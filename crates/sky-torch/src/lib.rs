@@ -1,8 +1,14 @@
-//! What tch lacks, in one place, and all unsafe code of the torch side: [`backward`] with an upstream gradient and chosen
-//! inputs, the optimizer's step [`fused_adamw_`], and
-//! [`adamw_pass_`] with master weights apart, a block's operations in one pass ([`rms_norm`], [`rotary`], [`swiglu`],
-//! [`cross_entropy_`]), [`load_cuda`], and what processes do together: the key-value [`Store`] that they meet at, the
-//! [`ProcessGroup`] of gloo, and the [`NcclGroup`] of their GPUs.
+//! The parts of libtorch that tch does not bind, and all unsafe code of the torch side.
+//!
+//! - [`backward`]: a backward pass with an upstream gradient, for chosen inputs.
+//! - [`adamw_pass_`] and [`fused_adamw_`]: the AdamW step; [`RoundingBits`] for stochastic
+//!   rounding.
+//! - [`rms_norm`], [`rotary`], [`swiglu`], [`attention`], [`cross_entropy_`]: fused kernels on a
+//!   CPU.
+//! - [`Store`] and [`ProcessGroup`]: where ranks meet, and their collectives over gloo;
+//!   [`NcclGroup`] over NCCL. [`Work`] and [`NcclWork`] are pending collectives.
+//! - [`install_allocator`]: large tensors in mappings of their own; [`load_cuda`]: libtorch's CUDA
+//!   half.
 //!
 //! ```
 //! use sky_torch::backward;
@@ -26,20 +32,25 @@ mod fused;
 mod group;
 mod memory;
 mod nccl;
-mod patience;
 mod store;
 mod threads;
+mod timeout;
 
-pub use adamw::{AdamW, AdamWPass, AdamWSlot, Chances, adamw_pass_, fused_adamw_};
+pub use adamw::{AdamW, AdamWPass, AdamWSlot, RoundingBits, adamw_pass_, fused_adamw_};
 pub use autograd::backward;
 pub use cuda::load_cuda;
 pub use error::TorchError;
 pub use fused::{
-    accumulate_, attends, attention, cross_entropy_, fuses, rms_norm, rotary, swiglu,
-    varlen_attention,
+    accumulate_, attention, cross_entropy_, rms_norm, rotary, supports_attention, supports_fused,
+    swiglu, varlen_attention,
 };
 pub use group::{Listen, ProcessGroup, Work};
-pub use memory::{give_back_memory, keep_tensors_apart, kept_memory, pinned_zeros};
-pub use nccl::{GpuMark, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
+pub use memory::{cached_bytes, empty_cache, install_allocator, pinned_zeros};
+pub use nccl::{CudaEvent, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use store::Store;
 pub use threads::set_threads;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,15 +12,17 @@ use std::{
 
 use crate::{
     TorchError, ffi,
-    patience::{spawn, unanswered, wait, within},
+    timeout::{spawn, unanswered, wait, within},
 };
 
 /// Longest value that is read back.
 const MAX_VALUE: usize = 1 << 20;
 
-/// A connection to a key-value store over TCP that one of a group's processes serves (c10d's `TCPStore`).
+/// A connection to a key-value store over TCP that one of a group's processes serves (c10d's
+/// `TCPStore`).
 ///
-/// c10d waits for the server's answers for ever, so a thread of its own does; where that process hangs, the thread is given up.
+/// c10d waits for the server's answers for ever, so a thread of its own does; where that process
+/// hangs, the thread is given up.
 #[derive(Debug)]
 pub struct Store {
     connection: Arc<Connection>,
@@ -42,9 +44,11 @@ struct Address {
 }
 
 impl Store {
-    /// Connects to the store at `host:port`, which this process also serves when `serve` is set. All keys get `prefix`.
+    /// Connects to the store at `host:port`, which this process also serves when `serve` is set.
+    /// All keys get `prefix`.
     ///
-    /// No operation takes longer than `timeout`; connecting to what does not answer takes a few seconds more.
+    /// No operation takes longer than `timeout`; connecting to what does not answer takes a few
+    /// seconds more.
     ///
     /// # Errors
     /// When the port is taken or nobody serves there within `timeout`.
@@ -77,8 +81,8 @@ impl Store {
         })
     }
 
-    /// A second connection to the same store, with a time limit of its own: an operation on one does not wait for one on the
-    /// other.
+    /// A second connection to the same store, with a time limit of its own: an operation on one
+    /// does not wait for one on the other.
     ///
     /// # Errors
     /// As [`Store::connect`].
@@ -91,7 +95,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::connect`].
-    pub fn room(&self, name: &str) -> Result<Self, TorchError> {
+    pub fn with_prefix(&self, name: &str) -> Result<Self, TorchError> {
         let Address { host, port, prefix } = &self.address;
         let prefix = format!("{prefix}{name}");
         Self::connect(host, *port, false, &prefix, self.timeout)
@@ -110,7 +114,8 @@ impl Store {
     /// A key's value, when it has been set; does not wait for it.
     ///
     /// # Errors
-    /// When the process that serves the store is gone or does not answer, or the value is over a megabyte.
+    /// When the process that serves the store is gone or does not answer, or the value is over a
+    /// megabyte.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, TorchError> {
         let key = text(GET, key)?;
         self.ask(GET, move |connection| connection.get(&key))
@@ -147,7 +152,8 @@ impl Drop for Store {
         if let Some(thread) = self.thread.take()
             && !*self.given_up.get_mut()
         {
-            // Every question has been answered. Its panic, if there ever were one, has been printed already.
+            // Every question has been answered. Its panic, if there ever were one, has been printed
+            // already.
             let _ = thread.join();
         }
     }
@@ -161,7 +167,8 @@ const GET: &str = "store get";
 #[derive(Debug)]
 pub(crate) struct Connection(*mut c_void);
 
-// SAFETY: c10d's TCPStore holds a lock during every operation, and the handle is freed by one owner.
+// SAFETY: c10d's TCPStore holds a lock during every operation, and the handle is freed by one
+// owner.
 unsafe impl Send for Connection {}
 // SAFETY: as above.
 unsafe impl Sync for Connection {}
@@ -191,7 +198,8 @@ impl Connection {
     }
 
     fn set(&self, key: &CStr, value: &[u8]) -> Result<(), TorchError> {
-        // SAFETY: the handle is ours and alive, the key ends with NUL, and the length is the slice's.
+        // SAFETY: the handle is ours and alive, the key ends with NUL, and the length is the
+        // slice's.
         let status =
             unsafe { ffi::sky_store_set(self.0, key.as_ptr(), value.as_ptr(), value.len()) };
         ffi::check(SET, status)

@@ -4,13 +4,15 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sky_torch::{
-    accumulate_, attends, attention, backward, cross_entropy_, fuses, rms_norm, rotary, swiglu,
+    accumulate_, attention, backward, cross_entropy_, rms_norm, rotary, supports_attention,
+    supports_fused, swiglu,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
 const KINDS: [(Kind, f64); 2] = [(Kind::Float, 1e-5), (Kind::BFloat16, 2e-2)];
 
-/// The generator is the process's: one test at a time draws from it, and each the same numbers every time.
+/// The generator is the process's: one test at a time draws from it, and each the same numbers
+/// every time.
 fn seeded(seed: i64) -> MutexGuard<'static, ()> {
     static GENERATOR: Mutex<()> = Mutex::new(());
     let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,7 +25,8 @@ fn random(shape: &[i64], kind: Kind) -> Tensor {
     t.set_requires_grad(true)
 }
 
-/// The largest difference, as a share of the largest value; of values that are all but 0 (inputs are about 1), of 1e-5.
+/// The largest difference, as a share of the largest value; of values that are all but 0 (inputs
+/// are about 1), of 1e-5.
 fn apart(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
     let (a, b) = (a.to_kind(Kind::Double), b.to_kind(Kind::Double));
@@ -190,7 +193,9 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
 fn what_does_not_fit_is_an_error() {
     let float = (Kind::Float, Device::Cpu);
     let (x, w) = (Tensor::zeros([4, 6], float), Tensor::zeros([5], float));
-    assert!(!fuses(Kind::Double, Device::Cpu) && !fuses(Kind::Float, Device::Cuda(0)));
+    assert!(
+        !supports_fused(Kind::Double, Device::Cpu) && !supports_fused(Kind::Float, Device::Cuda(0))
+    );
     assert!(rms_norm(&x, &w, 1e-5).is_err());
     assert!(rms_norm(&x.to_kind(Kind::Double), &w, 1e-5).is_err());
     assert!(swiglu(&x, &x.tr()).is_err());
@@ -227,12 +232,13 @@ fn composed_attention(t: &[Tensor], starts: &[i64]) -> Tensor {
 
 #[test]
 fn attention_and_its_gradients_are_those_of_the_formula() {
-    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+    if !supports_attention(Kind::BFloat16, Device::Cpu, 64) {
         eprintln!("SKIPPED: the product of bf16 attention; this processor has no AVX-512 BF16");
         return;
     }
     let _generator = seeded(1);
-    // Tiles that are full and tiles that are not, more than one strip of keys, heads that share keys and heads that do not.
+    // Tiles that are full and tiles that are not, more than one strip of keys, heads that share
+    // keys and heads that do not.
     for (lengths, heads, kv_heads, width) in [
         (vec![1], 1, 1, 32),
         (vec![64, 128], 2, 1, 64),
@@ -261,7 +267,7 @@ fn attention_and_its_gradients_are_those_of_the_formula() {
 
 #[test]
 fn attention_is_the_same_for_any_number_of_threads_and_lets_a_nan_through() {
-    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+    if !supports_attention(Kind::BFloat16, Device::Cpu, 64) {
         eprintln!("SKIPPED: bits of bf16 attention; this processor has no AVX-512 BF16");
         return;
     }
@@ -291,7 +297,7 @@ fn attention_is_the_same_for_any_number_of_threads_and_lets_a_nan_through() {
 
 #[test]
 fn attention_refuses_what_does_not_fit() {
-    if !attends(Kind::BFloat16, Device::Cpu, 64) {
+    if !supports_attention(Kind::BFloat16, Device::Cpu, 64) {
         return;
     }
     let of =
@@ -310,5 +316,8 @@ fn attention_refuses_what_does_not_fit() {
     ] {
         assert!(attention(q, k, v, &starts).is_err(), "{starts:?}");
     }
-    assert!(!attends(Kind::Float, Device::Cpu, 64) && !attends(Kind::BFloat16, Device::Cpu, 48));
+    assert!(
+        !supports_attention(Kind::Float, Device::Cpu, 64)
+            && !supports_attention(Kind::BFloat16, Device::Cpu, 48)
+    );
 }

@@ -28,7 +28,7 @@ fn free_port() -> u16 {
 }
 
 fn on_ranks<T: Send>(
-    world: usize,
+    world_size: usize,
     timeout: Duration,
     run: impl Fn(usize, ProcessGroup, Store) -> T + Sync,
 ) -> Vec<T> {
@@ -36,13 +36,14 @@ fn on_ranks<T: Send>(
     let port = free_port();
     thread::scope(|scope| {
         let run = &run;
-        let ranks: Vec<_> = (0..world)
+        let ranks: Vec<_> = (0..world_size)
             .map(|rank| {
                 scope.spawn(move || {
                     let store =
                         Store::connect("127.0.0.1", port, rank == 0, "t/", TIMEOUT).unwrap();
                     let listen = Listen::Host("127.0.0.1".into());
-                    let group = ProcessGroup::gloo(&store, rank, world, &listen, timeout).unwrap();
+                    let group =
+                        ProcessGroup::gloo(&store, rank, world_size, &listen, timeout).unwrap();
                     run(rank, group, store)
                 })
             })
@@ -58,11 +59,11 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 #[test]
 fn every_operation_does_what_it_says_in_both_kinds() {
     for kind in [Kind::Float, Kind::BFloat16] {
-        for world in [1, 2, 3, 4] {
-            on_ranks(world, TIMEOUT, |rank, group, _store| {
-                let all = || (0..world).map(|r| r as f64);
+        for world_size in [1, 2, 3, 4] {
+            on_ranks(world_size, TIMEOUT, |rank, group, _store| {
+                let all = || (0..world_size).map(|r| r as f64);
                 let at = |r: usize| Tensor::full([3], 1.0 + r as f64, (kind, Device::Cpu));
-                let full = Tensor::zeros([3 * world as i64], (kind, Device::Cpu));
+                let full = Tensor::zeros([3 * world_size as i64], (kind, Device::Cpu));
                 group
                     .all_gather_into(&full, &at(rank))
                     .unwrap()
@@ -74,7 +75,7 @@ fn every_operation_does_what_it_says_in_both_kinds() {
                 let shard = Tensor::zeros([3], (kind, Device::Cpu));
                 let sent = &full + rank as f64;
                 group.reduce_scatter(&shard, &sent).unwrap().wait().unwrap();
-                let sum = world as f64 * (1.0 + rank as f64) + all().sum::<f64>();
+                let sum = world_size as f64 * (1.0 + rank as f64) + all().sum::<f64>();
                 assert_eq!(numbers(&shard), [sum; 3]);
 
                 let tensor = at(rank);
@@ -82,8 +83,12 @@ fn every_operation_does_what_it_says_in_both_kinds() {
                 assert_eq!(numbers(&tensor), [all().map(|r| 1.0 + r).sum::<f64>(); 3]);
 
                 let tensor = at(rank);
-                group.broadcast(&tensor, world - 1).unwrap().wait().unwrap();
-                assert_eq!(numbers(&tensor), [world as f64; 3]);
+                group
+                    .broadcast(&tensor, world_size - 1)
+                    .unwrap()
+                    .wait()
+                    .unwrap();
+                assert_eq!(numbers(&tensor), [world_size as f64; 3]);
                 group.barrier().unwrap();
             });
         }

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use sky_torch::{give_back_memory, keep_tensors_apart, kept_memory};
+use sky_torch::{cached_bytes, empty_cache, install_allocator};
 use tch::{Device, Kind, Tensor};
 
 const MIB: i64 = 1 << 20;
@@ -33,8 +33,8 @@ fn resident() -> i64 {
 #[test]
 fn freed_memory_is_used_again_and_never_more_than_was_needed_at_once() {
     let before = filled(3, 1.5);
-    keep_tensors_apart();
-    keep_tensors_apart();
+    install_allocator();
+    install_allocator();
     assert!(is_all(&before, 1.5));
     drop(before);
 
@@ -48,18 +48,18 @@ fn freed_memory_is_used_again_and_never_more_than_was_needed_at_once() {
         }
         let value = turn as f64;
         alive.push((filled(1 + turn * 5 % 12, value), value));
-        assert!(kept_memory() as i64 <= (48 + 32) * MIB);
+        assert!(cached_bytes() as i64 <= (48 + 32) * MIB);
     }
     let grown = resident() - begin;
     assert!(grown < (48 + 32 + 16) * MIB, "{grown}");
     assert!(alive.iter().all(|(tensor, value)| is_all(tensor, *value)));
     drop(alive);
-    let kept = kept_memory();
+    let kept = cached_bytes();
     assert!(kept >= 16 * MIB as u64, "{kept}");
 
     // As large as what was freed: nothing new.
     let again = filled(8, -1.0);
-    assert!(is_all(&again, -1.0) && kept_memory() < kept);
+    assert!(is_all(&again, -1.0) && cached_bytes() < kept);
 
     // Made by one thread, changed in size, and freed by another.
     let threads: Vec<_> = (0..4_i64)
@@ -76,9 +76,9 @@ fn freed_memory_is_used_again_and_never_more_than_was_needed_at_once() {
         assert!(is_all(&tensor, 10.0 + id as f64));
     }
     let before = resident();
-    let kept = kept_memory() as i64;
-    give_back_memory();
-    assert_eq!(kept_memory(), 0);
+    let kept = cached_bytes() as i64;
+    empty_cache();
+    assert_eq!(cached_bytes(), 0);
     let given = before - resident();
     assert!(given >= kept / 2, "{given} of {kept}");
     assert!(is_all(&again, -1.0));

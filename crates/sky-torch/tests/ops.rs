@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use sky_torch::{
-    AdamW, AdamWPass, AdamWSlot, Chances, TorchError, adamw_pass_, backward, fused_adamw_,
+    AdamW, AdamWPass, AdamWSlot, RoundingBits, TorchError, adamw_pass_, backward, fused_adamw_,
     set_threads,
 };
 use tch::{Device, Kind, Tensor};
@@ -106,7 +106,7 @@ fn passes(grads: &[Tensor; 4], hyper: &AdamW, threads: usize) -> [Tensor; 4] {
             exp_avg: &m,
             exp_avg_sq: &v,
             weights: Some(&weights),
-            chances: None,
+            rounding_bits: None,
         };
         adamw_pass_(&pass, hyper, done as u64).unwrap();
     }
@@ -171,7 +171,7 @@ fn a_pass_over_what_does_not_fit_is_an_error() {
         exp_avg: &float,
         exp_avg_sq: &float,
         weights: None,
-        chances: None,
+        rounding_bits: None,
     };
     let hyper = AdamW {
         lr: 0.0,
@@ -218,6 +218,7 @@ fn a_pass_over_what_does_not_fit_is_an_error() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one comparison, step by step")]
 fn state_in_bf16_is_rounded_by_chance_and_right_on_average() {
     let hyper = AdamW {
         lr: 0.001,
@@ -256,7 +257,7 @@ fn state_in_bf16_is_rounded_by_chance_and_right_on_average() {
                     exp_avg: &part(&m),
                     exp_avg_sq: &part(&v),
                     weights: None,
-                    chances: Some(Chances {
+                    rounding_bits: Some(RoundingBits {
                         table: &table,
                         at: from,
                     }),
@@ -291,7 +292,7 @@ fn state_in_bf16_is_rounded_by_chance_and_right_on_average() {
             exp_avg: &m,
             exp_avg_sq: &v,
             weights: None,
-            chances: None,
+            rounding_bits: None,
         };
         adamw_pass_(&pass, &hyper, 9).unwrap();
         for ((found, exact), kind) in
@@ -305,7 +306,8 @@ fn state_in_bf16_is_rounded_by_chance_and_right_on_average() {
                 assert_eq!(apart.abs().max().double_value(&[]), 0.0);
                 continue;
             }
-            // One of the two neighbours in bf16, and neither always: off by less than a 128th of the number, by nothing on average.
+            // One of the two neighbours in bf16, and neither always: off by less than a 128th of
+            // the number, by nothing on average.
             assert!((apart.abs() - exact.abs() / 128.0).max().double_value(&[]) <= 0.0);
             let mean = (&apart / exact.abs().clamp_min(1e-6))
                 .mean(Kind::Double)

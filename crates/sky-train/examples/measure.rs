@@ -1,24 +1,26 @@
-//! Trains a model on rows of token ids and prints what each step cost, one JSON line a step: the side of `cargo xtask bench
-//! train` that is measured.
+//! Trains a model on rows of token ids and prints what each step cost, one JSON line a step: the
+//! side of `cargo xtask bench train` that is measured.
 //!
-//!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; the model as it is before the last
-//!                                                 of them goes into DIR/model; adapters into DIR/adapter and DIR/merged
-//!     measure MODEL --save DIR                    the model as a Hugging Face folder, for a peer to load
-//!     measure --optimizer PARAMS THREADS STEPS    steps of AdamW alone, f32 and bf16, and copies, seconds of each
+//!     measure MODEL ROWS.jsonl TRAIN.json [DIR]   steps of [train] as TRAIN.json has it; the model
+//!     as it is before the last of them goes into DIR/model; adapters into DIR/adapter and
+//!     DIR/merged measure MODEL --save DIR                    the model as a Hugging Face folder,
+//!     for a peer to load measure --optimizer PARAMS THREADS STEPS    steps of AdamW alone, f32 and
+//!     bf16, and copies, seconds of each
 
 use std::{error::Error, fs, path::Path, time::Instant};
 
 use serde_json::json;
 use sky_model::{ModelFiles, ParamSpec, SaveOptions, save_hf};
+use sky_plan::TrainConfig;
 use sky_torch::{AdamW, AdamWPass, adamw_pass_};
 use sky_train::{
-    Checkpoint, Dataset, Job, Solo, TrainConfig, Trainer, export, export_adapter, export_merged,
+    Checkpoint, Dataset, Job, SingleProcess, Trainer, export, export_adapter, export_merged,
 };
 use sky_types::TokenSeq;
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    sky_torch::keep_tensors_apart();
+    sky_torch::install_allocator();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, params, threads, steps] = args.as_slice()
         && flag == "--optimizer"
@@ -58,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         config,
         seed: 1,
     };
-    let mut trainer = Trainer::new(job, Device::Cpu, &Solo, &mut |param| {
+    let mut trainer = Trainer::new(job, Device::Cpu, &SingleProcess, &mut |param| {
         Ok(files.tensor(&param.name, Kind::Float)?)
     })?;
     // No checkpoint is measured: steps alone.
@@ -85,9 +87,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds of each step over so many parameters, in vectors of a layer's size, as the trainer takes it: `f32`, where master
-/// weights are the weights; `bf16`, gradient in and weights out; `copy`, of one f32 vector as long as all of them, and
-/// `in_place`, of one that is multiplied where it lies: nothing that is overwritten is read for nothing.
+/// Seconds of each step over so many parameters, in vectors of a layer's size, as the trainer takes
+/// it: `f32`, where master weights are the weights; `bf16`, gradient in and weights out; `copy`, of
+/// one f32 vector as long as all of them, and `in_place`, of one that is multiplied where it lies:
+/// nothing that is overwritten is read for nothing.
 fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Error>> {
     const LAYER: i64 = 1 << 22;
     sky_torch::set_threads(threads);
@@ -116,7 +119,7 @@ fn optimizer(params: i64, threads: usize, steps: u64) -> Result<(), Box<dyn Erro
                     exp_avg,
                     exp_avg_sq,
                     weights: (kind == Kind::BFloat16).then_some(weights),
-                    chances: None,
+                    rounding_bits: None,
                 };
                 adamw_pass_(&pass, &hyper, done)?;
             }

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use sky_types::SettingError;
+
 /// What can go wrong in training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -45,7 +47,7 @@ pub enum TrainError {
         source: Box<TrainError>,
     },
     /// A run ended with steps that no checkpoint has.
-    #[error("{source}; the last good checkpoint is of step {saved}: {} of {step} steps are done again", step - saved)]
+    #[error("{source}; the last good checkpoint is of step {saved}: {} of {step} steps are repeated", step - saved)]
     NotSaved {
         /// Steps done when it happened.
         step: u64,
@@ -65,6 +67,21 @@ pub enum TrainError {
     /// The environment does not say properly which rank of how many this process is.
     #[error("{0}")]
     Launch(String),
+    /// This host's memory does not hold the run, by the plan.
+    #[error("{0}")]
+    DoesNotFit(String),
+    /// A rank would train something else than rank 0 does.
+    #[error("this rank and rank 0 have different {what}")]
+    Disagreement {
+        /// Settings, model, data or seed.
+        what: &'static str,
+    },
+    /// A rank does not find the checkpoint that rank 0 has picked.
+    #[error("the run folder must be the same for all ranks: {source}")]
+    OtherFolder {
+        /// What it finds.
+        source: Box<TrainError>,
+    },
     /// A process group failed.
     #[error("{what}: {reason}")]
     Collective {
@@ -84,19 +101,16 @@ pub enum TrainError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] sky_files::FileError),
-    /// The hardware file or the model's shape cannot be read.
-    #[error("plan: {0}")]
-    Plan(String),
+    /// The model's shape cannot be read.
+    #[error(transparent)]
+    Plan(#[from] sky_plan::PlanError),
     /// The model's files.
-    #[cfg(feature = "torch")]
     #[error(transparent)]
     Model(#[from] sky_model::ModelError),
     /// libtorch refused.
-    #[cfg(feature = "torch")]
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
     /// The shim around libtorch refused.
-    #[cfg(feature = "torch")]
     #[error(transparent)]
     Shim(#[from] sky_torch::TorchError),
 }
@@ -109,5 +123,11 @@ impl TrainError {
             Self::NotSaved { source, .. } => source.is_collective(),
             _ => false,
         }
+    }
+}
+
+impl From<SettingError> for TrainError {
+    fn from(SettingError { key, reason }: SettingError) -> Self {
+        Self::Config { key, reason }
     }
 }

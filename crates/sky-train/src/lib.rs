@@ -1,120 +1,67 @@
-//! Fine-tuning that can be killed at any moment and planned before it is paid for.
+//! Fine-tuning that resumes after a kill with the same bits, on one or many ranks.
 //!
-//! - [`TrainConfig`] is the recipe's `[train]`; [`Schedule`] and [`Order`] say each step's learning rate and rows.
-//! - [`Plan`] tells memory, time and cost from formulas, without libtorch.
+//! - A [`Job`] is what a run is made from: settings ([`sky_plan::TrainConfig`]), model shape,
+//!   [`Dataset`], seed. Its results are a function of these.
+//! - [`Trainer`] runs a job. A step is a forward and a backward pass block by block: a block's
+//!   parameters are gathered, used and released, and its gradients are reduced as soon as they are
+//!   known (ZeRO; Rajbhandari et al., 2020).
+//! - A custom layer, [`Loss`], [`Optimizer`] or learning rate replaces the default:
+//!   [`Trainer::with_layers`], [`Trainer::with_loss`], [`Trainer::with_optimizer`],
+//!   [`Trainer::with_schedule`].
+//! - [`session::Session`] is what several ranks share: who they are, which checkpoint they resume
+//!   from, whether the run fits into memory, who exports the model. [`DistributedEnv`] finds the
+//!   ranks in the environment.
+//! - A [`Collective`] is a process group: [`SingleProcess`], [`Gloo`] on CPUs, [`Nccl`] on GPUs.
+//! - A [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any
+//!   number of ranks. [`export()`] writes it as a Hugging Face folder.
 //!
-//! With feature `torch` (the default), the trainer itself:
-//!
-//! - [`Trainer`] runs a [`Job`]. A step is a fold over blocks: parameters of a block are gathered, used and let go, and its
-//!   gradients are reduced as soon as they are known, over any [`Collective`]: [`Solo`] is the one of a single process,
-//!   [`Gloo`] connects processes on any number of hosts as [`Ranks`] finds them in the environment, [`Nccl`] their GPUs (not yet
-//!   run on any).
-//!   A layer, and a learning rate, of one's own: [`Trainer::with_layers`], [`Trainer::with_schedule`].
-//! - Master weights, moments (unless fewer bits are asked for either) and summed gradients are f32; the model computes in bf16. The loss is the mean over the target
-//!   tokens of the whole batch, however it is packed and over however many ranks.
-//! - [`Checkpoint`] is the state on disk: hashed, written whole or not at all, read back by any number of ranks. A run is a
-//!   function of data, settings and seed: cut anywhere and started again, it ends with the same bits.
-//! - [`export`] writes a checkpoint as a Hugging Face folder.
+//! Master weights, optimizer states and summed gradients are f32 unless the settings name a smaller
+//! dtype; the model computes in bf16. The loss is the mean over the target tokens of the whole
+//! batch, on whichever ranks they are.
 //!
 //! ```
-//! use sky_train::{Order, Schedule, TrainConfig};
+//! use sky_model::Config;
+//! use sky_plan::TrainConfig;
+//! use sky_train::{Dataset, Job, SingleProcess, Trainer, init_param};
+//! use sky_types::TokenSeq;
+//! use tch::Device;
 //!
-//! let config = TrainConfig { epochs: 2, global_batch: 8, ..TrainConfig::default() };
-//! let mut order = Order::new(&config, 20, 1);
-//! assert_eq!(order.steps(), 5);
-//! assert_eq!(order.batch(3), Order::new(&config, 20, 1).batch(3), "any step, in any process");
-//! let schedule = Schedule::new(&config, order.steps());
-//! assert!(schedule.lr(4) < schedule.lr(1));
+//! let model = Config::from_json(
+//!     r#"{"model_type": "llama", "vocab_size": 32, "hidden_size": 16, "intermediate_size": 32,
+//!         "num_hidden_layers": 1, "num_attention_heads": 2, "tie_word_embeddings": true}"#,
+//! )?;
+//! let config = TrainConfig { epochs: 4, global_batch: 4, learning_rate: 1e-2, threads: 1, ..TrainConfig::default() };
+//! let counting = |row: u32| TokenSeq { ids: (row..row + 8).collect(), target: vec![true; 8] };
+//! let data = Dataset::new((0..16).map(counting).collect(), model.vocab_size, &config)?;
+//! let job = Job { config, model, data, seed: 1 };
+//! let mut trainer = Trainer::new(job, Device::Cpu, &SingleProcess, &mut |param| init_param(param, 1))?;
+//! let first = trainer.train_step()?.loss;
+//! while trainer.step() < trainer.steps() {
+//!     trainer.train_step()?;
+//! }
+//! assert!(trainer.history()[15].loss < first);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
-mod choices;
-mod config;
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;
+
+pub mod checkpoint;
+pub mod data;
+pub mod distributed;
 mod error;
-mod lora;
-mod memory;
-mod order;
-mod plan;
-mod ranks;
-mod schedule;
-
-#[cfg(feature = "torch")]
-mod adapters;
-#[cfg(feature = "torch")]
-mod checkpoint;
-#[cfg(feature = "torch")]
-mod collective;
-#[cfg(feature = "torch")]
-mod dataset;
-#[cfg(feature = "torch")]
-mod dither;
-#[cfg(feature = "torch")]
-mod eight_bit;
-#[cfg(feature = "torch")]
-mod export;
-#[cfg(feature = "torch")]
-mod fold;
-#[cfg(feature = "torch")]
-mod fresh;
-#[cfg(feature = "torch")]
-mod gloo;
-#[cfg(feature = "torch")]
-mod heartbeat;
-#[cfg(feature = "torch")]
-mod keep;
-#[cfg(feature = "torch")]
-mod layout;
-#[cfg(feature = "torch")]
-mod mathematics;
-#[cfg(feature = "torch")]
-mod meter;
-#[cfg(feature = "torch")]
-mod metrics;
-#[cfg(feature = "torch")]
-mod nccl;
-#[cfg(feature = "torch")]
-mod neftune;
-#[cfg(feature = "torch")]
-mod rendezvous;
-#[cfg(feature = "torch")]
-mod same_weights;
-#[cfg(feature = "torch")]
-mod saver;
-#[cfg(feature = "torch")]
-mod shard_file;
-#[cfg(feature = "torch")]
-mod split;
-#[cfg(feature = "torch")]
-mod tensorboard;
-#[cfg(feature = "torch")]
+mod host_memory;
+pub mod metrics;
+pub mod optim;
+pub mod session;
 mod trainer;
-#[cfg(feature = "torch")]
-mod vector;
-#[cfg(feature = "torch")]
-mod zero;
 
-pub use choices::{Checkpointing, MasterWeights, Moments, OverLong, Precision};
-pub use config::TrainConfig;
+pub use checkpoint::{Checkpoint, TrainerState, export, export_adapter, export_merged, prune};
+pub use data::{DataId, Dataset};
+pub use distributed::{Collective, DistributedEnv, Gloo, Nccl, Pending, SingleProcess, free_port};
 pub use error::TrainError;
-pub use lora::{LoraConfig, Projection};
-pub use memory::host_memory;
-pub use order::Order;
-pub use plan::{
-    Collectives, Cpu, CpuBytes, CpuPlan, CpuPlanInput, Gpu, GpuBytes, Hardware, HardwareConfig,
-    Host, HostBytes, ModelShape, Offload, Plan, PlanInput, Setting, SettingPlan, parse_bytes,
-};
-pub use ranks::{Ranks, free_port};
-pub use schedule::{Decay, Schedule};
-
-#[cfg(feature = "torch")]
-pub use {
-    checkpoint::{Checkpoint, State, prune},
-    collective::{Collective, Pending, Solo},
-    dataset::{DataId, Dataset},
-    export::{export, export_adapter, export_merged},
-    fresh::fresh,
-    gloo::Gloo,
-    metrics::{StepMemory, StepMetrics, StepTime},
-    nccl::Nccl,
-    trainer::{Ended, Job, Trainer, encode},
-};
+pub use metrics::{StepMemory, StepMetrics, StepTime};
+pub use optim::{Optimizer, ShardStep};
+pub use trainer::{Job, Loss, LossChunk, RunEnd, Trainer, encode, init_param, model_shape};

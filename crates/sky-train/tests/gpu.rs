@@ -1,4 +1,5 @@
-//! What has to be checked on a machine with a GPU; `cargo xtask gpu-check` runs it. Not yet run on a GPU.
+//! What has to be checked on a machine with a GPU; `cargo xtask gpu-check` runs it. Not yet run on
+//! a GPU.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -12,10 +13,13 @@ use std::{
 use common::{LLAMA, QWEN2, bits, config, initial, job, model, newest};
 use serde_json::json;
 use sky_model::{Config, ParamSpec};
+use sky_plan::{
+    ActivationCheckpointing, Hardware, MasterDtype, ModelShape, Offload, OptimizerDtype, Precision,
+    TrainConfig,
+};
 use sky_torch::{NcclGroup, gpu_memory, load_cuda, nccl_id};
 use sky_train::{
-    Checkpointing, Dataset, Gloo, Hardware, Job, MasterWeights, ModelShape, Moments, Nccl, Offload,
-    Precision, Ranks, Solo, TrainConfig, Trainer, free_port, fresh,
+    Dataset, DistributedEnv, Gloo, Job, Nccl, SingleProcess, Trainer, free_port, init_param,
 };
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Cuda, Device, Kind, Tensor};
@@ -29,7 +33,7 @@ fn gpu() {
 
 fn trained(model: &Config, config: &TrainConfig, device: Device) -> Trainer<'static> {
     let job = job(model, config, 4);
-    let mut trainer = Trainer::new(job, device, &Solo, &mut |p| Ok(initial(p))).unwrap();
+    let mut trainer = Trainer::new(job, device, &SingleProcess, &mut |p| Ok(initial(p))).unwrap();
     for _ in 0..STEPS {
         trainer.train_step().unwrap();
     }
@@ -141,7 +145,8 @@ fn a_repeated_run_has_the_same_bits() {
         let run = || bits(&trained(&model, &config, GPU), &model);
         assert_eq!(run(), run());
     }
-    // Documents of many of an attention kernel's tiles: partial sums of their gradients must not be added as they come.
+    // Documents of many of an attention kernel's tiles: partial sums of their gradients must not be
+    // added as they come.
     let long = Tensor::randn([4096, 8, 64], (Kind::BFloat16, GPU));
     let starts = Tensor::from_slice(&[0_i32, 2048, 4096]).to_device(GPU);
     let run = || {
@@ -188,7 +193,10 @@ fn the_host_s_optimizer_gives_the_same_bits_wherever_the_rest_lies() {
 fn block_inputs_that_wait_on_the_host_change_no_bit() {
     gpu();
     let model = model(QWEN2);
-    for checkpointing in [Checkpointing::Full, Checkpointing::KeepEvery(2)] {
+    for checkpointing in [
+        ActivationCheckpointing::Full,
+        ActivationCheckpointing::Selective { every: 2 },
+    ] {
         let run = |offload_activations| {
             let config = TrainConfig {
                 activation_checkpointing: checkpointing,
@@ -236,27 +244,27 @@ fn nccl_works_on_one_gpu() {
 #[ignore = "needs a GPU"]
 fn nccl_works_on_all_gpus_of_this_host() {
     gpu();
-    let world = Cuda::device_count() as usize;
-    if world < 2 {
+    let world_size = Cuda::device_count() as usize;
+    if world_size < 2 {
         println!("skipped: one GPU");
         return;
     }
     let id = nccl_id().unwrap();
     std::thread::scope(|scope| {
-        for rank in 0..world {
+        for rank in 0..world_size {
             scope.spawn(move || {
                 let here = Device::Cuda(rank);
                 let wait = Duration::from_secs(60);
-                let group = NcclGroup::connect(&id, rank, world, rank, wait).unwrap();
+                let group = NcclGroup::connect(&id, rank, world_size, rank, wait).unwrap();
                 let mine = Tensor::full([1 << 20], rank as f64, (Kind::Float, here));
-                let all = Tensor::zeros([(world as i64) << 20], (Kind::Float, here));
+                let all = Tensor::zeros([(world_size as i64) << 20], (Kind::Float, here));
                 group.all_gather_into(&all, &mine).unwrap().wait().unwrap();
-                for peer in 0..world as i64 {
+                for peer in 0..world_size as i64 {
                     let part = all.narrow(0, peer << 20, 1 << 20);
                     assert_eq!(f64::try_from(part.mean(Kind::Double)).unwrap(), peer as f64);
                 }
                 group.reduce_scatter(&mine, &all).unwrap().wait().unwrap();
-                let sum = (world * rank) as f64;
+                let sum = (world_size * rank) as f64;
                 assert_eq!(f64::try_from(mine.mean(Kind::Double)).unwrap(), sum);
                 Cuda::synchronize(rank as i64);
             });
@@ -269,7 +277,7 @@ fn nccl_works_on_all_gpus_of_this_host() {
 #[ignore = "needs a GPU"]
 fn training_over_nccl_learns_what_one_gpu_does() {
     gpu();
-    let world = Cuda::device_count() as usize;
+    let world_size = Cuda::device_count() as usize;
     let model = model(QWEN2);
     let alone = losses(&trained(&model, &config(), GPU));
     for zero_stage in 0..=3 {
@@ -281,12 +289,12 @@ fn training_over_nccl_learns_what_one_gpu_does() {
             };
             let port = free_port().unwrap();
             let all: Vec<Vec<f64>> = std::thread::scope(|scope| {
-                let ranks: Vec<_> = (0..world)
+                let ranks: Vec<_> = (0..world_size)
                     .map(|rank| {
                         let (model, config) = (&model, &config);
                         scope.spawn(move || {
                             let wait = Duration::from_secs(60);
-                            let ranks = Ranks::on_one_host(rank, world, port);
+                            let ranks = DistributedEnv::on_one_host(rank, world_size, port);
                             let gloo = Gloo::connect(&ranks, wait).unwrap();
                             let comm = Nccl::connect(gloo, rank, wait).unwrap();
                             let job = job(model, config, 4);
@@ -298,7 +306,7 @@ fn training_over_nccl_learns_what_one_gpu_does() {
                             }
                             let losses = losses(&trainer);
                             drop(trainer);
-                            comm.control().leave().unwrap();
+                            comm.control().exit_barrier().unwrap();
                             losses
                         })
                     })
@@ -307,7 +315,9 @@ fn training_over_nccl_learns_what_one_gpu_does() {
             });
             for losses in all {
                 let apart = apart(&alone, &losses);
-                println!("{world} GPUs, stage {zero_stage}, {offload:?}: {apart:.1e} from one");
+                println!(
+                    "{world_size} GPUs, stage {zero_stage}, {offload:?}: {apart:.1e} from one"
+                );
                 assert!(apart < 1e-4, "{alone:?} {losses:?}");
             }
         }
@@ -334,14 +344,15 @@ fn a_checkpoint_goes_on_on_a_gpu_with_another_offload() {
     for offload in [Offload::Optimizer, Offload::OptimizerAndParameters] {
         let job = job(&model, &at(offload), 4);
         let weights = &mut |param: &ParamSpec| Ok(initial(param));
-        let mut rest = Trainer::resume(job, GPU, &Solo, &found, weights).unwrap();
+        let mut rest = Trainer::resume(job, GPU, &SingleProcess, &found, weights).unwrap();
         rest.train_step().unwrap();
         assert_eq!(bits(&rest, &model), expected, "{offload:?}");
     }
 }
 
-/// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing hides, memory, as a JSON line,
-/// also into the file that `SKY_FIGURES` names. One setting a process: libtorch keeps what it once took.
+/// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing
+/// hides, memory, as a JSON line, also into the file that `SKY_FIGURES` names. One setting a
+/// process: libtorch keeps what it once took.
 fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
     const WARM: u64 = 2;
     const MEASURED: u64 = 5;
@@ -376,7 +387,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
         data,
         seed: 1,
     };
-    let mut trainer = Trainer::new(job, GPU, &Solo, &mut |p| fresh(p, 1)).unwrap();
+    let mut trainer = Trainer::new(job, GPU, &SingleProcess, &mut |p| init_param(p, 1)).unwrap();
     for _ in 0..WARM {
         trainer.train_step().unwrap();
     }
@@ -397,7 +408,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
         "params": shape.params(),
         "tokens": tokens,
         "setting": format!("blocks again: {checkpointing:?}, offload: {offload:?}"),
-        "again": checkpointing != Checkpointing::None,
+        "again": checkpointing != ActivationCheckpointing::None,
         "tokens_per_second": rate,
         "mfu": peak.map(|peak| 3.0 * shape.forward_flops(tokens as f64) * rate / peak),
         "optimizer": optimizer / seconds,
@@ -416,7 +427,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
     assert!(loss.is_finite() && loss > 1.0, "{loss}");
 }
 
-fn with(checkpointing: Checkpointing, offload: Offload) -> TrainConfig {
+fn with(checkpointing: ActivationCheckpointing, offload: Offload) -> TrainConfig {
     TrainConfig {
         activation_checkpointing: checkpointing,
         offload,
@@ -430,33 +441,49 @@ const LARGE: (&str, &str) = ("qwen2.5-7b", include_str!("shapes/qwen2.5-7b.json"
 #[test]
 #[ignore = "needs a GPU"]
 fn pace_of_half_a_billion_parameters_at_4_thousand_tokens_with_graphs_kept() {
-    measure(SMALL, 4096, with(Checkpointing::None, Offload::None));
+    measure(
+        SMALL,
+        4096,
+        with(ActivationCheckpointing::None, Offload::None),
+    );
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn pace_of_half_a_billion_parameters_at_4_thousand_tokens() {
-    measure(SMALL, 4096, with(Checkpointing::Full, Offload::None));
+    measure(
+        SMALL,
+        4096,
+        with(ActivationCheckpointing::Full, Offload::None),
+    );
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn pace_of_half_a_billion_parameters_at_16_thousand_tokens() {
-    measure(SMALL, 16_384, with(Checkpointing::Full, Offload::None));
+    measure(
+        SMALL,
+        16_384,
+        with(ActivationCheckpointing::Full, Offload::None),
+    );
 }
 
 #[test]
 #[ignore = "needs a GPU"]
 fn pace_of_half_a_billion_parameters_with_the_optimizer_offloaded() {
-    measure(SMALL, 16_384, with(Checkpointing::Full, Offload::Optimizer));
+    measure(
+        SMALL,
+        16_384,
+        with(ActivationCheckpointing::Full, Offload::Optimizer),
+    );
 }
 
 /// What lets the whole of 7 billion parameters lie in 80 GB, or its optimizer in 128 GB of a host.
 fn narrow(offload: Offload) -> TrainConfig {
     TrainConfig {
-        master_weights: MasterWeights::Bf16,
-        moments: Moments::EightBit,
-        ..with(Checkpointing::Full, offload)
+        master_dtype: MasterDtype::Bf16,
+        optimizer_dtype: OptimizerDtype::EightBit,
+        ..with(ActivationCheckpointing::Full, offload)
     }
 }
 

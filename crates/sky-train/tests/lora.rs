@@ -1,5 +1,6 @@
-//! Adapters: against one whole autograd graph over merged weights, frozen weights to the bit, every rank count and stage,
-//! checkpoints that belong to one base model, and exports that say the same as what was trained.
+//! Adapters: against one whole autograd graph over merged weights, frozen weights to the bit, every
+//! rank count and stage, checkpoints that belong to one base model, and exports that say the same
+//! as what was trained.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -7,18 +8,19 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{
-    LLAMA, QWEN2, all, bits, config, counting::one_step, fresh, initial, job, logits,
+    LLAMA, QWEN2, all, bits, config, counting::one_step, init_param, initial, job, logits,
     max_difference, model, newest, on_ranks, run, seqs, trained_until, trainer,
 };
 use sky_model::{
-    Config, IGNORED, Lora, ModelFiles, ParamSpec, SaveOptions, Segments, blocks, embed, head_loss,
-    layer,
+    Config, IGNORE_INDEX, Lora, ModelFiles, PackedSequences, ParamSpec, SaveOptions, blocks, embed,
+    head_loss, layer,
 };
-use sky_train::{
-    Checkpointing, LoraConfig, ModelShape, Order, Precision, Projection, Schedule, Solo,
-    TrainConfig, TrainError, Trainer, export, export_adapter, export_merged,
+use sky_plan::{
+    ActivationCheckpointing, BatchSampler, LoraConfig, ModelShape, Precision, Projection, Schedule,
+    TrainConfig,
 };
-use sky_types::TokenSeq;
+use sky_train::{SingleProcess, TrainError, Trainer, export, export_adapter, export_merged};
+use sky_types::{Section, TokenSeq};
 use tch::{Device, Kind, Tensor, no_grad};
 
 const SEED: u64 = 5;
@@ -77,13 +79,19 @@ fn merged(model: &Config, lora: &Lora, all: &[Vec<Tensor>]) -> Vec<Vec<Tensor>> 
 fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor {
     let ids: Vec<i64> = seq.ids.iter().map(|&id| i64::from(id)).collect();
     let mut targets: Vec<i64> = (1..seq.len())
-        .map(|at| if seq.target[at] { ids[at] } else { IGNORED })
+        .map(|at| {
+            if seq.target[at] {
+                ids[at]
+            } else {
+                IGNORE_INDEX
+            }
+        })
         .collect();
-    targets.push(IGNORED);
-    let segments = Segments::new(model, &[ids.len() as i64], Kind::Float, Device::Cpu);
+    targets.push(IGNORE_INDEX);
+    let sequences = PackedSequences::new(model, &[ids.len() as i64], Kind::Float, Device::Cpu);
     let mut x = embed(&params[0], &Tensor::from_slice(&ids));
     for block in &params[1..=model.num_layers] {
-        x = layer(model, block, &x, &segments);
+        x = layer(model, block, &x, &sequences);
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
@@ -99,6 +107,7 @@ fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor 
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one comparison, step by step")]
 fn steps_equal_autograd_over_merged_weights_with_a_textbook_adamw() {
     for (text, config) in [
         (QWEN2, lora(4, &Projection::ALL)),
@@ -106,7 +115,7 @@ fn steps_equal_autograd_over_merged_weights_with_a_textbook_adamw() {
         (
             QWEN2,
             TrainConfig {
-                activation_checkpointing: Checkpointing::Full,
+                activation_checkpointing: ActivationCheckpointing::Full,
                 ..lora(2, &SOME)
             },
         ),
@@ -132,7 +141,7 @@ fn steps_equal_autograd_over_merged_weights_with_a_textbook_adamw() {
             assert!(largest <= bound && largest > 0.6 * bound, "A is uniform");
             assert_eq!(b.detach().abs().max().double_value(&[]), 0.0, "B is zero");
         }
-        let mut order = Order::new(&config, 20, SEED);
+        let mut order = BatchSampler::new(&config, 20, SEED);
         let schedule = Schedule::new(&config, order.steps());
         let data = seqs(20);
         let mut state: Vec<_> = adapters
@@ -153,7 +162,7 @@ fn steps_equal_autograd_over_merged_weights_with_a_textbook_adamw() {
                 .map(|g| g.square().sum(Kind::Double).double_value(&[]))
                 .sum::<f64>()
                 .sqrt();
-            clipped |= norm > config.clip;
+            clipped |= norm > config.max_grad_norm;
             let metrics = ours.train_step().unwrap();
             let loss = loss.double_value(&[]);
             assert!(
@@ -166,7 +175,10 @@ fn steps_equal_autograd_over_merged_weights_with_a_textbook_adamw() {
                 "{step}: {} {norm}",
                 metrics.grad_norm
             );
-            let (scale, t) = ((config.clip / (norm + 1e-6)).min(1.0), step as i32 + 1);
+            let (scale, t) = (
+                (config.max_grad_norm / (norm + 1e-6)).min(1.0),
+                step as i32 + 1,
+            );
             let lr = schedule.lr(step);
             no_grad(|| {
                 for ((param, grad), (m, v)) in adapters.iter().zip(&grads).zip(&mut state) {
@@ -210,7 +222,10 @@ fn gradients(loss: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
 
 #[test]
 fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
-    for (text, checkpointing) in [(QWEN2, Checkpointing::Full), (LLAMA, Checkpointing::None)] {
+    for (text, checkpointing) in [
+        (QWEN2, ActivationCheckpointing::Full),
+        (LLAMA, ActivationCheckpointing::None),
+    ] {
         let model = model(text);
         let at = |zero_stage| TrainConfig {
             zero_stage,
@@ -218,21 +233,27 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
             learning_rate: 1e-3,
             ..lora(4, &Projection::ALL)
         };
-        let alone = fresh(&model, &at(3), 1);
-        for world in [1, 2, 4] {
+        let alone = init_param(&model, &at(3), 1);
+        for world_size in [1, 2, 4] {
             for stage in 0..=3 {
-                let shared = fresh(&model, &at(stage), world);
+                let shared = init_param(&model, &at(stage), world_size);
                 for (a, b) in alone.0.iter().zip(&shared.0) {
-                    assert!((a.loss - b.loss).abs() < 1e-6 * a.loss, "{stage} {world}");
+                    assert!(
+                        (a.loss - b.loss).abs() < 1e-6 * a.loss,
+                        "{stage} {world_size}"
+                    );
                     assert!((a.grad_norm - b.grad_norm).abs() < 2e-5 * a.grad_norm);
                 }
                 let apart = max_difference(&alone.1, &shared.1);
-                assert!(apart < 1e-4, "stage {stage}, {world} ranks: {apart}");
-                if world == 1 {
+                assert!(apart < 1e-4, "stage {stage}, {world_size} ranks: {apart}");
+                if world_size == 1 {
                     assert_eq!(shared.1, alone.1, "one rank's shard is the whole");
                 } else {
-                    let again = fresh(&model, &at(stage), world);
-                    assert_eq!(again.1, shared.1, "stage {stage}, {world} ranks, repeated");
+                    let again = init_param(&model, &at(stage), world_size);
+                    assert_eq!(
+                        again.1, shared.1,
+                        "stage {stage}, {world_size} ranks, repeated"
+                    );
                 }
             }
         }
@@ -244,12 +265,12 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
     let text = QWEN2.replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 24");
     let (model, shape) = (model(&text), ModelShape::from_json(&text).unwrap());
     for (zero_stage, checkpointing) in [
-        (3, Checkpointing::Full),
-        (3, Checkpointing::None),
-        (3, Checkpointing::KeepEvery(5)),
-        (2, Checkpointing::Full),
-        (1, Checkpointing::Full),
-        (0, Checkpointing::Full),
+        (3, ActivationCheckpointing::Full),
+        (3, ActivationCheckpointing::None),
+        (3, ActivationCheckpointing::Selective { every: 5 }),
+        (2, ActivationCheckpointing::Full),
+        (1, ActivationCheckpointing::Full),
+        (0, ActivationCheckpointing::Full),
     ] {
         let config = TrainConfig {
             zero_stage,
@@ -257,13 +278,14 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
             global_batch: 6,
             micro_batch_tokens: 1,
             precision: Precision::Bf16,
-            // A multiple of 64 elements a rank: the padding of a model this narrow is not what is counted.
+            // A multiple of 64 elements a rank: the padding of a model this narrow is not what is
+            // counted.
             ..lora(32, &Projection::ALL)
         };
         let kept = on_ranks(4, |gloo| {
             let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
             assert!((5..=6).contains(&micro_batches), "two a rank");
-            let again = checkpointing.again(shape.layers);
+            let again = checkpointing.recomputed(shape.layers);
             assert_eq!(collectives, shape.collectives(&config, again, 2));
             bytes
         });
@@ -301,7 +323,7 @@ fn a_run_goes_on_to_the_same_bits_and_with_other_ranks() {
             ..lora(4, &SOME)
         };
         let solo = |dir: &Path, until| {
-            let trainer = trained_until(job(&model, &config, 4), &Solo, until, dir);
+            let trainer = trained_until(job(&model, &config, 4), &SingleProcess, until, dir);
             (trainer.step(), bits(&trainer, &model))
         };
         let whole = tempfile::tempdir().unwrap();
@@ -322,8 +344,8 @@ fn a_run_goes_on_to_the_same_bits_and_with_other_ranks() {
     };
     let whole = run(&model, &at(3), 1, 7, tempfile::tempdir().unwrap().path());
     let dir = tempfile::tempdir().unwrap();
-    for (world, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
-        run(&model, &at(stage), world, until, dir.path());
+    for (world_size, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
+        run(&model, &at(stage), world_size, until, dir.path());
     }
     let found = newest(dir.path()).metrics().unwrap();
     assert_eq!(found.len(), 7);
@@ -346,9 +368,9 @@ fn other(param: &ParamSpec) -> Tensor {
 fn a_checkpoint_holds_adapters_alone_and_belongs_to_one_base() {
     let (model, config) = (model(LLAMA), lora(4, &SOME));
     let dir = tempfile::tempdir().unwrap();
-    trained_until(job(&model, &config, 4), &Solo, 3, dir.path());
+    trained_until(job(&model, &config, 4), &SingleProcess, 3, dir.path());
     let found = newest(dir.path());
-    let adapters = ModelShape::of(&model).trained(&config);
+    let adapters = sky_train::model_shape(&model).trained(&config);
     let files = fs::read_dir(found.path()).unwrap();
     let bytes: u64 = files.map(|f| f.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes < 12 * adapters + 10_000, "{bytes} for {adapters}");
@@ -356,7 +378,7 @@ fn a_checkpoint_holds_adapters_alone_and_belongs_to_one_base() {
     assert_eq!(found.state().base.as_ref().unwrap().len(), 64);
 
     let again = |job, weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>| {
-        Trainer::resume(job, Device::Cpu, &Solo, &found, weights)
+        Trainer::resume(job, Device::Cpu, &SingleProcess, &found, weights)
     };
     let error = again(job(&model, &config, 4), &mut |p| Ok(other(p))).unwrap_err();
     assert!(error.to_string().contains("another base model"), "{error}");
@@ -397,7 +419,7 @@ fn a_merged_export_read_back_gives_the_logits_of_the_adapted_model() {
             ..lora(4, &Projection::ALL)
         };
         let dir = tempfile::tempdir().unwrap();
-        let trained = trained_until(job(&model, &config, 4), &Solo, 21, dir.path());
+        let trained = trained_until(job(&model, &config, 4), &SingleProcess, 21, dir.path());
         let params = all(&trained, &model);
         let expected = logits(&model, Some(&described(&config)), &params);
 
@@ -440,7 +462,7 @@ fn a_merged_export_read_back_gives_the_logits_of_the_adapted_model() {
 fn adapters_alone_are_written_as_peft_has_them() {
     let (model, config) = (model(LLAMA), lora(4, &SOME));
     let dir = tempfile::tempdir().unwrap();
-    let trained = trained_until(job(&model, &config, 4), &Solo, 3, dir.path());
+    let trained = trained_until(job(&model, &config, 4), &SingleProcess, 3, dir.path());
     let out = dir.path().join("adapter");
     export_adapter(&newest(dir.path()), "models/base", &out).unwrap();
     let description: serde_json::Value =
@@ -503,7 +525,7 @@ fn the_loss_falls_and_the_seed_decides_where_adapters_begin() {
 fn wrong_settings_are_named() {
     let parse = |text: &str| serde_json::from_str::<TrainConfig>(text);
     let error = parse(r#"{"lora": {"rank": 0}}"#).unwrap().check();
-    assert_eq!(error.unwrap_err().0, "lora");
+    assert_eq!(error.unwrap_err().key, "lora");
     let error = parse(r#"{"lora": {"targets": ["q_porj"]}}"#).unwrap_err();
     assert!(
         error.to_string().contains("unknown variant `q_porj`"),

@@ -1,4 +1,5 @@
-//! Ranks as threads of one process: sharding must not change what is learnt, and a checkpoint must not care who wrote it.
+//! Ranks as threads of one process: sharding must not change what is learnt, and a checkpoint must
+//! not care who wrote it.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -11,13 +12,14 @@ use std::{
 
 use common::{LLAMA, QWEN2, bits, config, job, max_difference, model, trained_until};
 use sky_model::Config;
-use sky_train::{Collective, Pending, Solo, StepMetrics, TrainConfig, TrainError};
+use sky_plan::TrainConfig;
+use sky_train::{Collective, Pending, SingleProcess, StepMetrics, TrainError};
 use tch::Tensor;
 
 /// One rank of a group of threads.
 struct Threads {
     rank: usize,
-    world: usize,
+    world_size: usize,
     shared: Arc<Shared>,
 }
 
@@ -27,21 +29,22 @@ struct Shared {
 }
 
 impl Threads {
-    fn group(world: usize) -> Vec<Self> {
+    fn group(world_size: usize) -> Vec<Self> {
         let shared = Arc::new(Shared {
-            barrier: Barrier::new(world),
-            slots: Mutex::new((0..world).map(|_| None).collect()),
+            barrier: Barrier::new(world_size),
+            slots: Mutex::new((0..world_size).map(|_| None).collect()),
         });
-        (0..world)
+        (0..world_size)
             .map(|rank| Self {
                 rank,
-                world,
+                world_size,
                 shared: Arc::clone(&shared),
             })
             .collect()
     }
 
-    /// Every rank's tensor, in order of rank; waits for all to have given theirs and all to have taken them.
+    /// Every rank's tensor, in order of rank; waits for all to have given theirs and all to have
+    /// taken them.
     fn exchange(&self, tensor: &Tensor) -> Vec<Tensor> {
         self.shared.slots.lock().unwrap()[self.rank] = Some(tensor.detach().copy());
         self.shared.barrier.wait();
@@ -71,8 +74,8 @@ impl Collective for Threads {
         self.rank
     }
 
-    fn world(&self) -> usize {
-        self.world
+    fn world_size(&self) -> usize {
+        self.world_size
     }
 
     fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
@@ -107,10 +110,11 @@ impl Collective for Threads {
     }
 }
 
-/// Runs `steps` steps on `world` ranks, from a checkpoint when there is one, and saves; gives the metrics and the weights.
-fn run(model: &Config, world: usize, until: u64, dir: &Path) -> (Vec<StepMetrics>, Vec<u32>) {
+/// Runs `steps` steps on `world_size` ranks, from a checkpoint when there is one, and saves; gives
+/// the metrics and the weights.
+fn run(model: &Config, world_size: usize, until: u64, dir: &Path) -> (Vec<StepMetrics>, Vec<u32>) {
     let results: Vec<_> = thread::scope(|scope| {
-        let ranks: Vec<_> = Threads::group(world)
+        let ranks: Vec<_> = Threads::group(world_size)
             .into_iter()
             .map(|comm| {
                 scope.spawn(move || {
@@ -145,8 +149,8 @@ fn any_number_of_ranks_learns_the_same() {
     for text in [QWEN2, LLAMA] {
         let model = model(text);
         let alone = run(&model, 1, 5, tempfile::tempdir().unwrap().path());
-        for world in [2, 3] {
-            let shared = run(&model, world, 5, tempfile::tempdir().unwrap().path());
+        for world_size in [2, 3] {
+            let shared = run(&model, world_size, 5, tempfile::tempdir().unwrap().path());
             for (a, b) in alone.0.iter().zip(&shared.0) {
                 assert!(
                     (a.loss - b.loss).abs() < 1e-5 * a.loss,
@@ -181,5 +185,5 @@ fn a_checkpoint_goes_on_with_any_number_of_ranks() {
     }
     let difference = max_difference(&alone.1, &last.1);
     assert!(difference < 2e-4, "{difference}");
-    assert_eq!(Solo.world(), 1);
+    assert_eq!(SingleProcess.world_size(), 1);
 }

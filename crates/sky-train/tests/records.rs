@@ -1,4 +1,5 @@
-//! What a run leaves besides its weights: the validation loss, TensorBoard's file, checkpoints written beside training.
+//! What a run leaves besides its weights: the validation loss, TensorBoard's file, checkpoints
+//! written beside training.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -6,9 +7,8 @@ mod common;
 use std::{fs, ops::ControlFlow, path::Path};
 
 use common::{LLAMA, bits, config, job, model, python, seqs, trainer};
-use sky_train::{
-    Checkpoint, Dataset, Job, ModelShape, Precision, StepMetrics, TrainConfig, Trainer,
-};
+use sky_plan::{ModelShape, Precision, TrainConfig};
+use sky_train::{Checkpoint, Dataset, Job, StepMetrics, Trainer};
 use sky_types::TokenSeq;
 
 fn go_on(_: &StepMetrics) -> ControlFlow<()> {
@@ -174,7 +174,7 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
     let mut again = Trainer::resume(
         on(seqs(20), &config),
         tch::Device::Cpu,
-        &sky_train::Solo,
+        &sky_train::SingleProcess,
         &newest.unwrap().unwrap(),
         &mut |param| Ok(common::initial(param)),
     )
@@ -255,7 +255,7 @@ fn time_tells_mfu_cost_and_memory_and_goes_on_after_a_cut() {
     let mut again = Trainer::resume(
         on(rows(), &config),
         tch::Device::Cpu,
-        &sky_train::Solo,
+        &sky_train::SingleProcess,
         &newest.unwrap().unwrap(),
         &mut |param| Ok(common::initial(param)),
     )
@@ -328,7 +328,8 @@ fn checkpoints_written_beside_training_are_the_same_bytes_and_their_errors_are_t
     assert_eq!(beside, between);
     assert_ne!(beside.0[0], beside.0[1]);
 
-    // A file where the second checkpoint's folder is to be: written in the background, its failure ends the run.
+    // A file where the second checkpoint's folder is to be: written in the background, its failure
+    // ends the run.
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("checkpoints");
     fs::create_dir_all(&root).unwrap();

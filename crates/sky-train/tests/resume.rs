@@ -1,15 +1,20 @@
-//! Checkpoints: a run that was cut anywhere ends with the same bits and the same metrics as one that was not.
+//! Checkpoints: a run that was cut anywhere ends with the same bits and the same metrics as one
+//! that was not.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use common::{LLAMA, QWEN2, bits, config, initial, job, model, trainer};
 use sky_files::hash_file;
+use sky_plan::{MasterDtype, OptimizerDtype, Precision, TrainConfig};
 use sky_train::{
-    Checkpoint, Ended, Job, MasterWeights, Moments, Precision, Solo, StepMetrics, StepTime,
-    TrainConfig, TrainError, Trainer,
+    Checkpoint, Job, RunEnd, SingleProcess, StepMetrics, StepTime, TrainError, Trainer,
 };
 use tch::{Device, Tensor};
 
@@ -19,10 +24,12 @@ fn resume(job: Job, dir: &Path, said: &mut Vec<String>) -> Trainer<'static> {
     })
     .unwrap();
     match newest {
-        Some(checkpoint) => Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
-            Ok(initial(p))
-        })
-        .unwrap(),
+        Some(checkpoint) => {
+            Trainer::resume(job, Device::Cpu, &SingleProcess, &checkpoint, &mut |p| {
+                Ok(initial(p))
+            })
+            .unwrap()
+        }
         None => trainer(job),
     }
 }
@@ -37,26 +44,35 @@ fn metrics(dir: &Path) -> Vec<StepMetrics> {
         .collect()
 }
 
+/// A folder of checkpoints with that of a run's first step.
+fn checkpoint_of_one_step(dir: &Path) -> PathBuf {
+    let root = dir.join("checkpoints");
+    let mut first = trainer(job(&model(LLAMA), &config(), 9));
+    first.train_step().unwrap();
+    first.save(&root).unwrap();
+    root
+}
+
 fn go_on(_: &StepMetrics) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
 #[test]
 fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
-    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
-    for (text, precision, moments, master_weights) in [
+    let (wide, narrow) = (MasterDtype::F32, MasterDtype::Bf16);
+    for (text, precision, optimizer_dtype, master_dtype) in [
         // Chance, too, is taken up where it was left.
-        (QWEN2, Precision::Bf16, Moments::Bf16, wide),
-        (LLAMA, Precision::Bf16, Moments::Bf16, narrow),
-        (QWEN2, Precision::Bf16, Moments::EightBit, narrow),
-        (QWEN2, Precision::F32, Moments::EightBit, wide),
-        (LLAMA, Precision::F32, Moments::F32, wide),
+        (QWEN2, Precision::Bf16, OptimizerDtype::Bf16, wide),
+        (LLAMA, Precision::Bf16, OptimizerDtype::Bf16, narrow),
+        (QWEN2, Precision::Bf16, OptimizerDtype::EightBit, narrow),
+        (QWEN2, Precision::F32, OptimizerDtype::EightBit, wide),
+        (LLAMA, Precision::F32, OptimizerDtype::F32, wide),
     ] {
         let model = model(text);
         let config = TrainConfig {
             precision,
-            moments,
-            master_weights,
+            optimizer_dtype,
+            master_dtype,
             neftune_alpha: if precision == Precision::Bf16 {
                 5.0
             } else {
@@ -69,7 +85,7 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
         let mut undisturbed = trainer(job());
         assert_eq!(
             undisturbed.run(whole.path(), &mut go_on).unwrap(),
-            Ended::Finished
+            RunEnd::Finished
         );
         assert_eq!(undisturbed.steps(), 7);
         let expected = (bits(&undisturbed, &model), metrics(whole.path()));
@@ -86,7 +102,7 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
                     }
                 })
                 .unwrap();
-            assert_eq!(ended, Ended::Stopped { step: stop });
+            assert_eq!(ended, RunEnd::Stopped { step: stop });
             // As if killed two lines later, the last one torn.
             let path = dir.path().join("metrics.jsonl");
             let mut text = fs::read_to_string(&path).unwrap();
@@ -96,7 +112,7 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
             let mut said = Vec::new();
             let mut again = resume(job(), dir.path(), &mut said);
             assert_eq!(again.step(), stop);
-            assert_eq!(again.run(dir.path(), &mut go_on).unwrap(), Ended::Finished);
+            assert_eq!(again.run(dir.path(), &mut go_on).unwrap(), RunEnd::Finished);
             assert_eq!(bits(&again, &model), expected.0);
             assert_eq!(metrics(dir.path()), expected.1);
             assert!(said.is_empty());
@@ -236,12 +252,8 @@ fn a_damaged_checkpoint_does_not_count_among_those_that_are_kept() {
 
 #[test]
 fn a_checkpoint_that_names_itself_wrongly_is_refused() {
-    let model = model(LLAMA);
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("checkpoints");
-    let mut first = trainer(job(&model, &config(), 9));
-    first.train_step().unwrap();
-    first.save(&root).unwrap();
+    let root = checkpoint_of_one_step(dir.path());
     let path = root.join("step-00000001");
     let manifest = path.join("manifest.json");
     let good = fs::read_to_string(&manifest).unwrap();
@@ -270,13 +282,16 @@ fn a_checkpoint_that_names_itself_wrongly_is_refused() {
     // What only another rank's hashes vouch for is bounded all the same.
     let state = path.join("state.json");
     let text = fs::read_to_string(&state).unwrap();
-    for world in ["0", "18446744073709551615"] {
-        let absurd = text.replace("\"world\": 1", &format!("\"world\": {world}"));
-        let absurd = absurd.replace("\"world\":1", &format!("\"world\":{world}"));
+    for world_size in ["0", "18446744073709551615"] {
+        let absurd = text.replace(
+            "\"world_size\": 1",
+            &format!("\"world_size\": {world_size}"),
+        );
+        let absurd = absurd.replace("\"world_size\":1", &format!("\"world_size\":{world_size}"));
         assert_ne!(absurd, text);
         fs::write(&state, absurd).unwrap();
         let error = Checkpoint::reopen(&path).unwrap_err().to_string();
-        assert!(error.contains(&format!("of {world} ranks")), "{error}");
+        assert!(error.contains(&format!("of {world_size} ranks")), "{error}");
     }
     let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
     for rank in [0, i64::MAX] {
@@ -314,12 +329,8 @@ fn a_checkpoint_that_names_itself_wrongly_is_refused() {
 
 #[test]
 fn what_cannot_be_read_and_is_not_damaged_is_never_passed_over() {
-    let model = model(LLAMA);
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("checkpoints");
-    let mut first = trainer(job(&model, &config(), 9));
-    first.train_step().unwrap();
-    first.save(&root).unwrap();
+    let root = checkpoint_of_one_step(dir.path());
     let newest = || Checkpoint::newest(&root, &mut |line| panic!("{line}"));
     let path = root.join("step-00000001");
     let (state, manifest) = (path.join("state.json"), path.join("manifest.json"));
@@ -379,7 +390,7 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         .unwrap()
         .unwrap();
     let refused = |job: Job, what: &str| {
-        let error = Trainer::resume(job, Device::Cpu, &Solo, &checkpoint, &mut |p| {
+        let error = Trainer::resume(job, Device::Cpu, &SingleProcess, &checkpoint, &mut |p| {
             Ok(initial(p))
         })
         .unwrap_err();
@@ -403,14 +414,14 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
         save_every: 5,
         keep_checkpoints: 7,
         micro_batch_tokens: 30,
-        head_chunk: 8,
+        loss_chunk: 8,
         ..config()
     };
     assert!(
         Trainer::resume(
             job(&llama, &other_disk, 9),
             Device::Cpu,
-            &Solo,
+            &SingleProcess,
             &checkpoint,
             &mut |p| Ok(initial(p))
         )
@@ -421,14 +432,14 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
 #[test]
 fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room() {
     let model = model(QWEN2);
-    let with = |moments| TrainConfig {
-        moments,
+    let with = |optimizer_dtype| TrainConfig {
+        optimizer_dtype,
         learning_rate: 1e-3,
         ..config()
     };
-    let run = |moments: [Moments; 2]| {
+    let run = |optimizer_dtype: [OptimizerDtype; 2]| {
         let dir = tempfile::tempdir().unwrap();
-        let mut first = trainer(job(&model, &with(moments[0]), 9));
+        let mut first = trainer(job(&model, &with(optimizer_dtype[0]), 9));
         first
             .run(dir.path(), &mut |m| match m.step {
                 3 => ControlFlow::Break(()),
@@ -436,7 +447,7 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
             })
             .unwrap();
         let mut second = resume(
-            job(&model, &with(moments[1]), 9),
+            job(&model, &with(optimizer_dtype[1]), 9),
             dir.path(),
             &mut Vec::new(),
         );
@@ -444,7 +455,11 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
         let losses: Vec<f64> = second.history().iter().map(|m| m.loss).collect();
         (losses, [first.kept_bytes(), second.kept_bytes()])
     };
-    let (full, half, eighth) = (Moments::F32, Moments::Bf16, Moments::EightBit);
+    let (full, half, eighth) = (
+        OptimizerDtype::F32,
+        OptimizerDtype::Bf16,
+        OptimizerDtype::EightBit,
+    );
     let (expected, [wide, _]) = run([full, full]);
     let (other, [narrow, _]) = run([half, half]);
     let params = wide / 16;
@@ -452,7 +467,7 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
     assert_ne!(other, expected);
     // 1 + 4 / 64 bytes in place of 4, twice.
     let least = wide - params * 47 / 8;
-    for moments in [
+    for optimizer_dtype in [
         [half, half],
         [full, half],
         [half, full],
@@ -460,16 +475,16 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
         [eighth, full],
         [half, eighth],
     ] {
-        let (losses, kept) = run(moments);
-        let bytes = moments.map(|m| match m {
-            Moments::F32 => wide,
-            Moments::Bf16 => narrow,
-            Moments::EightBit => least,
+        let (losses, kept) = run(optimizer_dtype);
+        let bytes = optimizer_dtype.map(|m| match m {
+            OptimizerDtype::F32 => wide,
+            OptimizerDtype::Bf16 => narrow,
+            OptimizerDtype::EightBit => least,
         });
         assert_eq!(kept, bytes);
         assert_ne!(losses, expected);
         for (a, b) in losses.iter().zip(&expected) {
-            assert!((a - b).abs() < 3e-3 * b, "{moments:?}: {a} {b}");
+            assert!((a - b).abs() < 3e-3 * b, "{optimizer_dtype:?}: {a} {b}");
         }
     }
 }
@@ -477,9 +492,9 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
 #[test]
 fn master_weights_in_bf16_are_the_weights_themselves_and_learn_as_f32_ones_do() {
     let model = model(LLAMA);
-    let with = |master_weights, moments| TrainConfig {
-        master_weights,
-        moments,
+    let with = |master_dtype, optimizer_dtype| TrainConfig {
+        master_dtype,
+        optimizer_dtype,
         precision: Precision::Bf16,
         learning_rate: 3e-3,
         epochs: 8,
@@ -492,12 +507,16 @@ fn master_weights_in_bf16_are_the_weights_themselves_and_learn_as_f32_ones_do() 
             .collect();
         (losses, trainer.kept_bytes())
     };
-    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
-    for moments in [Moments::F32, Moments::Bf16, Moments::EightBit] {
-        let (expected, bytes) = run(with(wide, moments));
-        let (losses, less) = run(with(narrow, moments));
+    let (wide, narrow) = (MasterDtype::F32, MasterDtype::Bf16);
+    for optimizer_dtype in [
+        OptimizerDtype::F32,
+        OptimizerDtype::Bf16,
+        OptimizerDtype::EightBit,
+    ] {
+        let (expected, bytes) = run(with(wide, optimizer_dtype));
+        let (losses, less) = run(with(narrow, optimizer_dtype));
         let weights = {
-            let config = with(narrow, moments);
+            let config = with(narrow, optimizer_dtype);
             let fresh = trainer(job(&model, &config, 9));
             let count = |block| fresh.block(block).unwrap().iter().map(Tensor::numel).sum();
             (0..model.num_layers + 2).map(count).collect::<Vec<usize>>()

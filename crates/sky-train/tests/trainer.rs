@@ -1,4 +1,5 @@
-//! The fold over blocks against one whole autograd graph and a textbook AdamW; packing, recomputation, guards.
+//! The fold over blocks against one whole autograd graph and a textbook AdamW; packing,
+//! recomputation, guards.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -6,13 +7,16 @@ mod common;
 use common::{LLAMA, QWEN2, bits, config, initial, job, max_difference, model, seqs, trainer};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sky_model::{Config, IGNORED, Segments, blocks, embed, head_logits, head_loss, layer};
-use sky_train::{Checkpointing, Dataset, Job, OverLong, Precision, TrainConfig, TrainError};
+use sky_model::{
+    Config, IGNORE_INDEX, PackedSequences, blocks, embed, head_logits, head_loss, layer,
+};
+use sky_plan::{ActivationCheckpointing, OverLong, Precision, TrainConfig};
+use sky_train::{Dataset, Job, TrainError};
 use sky_types::{TokenSeq, derive_seed};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// One conversation at a time through one graph over the whole model: the sum of cross-entropies, and that of the squares of
-/// the logarithm of the softmax's denominator.
+/// One conversation at a time through one graph over the whole model: the sum of cross-entropies,
+/// and that of the squares of the logarithm of the softmax's denominator.
 fn plain_loss(
     model: &Config,
     params: &[Vec<Tensor>],
@@ -29,15 +33,15 @@ fn plain_loss(
             }
         })
         .collect();
-    let segments = Segments::new(model, &[ids.len() as i64], Kind::Float, Device::Cpu);
+    let sequences = PackedSequences::new(model, &[ids.len() as i64], Kind::Float, Device::Cpu);
     let mut x = embed(&params[0], &Tensor::from_slice(&ids)) + noise;
     for block in &params[1..=model.num_layers] {
-        x = layer(model, block, &x, &segments);
+        x = layer(model, block, &x, &sequences);
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
     let targets = Tensor::from_slice(&targets);
-    let at = targets.ne(IGNORED).nonzero().squeeze_dim(1);
+    let at = targets.ne(IGNORE_INDEX).nonzero().squeeze_dim(1);
     let logits = head_logits(model, &head[0], matrix, &x).index_select(0, &at);
     let log_z = logits
         .exp()
@@ -73,8 +77,8 @@ struct Batch {
     rows: Vec<(usize, TokenSeq)>,
 }
 
-/// AdamW as Loshchilov and Hutter write it, with ordinary autograd and clipping. Gives each step's loss and gradient norm,
-/// and the final weights.
+/// AdamW as Loshchilov and Hutter write it, with ordinary autograd and clipping. Gives each step's
+/// loss and gradient norm, and the final weights.
 fn reference(
     model: &Config,
     config: &TrainConfig,
@@ -115,7 +119,7 @@ fn reference(
                 .sum::<f64>()
                 .sqrt();
             seen.push((loss.double_value(&[]), norm));
-            let scale = (config.clip / (norm + 1e-6)).min(1.0);
+            let scale = (config.max_grad_norm / (norm + 1e-6)).min(1.0);
             let t = step as i32 + 1;
             for ((param, spec), (m, v)) in flat.iter().zip(&specs).zip(&mut state) {
                 let grad = param.grad() * scale;
@@ -167,8 +171,8 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
     ] {
         let model = model(text);
         let mut ours = trainer(job(&model, &config, SEED));
-        let mut order = sky_train::Order::new(&config, 20, SEED);
-        let schedule = sky_train::Schedule::new(&config, order.steps());
+        let mut order = sky_plan::BatchSampler::new(&config, 20, SEED);
+        let schedule = sky_plan::Schedule::new(&config, order.steps());
         let data = seqs(20);
         let batches: Vec<Batch> = (0..order.steps())
             .map(|step| {
@@ -181,7 +185,9 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
             .collect();
         let (expected, weights) = reference(&model, &config, &batches);
         assert!(
-            expected.iter().any(|(_, norm)| *norm > config.clip),
+            expected
+                .iter()
+                .any(|(_, norm)| *norm > config.max_grad_norm),
             "clipping is part of what is compared"
         );
         for (loss, norm) in expected {
@@ -197,8 +203,9 @@ fn steps_equal_whole_graph_autograd_with_a_textbook_adamw() {
                 metrics.grad_norm
             );
         }
-        // Where a gradient is next to nothing, its last bits alone, which are the processor's, decide which way AdamW goes: a
-        // single weight may be off by up to a tenth of a step, all together by next to nothing.
+        // Where a gradient is next to nothing, its last bits alone, which are the processor's,
+        // decide which way AdamW goes: a single weight may be off by up to a tenth of a step, all
+        // together by next to nothing.
         let begin = bits(&trainer(job(&model, &config, SEED)), &model);
         let ended = bits(&ours, &model);
         let (apart, moved) = (distance(&ended, &weights), distance(&begin, &weights));
@@ -239,11 +246,15 @@ fn keeping_the_graph_and_computing_it_again_give_the_same_bits() {
             }
             bits(&trainer, &model)
         };
-        let all_kept = run(Checkpointing::None, false);
+        let all_kept = run(ActivationCheckpointing::None, false);
         for away in [false, true] {
-            assert_eq!(run(Checkpointing::Full, away), all_kept);
+            assert_eq!(run(ActivationCheckpointing::Full, away), all_kept);
             for k in 1..=4 {
-                assert_eq!(run(Checkpointing::KeepEvery(k), away), all_kept, "{k}");
+                assert_eq!(
+                    run(ActivationCheckpointing::Selective { every: k }, away),
+                    all_kept,
+                    "{k}"
+                );
             }
         }
     }
@@ -313,7 +324,7 @@ fn a_loss_that_is_no_number_names_step_and_rows_and_changes_nothing() {
     let mut trainer = sky_train::Trainer::new(
         job(&model, &config(), 1),
         Device::Cpu,
-        &sky_train::Solo,
+        &sky_train::SingleProcess,
         &mut |param| {
             let mut weights = initial(param);
             if param.name.contains("layers.1.mlp.down") {
@@ -325,7 +336,7 @@ fn a_loss_that_is_no_number_names_step_and_rows_and_changes_nothing() {
     .unwrap();
     let before = bits(&trainer, &model);
     let error = trainer.train_step().unwrap_err();
-    let rows = sky_train::Order::new(&config(), 20, 1).batch(0);
+    let rows = sky_plan::BatchSampler::new(&config(), 20, 1).batch(0);
     assert!(
         matches!(&error, TrainError::NotFinite { step: 1, what: "loss", rows: named } if *named == rows),
         "{error}"

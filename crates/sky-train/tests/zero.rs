@@ -1,20 +1,19 @@
-//! ZeRO stages over gloo: ranks are threads with connections of their own. What is sharded must change nothing but rounding,
-//! and cost exactly the operations and bytes that the plan says.
+//! ZeRO stages over gloo: ranks are threads with connections of their own. What is sharded must
+//! change nothing but rounding, and cost exactly the operations and bytes that the plan says.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::{
-    LLAMA, QWEN2, config, counting::one_step, fresh, initial, job, max_difference, model, newest,
-    on_failing_ranks, on_ranks, run,
+    LLAMA, QWEN2, config, counting::one_step, init_param, initial, job, max_difference, model,
+    newest, on_failing_ranks, on_ranks, run,
 };
 use sky_model::ParamSpec;
-use sky_train::{
-    Checkpointing, Collective, CpuPlan, CpuPlanInput, LoraConfig, MasterWeights, ModelShape,
-    Moments, Offload, Precision, StepMetrics, TrainConfig, Trainer,
+use sky_plan::{
+    ActivationCheckpointing, CpuPlan, CpuPlanInput, LoraConfig, MasterDtype, ModelShape, Offload,
+    OptimizerDtype, Precision, TrainConfig,
 };
+use sky_train::{Collective, StepMetrics, Trainer};
 use tch::Device;
 
 /// The largest relative difference between the losses of two runs. Norms must agree too.
@@ -63,9 +62,13 @@ fn ranks_with_different_models_are_told_apart_by_the_parameter() {
 fn a_rank_that_fails_while_a_checkpoint_is_written_ends_the_wait_for_its_part() {
     let model = model(LLAMA);
     let dir = tempfile::tempdir().unwrap();
-    let began = Instant::now();
+    // Far longer than the test may take: the wait must end by the other rank's note, not by this.
+    let config = TrainConfig {
+        collective_timeout: 3600,
+        ..config()
+    };
     let outcomes = on_failing_ranks(2, |comm| {
-        let job = job(&model, &config(), 4);
+        let job = job(&model, &config, 4);
         let mut trainer =
             Trainer::new(job, Device::Cpu, comm, &mut |param| Ok(initial(param))).unwrap();
         trainer.train_step().unwrap();
@@ -82,15 +85,15 @@ fn a_rank_that_fails_while_a_checkpoint_is_written_ends_the_wait_for_its_part() 
         outcomes[0].contains("rank 1 failed: no space"),
         "{outcomes:?}"
     );
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(!outcomes[0].contains("has not written"), "{outcomes:?}");
 }
 
 #[test]
 fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
     for (text, checkpointing) in [
-        (QWEN2, Checkpointing::Full),
-        (QWEN2, Checkpointing::KeepEvery(2)),
-        (LLAMA, Checkpointing::None),
+        (QWEN2, ActivationCheckpointing::Full),
+        (QWEN2, ActivationCheckpointing::Selective { every: 2 }),
+        (LLAMA, ActivationCheckpointing::None),
     ] {
         let model = model(text);
         let at = |zero_stage| TrainConfig {
@@ -99,26 +102,29 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
             learning_rate: 1e-3,
             ..config()
         };
-        let alone = fresh(&model, &at(3), 1);
-        assert!(alone.0.iter().any(|m| m.grad_norm > config().clip));
-        for world in [1, 2, 4] {
+        let alone = init_param(&model, &at(3), 1);
+        assert!(alone.0.iter().any(|m| m.grad_norm > config().max_grad_norm));
+        for world_size in [1, 2, 4] {
             for stage in 0..=3 {
-                let shared = fresh(&model, &at(stage), world);
+                let shared = init_param(&model, &at(stage), world_size);
                 let apart = apart(&alone.0, &shared.0);
-                assert!(apart < 1e-6, "stage {stage}, {world} ranks: {apart:e}");
+                assert!(apart < 1e-6, "stage {stage}, {world_size} ranks: {apart:e}");
                 for (a, b) in alone.0.iter().zip(&shared.0) {
                     assert!((a.grad_norm - b.grad_norm).abs() < 2e-5 * a.grad_norm);
                 }
                 let difference = max_difference(&alone.1, &shared.1);
                 assert!(
                     difference < 1e-4,
-                    "stage {stage}, {world} ranks: {difference}"
+                    "stage {stage}, {world_size} ranks: {difference}"
                 );
-                if world == 1 {
+                if world_size == 1 {
                     assert_eq!(shared.1, alone.1, "one rank's shard is the whole");
                 } else {
-                    let again = fresh(&model, &at(stage), world);
-                    assert_eq!(again.1, shared.1, "stage {stage}, {world} ranks, repeated");
+                    let again = init_param(&model, &at(stage), world_size);
+                    assert_eq!(
+                        again.1, shared.1,
+                        "stage {stage}, {world_size} ranks, repeated"
+                    );
                 }
             }
         }
@@ -129,24 +135,24 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
     for stage in 0..=3 {
-        for (moments, master_weights) in [
-            (Moments::F32, MasterWeights::F32),
-            (Moments::Bf16, MasterWeights::F32),
-            (Moments::EightBit, MasterWeights::F32),
-            (Moments::Bf16, MasterWeights::Bf16),
+        for (optimizer_dtype, master_dtype) in [
+            (OptimizerDtype::F32, MasterDtype::F32),
+            (OptimizerDtype::Bf16, MasterDtype::F32),
+            (OptimizerDtype::EightBit, MasterDtype::F32),
+            (OptimizerDtype::Bf16, MasterDtype::Bf16),
         ] {
             // What is kept exactly, also in f32 and on more ranks.
-            let exact = moments == Moments::F32;
-            let with = |offload, world, precision| {
+            let exact = optimizer_dtype == OptimizerDtype::F32;
+            let with = |offload, world_size, precision| {
                 let config = TrainConfig {
                     offload,
-                    moments,
-                    master_weights,
+                    optimizer_dtype,
+                    master_dtype,
                     zero_stage: stage,
                     precision,
                     ..config()
                 };
-                fresh(&model, &config, world).1
+                init_param(&model, &config, world_size).1
             };
             let runs: &[(usize, Precision)] = if exact {
                 &[
@@ -158,12 +164,12 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
             } else {
                 &[(1, Precision::Bf16), (2, Precision::Bf16)]
             };
-            for &(world, precision) in runs {
-                let without = with(Offload::None, world, precision);
-                assert_eq!(with(Offload::Optimizer, world, precision), without);
-                assert_eq!(with(Offload::Parameters, world, precision), without);
+            for &(world_size, precision) in runs {
+                let without = with(Offload::None, world_size, precision);
+                assert_eq!(with(Offload::Optimizer, world_size, precision), without);
+                assert_eq!(with(Offload::Parameters, world_size, precision), without);
                 assert_eq!(
-                    with(Offload::OptimizerAndParameters, world, precision),
+                    with(Offload::OptimizerAndParameters, world_size, precision),
                     without
                 );
             }
@@ -175,18 +181,18 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
 fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
     let model = model(QWEN2);
     let folder = tempfile::tempdir().unwrap();
-    let (wide, narrow) = (MasterWeights::F32, MasterWeights::Bf16);
-    for (precision, moments, master_weights, zero_stage, world) in [
-        (Precision::Bf16, Moments::EightBit, wide, 3, 1),
-        (Precision::Bf16, Moments::Bf16, wide, 3, 2),
-        (Precision::Bf16, Moments::EightBit, narrow, 3, 2),
-        (Precision::Bf16, Moments::F32, wide, 0, 2),
-        (Precision::F32, Moments::F32, wide, 1, 2),
+    let (wide, narrow) = (MasterDtype::F32, MasterDtype::Bf16);
+    for (precision, optimizer_dtype, master_dtype, zero_stage, world_size) in [
+        (Precision::Bf16, OptimizerDtype::EightBit, wide, 3, 1),
+        (Precision::Bf16, OptimizerDtype::Bf16, wide, 3, 2),
+        (Precision::Bf16, OptimizerDtype::EightBit, narrow, 3, 2),
+        (Precision::Bf16, OptimizerDtype::F32, wide, 0, 2),
+        (Precision::F32, OptimizerDtype::F32, wide, 1, 2),
     ] {
         let memory = TrainConfig {
             precision,
-            moments,
-            master_weights,
+            optimizer_dtype,
+            master_dtype,
             zero_stage,
             ..config()
         };
@@ -194,12 +200,12 @@ fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
             offload_folder: Some(folder.path().into()),
             ..memory.clone()
         };
-        let without = fresh(&model, &memory, world).1;
-        assert_eq!(fresh(&model, &disk, world).1, without);
+        let without = init_param(&model, &memory, world_size).1;
+        assert_eq!(init_param(&model, &disk, world_size).1, without);
         // A checkpoint of one goes on with the other.
         let dir = tempfile::tempdir().unwrap();
-        run(&model, &disk, world, 2, dir.path());
-        assert_eq!(run(&model, &memory, world, 5, dir.path()).1, without);
+        run(&model, &disk, world_size, 2, dir.path());
+        assert_eq!(run(&model, &memory, world_size, 5, dir.path()).1, without);
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0);
@@ -208,13 +214,13 @@ fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
 #[test]
 fn bf16_weights_are_the_same_whatever_is_sharded() {
     let model = model(LLAMA);
-    let losses = |zero_stage, world| {
+    let losses = |zero_stage, world_size| {
         let config = TrainConfig {
             zero_stage,
             precision: Precision::Bf16,
             ..config()
         };
-        fresh(&model, &config, world).0
+        init_param(&model, &config, world_size).0
     };
     let alone = losses(3, 1);
     for stage in 0..=3 {
@@ -226,45 +232,45 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
 #[test]
 fn master_weights_in_bf16_meet_the_same_chances_whatever_is_sharded() {
     let model = model(LLAMA);
-    let losses = |zero_stage, world| {
+    let losses = |zero_stage, world_size| {
         let config = TrainConfig {
             zero_stage,
             precision: Precision::Bf16,
-            master_weights: MasterWeights::Bf16,
-            moments: Moments::Bf16,
+            master_dtype: MasterDtype::Bf16,
+            optimizer_dtype: OptimizerDtype::Bf16,
             learning_rate: 1e-3,
             ..config()
         };
-        fresh(&model, &config, world).0
+        init_param(&model, &config, world_size).0
     };
     let alone = losses(3, 1);
-    for (stage, world) in [(3, 2), (3, 4), (2, 3), (1, 2), (0, 2)] {
-        let apart = apart(&alone, &losses(stage, world));
-        assert!(apart < 2e-3, "stage {stage}, {world} ranks: {apart:e}");
+    for (stage, world_size) in [(3, 2), (3, 4), (2, 3), (1, 2), (0, 2)] {
+        let apart = apart(&alone, &losses(stage, world_size));
+        assert!(apart < 2e-3, "stage {stage}, {world_size} ranks: {apart:e}");
     }
 }
 
 #[test]
 fn moments_in_8_bits_follow_f32_ones_on_any_number_of_ranks() {
     let model = model(LLAMA);
-    let losses = |moments, zero_stage, world| {
+    let losses = |optimizer_dtype, zero_stage, world_size| {
         let config = TrainConfig {
             zero_stage,
-            moments,
+            optimizer_dtype,
             learning_rate: 1e-3,
             ..config()
         };
-        fresh(&model, &config, world).0
+        init_param(&model, &config, world_size).0
     };
-    let exact = losses(Moments::F32, 3, 1);
-    let alone = losses(Moments::EightBit, 3, 1);
+    let exact = losses(OptimizerDtype::F32, 3, 1);
+    let alone = losses(OptimizerDtype::EightBit, 3, 1);
     let off = apart(&exact, &alone);
     assert!(0.0 < off && off < 2e-3, "{off:e}");
-    for (stage, world) in [(3, 2), (3, 4), (1, 2), (0, 2)] {
-        let shared = losses(Moments::EightBit, stage, world);
+    for (stage, world_size) in [(3, 2), (3, 4), (1, 2), (0, 2)] {
+        let shared = losses(OptimizerDtype::EightBit, stage, world_size);
         // Sums over ranks have other last bits, and a code may be the next one.
         let apart = apart(&alone, &shared);
-        assert!(apart < 1e-4, "stage {stage}, {world} ranks: {apart:e}");
+        assert!(apart < 1e-4, "stage {stage}, {world_size} ranks: {apart:e}");
     }
 }
 
@@ -278,8 +284,8 @@ fn a_run_goes_on_with_other_ranks_and_another_stage() {
     };
     let whole = run(&model, &at(3), 1, 7, tempfile::tempdir().unwrap().path());
     let dir = tempfile::tempdir().unwrap();
-    for (world, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
-        run(&model, &at(stage), world, until, dir.path());
+    for (world_size, stage, until) in [(2, 3, 2), (4, 1, 4), (1, 3, 5), (2, 0, 6), (3, 2, 7)] {
+        run(&model, &at(stage), world_size, until, dir.path());
     }
     let found = newest(dir.path()).metrics().unwrap();
     assert_eq!(found.len(), 7);
@@ -299,12 +305,12 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
         let (model, shape) = (model(&text), ModelShape::from_json(&text).unwrap());
         assert_eq!(shape.layers, 64);
         let all = [
-            (3, Checkpointing::Full),
-            (3, Checkpointing::None),
-            (3, Checkpointing::KeepEvery(3)),
-            (2, Checkpointing::Full),
-            (1, Checkpointing::Full),
-            (0, Checkpointing::Full),
+            (3, ActivationCheckpointing::Full),
+            (3, ActivationCheckpointing::None),
+            (3, ActivationCheckpointing::Selective { every: 3 }),
+            (2, ActivationCheckpointing::Full),
+            (1, ActivationCheckpointing::Full),
+            (0, ActivationCheckpointing::Full),
         ];
         // Tied weights differ in stages that gather or scatter during a micro-batch.
         for (stage, checkpointing) in all.into_iter().take(if tied { 3 } else { 6 }) {
@@ -316,16 +322,16 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 ..config()
             };
             // Operations are counted on the most ranks, bytes on each number of them.
-            let whole = checkpointing == Checkpointing::Full && stage == 3;
-            for world in [1, 2, 4, 8]
+            let whole = checkpointing == ActivationCheckpointing::Full && stage == 3;
+            for world_size in [1, 2, 4, 8]
                 .into_iter()
-                .filter(|&world| whole || world == 8)
+                .filter(|&world_size| whole || world_size == 8)
             {
-                let kept = on_ranks(world, |gloo| {
+                let kept = on_ranks(world_size, |gloo| {
                     let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
                     assert!((9..=12).contains(&micro_batches));
-                    let again = checkpointing.again(shape.layers);
-                    if world == 8 {
+                    let again = checkpointing.recomputed(shape.layers);
+                    if world_size == 8 {
                         // Two micro-batches a rank.
                         assert_eq!(collectives, shape.collectives(&config, again, 2));
                     }
@@ -334,20 +340,20 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 let plan = CpuPlan::new(&CpuPlanInput {
                     shape: &shape,
                     config: &config,
-                    world: world as u64,
-                    local_world: world as u64,
+                    world: world_size as u64,
+                    local_world: world_size as u64,
                     longest: 24,
                     steps: 2,
                     memory: u64::MAX,
                 });
                 // Every gradient is there after a step, whichever moment the plan's sum is of.
-                let gradients = 4 * shape.params() / if stage >= 2 { world as u64 } else { 1 };
+                let gradients = 4 * shape.params() / if stage >= 2 { world_size as u64 } else { 1 };
                 let planned = plan.rank_bytes.parameters + plan.rank_bytes.optimizer + gradients;
                 for bytes in kept {
                     let off = bytes as f64 / planned as f64 - 1.0;
                     assert!(
                         off.abs() < 0.03,
-                        "stage {stage}, {world} ranks: {bytes} kept, {planned} planned"
+                        "stage {stage}, {world_size} ranks: {bytes} kept, {planned} planned"
                     );
                 }
             }

@@ -30,9 +30,11 @@ pub enum CheckError {
     Host(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Turns a problem and a reply into a verdict. A guest's or an answer's failure is a verdict, the host's is an `Err`.
+/// Turns a problem and a reply into a verdict. A guest's or an answer's failure is a verdict, the
+/// host's is an `Err`.
 pub trait Check: Sync {
-    /// Checks one reply. The same problem and reply give the same verdict on any machine, at any load.
+    /// Checks one reply. The same problem and reply give the same verdict on any machine, at any
+    /// load.
     ///
     /// # Errors
     /// Only when the checker itself cannot work.
@@ -43,9 +45,10 @@ pub trait Check: Sync {
         finish_reason: FinishReason,
     ) -> Result<Checked, CheckError>;
 
-    /// A guess, from a look at a reply, at how long it takes to check, in no unit. Where few replies wait, those of more effort
-    /// begin first, so that no long one is left for the end. No verdict depends on it.
-    fn effort(&self, _reply: &str) -> usize {
+    /// A guess, from a look at a reply, at how long it takes to check, in no unit. Where few
+    /// replies wait, the costliest start first, so that no long one is left for the end. No
+    /// verdict depends on it.
+    fn estimated_cost(&self, _reply: &str) -> usize {
         0
     }
 }

@@ -48,7 +48,8 @@ impl Message {
     }
 }
 
-/// Who speaks in a ShareGPT row. Released files use both `user`/`assistant` and `human`/`gpt`; we write the former.
+/// Who speaks in a ShareGPT row. Released files use both `user`/`assistant` and `human`/`gpt`; we
+/// write the former.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum From {
@@ -70,7 +71,8 @@ pub struct Turn {
     pub value: String,
 }
 
-/// One row of `sharegpt.json`: exactly what LLaMA-Factory reads and Sky-T1 released, so it carries no version field.
+/// One row of `sharegpt.json`: exactly what LLaMA-Factory reads and Sky-T1 released, so it carries
+/// no version field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conversation {

@@ -28,7 +28,8 @@ pub struct Reply {
     pub completion_tokens: u32,
 }
 
-/// What stops a generation. What only concerns one reply (a refusal, a length limit) is a reply, not an error.
+/// What stops a generation. What only concerns one reply (a refusal, a length limit) is a reply,
+/// not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
@@ -57,17 +58,19 @@ pub type Sink<'a> = dyn FnMut(Reply) -> Result<(), Box<dyn std::error::Error + S
 
 /// A source of replies: a model in this process, or a pool of connections to a server.
 ///
-/// `generate` pulls requests as it has room and hands each reply to `sink` as it finishes, in any order; it returns when
-/// every request it pulled is answered. An in-process batch and an HTTP pool look the same to the caller.
+/// `generate` pulls requests as it has room and hands each reply to `sink` as it finishes, in any
+/// order; it returns when every request it pulled is answered. An in-process batch and an HTTP pool
+/// look the same to the caller.
 pub trait Generate {
     /// The model's name, as samples record it.
     fn model(&self) -> &str;
 
     /// How many requests form one reproducible group, when replies depend on their neighbours.
     ///
-    /// Batched half-precision arithmetic rounds differently in batches of different shape. A source that says `Some(n)`
-    /// promises the same bits only for the same group: the same requests, in the same order, alone in one call to
-    /// `generate`. A caller that resumes repeats unfinished groups whole. `None`: each reply depends on its request alone.
+    /// Batched half-precision arithmetic rounds differently in batches of different shape. A source
+    /// that says `Some(n)` promises the same bits only for the same group: the same requests, in
+    /// the same order, alone in one call to `generate`. A caller that resumes repeats unfinished
+    /// groups whole. `None`: each reply depends on its request alone.
     fn group_size(&self) -> Option<usize> {
         None
     }

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
-/// A JSON value as it is written, without blanks: integers of any size and every digit of a fraction stay what they are, where
-/// [`Value`] makes doubles of what is beyond 64 bits. Equal when written alike.
+/// A JSON value as it is written, without blanks: integers of any size and every digit of a
+/// fraction stay what they are, where [`Value`] makes doubles of what is beyond 64 bits. Equal when
+/// written alike.
 #[derive(Clone, Debug)]
 pub struct Json(Box<RawValue>);
 
@@ -12,7 +13,8 @@ impl Json {
         self.0.get()
     }
 
-    /// What a JSON string says; nothing for other values, and for strings that no text can hold (half of a surrogate pair).
+    /// What a JSON string says; nothing for other values, and for strings that no text can hold
+    /// (half of a surrogate pair).
     pub fn as_string(&self) -> Option<String> {
         serde_json::from_str(self.text()).ok()
     }

@@ -1,8 +1,8 @@
 //! The nouns of the Sky pipeline and the two traits everything meets in. Nothing here but serde.
 //!
-//! A [`Problem`] is sampled into [`Sample`]s, a sample gets a [`Verdict`], a right sample becomes a [`Conversation`], and a
-//! conversation becomes a [`TokenSeq`]. [`Generate`] turns requests into replies, [`Check`] turns a problem and a reply into a
-//! verdict.
+//! A [`Problem`] is sampled into [`Sample`]s, a sample gets a [`Verdict`], a right sample becomes a
+//! [`Conversation`], and a conversation becomes a [`TokenSeq`]. [`Generate`] turns requests into
+//! replies, [`Check`] turns a problem and a reply into a verdict.
 //!
 //! ```
 //! use sky_types::{Answer, Domain, Problem};
@@ -22,6 +22,7 @@ mod problem;
 mod prompt;
 mod sample;
 mod seed;
+mod setting;
 mod tokens;
 mod verdict;
 mod version;
@@ -34,6 +35,12 @@ pub use problem::{Answer, Compare, Domain, Problem, Program, Tests};
 pub use prompt::Prompt;
 pub use sample::{FinishReason, Sample, SamplingParams};
 pub use seed::derive_seed;
+pub use setting::{Section, SettingError};
 pub use tokens::TokenSeq;
 pub use verdict::{Verdict, VerdictRecord};
-pub use version::Version;
+pub use version::{Version, is_version_error};
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -60,7 +60,8 @@ impl Problem {
     }
 }
 
-/// What a right reply has to match. On disk: `{"math": "3/4"}`, `{"choice": "B"}`, `{"tests": {...}}` or `{"program": {...}}`.
+/// What a right reply has to match. On disk: `{"math": "3/4"}`, `{"choice": "B"}`, `{"tests":
+/// {...}}` or `{"program": {...}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -78,11 +79,13 @@ pub enum Answer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tests {
-    /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is set.
+    /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is
+    /// set.
     pub inputs: Vec<Json>,
     /// One entry a test: what is expected on standard output, or returned.
     pub outputs: Vec<Json>,
-    /// The function (or method of `class Solution`) to call; without it the program reads standard input.
+    /// The function (or method of `class Solution`) to call; without it the program reads standard
+    /// input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fn_name: Option<String>,
     /// Time limit of one test in seconds on a native interpreter.
@@ -94,17 +97,19 @@ pub struct Tests {
     /// How standard output is compared.
     #[serde(default, skip_serializing_if = "is_default")]
     pub compare: Compare,
-    /// Most that a number with a fraction may be off, absolutely or relative to the expected one; 1e-6 unless given. With 0
-    /// it must have the same value.
+    /// Most that a number with a fraction may be off, absolutely or relative to the expected one;
+    /// 1e-6 unless given. With 0 it must have the same value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
-    /// A special judge, for problems with many right outputs: Python source that defines `accepts(input, expected, output)`. It
-    /// is asked instead of comparing, in an interpreter of its own, and accepts with `True`.
+    /// A special judge, for problems with many right outputs: Python source that defines
+    /// `accepts(input, expected, output)`. It is asked instead of comparing, in an interpreter of
+    /// its own, and accepts with `True`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
 }
 
-/// How standard output is compared with what is expected. Blanks at the end of the output never count.
+/// How standard output is compared with what is expected. Blanks at the end of the output never
+/// count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compare {
@@ -136,7 +141,8 @@ pub struct Program {
     /// The function under test. When set, the last thing run is `check(<entry_point>)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry_point: Option<String>,
-    /// Source that stands before the candidate: HumanEval's signature and docstring, for completions that continue them.
+    /// Source that stands before the candidate: HumanEval's signature and docstring, for
+    /// completions that continue them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// Time limit of the whole run in seconds on a native interpreter.

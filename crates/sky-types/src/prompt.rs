@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Domain, Message, Problem};
+use crate::{Domain, Message, Problem, Section, SettingError};
 
-/// How a problem is put to a model: the same words for the teacher, in the training data and in the evaluation.
+/// How a problem is put to a model: the same words for the teacher, in the training data and in the
+/// evaluation.
 ///
 /// Each template holds `{problem}` once; the defaults are Sky-T1's evaluation prompts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +30,10 @@ impl Default for Prompt {
     }
 }
 
-impl Prompt {
-    /// Checks what the type cannot: the template at fault and what is wrong with it.
-    ///
-    /// # Errors
-    /// When a template does not hold `{problem}` exactly once.
-    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+impl Section for Prompt {
+    const NAME: &'static str = "prompt";
+
+    fn check(&self) -> Result<(), SettingError> {
         let templates = [
             ("math", &self.math),
             ("choice", &self.choice),
@@ -43,13 +42,20 @@ impl Prompt {
         for (key, template) in templates {
             match template.matches("{problem}").count() {
                 1 => {}
-                0 => return Err((key, "lacks `{problem}`, where the problem's text goes")),
-                _ => return Err((key, "holds `{problem}` more than once")),
+                0 => {
+                    return Err(SettingError::new(
+                        key,
+                        "lacks `{problem}`, where the problem's text goes",
+                    ));
+                }
+                _ => return Err(SettingError::new(key, "holds `{problem}` more than once")),
             }
         }
         Ok(())
     }
+}
 
+impl Prompt {
     /// The user's message for a problem.
     pub fn user(&self, problem: &Problem) -> String {
         let template = match problem.domain {
@@ -83,7 +89,7 @@ mod tests {
             ..Prompt::default()
         };
         Prompt::default().check().unwrap();
-        assert_eq!(with("Think.").check().unwrap_err().0, "math");
-        assert_eq!(with("{problem} {problem}").check().unwrap_err().0, "math");
+        assert_eq!(with("Think.").check().unwrap_err().key, "math");
+        assert_eq!(with("{problem} {problem}").check().unwrap_err().key, "math");
     }
 }

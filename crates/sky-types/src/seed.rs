@@ -1,7 +1,8 @@
-/// A seed for one named purpose under a run's seed: `derive_seed(run, "sample", problem * n + index)`.
+/// A seed for one named purpose under a run's seed: `derive_seed(run, "sample", problem * n +
+/// index)`.
 ///
-/// Stable across platforms and versions, so that a run can be repeated years later: FNV-1a over the label, then the
-/// SplitMix64 finaliser (Steele, Lea and Flood, 2014) to mix in the index.
+/// Stable across platforms and versions, so that a run can be repeated years later: FNV-1a over the
+/// label, then the SplitMix64 finaliser (Steele, Lea and Flood, 2014) to mix in the index.
 pub fn derive_seed(seed: u64, label: &str, index: u64) -> u64 {
     let label = label.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

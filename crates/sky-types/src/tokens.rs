@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 pub struct TokenSeq {
     /// Token ids in reading order.
     pub ids: Vec<u32>,
-    /// As long as `ids`; true where the token is one the model should learn to say (the assistant's, its end token included).
+    /// As long as `ids`; true where the token is one the model should learn to say (the
+    /// assistant's, its end token included).
     pub target: Vec<bool>,
 }
 
@@ -21,7 +22,8 @@ impl TokenSeq {
         self.ids.is_empty()
     }
 
-    /// Number of tokens that the loss counts. The first token of a sequence is never predicted, so it never counts.
+    /// Number of tokens that the loss counts. The first token of a sequence is never predicted, so
+    /// it never counts.
     pub fn num_targets(&self) -> usize {
         self.target.iter().skip(1).filter(|&&t| t).count()
     }

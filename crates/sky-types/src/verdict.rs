@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Version;
 
-/// What a checker says of one reply. Everything but `Correct` is a kind of failure, each with its own cause.
+/// What a checker says of one reply. Everything but `Correct` is a kind of failure, each with its
+/// own cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// The format version of one record on disk, written as the field `v`. A missing field means version 1; a version this
-/// build does not know is refused, never guessed at.
+/// The format version of one record on disk, written as the field `v`. A missing field means
+/// version 1; a version this build does not know is refused, never guessed at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Version<const CURRENT: u32>;
 
@@ -18,9 +18,18 @@ impl<'de, const CURRENT: u32> Deserialize<'de> for Version<CURRENT> {
             return Ok(Self);
         }
         Err(D::Error::custom(format!(
-            "format version {found} is not known to this build, which reads version {CURRENT}"
+            "{UNKNOWN}{found} is not known to this build, which reads version {CURRENT}"
         )))
     }
+}
+
+/// How the message about an unknown version begins. Serde errors are text, so the message is the
+/// only mark they carry.
+const UNKNOWN: &str = "format version ";
+
+/// Whether a record was refused because of its [`Version`].
+pub fn is_version_error(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with(UNKNOWN)
 }
 
 #[cfg(test)]
@@ -43,9 +52,10 @@ mod tests {
             serde_json::to_string(&Row { v: Version }).unwrap(),
             r#"{"v":1}"#
         );
-        let error = serde_json::from_str::<Row>(r#"{"v":2}"#)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("version 2"), "{error}");
+        let error = serde_json::from_str::<Row>(r#"{"v":2}"#).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+        assert!(is_version_error(&error));
+        let other = serde_json::from_str::<Row>(r#"{"v":"format version "}"#).unwrap_err();
+        assert!(!is_version_error(&other), "{other}");
     }
 }

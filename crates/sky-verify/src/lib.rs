@@ -1,24 +1,57 @@
-//! Is this reply right? Mathematics by value, here; code in a sandbox, behind the feature `python`.
+//! Checks replies: math by value, choices by letter, programs by running them.
 //!
-//! [`math::MathChecker`] compares an answer with a gold answer: it finds the answer in a whole response, parses both and
-//! decides whether they mean the same, within a fixed budget of steps and with a reason a person can read.
+//! The nouns:
+//!
+//! - A [`Check`](sky_types::Check) turns a problem and a reply into a verdict with a reason.
+//!   [`MathCheck`] compares answers (sky-math). `CodeCheck` runs programs on a problem's tests in a
+//!   sandbox (sky-sandbox, feature `sandbox`).
+//! - [`Checks`] holds the checks of every domain, built from a recipe's [`VerifyConfig`].
+//!   [`ByDomain`] does the same for checks of the caller's own.
+//! - [`Checking`] turns `problems.jsonl` and `samples.jsonl` into `verdicts.jsonl`: on all cores,
+//!   resumable, in the order of the samples. It returns [`VerdictCounts`].
+//! - [`read_judged_samples`] reads samples and verdicts side by side; [`ProblemIndex`] finds
+//!   problems by id without holding their tests in memory.
 //!
 //! ```
-//! use sky_verify::math::{MathChecker, Outcome, Options};
+//! use sky_types::{Answer, Check, Domain, FinishReason, Problem};
+//! use sky_verify::{Checks, VerifyConfig};
 //!
-//! let checker = MathChecker::new(Options::default());
-//! let verdict = checker.check(r"\frac{3}{4}", r"Adding up, the answer is $\boxed{0.75}$.");
-//! assert_eq!(verdict.outcome, Outcome::Correct);
-//! assert!(checker.equal(r"2\sqrt{2}", r"\sqrt{8}"));
-//! assert!(!checker.equal("(1, 2)", "(2, 1)"));
+//! let checks = Checks::new(&VerifyConfig::default());
+//! let answer = Answer::Math("3/4".into());
+//! let problem = Problem::new("sum", "demo", Domain::Math, "1/2 + 1/4?", answer);
+//! let checked = checks.check(&problem, r"It is $\boxed{0.75}$.", FinishReason::Stop)?;
+//! assert!(checked.verdict.is_correct(), "{}", checked.detail);
+//! # Ok::<(), sky_types::CheckError>(())
 //! ```
-// The sandbox loads compiled code, once, with its reasons beside it; without it nothing here is unsafe.
-#![cfg_attr(not(feature = "python"), forbid(unsafe_code))]
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
+mod by_domain;
+mod checking;
+mod checks;
+#[cfg(feature = "sandbox")]
+mod code;
 mod config;
-pub mod math;
-#[cfg(feature = "python")]
-pub mod python;
+mod error;
+mod judged_samples;
+mod math_check;
+mod problem_index;
+mod verdict_counts;
 
-pub use config::{REVISION, VerifyConfig};
+pub use by_domain::ByDomain;
+pub use checking::Checking;
+pub use checks::Checks;
+#[cfg(feature = "sandbox")]
+pub use checks::open_sandbox;
+#[cfg(feature = "sandbox")]
+pub use code::{CodeCheck, Extracted, extract};
+pub use config::{CodeOptions, REVISION, VerifyConfig};
+pub use error::{Result, VerifyError};
+pub use judged_samples::{JudgedSample, read_judged_samples};
+pub use math_check::MathCheck;
+pub use problem_index::ProblemIndex;
+pub use verdict_counts::VerdictCounts;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

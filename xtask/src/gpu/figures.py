@@ -17,7 +17,7 @@ def peer(program, shape, device, tokens, precision, checkpointing):
     chance = random.Random(tokens)
     row = {"ids": [chance.randrange(shape["vocab_size"]) for _ in range(tokens)], "target": [True] * tokens}
     settings = {"precision": precision, "checkpointing": checkpointing, "layout": "pad", "steps": STEPS, "threads": os.cpu_count(),
-                "learning_rate": 1e-5, "weight_decay": 0.0, "clip": 1.0, "device": device}
+                "learning_rate": 1e-5, "weight_decay": 0.0, "max_grad_norm": 1.0, "device": device}
     with tempfile.TemporaryDirectory() as folder:
         files = [pathlib.Path(folder) / name for name in ("shape.json", "rows.jsonl", "settings.json")]
         for file, content in zip(files, (shape, row, settings)):
@@ -25,7 +25,7 @@ def peer(program, shape, device, tokens, precision, checkpointing):
         done = subprocess.run([sys.executable, program, *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        print(f"transformers, {tokens} tokens, {precision}{', blocks computed again' if checkpointing else ''}: {reason[:200]}")
+        print(f"transformers, {tokens} tokens, {precision}{', recomputed' if checkpointing else ''}: {reason[:200]}")
         return None
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return tokens / statistics.median(line["seconds"] for line in lines[1:]), max(line["peak_bytes"] for line in lines)

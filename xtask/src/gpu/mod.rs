@@ -10,9 +10,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Exit, bench, place::Place, setup};
+use crate::{Exit, bench, setup, workspace::Workspace};
 
-/// The parts, in order: each in a process of its own, since GPU memory is not given back within one.
+/// The parts, in order: each in a process of its own, since GPU memory is not given back within
+/// one.
 const PARTS: [&str; 16] = [
     "losses_are_the_cpu_s",
     "packed_documents_are_attended_to_by_one_kernel_as_one_by_one",
@@ -39,18 +40,18 @@ const SHAPES: &str = "crates/sky-train/tests/shapes";
 ///
 /// # Errors
 /// With exit code 2 where there is no GPU, 1 when a check fails.
-pub(crate) fn run(place: &Place) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let name = gpu()?;
-    setup::run(place, true)?;
+    setup::run(workspace, true)?;
     println!("GPU: {name}");
-    let libtorch = place.home.join("libtorch-cuda/torch");
-    let figures = place.root.join("target/gpu-figures.jsonl");
+    let libtorch = workspace.home.join("libtorch-cuda/torch");
+    let figures = workspace.root.join("target/gpu-figures.jsonl");
     if figures.exists() {
         fs::remove_file(&figures)?;
     }
     let mut failed = Vec::new();
     for part in PARTS {
-        if !check(place, &libtorch, &name, part, &figures)? {
+        if !check(workspace, &libtorch, &name, part, &figures)? {
             failed.push(part);
         }
     }
@@ -64,7 +65,7 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         println!("{mark:<7} {}", part.replace('_', " "));
     }
     let told = if figures.exists() {
-        compare(place, &figures)
+        compare(workspace, &figures)
     } else {
         Ok(())
     };
@@ -98,15 +99,15 @@ fn gpu() -> Result<String> {
 }
 
 /// Prints what was measured beside transformers at the same work.
-fn compare(place: &Place, figures: &Path) -> Result<()> {
-    let bench = place.root.join("benches/train");
+fn compare(workspace: &Workspace, figures: &Path) -> Result<()> {
+    let bench = workspace.root.join("benches/train");
     let requirements = bench.join("requirements.txt");
-    let python = bench::venv(place, "train", &fs::read(&requirements)?, &requirements)?;
+    let python = bench::venv(workspace, "train", &fs::read(&requirements)?, &requirements)?;
     let status = Command::new(python)
-        .arg(place.root.join("xtask/src/gpu/figures.py"))
+        .arg(workspace.root.join("xtask/src/gpu/figures.py"))
         .arg(figures)
         .arg(bench.join("peer.py"))
-        .arg(place.root.join(SHAPES))
+        .arg(workspace.root.join(SHAPES))
         .stdin(Stdio::null())
         .status()
         .context("the peer's Python does not start")?;
@@ -114,15 +115,21 @@ fn compare(place: &Place, figures: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str, figures: &Path) -> Result<bool> {
-    let mut cargo = place.cargo();
+fn check(
+    workspace: &Workspace,
+    libtorch: &Path,
+    gpu: &str,
+    part: &str,
+    figures: &Path,
+) -> Result<bool> {
+    let mut cargo = workspace.cargo();
     cargo
         .args(["test", "--package", "sky-train", "--test", "gpu", "--"])
         .args(["--ignored", "--exact", "--nocapture", part])
         .env("LIBTORCH", libtorch)
         .env("SKY_FIGURES", figures)
         // A folder of its own: the other libtorch's build stays as it is.
-        .env("CARGO_TARGET_DIR", place.root.join("target/cuda"))
+        .env("CARGO_TARGET_DIR", workspace.root.join("target/cuda"))
         .stdin(Stdio::null());
     if let Some(known) = known(gpu) {
         cargo.env("SKY_GPU", known);
@@ -130,7 +137,8 @@ fn check(place: &Place, libtorch: &Path, gpu: &str, part: &str, figures: &Path) 
     Ok(cargo.status().context("cargo does not start")?.success())
 }
 
-/// What a GPU's name contains, in small letters, and its name in `crates/sky-train/hardware.toml`; the first that fits counts.
+/// What a GPU's name contains, in small letters, and its name in `crates/sky-plan/hardware.toml`;
+/// the first that fits counts.
 const KNOWN: [(&str, &str); 4] = [
     ("h200", "h200-141g"),
     ("h100", "h100-80g"),
@@ -172,7 +180,7 @@ mod tests {
 
     #[test]
     fn gpus_are_known_by_the_names_of_the_hardware_file() {
-        let file = include_str!("../../../crates/sky-train/hardware.toml");
+        let file = include_str!("../../../crates/sky-plan/hardware.toml");
         for (name, known_as) in [
             ("NVIDIA H200", "h200-141g"),
             ("NVIDIA H100 80GB HBM3", "h100-80g"),

@@ -1,4 +1,5 @@
-//! The checks for a machine that has a GPU but no Rust: one compiled program and a script, in an archive.
+//! The checks for a machine that has a GPU but no Rust: one compiled program and a script, in an
+//! archive.
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{KNOWN, PARTS, SHAPES};
-use crate::{Exit, place::Place, process::tied};
+use crate::{Exit, process::tied, workspace::Workspace};
 
 /// Most bytes of the archive.
 const MOST: u64 = 60_000_000;
@@ -21,15 +22,15 @@ const NAME: &str = "sky-gpu-check";
 ///
 /// # Errors
 /// With exit code 2 when the file is there.
-pub(crate) fn run(place: &Place, file: &Path, force: bool) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, file: &Path, force: bool) -> Result<()> {
     if file.exists() && !force {
         return Err(Exit::user(format!(
             "{} is there already; name another file, or replace it with --force",
             file.display()
         )));
     }
-    let program = build(place)?;
-    let scratch = place.root.join("target").join(NAME);
+    let program = build(workspace)?;
+    let scratch = workspace.root.join("target").join(NAME);
     if scratch.exists() {
         fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
     }
@@ -43,7 +44,7 @@ pub(crate) fn run(place: &Place, file: &Path, force: bool) -> Result<()> {
     let check = folder.join("check.sh");
     fs::write(&check, script()).with_context(|| check.display().to_string())?;
     fs::set_permissions(&check, fs::Permissions::from_mode(0o755))?;
-    copy_peer(place, &folder)?;
+    copy_peer(workspace, &folder)?;
     // Beside the file, to be renamed when it is whole.
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
@@ -79,8 +80,8 @@ pub(crate) fn run(place: &Place, file: &Path, force: bool) -> Result<()> {
 }
 
 /// The checks' program, built against the set-up's libtorch: it loads CUDA when it runs.
-fn build(place: &Place) -> Result<PathBuf> {
-    let mut cargo = place.cargo();
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo();
     cargo
         .args(["test", "--workspace", "--test", "gpu", "--no-run"])
         .args(["--message-format", "json-render-diagnostics"])
@@ -99,11 +100,11 @@ fn build(place: &Place) -> Result<PathBuf> {
 }
 
 /// What tells the figures, the peer it runs, and the shapes of the models.
-fn copy_peer(place: &Place, folder: &Path) -> Result<()> {
+fn copy_peer(workspace: &Workspace, folder: &Path) -> Result<()> {
     let copy = |from: PathBuf, to: PathBuf| {
         fs::copy(&from, to).with_context(|| from.display().to_string())
     };
-    let root = &place.root;
+    let root = &workspace.root;
     copy(
         root.join("xtask/src/gpu/figures.py"),
         folder.join("figures.py"),
@@ -150,17 +151,18 @@ mod tests {
 
     /// The script, with stand-ins for the GPU's tool, Python and the program.
     fn checked(nvidia_smi: &str, python: &str, program: &str) -> Output {
-        // A process that another test starts meanwhile would hold the script open for writing: nobody may run it then.
+        // A process that another test starts meanwhile would hold the script open for writing:
+        // nobody may run it then.
         let _alone = super::super::tests::alone();
         let folder = tempfile::tempdir().unwrap();
-        let place = |name: &str, text: &str| {
+        let install = |name: &str, text: &str| {
             let path = folder.path().join(name);
             fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         };
-        place("nvidia-smi", nvidia_smi);
-        place("python3", python);
-        place("gpu", program);
+        install("nvidia-smi", nvidia_smi);
+        install("python3", python);
+        install("gpu", program);
         fs::write(folder.path().join("check.sh"), script()).unwrap();
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
         Command::new("sh")

@@ -1,4 +1,5 @@
-//! The pipeline's programs, their artifacts and a recipe small enough to run them all several times.
+//! The pipeline's programs, their artifacts and a recipe small enough to run them all several
+//! times.
 #![allow(dead_code)]
 
 use std::{
@@ -12,7 +13,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// A stage: its name, program and arguments, folder, and the files whose bytes must not depend on the run.
+/// A stage: its name, program and arguments, folder, and the files whose bytes must not depend on
+/// the run.
 pub(crate) type Stage = (
     &'static str,
     &'static str,
@@ -151,7 +153,8 @@ pub(crate) fn smoke() -> PathBuf {
     root().join("recipes/smoke.toml")
 }
 
-/// Held while a model is trained: one at a time, for a checkpoint of the real model takes 1.6 GB and two exist at once.
+/// Held while a model is trained: one at a time, for a checkpoint of the real model takes 1.6 GB
+/// and two exist at once.
 pub(crate) fn one_training_at_a_time(index: usize) -> Option<MutexGuard<'static, ()>> {
     static TRAINING: Mutex<()> = Mutex::new(());
     (STAGES[index].0 == "train").then(|| TRAINING.lock().unwrap_or_else(PoisonError::into_inner))
@@ -176,8 +179,8 @@ pub(crate) fn finish(index: usize, run: &Path) -> String {
     String::from_utf8_lossy(&stderr).into_owned()
 }
 
-/// A finished run of the smoke recipe that nothing disturbed, with each stage's time. Made once; a static is never
-/// dropped, so it lies in the target folder, where the next one takes its place.
+/// A finished run of the smoke recipe that nothing disturbed, with each stage's time. Made once; a
+/// static is never dropped, so it lies in the target folder, where the next one takes its place.
 pub(crate) struct Reference {
     pub(crate) dir: PathBuf,
     pub(crate) times: Vec<Duration>,
@@ -259,7 +262,8 @@ pub(crate) fn flip(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A small generator for the moments of kills: the same for the same seed, so that a failure can be had again.
+/// A small generator for the moments of kills: the same for the same seed, so that a failure can be
+/// had again.
 pub(crate) struct Moments(pub(crate) u64);
 
 impl Moments {

@@ -1,73 +1,76 @@
-//! `sky-verify serve`: the sandbox over HTTP.
+//! `sky-verify serve`: serves the sandbox over HTTP.
 
-mod answer;
-mod patient;
+mod memory_budget;
+mod service;
 mod wire;
+mod write_timeout;
 
 use std::{net::SocketAddr, num::NonZero, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, rt::TokioTimer, server::graceful::GracefulShutdown};
-use sky_cli::Invalid;
-use sky_verify::python::{Limits, MAX_MEMORY};
+use sky_cli::UserError;
+use sky_sandbox::{Limits, MAX_MEMORY};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
 };
 
-use self::{
-    answer::{Held, Service},
-    patient::Patient,
-};
+use self::{memory_budget::MemoryBudget, service::Service, write_timeout::WriteTimeout};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
-    /// Where to listen. Whoever reaches it can run programs: in the sandbox, but on your cores.
+    /// Address to listen on. Everyone who reaches it can run sandboxed programs on your cores.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// Most requests that may wait for a free core; further ones are told to come back (503).
+    /// Most requests that wait for a free core; further ones get 503 with Retry-After.
     #[arg(long, default_value_t = NonZero::new(64).unwrap_or(NonZero::<usize>::MIN), value_name = "N")]
     queue: NonZero<usize>,
-    /// Most connections at once; further ones wait to be accepted.
+    /// Most connections at once; further ones wait.
     #[arg(long, default_value_t = NonZero::new(256).unwrap_or(NonZero::<usize>::MIN), value_name = "N")]
     connections: NonZero<usize>,
-    /// Most seconds of a native interpreter for one program, whatever a request asks for.
+    /// Most seconds of a native interpreter for one program; caps what a request asks for.
     #[arg(long, default_value_t = 60.0, value_name = "S")]
     max_seconds: f64,
-    /// Most MiB of memory for one program, whatever a request asks for.
+    /// Most MiB of memory for one program; caps what a request asks for.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=(MAX_MEMORY >> 20)))]
     memory: u64,
     /// Most MiB of output of one program.
     #[arg(long, default_value_t = 1, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
     max_output: u64,
-    /// Most MiB of a request.
+    /// Most MiB of a request's body.
     #[arg(long, default_value_t = 16, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1024))]
     max_body: u64,
-    /// Most MiB that requests and answers may take together, whatever their number; further ones get 503.
+    /// Most MiB of memory for all requests and answers together; further requests get 503.
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=65536))]
-    held: u64,
-    /// Seconds that a client may take over a request's head, over its body, and over reading an answer (with a second more for
-    /// each 64 KiB it reads).
+    max_buffered: u64,
+    /// Time limit in seconds for a client to send a request's head, to send its body, and to read
+    /// an answer. Reading gets a second more for each 64 KiB that the client takes.
     #[arg(long, default_value_t = NonZero::new(30).unwrap_or(NonZero::<u32>::MIN), value_name = "S")]
-    patience: NonZero<u32>,
+    client_timeout: NonZero<u32>,
 }
 
-const EXAMPLES: &str = r#"Requests and answers have SandboxFusion's shape. SIGTERM and Ctrl-C let what runs come to its end.
+const EXAMPLES: &str = r#"Requests and answers have SandboxFusion's format. After SIGTERM or Ctrl-C the server accepts no more
+requests and exits when the running programs have ended.
 
 Example:
   sky-verify serve --listen 127.0.0.1:8080 &
   curl -s 127.0.0.1:8080/run_code -d '{"code": "print(1 + 1)", "language": "python", "run_timeout": 2}'
   curl -s 127.0.0.1:8080/healthz"#;
 
-/// How long what runs may take to end when the server is asked to.
-const FAREWELL: Duration = Duration::from_secs(60);
+/// Time limit for running programs to end after a stop signal.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if !args.max_seconds.is_finite() || args.max_seconds <= 0.0 {
-        return Err(Invalid(format!("--max-seconds {}: not a time", args.max_seconds)).into());
+        return Err(UserError(format!(
+            "--max-seconds {}: use a number above 0",
+            args.max_seconds
+        ))
+        .into());
     }
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let capacity = cores
@@ -75,26 +78,27 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .min(Semaphore::MAX_PERMITS);
     let service = Arc::new(Service {
         sandbox: crate::sandbox()?,
-        most: Limits {
+        max_limits: Limits {
             memory: args.memory << 20,
             output: args.max_output << 20,
             ..Limits::default()
         },
-        most_seconds: args.max_seconds,
-        most_body: args.max_body << 20,
+        max_seconds: args.max_seconds,
+        max_body: args.max_body << 20,
         capacity,
-        patience: Duration::from_secs(args.patience.get().into()),
-        held: Held::new(args.held << 20),
-        room: Arc::new(Semaphore::new(capacity)),
+        client_timeout: Duration::from_secs(args.client_timeout.get().into()),
+        memory: MemoryBudget::new(args.max_buffered << 20),
+        slots: Arc::new(Semaphore::new(capacity)),
     });
-    // One thread answers; programs run on threads of their own, as many at once as there are cores.
+    // One thread serves connections. Programs run on blocking threads; the sandbox runs as many at
+    // once as there are cores.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(capacity)
         .build()
         .context("cannot start the server's thread")?;
     let served = runtime.block_on(serve(args, service));
-    // Dropping it would wait for programs that were given up on.
+    // Dropping the runtime would wait for programs that were aborted.
     runtime.shutdown_background();
     served
 }
@@ -103,7 +107,7 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {} (--listen)", args.listen))?;
-    // The port is the system's choice when 0 was asked for.
+    // With port 0 the system chooses one: clients read it from this line.
     println!("listening on http://{}", listener.local_addr()?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -127,32 +131,34 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
             () = &mut stop => break,
         };
         let Ok((stream, _)) = accepted else {
-            // Out of descriptors, most likely: they come back as connections end.
+            // Most likely out of file descriptors; they become free as connections end.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (service, patience) = (Arc::clone(&service), service.patience);
+        let (service, timeout) = (Arc::clone(&service), service.client_timeout);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(patience)
+            .header_read_timeout(timeout)
             .serve_connection(
-                TokioIo::new(Patient::new(stream, patience)),
+                TokioIo::new(WriteTimeout::new(stream, timeout)),
                 service_fn(move |request| Arc::clone(&service).answer(request)),
             );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that breaks off is no event.
+            // An error here is a client that disconnected.
             let _ = connection.await;
             drop(permit);
         });
     }
     drop(listener);
-    eprintln!("stopping: what runs may end first");
-    if tokio::time::timeout(FAREWELL, graceful.shutdown())
+    eprintln!("stopping: waiting for running programs to end");
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
         .await
         .is_err()
     {
-        anyhow::bail!("programs still ran after {FAREWELL:?}; they were cut off");
+        anyhow::bail!(
+            "programs still ran {SHUTDOWN_TIMEOUT:?} after the stop signal and were aborted"
+        );
     }
     Ok(())
 }

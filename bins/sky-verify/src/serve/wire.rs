@@ -1,16 +1,16 @@
-//! What goes over the wire: the shape of SandboxFusion's `POST /run_code`, so that its clients work unchanged.
+//! Request and response bodies. They are SandboxFusion's, so that its clients work unchanged.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sky_verify::python::{Exit, Limits, Outcome};
+use sky_sandbox::{Exit, Limits, Outcome};
 
-/// Seconds of a native interpreter when a request names none; SandboxFusion's default.
+/// SandboxFusion's default time limit, in seconds of a native interpreter.
 const DEFAULT_SECONDS: f64 = 10.0;
 
-/// The body of `POST /run_code`. Fields of other services that mean nothing here are let pass.
+/// The body of `POST /run_code`. Unknown fields are ignored: other services define more of them.
 #[derive(Debug, Deserialize)]
-pub(super) struct RunCode {
+pub(super) struct RunCodeRequest {
     pub(super) code: String,
     #[serde(default = "python")]
     language: String,
@@ -31,46 +31,49 @@ fn python() -> String {
     "python".to_owned()
 }
 
-impl RunCode {
-    /// The limits asked for, within those of the server; or what about the request cannot be done.
-    pub(super) fn limits(&self, most: &Limits, most_seconds: f64) -> Result<Limits, String> {
+impl RunCodeRequest {
+    /// The requested limits, capped by the server's.
+    ///
+    /// # Errors
+    /// What the request asks for and the sandbox does not have.
+    pub(super) fn limits(&self, max: &Limits, max_seconds: f64) -> Result<Limits, String> {
         if !["python", "python3"].contains(&self.language.as_str()) {
             return Err(format!(
-                "language `{}` is not there; this sandbox runs `python`",
+                "language `{}` is not supported; use `python`",
                 self.language
             ));
         }
         if !self.files.is_empty() || !self.fetch_files.is_empty() {
-            return Err("a program here has no files: `files` and `fetch_files` must be empty, input goes through `stdin`".to_owned());
+            return Err("programs have no files: leave `files` and `fetch_files` empty and pass input as `stdin`".to_owned());
         }
         let seconds = self.run_timeout.unwrap_or(DEFAULT_SECONDS);
         if !seconds.is_finite() || seconds <= 0.0 {
-            return Err(format!("run_timeout {seconds} is not a time in seconds"));
+            return Err(format!("run_timeout is {seconds}; use seconds above 0"));
         }
         let memory = match self.memory_limit_mb {
-            None | Some(..=0) => most.memory,
-            Some(mib) => (mib as u64).saturating_mul(1 << 20).min(most.memory),
+            None | Some(..=0) => max.memory,
+            Some(mib) => (mib as u64).saturating_mul(1 << 20).min(max.memory),
         };
         Ok(Limits {
             memory,
-            output: most.output,
-            ..Limits::seconds(seconds.min(most_seconds))
+            output: max.output,
+            ..Limits::seconds(seconds.min(max_seconds))
         })
     }
 }
 
-/// The answer to it.
+/// The answer to `POST /run_code`.
 #[derive(Debug, Serialize)]
-pub(super) struct Ran {
+pub(super) struct RunCodeResponse {
     status: &'static str,
     message: String,
-    /// Python has no step of its own for this.
+    /// Always null: Python has no compile step of its own.
     compile_result: Option<()>,
     run_result: RunResult,
     executor_pod_name: Option<()>,
     files: BTreeMap<String, String>,
-    /// What SandboxFusion does not know: the exact end, and figures that are the same on any machine.
-    sky: Figures,
+    /// Sky's own fields: the exact exit, and figures that are the same on any machine.
+    sky: SkyFields,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,15 +86,15 @@ struct RunResult {
 }
 
 #[derive(Debug, Serialize)]
-struct Figures {
+struct SkyFields {
     exit: Exit,
     instructions: u64,
     peak_memory: u64,
 }
 
-impl Ran {
+impl RunCodeResponse {
     pub(super) fn new(outcome: Outcome) -> Self {
-        // As a shell sees such an end: 1 for an exception, 137 for killed, 139 for a crash.
+        // A shell's exit codes: 1 for an exception, 137 for killed, 139 for a crash.
         let (status, return_code) = match &outcome.exit {
             Exit::Exited(code) => ("Finished", Some(*code)),
             Exit::Raised { .. } | Exit::CompileError { .. } => ("Finished", Some(1)),
@@ -124,7 +127,7 @@ impl Ran {
             },
             executor_pod_name: None,
             files: BTreeMap::new(),
-            sky: Figures {
+            sky: SkyFields {
                 exit: outcome.exit,
                 instructions: outcome.instructions,
                 peak_memory: outcome.peak_memory,
@@ -137,14 +140,14 @@ impl Ran {
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
     pub(super) status: &'static str,
-    /// Requests accepted and not yet answered to the last byte, waiting ones included.
+    /// Requests that wait, run or are being answered.
     pub(super) in_flight: usize,
-    /// Most of them at once.
+    /// Most requests in flight at once.
     pub(super) capacity: usize,
 }
 
 /// The body of an error.
 #[derive(Debug, Serialize)]
-pub(super) struct Complaint {
+pub(super) struct ErrorBody {
     pub(super) detail: String,
 }

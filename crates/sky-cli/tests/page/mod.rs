@@ -1,15 +1,20 @@
-//! `docs/formats.md` as the tests of several programs read it.
+//! The documentation pages of files and recipe keys, as the tests of several programs read them.
 #![allow(dead_code)]
 
-use std::{fmt::Debug, fs};
+use std::{fmt::Debug, fs, path::Path};
 
 use serde_json::Value;
 use sky_cli::Recipe;
 
-/// The blocks that the page labels so.
-pub(crate) fn blocks(label: &str) -> Vec<String> {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
-    let text = fs::read_to_string(page).unwrap();
+/// The page with the fields of every file.
+pub(crate) const FORMATS: &str = "formats.md";
+/// The page with every recipe key and its default.
+pub(crate) const RECIPE_KEYS: &str = "reference/recipe-keys.md";
+
+/// The fenced blocks of a page of `docs/` that have this label.
+pub(crate) fn blocks(page: &str, label: &str) -> Vec<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let text = fs::read_to_string(docs.join(page)).unwrap();
     let opening = format!("```{label}\n");
     let blocks: Vec<String> = text
         .split(&opening)
@@ -25,13 +30,13 @@ pub(crate) fn defaults<T>(section: &str)
 where
     T: Default + PartialEq + Debug + serde::Serialize + serde::de::DeserializeOwned,
 {
-    let body = &blocks(&format!("toml {section}"))[0];
+    let body = &blocks(RECIPE_KEYS, &format!("toml {section}"))[0];
     let recipe = Recipe::parse("docs.toml", &format!("v = 1\n[{section}]\n{body}")).unwrap();
-    assert_eq!(recipe.section::<T>(section).unwrap(), T::default());
+    assert_eq!(recipe.parse_section::<T>(section).unwrap(), T::default());
     has_keys(&serde_json::to_value(T::default()).unwrap(), "", body);
     // A key that is left out while unset shows in the message about an unknown one.
     let wrong = Recipe::parse("docs.toml", &format!("v = 1\n[{section}]\nzzzzzzzz = 1\n")).unwrap();
-    let names = wrong.section::<T>(section).unwrap_err().to_string();
+    let names = wrong.parse_section::<T>(section).unwrap_err().to_string();
     let (_, names) = names.split_once("valid names: ").unwrap();
     for name in names.split(", ") {
         let (key, table) = (format!("{name} = "), format!("{name}."));

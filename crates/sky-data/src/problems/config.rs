@@ -1,14 +1,15 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sky_types::{Section, SettingError};
 
 use super::Family;
-use crate::{DataError, Result};
 
 /// The recipe's `[problems]`: what to sample and what to keep apart for evaluation.
 ///
-/// The defaults generate one-step problems with small numbers, which a model of 135M parameters with three worked examples
-/// gets right between one time in five and four times in five. Sky-T1's own problems come from `files`.
+/// The defaults generate one-step problems with small numbers, which a model of 135M parameters
+/// with three worked examples gets right between one time in five and four times in five. Sky-T1's
+/// own problems come from `files`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProblemsConfig {
@@ -45,12 +46,13 @@ impl Default for ProblemsConfig {
     }
 }
 
-/// What generated training and held-out problems may not share. Either way the side is a hash, the same for every seed, so
-/// that no seed's training set meets any seed's held-out set.
+/// What generated training and held-out problems may not share. Either way the side is a hash, the
+/// same for every seed, so that no seed's training set meets any seed's held-out set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disjoint {
-    /// Numbers and operation: with `3 + 5` in training, neither `5 + 3` nor a story about it is held out.
+    /// Numbers and operation: with `3 + 5` in training, neither `5 + 3` nor a story about it is
+    /// held out.
     #[default]
     Facts,
     /// The wording, compared without case, spacing and punctuation.
@@ -73,7 +75,7 @@ pub struct ProblemFile {
     pub level: Option<String>,
     /// Only problems whose reference solution gives its answer in a box (`meta.boxed`).
     pub boxed: bool,
-    /// Draw so many of what is left, with the seed; all when unset.
+    /// SeededRng so many of what is left, with the seed; all when unset.
     pub take: Option<usize>,
     /// Keep them apart for evaluation instead of sampling them.
     pub heldout: bool,
@@ -81,18 +83,11 @@ pub struct ProblemFile {
     pub get: String,
 }
 
-impl ProblemsConfig {
-    /// Checks what the types cannot.
-    ///
-    /// # Errors
-    /// [`DataError::Setting`] with the key at fault.
-    pub fn check(&self) -> Result<()> {
-        let wrong = |key, reason: &str| {
-            Err(DataError::Setting {
-                key,
-                reason: reason.into(),
-            })
-        };
+impl Section for ProblemsConfig {
+    const NAME: &'static str = "problems";
+
+    fn check(&self) -> Result<(), SettingError> {
+        let wrong = |key, reason: &str| Err(SettingError::new(key, reason));
         if !(3..=1_000_000).contains(&self.max_operand) {
             return wrong("max_operand", "must lie between 3 and 1000000");
         }
@@ -146,7 +141,9 @@ impl ProblemsConfig {
         }
         Ok(())
     }
+}
 
+impl ProblemsConfig {
     /// How often a family is drawn relative to the others.
     pub(super) fn weight(&self, family: Family) -> u32 {
         self.weights.get(&family).copied().unwrap_or(1)
@@ -159,10 +156,7 @@ mod tests {
     use super::*;
 
     fn key(config: &ProblemsConfig) -> &'static str {
-        match config.check().unwrap_err() {
-            DataError::Setting { key, .. } => key,
-            other => panic!("{other}"),
-        }
+        config.check().unwrap_err().key
     }
 
     #[test]

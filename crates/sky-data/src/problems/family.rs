@@ -4,9 +4,10 @@ use super::{
     rational::Rational,
     words::{CONTAINERS, NAMES, THINGS},
 };
-use crate::draw::Draw;
+use crate::seeded_rng::SeededRng;
 
-/// A kind of generated problem. The first six take one step; the others are harder, roughly in order.
+/// A kind of generated problem. The first six take one step; the others are harder, roughly in
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
@@ -99,7 +100,7 @@ impl Family {
     }
 
     /// One problem with operands of at most `max` (at least 3).
-    pub(crate) fn draw(self, draw: &mut Draw, max: i64) -> Drawn {
+    pub(crate) fn draw(self, draw: &mut SeededRng, max: i64) -> Drawn {
         match self {
             Self::Sum => sum(draw, max),
             Self::Difference => difference(draw, max),
@@ -119,7 +120,8 @@ impl Family {
     }
 }
 
-/// A drawn problem. `fact` is what has to be known to answer it ("3+5"), the same for every wording.
+/// A drawn problem. `fact` is what has to be known to answer it ("3+5"), the same for every
+/// wording.
 pub(crate) struct Drawn {
     pub(crate) prompt: String,
     pub(crate) answer: Rational,
@@ -135,18 +137,18 @@ fn drawn(prompt: String, answer: impl Into<Rational>, fact: String) -> Drawn {
 }
 
 /// One of several wordings; all are formatted, which is cheap and keeps them readable.
-fn one_of<const N: usize>(draw: &mut Draw, wordings: [String; N]) -> String {
+fn one_of<const N: usize>(draw: &mut SeededRng, wordings: [String; N]) -> String {
     let at = draw.below(N as u64) as usize;
     // `below` stays under N.
     wordings.into_iter().nth(at).unwrap_or_default()
 }
 
-fn pair(draw: &mut Draw, max: i64) -> (i64, i64) {
+fn pair(draw: &mut SeededRng, max: i64) -> (i64, i64) {
     (draw.between(2, max), draw.between(2, max))
 }
 
 /// Two operands, the second smaller.
-fn descending(draw: &mut Draw, max: i64) -> (i64, i64) {
+fn descending(draw: &mut SeededRng, max: i64) -> (i64, i64) {
     let a = draw.between(3, max);
     (a, draw.between(2.min(a - 1), a - 1))
 }
@@ -161,7 +163,7 @@ fn times(a: i64, b: i64) -> String {
     format!("{}*{}", a.min(b), a.max(b))
 }
 
-fn two_names(draw: &mut Draw) -> (&'static str, &'static str) {
+fn two_names(draw: &mut SeededRng) -> (&'static str, &'static str) {
     let first = draw.below(NAMES.len() as u64);
     let step = 1 + draw.below(NAMES.len() as u64 - 1);
     let second = (first + step) % NAMES.len() as u64;
@@ -173,7 +175,7 @@ fn count(number: i64, thing: (&str, &str)) -> String {
     format!("{number} {}", if number == 1 { thing.0 } else { thing.1 })
 }
 
-fn sum(draw: &mut Draw, max: i64) -> Drawn {
+fn sum(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let prompt = one_of(
         draw,
@@ -188,7 +190,7 @@ fn sum(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a + b, plus(a, b))
 }
 
-fn difference(draw: &mut Draw, max: i64) -> Drawn {
+fn difference(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = descending(draw, max);
     let prompt = one_of(
         draw,
@@ -203,7 +205,7 @@ fn difference(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a - b, format!("{a}-{b}"))
 }
 
-fn product(draw: &mut Draw, max: i64) -> Drawn {
+fn product(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let prompt = one_of(
         draw,
@@ -218,7 +220,7 @@ fn product(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a * b, times(a, b))
 }
 
-fn sum_story(draw: &mut Draw, max: i64) -> Drawn {
+fn sum_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let (name, other) = two_names(draw);
     let (_, things) = *draw.pick(&THINGS);
@@ -245,7 +247,7 @@ fn sum_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a + b, plus(a, b))
 }
 
-fn difference_story(draw: &mut Draw, max: i64) -> Drawn {
+fn difference_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = descending(draw, max);
     let (name, other) = two_names(draw);
     let (_, things) = *draw.pick(&THINGS);
@@ -269,7 +271,7 @@ fn difference_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a - b, format!("{a}-{b}"))
 }
 
-fn product_story(draw: &mut Draw, max: i64) -> Drawn {
+fn product_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let name = *draw.pick(&NAMES);
     let (_, things) = *draw.pick(&THINGS);
@@ -293,7 +295,7 @@ fn product_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a * b, times(a, b))
 }
 
-fn compare_story(draw: &mut Draw, max: i64) -> Drawn {
+fn compare_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = descending(draw, max);
     let (name, other) = two_names(draw);
     let (_, things) = *draw.pick(&THINGS);
@@ -311,7 +313,7 @@ fn compare_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a - b, format!("{a}-{b}"))
 }
 
-fn quotient_story(draw: &mut Draw, max: i64) -> Drawn {
+fn quotient_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let total = a * b;
     let name = *draw.pick(&NAMES);
@@ -334,7 +336,7 @@ fn quotient_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a, format!("{total}/{b}"))
 }
 
-fn remainder(draw: &mut Draw, max: i64) -> Drawn {
+fn remainder(draw: &mut SeededRng, max: i64) -> Drawn {
     let divisor = draw.between(2, max);
     let total = divisor * draw.between(2, max) + draw.between(0, divisor - 1);
     let name = *draw.pick(&NAMES);
@@ -355,7 +357,7 @@ fn remainder(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, total % divisor, format!("{total}%{divisor}"))
 }
 
-fn two_step_story(draw: &mut Draw, max: i64) -> Drawn {
+fn two_step_story(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let more = draw.between(2, max);
     let name = *draw.pick(&NAMES);
@@ -375,7 +377,7 @@ fn two_step_story(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, a * b - gone, format!("{a}*{b}-{gone}"))
 }
 
-fn linear_equation(draw: &mut Draw, max: i64) -> Drawn {
+fn linear_equation(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = pair(draw, max);
     let c = draw.between(-max, max * 2);
     let minus = draw.below(2) == 0;
@@ -395,12 +397,12 @@ fn linear_equation(draw: &mut Draw, max: i64) -> Drawn {
     )
 }
 
-fn fraction(draw: &mut Draw, max: i64) -> (i64, i64) {
+fn fraction(draw: &mut SeededRng, max: i64) -> (i64, i64) {
     let den = draw.between(2, max);
     (draw.between(1, den - 1), den)
 }
 
-fn fraction_sum(draw: &mut Draw, max: i64) -> Drawn {
+fn fraction_sum(draw: &mut SeededRng, max: i64) -> Drawn {
     let ((a, b), (c, d)) = (fraction(draw, max), fraction(draw, max));
     let minus = draw.below(2) == 0;
     let (sign, signed) = if minus { ('-', -c) } else { ('+', c) };
@@ -415,7 +417,7 @@ fn fraction_sum(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, answer, format!("{a}/{b}{sign}{c}/{d}"))
 }
 
-fn fraction_of(draw: &mut Draw, max: i64) -> Drawn {
+fn fraction_of(draw: &mut SeededRng, max: i64) -> Drawn {
     let (a, b) = fraction(draw, max);
     let whole = b * draw.between(2, max);
     let name = *draw.pick(&NAMES);
@@ -433,7 +435,7 @@ fn fraction_of(draw: &mut Draw, max: i64) -> Drawn {
     drawn(prompt, answer, format!("{a}/{b}*{whole}"))
 }
 
-fn average(draw: &mut Draw, max: i64) -> Drawn {
+fn average(draw: &mut SeededRng, max: i64) -> Drawn {
     let len = draw.between(3, 4);
     let values: Vec<i64> = (0..len).map(|_| draw.between(1, max)).collect();
     let list: Vec<String> = values.iter().map(ToString::to_string).collect();

@@ -1,15 +1,15 @@
 use std::collections::HashSet;
 
-use sky_types::{Answer, Domain, Problem, derive_seed};
+use sky_types::{Answer, Domain, Problem, Section, derive_seed};
 
 use super::{Disjoint, Family, ProblemsConfig};
-use crate::{DataError, Result, draw::Draw, text::normalise};
+use crate::{DataError, Result, seeded_rng::SeededRng, text::normalise};
 
 /// Draws the generated problems: `(train, heldout)`.
 ///
-/// Each family has its own stream, so a larger set begins with the smaller one's problems under the same ids; only the order
-/// is shuffled over the whole. No two problems of a set have the same wording, and none shares with the other set, of this
-/// or any other seed, what [`Disjoint`] says.
+/// Each family has its own stream, so a larger set begins with the smaller one's problems under the
+/// same ids; only the order is shuffled over the whole. No two problems of a set have the same
+/// wording, and none shares with the other set, of this or any other seed, what [`Disjoint`] says.
 ///
 /// # Errors
 /// When a setting is impossible, or a family has too few different problems.
@@ -56,7 +56,7 @@ fn draw_set(config: &ProblemsConfig, seed: u64, side: Side, total: usize) -> Res
     let mut seen = HashSet::new();
     for (family, wanted) in shares(config, total) {
         let label = format!("problems/{}/{}", side.name(), family.as_str());
-        let mut draw = Draw::new(derive_seed(seed, &label, 0));
+        let mut draw = SeededRng::new(derive_seed(seed, &label, 0));
         let mut found = 0;
         let mut attempts = 1_000 + 200 * wanted as u64;
         while found < wanted {
@@ -92,11 +92,12 @@ fn draw_set(config: &ProblemsConfig, seed: u64, side: Side, total: usize) -> Res
             found += 1;
         }
     }
-    Draw::new(derive_seed(seed, "problems/order", 0)).shuffle(&mut problems);
+    SeededRng::new(derive_seed(seed, "problems/order", 0)).shuffle(&mut problems);
     Ok(problems)
 }
 
-/// Splits a total by weight; what rounding leaves over goes to the largest remainders, earlier families first.
+/// Splits a total by weight; what rounding leaves over goes to the largest remainders, earlier
+/// families first.
 fn shares(config: &ProblemsConfig, total: usize) -> Vec<(Family, usize)> {
     let weights: Vec<u64> = config
         .families

@@ -2,12 +2,12 @@
 
 mod config;
 mod family;
-mod gather;
 mod generate;
+mod load;
 mod rational;
 mod words;
 
 pub use config::{Disjoint, ProblemFile, ProblemsConfig};
 pub use family::Family;
-pub use gather::{Gathered, HUMAN_EVAL, Places, gather};
 pub use generate::generate;
+pub use load::{HUMAN_EVAL, LoadedProblems, ProblemPaths, load_problems};

@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// An exact fraction in lowest terms, its denominator positive. Operands are small, so `i64` never overflows here.
+/// An exact fraction in lowest terms, its denominator positive. Operands are small, so `i64` never
+/// overflows here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rational {
     num: i64,

@@ -72,8 +72,8 @@ struct InputOutput {
     timeout_s: Option<f64>,
 }
 
-/// What a model is asked: the question, how to hand in, and the row's own beginning of a program if it has one. `function` asks
-/// for one; without it the program reads and prints.
+/// What a model is asked: the question, how to hand in, and the row's own beginning of a program if
+/// it has one. `function` asks for one; without it the program reads and prints.
 pub(super) fn contest_prompt(
     question: &str,
     function: Option<String>,

@@ -10,7 +10,8 @@ use super::{Converted, Refusal, code::contest_prompt, keep, pickle::unpickle, te
 
 /// Per-test limit of LiveCodeBench's runner, in seconds.
 const TEST_SECONDS: f64 = 6.0;
-/// Most bytes that one row's packed tests may unpack to: the largest published are about a tenth of it.
+/// Most bytes that one row's packed tests may unpack to: the largest published are about a tenth of
+/// it.
 const MOST_UNPACKED: u64 = 1 << 30;
 
 /// One test as LiveCodeBench writes it.
@@ -20,7 +21,8 @@ struct Case {
     output: String,
 }
 
-/// LiveCodeBench: public tests as JSON in a text; private ones too, or as base64 of zlib of a pickle of that text.
+/// LiveCodeBench: public tests as JSON in a text; private ones too, or as base64 of zlib of a
+/// pickle of that text.
 pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
     let mut cases = cases(text(row, "public_test_cases")?)?;
     if let Some(Value::String(private)) = row.get("private_test_cases") {

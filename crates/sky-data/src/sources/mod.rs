@@ -104,7 +104,8 @@ impl Row {
 /// Reads a file of JSON lines row by row, `.gz` unpacked on the way.
 ///
 /// # Errors
-/// At once when the file cannot be opened; per row when it is not JSON or lacks the format's fields.
+/// At once when the file cannot be opened; per row when it is not JSON or lacks the format's
+/// fields.
 pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
     let file = File::open(path).map_err(|source| FileError::io(path, "open", source))?;
     let reader: Box<dyn BufRead> = if path.extension().is_some_and(|ext| ext == "gz") {

@@ -1,16 +1,18 @@
 //! Plain data out of Python's pickle format, without running any of it.
 //!
-//! A pickle is a program for a small stack machine, some of whose instructions import and call. Those, and whatever else plain
-//! data does not need, are refused. Opcodes: Python's `pickletools`.
+//! A pickle is a program for a small stack machine, some of whose instructions import and call.
+//! Those, and whatever else plain data does not need, are refused. Opcodes: Python's `pickletools`.
 
 use serde_json::{Map, Number, Value};
 
-/// Most bytes that texts fetched again from the memo may come to: a short pickle can ask for a long text many times.
+/// Most bytes that texts fetched again from the memo may come to: a short pickle can ask for a long
+/// text many times.
 const MOST_FETCHED: usize = 64 << 20;
 /// Deepest nesting.
 const DEEPEST: usize = 64;
 
-/// Reads a pickle of texts, numbers, lists, tuples, dictionaries with text keys, `None` and booleans.
+/// Reads a pickle of texts, numbers, lists, tuples, dictionaries with text keys, `None` and
+/// booleans.
 pub(super) fn unpickle(bytes: &[u8]) -> Result<Value, String> {
     Machine {
         bytes,
@@ -150,7 +152,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A two's complement number of up to eight bytes; larger ones are no test data that JSON could hold.
+    /// A two's complement number of up to eight bytes; larger ones are no test data that JSON could
+    /// hold.
     fn long(&mut self) -> Result<(), String> {
         let width = self.number(1)?;
         if width > 8 {
@@ -224,7 +227,8 @@ impl Machine<'_> {
     }
 
     fn remember(&mut self, index: usize) -> Result<(), String> {
-        // Each instruction remembers at most one value, so that the memo is no longer than the pickle.
+        // Each instruction remembers at most one value, so that the memo is no longer than the
+        // pickle.
         if index > self.bytes.len() {
             return Err("a memo out of range".to_owned());
         }
@@ -265,8 +269,8 @@ mod tests {
 
     use super::*;
 
-    /// `pickle.dumps({"a": [1, -2, 300, 70000, 1 << 40, 1.5, None, True, False], "b": ("x", "x"), "c": {}}, protocol)`, by hand:
-    /// every instruction that plain data needs.
+    /// `pickle.dumps({"a": [1, -2, 300, 70000, 1 << 40, 1.5, None, True, False], "b": ("x", "x"),
+    /// "c": {}}, protocol)`, by hand: every instruction that plain data needs.
     fn sample() -> Vec<u8> {
         let mut bytes = vec![0x80, 4, 0x95, 0, 0, 0, 0, 0, 0, 0, 0, b'}', 0x94, b'('];
         bytes.extend(b"\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xffM\x2c\x01J\x70\x11\x01\x00");
@@ -288,7 +292,8 @@ mod tests {
 
     #[test]
     fn what_imports_calls_or_breaks_off_is_refused() {
-        // `os.system("x")` in the two usual spellings, a call of a built-in, a persistent object, an extension.
+        // `os.system("x")` in the two usual spellings, a call of a built-in, a persistent object,
+        // an extension.
         for bytes in [
             &b"cos\nsystem\n(S'x'\ntR."[..],
             b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x01x\x85R.",

@@ -1,14 +1,15 @@
 use serde::{Deserialize, Serialize};
+use sky_types::{Section, SettingError};
 
-/// The recipe's `[report]`.
+/// The recipe's `[report]`: the price of an hour and the size of the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
-    /// Price of the machine for one hour, in dollars; 0 for "not priced".
+    /// Price of the machine in dollars an hour; with 0 the page shows no cost.
     pub dollars_per_hour: f64,
-    /// Most samples of one stage on the page; of more, as many are drawn at random with the run's seed.
+    /// Most samples of one stage on the page. Of more, a random choice is shown, seeded by the run.
     pub samples_per_stage: usize,
-    /// Most bytes of one reply on the page; a longer one loses its middle, and says so.
+    /// Most bytes of one reply on the page. The middle of a longer one is replaced by a note.
     pub max_text_bytes: usize,
 }
 
@@ -22,13 +23,11 @@ impl Default for ReportConfig {
     }
 }
 
-impl ReportConfig {
-    /// Checks what the types cannot say. The error is the key and the reason.
-    ///
-    /// # Errors
-    /// When a value makes no sense.
-    pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let wrong = |key, reason: &str| Err((key, reason.to_owned()));
+impl Section for ReportConfig {
+    const NAME: &'static str = "report";
+
+    fn check(&self) -> Result<(), SettingError> {
+        let wrong = |key, reason: &str| Err(SettingError::new(key, reason));
         if !(0.0..1e9).contains(&self.dollars_per_hour) {
             return wrong("dollars_per_hour", "must be 0 or more");
         }

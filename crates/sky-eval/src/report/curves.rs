@@ -5,33 +5,33 @@ use sky_files::read_jsonl;
 
 use crate::Result;
 
-/// Points kept of a curve; more than a screen has pixels for helps nobody.
+/// Most points of a curve. A screen has no pixels for more.
 const MAX_POINTS: usize = 600;
 
-/// Loss and learning rate over the steps of a training run.
+/// Loss and learning rate over the steps of a training run, averaged to a bounded number of points.
 #[derive(Default)]
 pub(super) struct Curves {
     pub(super) points: Vec<Point>,
-    /// Steps that one point stands for; its loss is their mean.
+    /// Steps of one point; its loss is their mean.
     pub(super) stride: u64,
-    /// Steps in all.
+    /// Number of steps.
     pub(super) steps: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
-    /// The last step of those it stands for.
+    /// Last step of the point.
     pub(super) step: u64,
     pub(super) loss: f64,
     pub(super) lr: f64,
     steps: u64,
 }
 
-/// What the curves need of a line of `metrics.jsonl`; the rest is the trainer's.
+/// The fields of a line of `metrics.jsonl` that the curves need.
 #[derive(Deserialize)]
 struct Metric {
     step: u64,
-    /// `null` where it was not a number.
+    /// `null` when it is not finite.
     loss: Option<f64>,
     #[serde(alias = "learning_rate")]
     lr: Option<f64>,
@@ -53,7 +53,7 @@ impl Curves {
         let Some(loss) = metric.loss.filter(|loss| loss.is_finite()) else {
             return;
         };
-        // A resumed run may write steps again; the later line is the one that counts.
+        // A resumed run may repeat steps; the later line counts.
         while self
             .points
             .last()
@@ -86,14 +86,16 @@ impl Curves {
         }
     }
 
-    /// The losses, smoothed by a Gaussian window over about a twentieth of the run. It looks both ways, so that it does not lag
-    /// behind a falling loss as a running mean would; near an end it looks at what there is.
+    /// The losses, smoothed by a Gaussian window over about a twentieth of the run.
+    ///
+    /// The window is symmetric, so that the curve does not lag behind a falling loss as a running
+    /// mean does. Near an end it becomes narrower.
     pub(super) fn smooth(&self) -> Vec<f64> {
         let sigma = (self.points.len() as f64 / 40.0).max(1.0);
         let reach = (3.0 * sigma).ceil() as usize;
         let weight = |distance: usize| (-0.5 * (distance as f64 / sigma).powi(2)).exp();
         let mean = |at: usize| {
-            // The same reach on both sides, or the ends would bend.
+            // The same reach on both sides: an uneven window would bend the ends.
             let reach = reach.min(at).min(self.points.len() - 1 - at);
             let near = at - reach..=at + reach;
             let total: f64 = near.clone().map(|i| weight(i.abs_diff(at))).sum();

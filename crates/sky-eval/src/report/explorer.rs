@@ -9,6 +9,7 @@ use std::{
 use serde::Serialize;
 use sky_files::FileError;
 use sky_types::{Answer, Domain, FinishReason, Problem, Verdict};
+use sky_verify::ProblemIndex;
 
 use super::{
     ReportConfig, RunFiles,
@@ -16,26 +17,26 @@ use super::{
     html::{count, counted, missing, script_json},
     run_data::RunData,
 };
-use crate::{EvalError, ProblemIndex, Result};
+use crate::{EvalError, Result};
 
-/// One sample as the page's script reads it; short names, since there are thousands.
+/// One sample for the page's script. Names are short because there are thousands of rows.
 #[derive(Serialize)]
 struct Row<'a> {
-    /// The group's key.
+    /// Group key.
     g: &'a str,
-    /// Place of its problem in the table of problems.
+    /// Row of its problem in the table of problems.
     p: usize,
-    /// The sample's index.
+    /// Sample index.
     i: u32,
     v: Verdict,
-    /// The verdict's detail.
+    /// Detail of the verdict.
     d: &'a str,
-    /// The reply.
+    /// Text of the reply.
     t: &'a str,
-    /// Tokens.
+    /// Number of tokens.
     n: u32,
     f: FinishReason,
-    /// Whether it was trained on.
+    /// Whether it was chosen for training.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     c: bool,
 }
@@ -49,7 +50,7 @@ struct ProblemRow<'a> {
     answer: String,
 }
 
-/// The section around the explorer; the script fills it from the data that [`write_data`] puts beside it.
+/// The section that the page's script fills from the data of [`write_data`].
 pub(super) fn section(data: &RunData) -> String {
     let mut html = String::from(
         "<section id=\"samples\"><h2>Every reply, with its verdict</h2>\n\
@@ -64,12 +65,12 @@ pub(super) fn section(data: &RunData) -> String {
     let drawn: Vec<String> = data
         .groups
         .iter()
-        .filter(|group| (group.picked.len() as u64) < group.mix.total())
+        .filter(|group| (group.picked.len() as u64) < group.counts.total())
         .map(|group| {
             format!(
                 "{} of {} ({})",
                 count(group.picked.len() as u64),
-                counted(group.mix.total(), "reply").replace("replys", "replies"),
+                counted(group.counts.total(), "reply").replace("replys", "replies"),
                 group.label.to_lowercase()
             )
         })
@@ -87,7 +88,7 @@ pub(super) fn section(data: &RunData) -> String {
     html
 }
 
-/// The explorer's data, row by row, as elements that no browser executes.
+/// Writes the explorer's data, row by row, into elements that no browser executes.
 pub(super) fn write_data(
     out: &mut BufWriter<File>,
     data: &RunData,
@@ -165,7 +166,7 @@ fn is_eval(group: &Group) -> bool {
 
 fn find(index: Option<&mut ProblemIndex>, id: &str, report: &Path) -> Result<Arc<Problem>> {
     match index {
-        Some(index) => index.get(id),
+        Some(index) => Ok(index.get(id)?),
         None => Err(EvalError::mismatch(
             report,
             "there are samples but the stage `problems` is not complete: run it again",
@@ -173,7 +174,7 @@ fn find(index: Option<&mut ProblemIndex>, id: &str, report: &Path) -> Result<Arc
     }
 }
 
-/// What was expected, in a line.
+/// The expected answer in one line.
 fn answer(answer: &Answer) -> String {
     match answer {
         Answer::Math(value) | Answer::Choice(value) => value.clone(),

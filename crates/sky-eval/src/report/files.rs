@@ -1,34 +1,34 @@
 use std::path::{Path, PathBuf};
 
-/// Where a run's files lie.
+/// The paths of a run's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFiles {
-    /// Every stage's name and folder, in the order they run.
+    /// Name and folder of every stage, in the order in which they run.
     pub stages: Vec<(String, PathBuf)>,
-    /// Problems that were sampled.
+    /// The problems to sample for training.
     pub train_problems: PathBuf,
-    /// Problems kept apart for evaluation.
+    /// The held-out problems of the evaluations.
     pub heldout_problems: PathBuf,
-    /// The samples that were checked: the teacher's, rewritten.
+    /// The checked samples: the teacher's, rewritten.
     pub samples: PathBuf,
     /// Their verdicts.
     pub verdicts: PathBuf,
-    /// Which samples were selected for training.
+    /// The samples selected for training.
     pub selected: PathBuf,
-    /// One line a training step.
+    /// Training metrics, one line a step.
     pub metrics: PathBuf,
     /// Folder of the evaluation before training.
     pub eval_before: PathBuf,
     /// Folder of the evaluation after training.
     pub eval_after: PathBuf,
-    /// Written: the run's summary.
+    /// Output: the run's summary.
     pub summary: PathBuf,
-    /// Written: the page.
+    /// Output: the page.
     pub report: PathBuf,
 }
 
 impl RunFiles {
-    /// The layout of `docs/formats.md` inside a run folder.
+    /// The paths inside a run folder, as `docs/formats.md` lays it out.
     pub fn in_folder(run: &Path) -> Self {
         let stage = |name: &str, folder: &str| (name.to_owned(), run.join(folder));
         Self {
@@ -56,15 +56,15 @@ impl RunFiles {
     }
 }
 
-/// What the recipe says of a run.
+/// The recipe's facts about a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunInfo {
     /// The recipe's name.
     pub recipe: String,
     /// One sentence about the run.
     pub description: String,
-    /// The seed everything random started from.
+    /// The run's seed.
     pub seed: u64,
-    /// The command that makes the run again, as a shell takes it.
+    /// The shell command that repeats the run.
     pub command: String,
 }

@@ -1,23 +1,40 @@
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use sky_types::{FinishReason, derive_seed};
 
-use super::ReportConfig;
-use crate::{Judged, Result, VerdictMix, judged};
+use sky_verify::{JudgedSample, VerdictCounts, read_judged_samples};
 
-/// The replies of one stage with their verdicts, counted, and a bounded choice of them for the explorer.
+use super::ReportConfig;
+use crate::Result;
+
+/// The judged replies of one stage: counts of all, and a bounded random choice for the explorer.
 pub(super) struct Group {
-    /// Short name in addresses: `before`, `samples`, `after`.
     pub(super) key: &'static str,
-    /// Name for a person.
     pub(super) label: &'static str,
-    pub(super) mix: VerdictMix,
+    pub(super) counts: VerdictCounts,
     pub(super) lengths: Lengths,
-    /// In the file's order.
-    pub(super) picked: Vec<Judged>,
+    /// The replies on the page, in the file's order.
+    pub(super) picked: Vec<JudgedSample>,
 }
 
-/// Exact counts of reply lengths in tokens.
+/// Where a group's rows come from.
+pub(super) struct GroupFiles {
+    /// Short name in the page's addresses: `before`, `samples`, `after`.
+    pub(super) key: &'static str,
+    /// Name on the page.
+    pub(super) label: &'static str,
+    pub(super) samples: PathBuf,
+    pub(super) verdicts: PathBuf,
+}
+
+/// Bounds what a group keeps of its rows, and seeds the choice.
+#[derive(Clone, Copy)]
+pub(super) struct Limits<'a> {
+    pub(super) config: &'a ReportConfig,
+    pub(super) seed: u64,
+}
+
+/// Counts replies by their length in tokens.
 #[derive(Default)]
 pub(super) struct Lengths {
     counts: BTreeMap<u32, u64>,
@@ -26,34 +43,33 @@ pub(super) struct Lengths {
 }
 
 impl Group {
-    /// Reads a stage's files once; `each` sees every row.
+    /// Reads a stage's files once; `on_row` sees every row.
     pub(super) fn read(
-        key: &'static str,
-        label: &'static str,
-        samples: &Path,
-        verdicts: &Path,
-        (config, seed): (&ReportConfig, u64),
-        mut each: impl FnMut(&Judged),
+        source: &GroupFiles,
+        limits: Limits<'_>,
+        mut on_row: impl FnMut(&JudgedSample),
     ) -> Result<Self> {
+        let Limits { config, seed } = limits;
         let mut group = Self {
-            key,
-            label,
-            mix: VerdictMix::default(),
+            key: source.key,
+            label: source.label,
+            counts: VerdictCounts::default(),
             lengths: Lengths::default(),
             picked: Vec::new(),
         };
-        let mut kept: Vec<(u64, Judged)> = Vec::new();
+        let mut kept: Vec<(u64, JudgedSample)> = Vec::new();
         let room = config.samples_per_stage as u64;
-        for (number, row) in (0_u64..).zip(judged(samples, verdicts)?) {
+        for (number, row) in (0_u64..).zip(read_judged_samples(&source.samples, &source.verdicts)?)
+        {
             let mut row = row?;
-            each(&row);
-            group.mix.add(row.verdict.verdict);
+            on_row(&row);
+            group.counts.add(row.verdict.verdict);
             group.lengths.add(&row);
-            // Reservoir sampling (Vitter 1985, algorithm R): every row has the same chance to stay.
+            // Reservoir sampling (Vitter 1985, algorithm R) keeps every row with the same chance.
             let slot = if number < room {
                 number
             } else {
-                derive_seed(seed, key, number) % (number + 1)
+                derive_seed(seed, source.key, number) % (number + 1)
             };
             if slot >= room {
                 continue;
@@ -73,7 +89,7 @@ impl Group {
 }
 
 impl Lengths {
-    fn add(&mut self, row: &Judged) {
+    fn add(&mut self, row: &JudgedSample) {
         *self.counts.entry(row.sample.completion_tokens).or_default() += 1;
         self.cut += u64::from(row.sample.finish_reason == FinishReason::Length);
     }
@@ -107,7 +123,7 @@ impl Lengths {
         found.map_or(0, |(&length, _)| length)
     }
 
-    /// Counts in bins of equal width; bin `i` holds lengths in `i * width..(i + 1) * width`.
+    /// A histogram; bin `i` counts lengths in `i * width..(i + 1) * width`.
     pub(super) fn bins(&self, width: u32, bins: usize) -> Vec<u64> {
         let mut counts = vec![0; bins];
         for (&length, &count) in &self.counts {
@@ -119,7 +135,7 @@ impl Lengths {
     }
 }
 
-/// Takes the middle out of a long text and says so in its place.
+/// Replaces the middle of a text longer than `limit` bytes by a note.
 pub(super) fn shorten(text: String, limit: usize) -> String {
     if text.len() <= limit {
         return text;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Text as HTML shows it, safe inside an element and inside a double-quoted attribute.
+/// Escapes text for an HTML element or a double-quoted attribute.
 pub(super) struct Esc<'a>(pub(super) &'a str);
 
 impl fmt::Display for Esc<'_> {
@@ -27,10 +27,11 @@ impl fmt::Display for Esc<'_> {
     }
 }
 
-/// JSON that can stand inside a `<script>` element: no `<`, so nothing in it can end the element or open a comment.
+/// JSON for a `<script>` element. It has no `<`, so nothing in it ends the element or opens a
+/// comment.
 pub(super) fn script_json<T: Serialize>(value: &T) -> serde_json::Result<String> {
     let json = serde_json::to_string(value)?;
-    // These characters only occur inside JSON strings, where the escape means the same.
+    // These characters occur only inside JSON strings, where the escape means the same.
     Ok(json
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
@@ -75,7 +76,7 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A number with about three digits that count, for axes: `0.25`, `1.8`, `5e-5`.
+/// A number with about three significant digits, for axes: `0.25`, `1.8`, `5e-5`.
 pub(super) fn axis(number: f64) -> String {
     if number == 0.0 {
         return "0".into();
@@ -93,13 +94,13 @@ pub(super) fn axis(number: f64) -> String {
     }
 }
 
-/// A share of 1 as a CSS percentage; anything else is brought inside.
+/// A share as a CSS percentage, clamped to 0..=1.
 pub(super) fn css(share: f64) -> String {
     let share = if share.is_finite() { share } else { 0.0 };
     format!("{:.2}%", share.clamp(0.0, 1.0) * 100.0)
 }
 
-/// What stands where a stage has not run.
+/// The note in place of a stage that has not run.
 pub(super) fn missing(what: &str, stage: &str) -> String {
     format!(
         "<p class=\"missing\">{} <span>The stage <code>{}</code> has not run.</span></p>",

@@ -1,7 +1,8 @@
-//! One self-contained HTML page about a run: scores, where every problem went, curves, verdicts, times, the samples.
+//! Writes one self-contained HTML page about a run.
 //!
-//! Everything on it is computed from the run folder's files by streaming; a stage that did not run is shown as missing. The
-//! page needs no network, and what models wrote reaches it as inert data.
+//! It shows scores, the funnel from problems to training data, training curves, verdicts, times and
+//! the samples. It is computed from the run folder's files by streaming; a stage that did not run
+//! is shown as missing. The page needs no network, and what models wrote is inert data on it.
 
 mod config;
 mod curves;
@@ -28,10 +29,11 @@ use sky_files::write_json;
 
 use crate::{Result, scoring::write_with};
 
-/// Reads a run folder and writes its `summary.json` and `report.html`, each whole or not at all.
+/// Reads a run folder and writes its `summary.json` and `report.html`, each atomically.
 ///
 /// # Errors
-/// When a file of a finished stage is missing, damaged or does not fit the others; the error names it.
+/// When a file of a complete stage is missing, damaged or does not fit the others. The error names
+/// the file.
 pub fn write_report(files: &RunFiles, info: &RunInfo, config: &ReportConfig) -> Result<RunSummary> {
     let data = run_data::RunData::read(files, info, config)?;
     let summary = RunSummary::of(&data);

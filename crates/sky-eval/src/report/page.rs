@@ -18,7 +18,7 @@ use crate::Result;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Writes the page, section after section.
+/// Writes the page section by section.
 pub(super) fn write(
     out: &mut BufWriter<File>,
     data: &RunData,
@@ -56,8 +56,8 @@ fn head(data: &RunData) -> String {
         "" => "A run of the Sky pipeline",
         text => text,
     };
-    // Only our own script may run, and nothing may be loaded: should text from a model ever get past the escaping, the
-    // browser still neither runs nor sends anything.
+    // Only this page's script may run, and nothing may be loaded. If a model's text ever gets past
+    // the escaping, the browser still neither runs nor sends anything.
     let policy = format!(
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         base64(&Sha256::digest(SCRIPT.as_bytes()))

@@ -2,13 +2,15 @@ use std::fmt::Write as _;
 
 use super::html::css;
 
-/// A published score in percent, and the letters of who gives it. No letter: those who give it agree.
+/// A published score in percent and the letters of its sources; none when all sources agree.
 type Figure = (f64, &'static str);
 
-/// One benchmark: the scores of the base model, of Sky-T1, of QwQ and of o1-preview; two where sources differ.
+/// A benchmark with the scores of the base model, Sky-T1, QwQ and o1-preview. A model has two
+/// scores where sources differ.
 type Benchmark = (&'static str, [&'static [Figure]; 4]);
 
-/// The published scores of the 32B run. S: the summary this project was begun from; B: the Sky-T1 announcement; R: the released repository.
+/// The published scores of the 32B run. Sources: S is the summary that this project was begun from,
+/// B the Sky-T1 announcement, R the released repository.
 const PUBLISHED: [Benchmark; 10] = [
     (
         "MATH500",
@@ -62,7 +64,7 @@ const PUBLISHED: [Benchmark; 10] = [
     ),
 ];
 
-/// The published scores, set apart from the run's own.
+/// The card of the published scores, beside the run's own.
 pub(super) fn card() -> String {
     let mut html = String::from(
         "<div class=\"card published\"><p class=\"tag\">Published, not this run</p>\n\
@@ -72,7 +74,7 @@ pub(super) fn card() -> String {
          <div class=\"tracks\" role=\"img\" aria-label=\"Published scores before and after fine-tuning\">\n",
     );
     for (name, [base, sky, ..]) in &PUBLISHED {
-        // Where sources differ the track shows the first; the table below has them all.
+        // Where sources differ, the track shows the first score; the table below shows all.
         let (from, to) = (base[0].0 / 100.0, sky[0].0 / 100.0);
         let _ = writeln!(
             html,

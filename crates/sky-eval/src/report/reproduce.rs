@@ -5,7 +5,7 @@ use super::{
     run_data::RunData,
 };
 
-/// Seed, versions, settings and hashes: what another run needs to come out the same, and how to see that it did.
+/// Seed, versions, settings and hashes: what a repeated run needs, and what to compare it by.
 pub(super) fn section(data: &RunData) -> String {
     let info = &data.info;
     let mut html = format!(

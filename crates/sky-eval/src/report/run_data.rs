@@ -6,11 +6,16 @@ use std::{
 use serde::Deserialize;
 use sky_files::{Manifest, read_json, read_jsonl};
 use sky_types::Verdict;
+use sky_verify::{JudgedSample, ProblemIndex};
 
-use super::{ReportConfig, RunFiles, RunInfo, curves::Curves, group::Group};
-use crate::{EvalSummary, Judged, ProblemIndex, Result};
+use super::{
+    ReportConfig, RunFiles, RunInfo,
+    curves::Curves,
+    group::{Group, GroupFiles, Limits},
+};
+use crate::{EvalSummary, Result};
 
-/// Everything the page is made from, in bounded memory.
+/// The data of the page, in bounded memory.
 pub(super) struct RunData {
     pub(super) info: RunInfo,
     /// Every stage with its manifest, when it is complete.
@@ -18,19 +23,19 @@ pub(super) struct RunData {
     pub(super) before: Option<EvalSummary>,
     pub(super) after: Option<EvalSummary>,
     pub(super) paired: Option<Paired>,
-    /// Before, samples, after: those that are there.
+    /// The judged replies of the stages that ran: before, samples, after.
     pub(super) groups: Vec<Group>,
     pub(super) funnel: Funnel,
     pub(super) curves: Option<Curves>,
-    /// Why right samples were not selected, as the selection counts it.
+    /// Why right samples were not selected, with counts.
     pub(super) dropped: Vec<(String, u64)>,
-    /// Samples that went into training.
+    /// Problem id and index of each selected sample.
     pub(super) chosen: HashSet<(String, u32)>,
-    /// Whether there are problems to look up.
+    /// Whether the stage `problems` is complete.
     pub(super) has_problems: bool,
 }
 
-/// What became of each held-out problem, by its first reply.
+/// Counts held-out problems by whether the first reply was right before and after training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Paired {
     pub(super) kept: u64,
@@ -39,7 +44,7 @@ pub(super) struct Paired {
     pub(super) missed: u64,
 }
 
-/// How many problems and samples are left after each step; `None` where a step has not run.
+/// Problems and samples left after each step; `None` for a step that has not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Funnel {
     pub(super) problems: Option<u64>,
@@ -56,7 +61,7 @@ pub(super) struct Left {
     pub(super) samples: u64,
 }
 
-/// What the report needs of a line of `selected.jsonl`.
+/// The fields of a line of `selected.jsonl` that the report needs.
 #[derive(Deserialize)]
 struct Chosen {
     problem_id: String,
@@ -65,78 +70,58 @@ struct Chosen {
 
 impl RunData {
     pub(super) fn read(files: &RunFiles, info: &RunInfo, config: &ReportConfig) -> Result<Self> {
-        let mut stages = Vec::new();
-        for (name, folder) in &files.stages {
-            let path = folder.join("manifest.json");
-            let manifest = path.exists().then(|| Manifest::read(&path)).transpose()?;
-            stages.push((name.clone(), manifest));
-        }
+        let stages = read_manifests(files)?;
         let done = |stage: &str| {
             stages
                 .iter()
                 .find(|(name, _)| name == stage)
                 .and_then(|(_, manifest)| manifest.as_ref())
         };
-        let with = (config, info.seed);
-        let mut groups = Vec::new();
+        let seed = info.seed;
+        let limits = Limits { config, seed };
+        let mut funnel = Funnel::default();
 
-        let problems = match done("problems") {
-            None => None,
-            Some(_) => Some(ProblemIndex::open(&files.train_problems)?.len() as u64),
-        };
-        let (before, first_before) = evaluation(
-            done("eval-before"),
-            &files.eval_before,
-            ("before", "Before training"),
-            with,
-            &mut groups,
-        )?;
-
-        let mut chosen = HashSet::new();
-        let mut funnel = Funnel {
-            problems,
-            ..Funnel::default()
-        };
-        let mut dropped = Vec::new();
+        if done("problems").is_some() {
+            funnel.problems = Some(ProblemIndex::open(&files.train_problems)?.len() as u64);
+        }
+        let before = done("eval-before")
+            .map(|_| Evaluation::read("before", "Before training", &files.eval_before, limits))
+            .transpose()?;
+        let (mut chosen, mut dropped) = (HashSet::new(), Vec::new());
         if let Some(select) = done("select") {
-            let mut ids = HashSet::new();
-            for row in read_jsonl::<Chosen>(&files.selected)? {
-                let row = row?;
-                ids.insert(row.problem_id.clone());
-                chosen.insert((row.problem_id, row.index));
-            }
+            chosen = read_chosen(&files.selected)?;
             dropped = select.counts.more.iter().filter_map(reason).collect();
+            let ids: HashSet<&str> = chosen.iter().map(|(id, _)| id.as_str()).collect();
             funnel.selected = Some(Left {
                 problems: ids.len() as u64,
                 samples: chosen.len() as u64,
             });
         }
-        if done("verify").is_some() {
-            let mut steps = Steps::default();
-            groups.push(Group::read(
-                "samples",
-                "Teacher's samples",
-                &files.samples,
-                &files.verdicts,
-                with,
-                |row| steps.add(row),
-            )?);
-            steps.fill(&mut funnel);
-        }
+        let samples = done("verify")
+            .map(|_| read_samples(files, limits, &mut funnel))
+            .transpose()?;
         funnel.trained = done("train").map(trained);
         let curves = done("train")
             .map(|_| Curves::read(&files.metrics))
             .transpose()?;
+        let after = done("eval-after")
+            .map(|_| Evaluation::read("after", "After training", &files.eval_after, limits))
+            .transpose()?;
 
-        let (after, first_after) = evaluation(
-            done("eval-after"),
-            &files.eval_after,
-            ("after", "After training"),
-            with,
-            &mut groups,
-        )?;
-        let paired =
-            (before.is_some() && after.is_some()).then(|| Paired::of(&first_before, &first_after));
+        let paired = before
+            .as_ref()
+            .zip(after.as_ref())
+            .map(|(before, after)| Paired::of(&before.first, &after.first));
+        let mut groups = Vec::new();
+        let before = before.map(|eval| {
+            groups.push(eval.group);
+            eval.summary
+        });
+        groups.extend(samples);
+        let after = after.map(|eval| {
+            groups.push(eval.group);
+            eval.summary
+        });
         Ok(Self {
             info: info.clone(),
             before,
@@ -147,19 +132,54 @@ impl RunData {
             curves,
             dropped,
             chosen,
-            has_problems: problems.is_some(),
+            has_problems: funnel.problems.is_some(),
             stages,
         })
     }
 }
 
-/// A reason of the selection with its count; what else it counts are no reasons.
+/// Every stage's name, with its manifest when the stage is complete.
+fn read_manifests(files: &RunFiles) -> Result<Vec<(String, Option<Manifest>)>> {
+    let mut stages = Vec::new();
+    for (name, folder) in &files.stages {
+        let path = folder.join("manifest.json");
+        let manifest = path.exists().then(|| Manifest::read(&path)).transpose()?;
+        stages.push((name.clone(), manifest));
+    }
+    Ok(stages)
+}
+
+/// The problem id and index of each selected sample.
+fn read_chosen(selected: &Path) -> Result<HashSet<(String, u32)>> {
+    let mut chosen = HashSet::new();
+    for row in read_jsonl::<Chosen>(selected)? {
+        let row = row?;
+        chosen.insert((row.problem_id, row.index));
+    }
+    Ok(chosen)
+}
+
+/// The teacher's samples; fills in the funnel's steps that depend on verdicts.
+fn read_samples(files: &RunFiles, limits: Limits<'_>, funnel: &mut Funnel) -> Result<Group> {
+    let source = GroupFiles {
+        key: "samples",
+        label: "Teacher's samples",
+        samples: files.samples.clone(),
+        verdicts: files.verdicts.clone(),
+    };
+    let mut steps = Steps::default();
+    let group = Group::read(&source, limits, |row| steps.add(row))?;
+    steps.fill(funnel);
+    Ok(group)
+}
+
+/// A reason of the selection with its count; none for its other counts.
 fn reason((name, count): (&String, &serde_json::Value)) -> Option<(String, u64)> {
     let count = count.as_u64().filter(|&count| count > 0)?;
     (name != "problems" && name != "solved").then(|| (name.replace('_', " "), count))
 }
 
-/// Conversations that were trained on: all but those the trainer says it left out.
+/// Number of conversations trained on: all but those that the trainer left out.
 fn trained(manifest: &Manifest) -> u64 {
     let left_out: u64 = ["over_long", "no_target"]
         .iter()
@@ -171,34 +191,40 @@ fn trained(manifest: &Manifest) -> u64 {
 /// Whether the first reply to each problem was right.
 type First = HashMap<String, bool>;
 
-fn evaluation(
-    done: Option<&Manifest>,
-    folder: &Path,
-    (key, label): (&'static str, &'static str),
-    with: (&ReportConfig, u64),
-    groups: &mut Vec<Group>,
-) -> Result<(Option<EvalSummary>, First)> {
-    let mut first = First::new();
-    if done.is_none() {
-        return Ok((None, first));
-    }
-    let summary = read_json(&folder.join("summary.json"))?;
-    groups.push(Group::read(
-        key,
-        label,
-        &folder.join("samples.jsonl"),
-        &folder.join("verdicts.jsonl"),
-        with,
-        |row| {
+/// One evaluation.
+struct Evaluation {
+    summary: EvalSummary,
+    group: Group,
+    first: First,
+}
+
+impl Evaluation {
+    fn read(
+        key: &'static str,
+        label: &'static str,
+        folder: &Path,
+        limits: Limits<'_>,
+    ) -> Result<Self> {
+        let summary = read_json(&folder.join("summary.json"))?;
+        let source = GroupFiles {
+            key,
+            label,
+            samples: folder.join("samples.jsonl"),
+            verdicts: folder.join("verdicts.jsonl"),
+        };
+        let mut first = First::new();
+        let group = Group::read(&source, limits, |row| {
             if row.sample.index == 0 {
-                first.insert(
-                    row.sample.problem_id.clone(),
-                    row.verdict.verdict.is_correct(),
-                );
+                let right = row.verdict.verdict.is_correct();
+                first.insert(row.sample.problem_id.clone(), right);
             }
-        },
-    )?);
-    Ok((Some(summary), first))
+        })?;
+        Ok(Self {
+            summary,
+            group,
+            first,
+        })
+    }
 }
 
 impl Paired {
@@ -223,12 +249,18 @@ struct Steps {
     sampled: u64,
     parsed: u64,
     correct: u64,
-    /// Of each problem, whether a sample was parsed and whether one was right.
-    problems: HashMap<String, (bool, bool)>,
+    problems: HashMap<String, Solved>,
+}
+
+/// How far any sample of a problem got.
+#[derive(Clone, Copy, Default)]
+struct Solved {
+    parsed: bool,
+    correct: bool,
 }
 
 impl Steps {
-    fn add(&mut self, row: &Judged) {
+    fn add(&mut self, row: &JudgedSample) {
         let verdict = row.verdict.verdict;
         let parsed = has_answer(verdict);
         let correct = verdict.is_correct();
@@ -236,25 +268,26 @@ impl Steps {
         self.parsed += u64::from(parsed);
         self.correct += u64::from(correct);
         if let Some(seen) = self.problems.get_mut(&row.sample.problem_id) {
-            *seen = (seen.0 || parsed, seen.1 || correct);
+            seen.parsed |= parsed;
+            seen.correct |= correct;
         } else {
             self.problems
-                .insert(row.sample.problem_id.clone(), (parsed, correct));
+                .insert(row.sample.problem_id.clone(), Solved { parsed, correct });
         }
     }
 
     fn fill(&self, funnel: &mut Funnel) {
-        let problems = |keep: fn(&(bool, bool)) -> bool| {
+        let problems = |keep: fn(&Solved) -> bool| {
             self.problems.values().filter(|seen| keep(seen)).count() as u64
         };
         let left = |problems, samples| Some(Left { problems, samples });
         funnel.sampled = left(problems(|_| true), self.sampled);
-        funnel.parsed = left(problems(|seen| seen.0), self.parsed);
-        funnel.correct = left(problems(|seen| seen.1), self.correct);
+        funnel.parsed = left(problems(|seen| seen.parsed), self.parsed);
+        funnel.correct = left(problems(|seen| seen.correct), self.correct);
     }
 }
 
-/// Whether a checker found an answer or a program to judge.
+/// Whether the check found an answer or a program to judge.
 pub(super) fn has_answer(verdict: Verdict) -> bool {
     !matches!(
         verdict,

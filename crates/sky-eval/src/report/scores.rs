@@ -7,7 +7,7 @@ use super::{
 };
 use crate::EvalSummary;
 
-/// Before and after with their intervals, beside the published run.
+/// Scores before and after training with their intervals, beside the published run.
 pub(super) fn section(data: &RunData) -> String {
     format!(
         "<section id=\"scores\"><h2>Scoreboard</h2>\n<div class=\"board\">{}{}</div></section>\n",
@@ -142,7 +142,7 @@ fn boxed(eval: &EvalSummary) -> String {
     percent(eval.boxed as f64 / eval.boxed_of.max(1) as f64)
 }
 
-/// What became of each problem.
+/// How many problems were learned, forgotten, right or wrong both times.
 fn changes(paired: &Paired) -> String {
     let parts = [
         ("kept", "right both times", paired.kept),
@@ -172,7 +172,7 @@ fn changes(paired: &Paired) -> String {
     html
 }
 
-/// Each source of problems, before and after.
+/// Scores of each source of problems, before and after training.
 fn sources(before: Option<&EvalSummary>, after: Option<&EvalSummary>) -> String {
     let Some(latest) = after.or(before).filter(|eval| eval.sources.len() > 1) else {
         return String::new();

@@ -6,7 +6,7 @@ use super::{
     run_data::RunData,
 };
 
-/// Time and cost of each stage, one after the other on a time line.
+/// Time and cost of each stage, on a time line.
 pub(super) fn section(data: &RunData, config: &ReportConfig) -> String {
     let price = config.dollars_per_hour;
     let total: f64 = data

@@ -4,7 +4,7 @@ use sky_types::Version;
 use super::run_data::RunData;
 use crate::EvalSummary;
 
-/// The run folder's `summary.json`.
+/// The scores and stages of a run, as in the run folder's `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSummary {
@@ -12,19 +12,19 @@ pub struct RunSummary {
     pub v: Version<1>,
     /// The recipe's name.
     pub recipe: String,
-    /// The seed everything random started from.
+    /// The run's seed.
     pub seed: u64,
     /// Score before training; `null` when it was not measured.
     pub before: Option<Score>,
     /// Score after training; `null` when it was not measured.
     pub after: Option<Score>,
-    /// Every stage that is complete, in the order they run.
+    /// The complete stages, in the order in which they run.
     pub stages: Vec<StageLine>,
     /// The report's file name.
     pub report: String,
 }
 
-/// One evaluation in a run's summary.
+/// The score of one evaluation in a run's summary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
@@ -44,7 +44,7 @@ pub struct Score {
 pub struct StageLine {
     /// The stage's name.
     pub name: String,
-    /// Wall time of the processes that worked on it, together.
+    /// Wall time in seconds, summed over the processes that worked on it.
     pub seconds: f64,
     /// Items it read.
     pub count_in: u64,

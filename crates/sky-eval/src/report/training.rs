@@ -6,7 +6,7 @@ use super::{
     run_data::RunData,
 };
 
-/// Loss and learning rate over the steps.
+/// Charts of loss and learning rate over the steps.
 pub(super) fn section(data: &RunData) -> String {
     let mut html = String::from("<section id=\"training\"><h2>Training</h2>\n");
     match data
@@ -52,7 +52,7 @@ fn charts(curves: &Curves) -> String {
     html
 }
 
-/// One chart: lines over steps, from zero up. The script adds a reading under the pointer.
+/// A chart of lines over steps, from zero up. The page's script adds a reading at the pointer.
 fn chart(title: &str, unit: &str, steps: &[u64], lines: &[(&str, &[f64])]) -> String {
     let highest = lines
         .iter()
@@ -108,7 +108,7 @@ fn chart(title: &str, unit: &str, steps: &[u64], lines: &[(&str, &[f64])]) -> St
     html
 }
 
-/// The next number of 1, 2, 2.5 and 5 times a power of ten.
+/// Rounds up to a round number for the end of an axis, such as 1.5, 2.5 or 5 times a power of ten.
 fn round_up(value: f64) -> f64 {
     if !(value > 0.0 && value.is_finite()) {
         return 1.0;

@@ -11,14 +11,14 @@ use super::{
 /// Most bars of a length histogram.
 const BINS: u32 = 32;
 
-/// What checkers said, and how long replies were.
+/// Counts of verdicts and a histogram of reply lengths, for each stage.
 pub(super) fn section(data: &RunData) -> String {
     let mut html = String::from("<section id=\"verdicts\"><h2>Verdicts and lengths</h2>\n");
     if data.groups.is_empty() {
         html.push_str(&missing("Nothing has been checked yet.", "eval-before"));
     } else {
         html.push_str("<div class=\"pair\"><div>\n<h3>What the checkers said</h3>\n");
-        html.push_str(&mixes(&data.groups));
+        html.push_str(&counts(&data.groups));
         html.push_str("</div><div>\n<h3>How long the replies were</h3>\n");
         html.push_str(&lengths(&data.groups));
         html.push_str("</div></div>\n");
@@ -27,17 +27,17 @@ pub(super) fn section(data: &RunData) -> String {
     html
 }
 
-fn mixes(groups: &[Group]) -> String {
+fn counts(groups: &[Group]) -> String {
     let mut html = String::new();
     for group in groups {
-        let total = group.mix.total().max(1) as f64;
+        let total = group.counts.total().max(1) as f64;
         let _ = write!(
             html,
             "<div class=\"mix\"><p><b>{}</b> <span>{} right</span></p><div class=\"stack\">",
             group.label,
-            percent(group.mix.of(Verdict::Correct) as f64 / total),
+            percent(group.counts.of(Verdict::Correct) as f64 / total),
         );
-        for (verdict, number) in group.mix.iter() {
+        for (verdict, number) in group.counts.iter() {
             let _ = write!(
                 html,
                 "<i class=\"v-{verdict}\" style=\"width:{}\" title=\"{} {}\"></i>",
@@ -54,7 +54,7 @@ fn mixes(groups: &[Group]) -> String {
     }
     html.push_str("</tr></thead><tbody>\n");
     for verdict in Verdict::ALL {
-        if groups.iter().all(|group| group.mix.of(verdict) == 0) {
+        if groups.iter().all(|group| group.counts.of(verdict) == 0) {
             continue;
         }
         let _ = write!(
@@ -63,7 +63,7 @@ fn mixes(groups: &[Group]) -> String {
             name(verdict)
         );
         for group in groups {
-            let _ = write!(html, "<td>{}</td>", count(group.mix.of(verdict)));
+            let _ = write!(html, "<td>{}</td>", count(group.counts.of(verdict)));
         }
         html.push_str("</tr>\n");
     }

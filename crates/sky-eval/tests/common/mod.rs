@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use sky_eval::{
-    Checking, EvalConfig, Scoring,
+    EvalConfig, Scoring,
     report::{RunFiles, RunInfo},
 };
 use sky_files::{Counts, Stage, StageDir, StageSpec, write_bytes, write_jsonl};
@@ -13,6 +13,7 @@ use sky_types::{
     Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Prompt, Sample,
     SamplingParams, Verdict, Version, derive_seed,
 };
+use sky_verify::Checking;
 
 /// Text that breaks out of a page that trusts it.
 pub(crate) const HOSTILE: &str = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"> \
@@ -183,7 +184,7 @@ impl Run<'_> {
                 dir: folder,
                 inputs: Vec::new(),
                 config: json!({"note": HOSTILE, "seed": 7}),
-                keeps: &[],
+                preserve: &[],
             };
             let Stage::Todo(dir) = Stage::open(spec, false).unwrap() else {
                 panic!("made twice")
@@ -247,7 +248,7 @@ impl Run<'_> {
         let files = self.files();
         let mut taken = std::collections::HashMap::<String, u32>::new();
         let mut over = 0;
-        let rows: Vec<_> = sky_eval::judged(&files.samples, &files.verdicts)
+        let rows: Vec<_> = sky_verify::read_judged_samples(&files.samples, &files.verdicts)
             .unwrap()
             .map(Result::unwrap)
             .filter(|row| row.verdict.verdict.is_correct())

@@ -1,7 +1,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
-use sky_data::{GgufVocab, Tokenizer};
 use sky_model::{Config, blocks};
+use sky_text::{GgufVocab, Tokenizer};
 use tch::{Device, Kind, Tensor};
 
 /// Biases on q, k and v, grouped heads, head of its own.
@@ -40,7 +40,8 @@ pub(crate) fn random_params(config: &Config, kind: Kind, seed: u64) -> Vec<Vec<T
         .collect()
 }
 
-/// A byte-level tokenizer: three markers, then every byte, padded to `vocab` tokens with two-letter merges.
+/// A byte-level tokenizer: three markers, then every byte, padded to `vocab` tokens with two-letter
+/// merges.
 pub(crate) fn byte_tokenizer() -> Tokenizer {
     // The printable stand-ins that byte-level BPE uses: GPT-2's table.
     let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);

@@ -41,8 +41,8 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A server with 16 requests under way, no limit a second, 30 minutes a try (32k tokens at a busy server take many of
-    /// them), 8 retries from 1 s on, 64 MiB a reply.
+    /// A server with 16 requests under way, no limit a second, 30 minutes a try (32k tokens at a
+    /// busy server take many of them), 8 retries from 1 s on, 64 MiB a reply.
     pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -71,9 +71,10 @@ impl fmt::Debug for Endpoint {
 
 /// Replies from an OpenAI-style server over a pool of connections.
 ///
-/// A busy or failing server (408, 409, 429, 5xx, a broken connection, a time-out, a reply that makes no sense) is asked again
-/// after a growing wait or the one its `Retry-After` names; what stays wrong ends the generation, after the replies under way
-/// have been handed over. A content filter is a [`FinishReason::Refused`] reply.
+/// A busy or failing server (408, 409, 429, 5xx, a broken connection, a time-out, a reply that
+/// makes no sense) is asked again after a growing wait or the one its `Retry-After` names; what
+/// stays wrong ends the generation, after the replies under way have been handed over. A content
+/// filter is a [`FinishReason::Refused`] reply.
 pub struct HttpGenerator {
     endpoint: Endpoint,
     agent: Agent,
@@ -149,9 +150,15 @@ impl HttpGenerator {
                 {
                     return Err(fail(reason));
                 }
-                Err(Failure::Busy(_, retry_after)) => {
+                Err(Failure::Busy(reason, retry_after)) => {
                     let wait =
                         retry::wait(self.endpoint.backoff, tries - 1, retry_after, request.seed);
+                    tracing::info!(
+                        url,
+                        tries,
+                        wait_s = wait.as_secs_f64(),
+                        "{reason}; trying again"
+                    );
                     sleep(wait, stop);
                 }
             }

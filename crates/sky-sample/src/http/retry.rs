@@ -5,8 +5,9 @@ use sky_types::derive_seed;
 /// Longest wait between two tries, also when the server asks for more.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// How long to wait before try `attempt + 1` (`attempt` counts from 0): what the server asked for, else `base` doubled each
-/// time, with up to half of it taken off by chance so that a pool does not come back all at once.
+/// How long to wait before try `attempt + 1` (`attempt` counts from 0): what the server asked for,
+/// else `base` doubled each time, with up to half of it taken off by chance so that a pool does not
+/// come back all at once.
 pub(super) fn wait(
     base: Duration,
     attempt: u32,
@@ -59,7 +60,8 @@ fn imf_date(text: &str) -> Option<u64> {
     if !sane {
         return None;
     }
-    // Days from the civil calendar, with March as the first month (Hinnant, "chrono-compatible low-level date algorithms").
+    // Days from the civil calendar, with March as the first month (Hinnant, "chrono-compatible
+    // low-level date algorithms").
     let years = if month > 2 { year } else { year - 1 };
     let era = years.div_euclid(400);
     let year_of_era = years.rem_euclid(400);

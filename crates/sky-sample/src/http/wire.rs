@@ -21,7 +21,8 @@ impl<'a> ChatRequest<'a> {
             temperature: request.params.temperature,
             top_p: request.params.top_p,
             max_tokens: request.params.max_tokens,
-            // Servers keep seeds in signed 64-bit integers, some in 32 bits' worth of JSON-safe ones.
+            // Servers keep seeds in signed 64-bit integers, some in 32 bits' worth of JSON-safe
+            // ones.
             seed: request.seed & 0x7fff_ffff,
         }
     }
@@ -108,7 +109,8 @@ pub(super) fn read_reply(key: u64, body: &[u8]) -> Result<Reply, String> {
     })
 }
 
-/// Whether an error reply says that a content filter stopped the prompt, which is an answer and not a failure.
+/// Whether an error reply says that a content filter stopped the prompt, which is an answer and not
+/// a failure.
 pub(super) fn is_refusal(body: &[u8]) -> bool {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return false;

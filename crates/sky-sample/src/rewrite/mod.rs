@@ -41,8 +41,9 @@ impl Rewritten {
 /// How many replies became what.
 pub type RewriteCounts = BTreeMap<Rewritten, usize>;
 
-/// Puts a sample's reply into the two sections by rules; everything else of the sample stays. A reply that hit the token
-/// limit is left as it is unless it is in form already: cutting it off did not give it a solution.
+/// Puts a sample's reply into the two sections by rules; everything else of the sample stays. A
+/// reply that hit the token limit is left as it is unless it is in form already: cutting it off did
+/// not give it a solution.
 pub fn rewrite_by_rules(mut sample: Sample) -> (Sample, Rewritten) {
     let sections = Sections::parse(&sample.text);
     let (how, sections) = match (sample.finish_reason, sections) {

@@ -7,7 +7,7 @@ use sky_types::{
 };
 
 use super::{MARKERS, RewriteCounts, Rewritten, Sections, rewrite_by_rules, rules::fenced_blocks};
-use crate::{Event, SampleError, drive::drive};
+use crate::{Event, SampleError, generate_missing::generate_missing};
 
 /// What a model is asked to rewrite, and how.
 #[derive(Clone, Debug)]
@@ -28,10 +28,12 @@ struct Row {
     fell_back: bool,
 }
 
-/// Has a model put each finished reply into the two sections, then writes all samples to `out` in their order.
+/// Has a model put each finished reply into the two sections, then writes all samples to `out` in
+/// their order.
 ///
-/// What comes back is checked: both sections in form, and the box, the program or the last number of the original again in the
-/// solution. Else the rules part the original. Resumes from its journal as [`sample`](crate::sample()) does.
+/// What comes back is checked: both sections in form, and the box, the program or the last number
+/// of the original again in the solution. Else the rules part the original. Resumes from its
+/// journal as [`sample`](crate::sample()) does.
 ///
 /// # Errors
 /// When the source of replies fails or a file cannot be written; what was journaled stays.
@@ -77,7 +79,7 @@ pub fn rewrite_with_model(
         .filter(|&at| needs_model(&samples[at]))
         .collect();
     let present: Vec<bool> = asked.iter().map(|&at| rows[at].is_some()).collect();
-    drive(
+    generate_missing(
         generate,
         &present,
         &|place| request(rewriting, &samples[asked[place]]),
@@ -131,7 +133,8 @@ fn judge(original: &Sample, reply: &Reply) -> (Sample, bool) {
     }
 }
 
-/// Whether the solution still gives the original's answer: its last box, else its last program, else its last number.
+/// Whether the solution still gives the original's answer: its last box, else its last program,
+/// else its last number.
 fn keeps_answer(original: &str, solution: &str) -> bool {
     if let Some(answer) = last_box(original) {
         return last_box(solution) == Some(answer);

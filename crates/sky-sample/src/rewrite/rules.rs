@@ -18,12 +18,14 @@ pub(super) const SOLUTION_TAGS: [(&str, &str); 3] = [
 /// Beginnings of a line, marks of emphasis aside, that announce the answer.
 const HEADINGS: [&str; 3] = ["final answer", "the final answer", "answer:"];
 
-/// Parts a finished reply into thought and solution by rules. Text is moved, never made up: apart from tags, the words that
-/// come out are those that went in. `None` for a reply without a solution: empty, or still thinking when it ended.
+/// Parts a finished reply into thought and solution by rules. Text is moved, never made up: apart
+/// from tags, the words that come out are those that went in. `None` for a reply without a
+/// solution: empty, or still thinking when it ended.
 ///
-/// Tags around the thinking decide where there are any. Else the solution begins at the last heading such as "Final Answer",
-/// else with the sentence or paragraph of the last box, else with the last code block, else with the last paragraph, line or
-/// sentence; a reply of one sentence is all solution.
+/// Tags around the thinking decide where there are any. Else the solution begins at the last
+/// heading such as "Final Answer", else with the sentence or paragraph of the last box, else with
+/// the last code block, else with the last paragraph, line or sentence; a reply of one sentence is
+/// all solution.
 ///
 /// ```
 /// let sections = sky_sample::split("Add the numbers: 3 + 5 = 8. The answer is \\boxed{8}.").unwrap();
@@ -46,12 +48,14 @@ pub fn split(text: &str) -> Option<Sections> {
     (!sections.solution.is_empty()).then_some(sections)
 }
 
-/// Thought and solution where tags say so; all is solution where there are none. `None` for a thought that never ends.
+/// Thought and solution where tags say so; all is solution where there are none. `None` for a
+/// thought that never ends.
 fn tagged(text: &str) -> Option<(String, String)> {
     for (open, close) in THOUGHT_TAGS {
         let (before, inside) = match strip_tag(text, open) {
             Some(rest) => ("", rest),
-            // Only our own marker counts in the middle: others may be part of what is being discussed.
+            // Only our own marker counts in the middle: others may be part of what is being
+            // discussed.
             None if open == MARKERS[0] => match text.split_once(open) {
                 Some((before, rest)) => (before, rest),
                 None => continue,
@@ -136,8 +140,8 @@ fn last_heading(text: &str, blocks: &[(usize, usize)]) -> Option<usize> {
     found
 }
 
-/// Where the passage around `place` begins, not before `floor`: its paragraph, else its line, else its sentence; the finest
-/// of these that leaves something before it, or the floor.
+/// Where the passage around `place` begins, not before `floor`: its paragraph, else its line, else
+/// its sentence; the finest of these that leaves something before it, or the floor.
 fn start_of_passage(text: &str, floor: usize, place: usize) -> usize {
     let before = &text[floor..place];
     let begin = |at: Option<usize>, len: usize| at.map_or(floor, |at| floor + at + len);
@@ -157,7 +161,8 @@ fn start_of_passage(text: &str, floor: usize, place: usize) -> usize {
     if useful(sentence) { sentence } else { floor }
 }
 
-/// Where sentences begin, outside formulas: after a full stop, white space, and before a capital or a formula.
+/// Where sentences begin, outside formulas: after a full stop, white space, and before a capital or
+/// a formula.
 fn sentence_starts(text: &str) -> Vec<usize> {
     let mut starts = Vec::new();
     let (mut in_formula, mut in_display) = (false, false);
@@ -194,7 +199,8 @@ fn starts_line(text: &str, at: usize, last: char) -> bool {
         || before.trim_end_matches([' ', '\t']).ends_with('\n')
 }
 
-/// Fenced code blocks from the opening fence to the end of the closing one; an unclosed block runs to the end.
+/// Fenced code blocks from the opening fence to the end of the closing one; an unclosed block runs
+/// to the end.
 pub(super) fn fenced_blocks(text: &str) -> Vec<(usize, usize)> {
     let mut blocks = Vec::new();
     let mut open = None;
@@ -239,7 +245,8 @@ fn join(a: &str, b: &str) -> String {
 /// A stray marker inside a section would break the form for whoever reads it.
 fn without_markers(text: &str) -> String {
     let mut text = text.trim().to_owned();
-    // Removing one marker may bring the halves of another together, so until none is left; each round shortens the text.
+    // Removing one marker may bring the halves of another together, so until none is left; each
+    // round shortens the text.
     while MARKERS.iter().any(|marker| text.contains(marker)) {
         for marker in MARKERS {
             text = text.replace(marker, " ");

@@ -23,8 +23,8 @@ pub struct Sections {
 }
 
 impl Sections {
-    /// The sections of a text in exactly this form, white space around each section aside: each marker once, in order, with
-    /// nothing outside, and a solution that is not empty.
+    /// The sections of a text in exactly this form, white space around each section aside: each
+    /// marker once, in order, with nothing outside, and a solution that is not empty.
     pub fn parse(text: &str) -> Option<Self> {
         if MARKERS
             .iter()

@@ -12,8 +12,8 @@ use cudarc::driver::{result, sys};
 use super::failed;
 use crate::TorchError;
 
-/// Which of the GPUs that this process sees it takes: the one with its number among the processes of its host, or the only
-/// one where each process was given one of its own.
+/// Which of the GPUs that this process sees it takes: the one with its number among the processes
+/// of its host, or the only one where each process was given one of its own.
 ///
 /// # Errors
 /// When there are fewer GPUs than that.
@@ -31,7 +31,8 @@ pub fn gpu_for(local_rank: usize, visible: usize) -> Result<usize, TorchError> {
     }
 }
 
-/// A GPU's own name in the world (its UUID), by which two processes find that they have the same one.
+/// A GPU's own name in the world (its UUID), by which two processes find that they have the same
+/// one.
 ///
 /// # Errors
 /// When the driver or the GPU is missing.
@@ -47,8 +48,8 @@ pub fn gpu_name(ordinal: usize) -> Result<String, TorchError> {
     Ok(name)
 }
 
-/// Memory of a GPU in bytes: free now, and in all. libtorch keeps what it has once taken, so that what is not free after a
-/// run is its peak.
+/// Memory of a GPU in bytes: free now, and in all. libtorch keeps what it has once taken, so that
+/// what is not free after a run is its peak.
 ///
 /// # Errors
 /// When the driver or the GPU is missing.
@@ -83,8 +84,8 @@ fn device(ordinal: usize) -> Result<sys::CUdevice, TorchError> {
     })
 }
 
-/// One GPU and libtorch's context on it, which is retained for as long as the process lives: were it the last one to let it go,
-/// it would stay current on threads and be no more.
+/// One GPU and libtorch's context on it, which is retained for as long as the process lives: were
+/// it the last one to let it go, it would stay current on threads and be no more.
 #[derive(Debug)]
 pub(super) struct Gpu {
     ordinal: usize,
@@ -205,7 +206,8 @@ impl Event {
         unsafe { result::event::synchronize(self.0) }.map_err(|error| said("event", &error))
     }
 
-    /// Whether the stream has come here. An error of the GPU counts as an end: whoever reads a result meets it.
+    /// Whether the stream has come here. An error of the GPU counts as an end: whoever reads a
+    /// result meets it.
     pub(super) fn reached(&self) -> bool {
         // SAFETY: the event is alive.
         let state = unsafe { result::event::query(self.0) };
@@ -225,14 +227,14 @@ impl Drop for Event {
     }
 }
 
-/// A place in the stream that libtorch computes on. Not yet run on a GPU.
+/// A CUDA event: a point in the stream that libtorch computes on. Not yet run on a GPU.
 #[derive(Debug)]
-pub struct GpuMark {
+pub struct CudaEvent {
     event: Event,
 }
 
-impl GpuMark {
-    /// The stream's present end, on GPU number `ordinal`.
+impl CudaEvent {
+    /// Records an event at the stream's present end, on GPU `ordinal`.
     ///
     /// # Errors
     /// When the driver or the GPU is missing.

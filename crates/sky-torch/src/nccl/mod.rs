@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor};
 use self::gpu::{Event, Gpu, Stream};
 use crate::TorchError;
 
-pub use self::gpu::{GpuMark, gpu_for, gpu_memory, gpu_name};
+pub use self::gpu::{CudaEvent, gpu_for, gpu_memory, gpu_name};
 
 /// What rank 0 makes and every rank needs to find the others: 128 bytes.
 pub type NcclId = [u8; 128];
@@ -47,17 +47,20 @@ pub fn nccl_id() -> Result<NcclId, TorchError> {
     Ok(id.internal.map(|byte| byte as u8))
 }
 
-/// The GPUs of a run's processes, one each, connected over NCCL. Every process calls the same operations in the same order.
+/// The GPUs of a run's processes, one each, connected over NCCL. Every process calls the same
+/// operations in the same order.
 ///
-/// Operations run on a stream of their own: it waits for what libtorch's current stream was given before, and
-/// [`NcclWork::wait`] makes that stream, not the host, wait for them. A peer that is gone is noticed by whoever asks
-/// [`NcclGroup::stuck_for`] and [`NcclGroup::error`] from time to time, and ended by [`NcclGroup::abort`] from any thread.
+/// Operations run on a stream of their own: it waits for what libtorch's current stream was given
+/// before, and [`NcclWork::wait`] makes that stream, not the host, wait for them. A peer that is
+/// gone is noticed by whoever asks [`NcclGroup::stuck_for`] and [`NcclGroup::error`] from time to
+/// time, and ended by [`NcclGroup::abort`] from any thread.
 ///
-/// It takes libtorch's current stream to be the default one, which nothing in this workspace changes.
+/// It takes libtorch's current stream to be the default one, which nothing in this workspace
+/// changes.
 #[derive(Debug)]
 pub struct NcclGroup {
     shared: Arc<Shared>,
-    world: usize,
+    world_size: usize,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ struct Shared {
     gpu: Gpu,
     stream: Stream,
     comm: Mutex<Option<Comm>>,
-    flights: Mutex<VecDeque<Flight>>,
+    in_flight: Mutex<VecDeque<InFlight>>,
     aborted: AtomicBool,
     timeout: Duration,
 }
@@ -74,35 +77,41 @@ struct Shared {
 #[derive(Debug)]
 struct Comm(nccl::ncclComm_t);
 
-// SAFETY: NCCL's communicators may be used from any thread, one at a time: `Shared` keeps this one behind a lock.
+// SAFETY: NCCL's communicators may be used from any thread, one at a time: `Shared` keeps this one
+// behind a lock.
 unsafe impl Send for Comm {}
 
 /// An operation that was begun and is not known to be done.
 #[derive(Debug)]
-struct Flight {
+struct InFlight {
     started: Event,
     done: Arc<Event>,
     since: Option<Instant>,
 }
 
 impl NcclGroup {
-    /// Connects this process's GPU with the others'. All processes call this at the same time with the same id.
+    /// Connects this process's GPU with the others'. All processes call this at the same time with
+    /// the same id.
     ///
     /// # Errors
-    /// When a library or the GPU is missing, a number is impossible, or not every peer is there within `timeout`.
+    /// When a library or the GPU is missing, a number is impossible, or not every peer is there
+    /// within `timeout`.
     pub fn connect(
         id: &NcclId,
         rank: usize,
-        world: usize,
+        world_size: usize,
         gpu: usize,
         timeout: Duration,
     ) -> Result<Self, TorchError> {
         const WHAT: &str = "nccl";
-        let (Ok(c_rank), Ok(c_world)) = (c_int::try_from(rank), c_int::try_from(world)) else {
-            return Err(failed(WHAT, format!("{rank} of {world} is too large")));
+        let (Ok(c_rank), Ok(c_world)) = (c_int::try_from(rank), c_int::try_from(world_size)) else {
+            return Err(failed(WHAT, format!("{rank} of {world_size} is too large")));
         };
-        if rank >= world {
-            return Err(failed(WHAT, format!("there is no rank {rank} of {world}")));
+        if rank >= world_size {
+            return Err(failed(
+                WHAT,
+                format!("there is no rank {rank} of {world_size}"),
+            ));
         }
         loaded()?;
         let gpu = Gpu::open(gpu)?;
@@ -111,7 +120,7 @@ impl NcclGroup {
             gpu,
             stream,
             comm: Mutex::new(None),
-            flights: Mutex::default(),
+            in_flight: Mutex::default(),
             aborted: AtomicBool::new(false),
             timeout,
         };
@@ -120,47 +129,49 @@ impl NcclGroup {
             internal: id.map(|byte| byte as _),
         };
         let mut comm = ptr::null_mut();
-        // SAFETY: the library is loaded, this GPU's context is current, and both pointers are to live values.
+        // SAFETY: the library is loaded, this GPU's context is current, and both pointers are to
+        // live values.
         let status = unsafe {
             nccl::ncclCommInitRankConfig(&raw mut comm, c_world, unique, c_rank, &raw mut config)
         };
         if !comm.is_null() {
             *lock(&shared.comm) = Some(Comm(comm));
         }
-        let ready = shared.settle("connect", status);
+        let ready = shared.wait_enqueued("connect", status);
         if ready.is_err() {
             shared.abort();
         }
         ready?;
         Ok(Self {
             shared: Arc::new(shared),
-            world,
+            world_size,
         })
     }
 
-    /// Lays every rank's `shard` `[n]` end to end into `full` `[n * world]`.
+    /// Gathers every rank's `shard` `[n]`, in the order of ranks, into `full` `[n * world_size]`.
     ///
     /// # Errors
     /// When the tensors do not fit each other or do not lie on this GPU, or the group has failed.
     pub fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<NcclWork, TorchError> {
         const WHAT: &str = "all_gather_into";
-        fit(WHAT, full, shard, self.world)?;
+        fit(WHAT, full, shard, self.world_size)?;
         let kind = kind(WHAT, full)?;
         self.start(WHAT, &[full, shard], |comm, stream| {
-            // SAFETY: see `start`; `full` holds `world` times what `shard` does, of one kind.
+            // SAFETY: see `start`; `full` holds `world_size` times what `shard` does, of one kind.
             unsafe {
                 nccl::ncclAllGather(data(shard), data(full), shard.numel(), kind, comm, stream)
             }
         })
     }
 
-    /// Adds up every rank's `full` `[n * world]` in the tensors' kind; this rank's part goes into `shard` `[n]`.
+    /// Sums every rank's `full` `[n * world_size]` in the tensors' kind; this rank's part goes
+    /// into `shard` `[n]`.
     ///
     /// # Errors
     /// As [`NcclGroup::all_gather_into`].
     pub fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<NcclWork, TorchError> {
         const WHAT: &str = "reduce_scatter";
-        fit(WHAT, full, shard, self.world)?;
+        fit(WHAT, full, shard, self.world_size)?;
         let kind = kind(WHAT, full)?;
         self.start(WHAT, &[full, shard], |comm, stream| {
             // SAFETY: as in `all_gather_into`.
@@ -178,7 +189,7 @@ impl NcclGroup {
         })
     }
 
-    /// Adds up every rank's tensor, in place.
+    /// Sums every rank's tensor, in place.
     ///
     /// # Errors
     /// As [`NcclGroup::all_gather_into`].
@@ -193,20 +204,21 @@ impl NcclGroup {
         })
     }
 
-    /// Gives every rank the tensor of rank `from`, in place.
+    /// Copies the tensor of rank `from` to every rank, in place.
     ///
     /// # Errors
     /// As [`NcclGroup::all_gather_into`], and when there is no such rank.
     pub fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<NcclWork, TorchError> {
         const WHAT: &str = "broadcast";
-        if from >= self.world {
-            let reason = format!("there is no rank {from} among {}", self.world);
+        if from >= self.world_size {
+            let reason = format!("there is no rank {from} among {}", self.world_size);
             return Err(failed(WHAT, reason));
         }
         let kind = kind(WHAT, tensor)?;
         self.start(WHAT, &[tensor], |comm, stream| {
             let memory = data(tensor);
-            // SAFETY: see `start`; NCCL allows one buffer for both, and `from` is under `world`, which fits a `c_int`.
+            // SAFETY: see `start`; NCCL allows one buffer for both, and `from` is under
+            // `world_size`, which fits a `c_int`.
             unsafe {
                 let root = from as c_int;
                 nccl::ncclBroadcast(memory, memory, tensor.numel(), kind, root, comm, stream)
@@ -214,14 +226,18 @@ impl NcclGroup {
         })
     }
 
-    /// How long the oldest operation under way has been able to run without coming to an end; none when none is.
+    /// How long the oldest operation under way has been able to run without coming to an end; none
+    /// when none is.
     pub fn stuck_for(&self) -> Option<Duration> {
         self.shared.gpu.make_current().ok()?;
-        let mut flights = lock(&self.shared.flights);
-        while flights.front().is_some_and(|flight| flight.done.reached()) {
-            flights.pop_front();
+        let mut in_flight = lock(&self.shared.in_flight);
+        while in_flight
+            .front()
+            .is_some_and(|operation| operation.done.reached())
+        {
+            in_flight.pop_front();
         }
-        let first = flights.front_mut()?;
+        let first = in_flight.front_mut()?;
         if first.since.is_none() && first.started.reached() {
             first.since = Some(Instant::now());
         }
@@ -240,13 +256,14 @@ impl NcclGroup {
             .map(|error| error.to_string())
     }
 
-    /// Ends every operation under way, here and now; later ones are refused. What they were to write is undefined.
+    /// Ends every operation under way, here and now; later ones are refused. What they were to
+    /// write is undefined.
     pub fn abort(&self) {
         self.shared.abort();
     }
 
-    /// Begins an operation on tensors whose memory NCCL reads and writes when its stream comes to it. The work keeps them
-    /// alive until libtorch's stream waits for the end.
+    /// Begins an operation on tensors whose memory NCCL reads and writes when its stream comes to
+    /// it. The work keeps them alive until libtorch's stream waits for the end.
     fn start(
         &self,
         what: &'static str,
@@ -270,9 +287,9 @@ impl NcclGroup {
             Some(comm) => begin(comm.0, shared.stream.raw().cast()),
             None => return Err(failed(what, "the group has failed".into())),
         };
-        shared.settle(what, status)?;
+        shared.wait_enqueued(what, status)?;
         let done = Arc::new(Event::on(&shared.stream)?);
-        lock(&shared.flights).push_back(Flight {
+        lock(&shared.in_flight).push_back(InFlight {
             started,
             done: Arc::clone(&done),
             since: None,
@@ -288,7 +305,11 @@ impl NcclGroup {
 
 impl Shared {
     /// Waits until NCCL has taken an operation, which it does in the background.
-    fn settle(&self, what: &'static str, status: nccl::ncclResult_t) -> Result<(), TorchError> {
+    fn wait_enqueued(
+        &self,
+        what: &'static str,
+        status: nccl::ncclResult_t,
+    ) -> Result<(), TorchError> {
         let began = Instant::now();
         let mut state = status;
         while state == nccl::ncclResult_t::ncclInProgress {
@@ -314,20 +335,22 @@ impl Shared {
             return;
         };
         let _ = self.gpu.make_current();
-        // SAFETY: taken out of its place, so nobody else has it and nobody will. An error leaves nothing to do about it.
+        // SAFETY: taken out of its place, so nobody else has it and nobody will. An error leaves
+        // nothing to do about it.
         let _ = unsafe { nccl::ncclCommAbort(comm.0) };
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The group and every work are gone. An abort frees a communicator without another word with the peers; what is still
-        // under way would otherwise never end when one of them is dead.
+        // The group and every work are gone. An abort frees a communicator without another word
+        // with the peers; what is still under way would otherwise never end when one of them is
+        // dead.
         self.abort();
     }
 }
 
-/// An operation under way.
+/// A pending collective.
 #[derive(Debug)]
 #[must_use = "the tensors are not ready before it has been waited for"]
 pub struct NcclWork {
@@ -338,7 +361,8 @@ pub struct NcclWork {
 }
 
 impl NcclWork {
-    /// Makes whatever libtorch's stream is given from now on wait for the end. The host goes on at once.
+    /// Makes whatever libtorch's stream is given from now on wait for the end. The host goes on at
+    /// once.
     ///
     /// # Errors
     /// When the group was aborted: the tensors hold nothing of worth.
@@ -393,7 +417,8 @@ fn not_blocking() -> nccl::ncclConfig_t {
     }
 }
 
-/// Loads libcuda and libnccl, once. cudarc panics where a library is missing: this finds out before.
+/// Loads libcuda and libnccl, once. cudarc panics where a library is missing: this finds out
+/// before.
 fn loaded() -> Result<(), TorchError> {
     gpu::driver()?;
     // SAFETY: loading runs the library's own initialisers and nothing else.
@@ -416,12 +441,17 @@ fn loaded() -> Result<(), TorchError> {
     Ok(())
 }
 
-fn fit(what: &'static str, full: &Tensor, shard: &Tensor, world: usize) -> Result<(), TorchError> {
+fn fit(
+    what: &'static str,
+    full: &Tensor,
+    shard: &Tensor,
+    world_size: usize,
+) -> Result<(), TorchError> {
     let reason = if full.kind() != shard.kind() {
         format!("kinds {:?} and {:?}", full.kind(), shard.kind())
-    } else if full.numel() != shard.numel() * world {
+    } else if full.numel() != shard.numel() * world_size {
         let (full, shard) = (full.numel(), shard.numel());
-        format!("{full} elements in all and {shard} a rank do not fit {world} ranks")
+        format!("{full} elements in all and {shard} a rank do not fit {world_size} ranks")
     } else {
         return Ok(());
     };
@@ -491,9 +521,9 @@ mod tests {
 
     #[test]
     fn impossible_ranks_are_refused_before_a_library_is_loaded() {
-        let connect = |rank, world| {
+        let connect = |rank, world_size| {
             let timeout = Duration::from_secs(1);
-            NcclGroup::connect(&[0; 128], rank, world, 0, timeout).unwrap_err()
+            NcclGroup::connect(&[0; 128], rank, world_size, 0, timeout).unwrap_err()
         };
         assert!(connect(2, 2).to_string().contains("no rank 2 of 2"));
         assert!(connect(0, usize::MAX).to_string().contains("too large"));

@@ -1,21 +1,36 @@
+pub(crate) mod activation_checkpointing;
+pub(crate) mod forward_backward;
+pub(crate) mod init_param;
+pub(crate) mod layer_fn;
+pub(crate) mod loss;
+pub(crate) mod micro_batch;
+pub(crate) mod model_shape;
 mod run;
 mod step;
 
-use sky_model::{Config, Lora, ParamSpec, Segments, blocks};
-use sky_types::{TokenSeq, Version};
+pub use init_param::init_param;
+pub use loss::{Loss, LossChunk};
+pub use model_shape::model_shape;
+
+use std::sync::Arc;
+
+use sky_model::{Config, Lora, PackedSequences, ParamSpec, blocks};
+use sky_types::{Section, TokenSeq, Version};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
-    Checkpoint, Collective, Dataset, Order, Schedule, State, StepMetrics, TrainConfig, TrainError,
-    adapters::{initial, lora, trained_blocks},
-    mathematics::OwnLayer,
-    meter::Meter,
-    saver::Saver,
-    split::Split,
-    zero::Store,
+    Checkpoint, Collective, Dataset, Optimizer, StepMetrics, TrainError, TrainerState,
+    checkpoint::adapters::{initial, lora, trained_blocks},
+    checkpoint::background::BackgroundWriter,
+    data::split::TrainValidationSplit,
+    distributed::weight_checksum::WeightChecksum,
+    distributed::zero::ShardedState,
+    metrics::step_timer::StepTimer,
+    trainer::layer_fn::CustomLayerFn,
 };
+use sky_plan::{BatchSampler, Schedule, TrainConfig};
 
-/// What a run is made from. Its results are a function of this alone.
+/// What a run is made from. Its results are a function of this and of the custom parts.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Settings.
@@ -28,12 +43,12 @@ pub struct Job {
     pub seed: u64,
 }
 
-/// How a run ended.
+/// How [`Trainer::run`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// Every step is done.
     Finished,
-    /// It was asked to stop; the same job goes on from the checkpoint of this step.
+    /// It was asked to stop; the same job resumes from the checkpoint of this step.
     Stopped {
         /// Steps done.
         step: u64,
@@ -43,54 +58,65 @@ pub enum Ended {
 /// A run: model, optimizer and cursor.
 pub struct Trainer<'c> {
     job: Job,
-    origin: Option<String>,
+    input_hash: Option<String>,
     lora: Option<Lora>,
-    layers: Option<OwnLayer<'c>>,
-    store: Store<'c>,
-    split: Split,
-    order: Order,
+    layers: Option<CustomLayerFn<'c>>,
+    loss: Option<Box<dyn Loss + 'c>>,
+    optimizer: Option<Arc<dyn Optimizer>>,
+    sharded_state: ShardedState<'c>,
+    split: TrainValidationSplit,
+    order: BatchSampler,
     /// Learning rate of a step, from 0.
     schedule: Box<dyn Fn(u64) -> f64 + 'c>,
     device: Device,
     step: u64,
     history: Vec<StepMetrics>,
-    meter: Meter,
-    saver: Saver,
+    timer: StepTimer,
+    background: BackgroundWriter,
     /// Step of the newest checkpoint that is known to be whole; 0 for none.
     saved: u64,
 }
 
 impl<'c> Trainer<'c> {
-    /// A run at its beginning; `weights` is asked for each of the model's parameters in turn, whole, in any kind.
+    /// A run at its first step. `weights` is asked for each of the model's parameters in turn,
+    /// whole, in any dtype, the same on every rank.
     ///
     /// # Errors
-    /// When a setting is out of range, a weight cannot be had or has another shape.
+    /// When a setting is out of range, a weight cannot be had, has another shape or is not rank
+    /// 0's.
     pub fn new(
         job: Job,
         device: Device,
         comm: &'c dyn Collective,
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
-        Self::filled(job, device, comm, weights, comm.world() > 1)
+        if comm.world_size() == 1 {
+            return Self::filled(job, device, comm, weights);
+        }
+        let mut checksum = WeightChecksum::default();
+        let trainer = Self::filled(job, device, comm, &mut |param| {
+            let whole = weights(param)?;
+            checksum.note(param, &whole)?;
+            Ok(whole)
+        })?;
+        checksum.compare(comm)?;
+        Ok(trainer)
     }
 
-    /// `compare` says whether `weights` are to be those of rank 0.
     fn filled(
         job: Job,
         device: Device,
         comm: &'c dyn Collective,
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
-        compare: bool,
     ) -> Result<Self, TrainError> {
-        job.config
-            .check()
-            .map_err(|(key, reason)| TrainError::Config { key, reason })?;
-        let split = Split::new(job.data.len(), job.config.validation_rows, job.seed)?;
+        job.config.check()?;
+        let split =
+            TrainValidationSplit::new(job.data.len(), job.config.validation_rows, job.seed)?;
         let lora = lora(&job.config);
-        if lora.is_some() && job.model.own_layers.is_some() {
+        if lora.is_some() && job.model.custom_layers.is_some() {
             return Err(TrainError::Config {
                 key: "lora",
-                reason: "adapters belong to the projections of the known layers, this model has layers of its own".into(),
+                reason: "adapters belong to the projections of the known layers, this model has custom layers".into(),
             });
         }
         let trained = trained_blocks(&job.model, &job.config);
@@ -99,30 +125,32 @@ impl<'c> Trainer<'c> {
             Some(_) if is_adapter(param) => initial(param, job.seed),
             _ => weights(param),
         };
-        let places = (device, compare);
-        let store = Store::new(&trained, &frozen, &job.config, places, comm, first)?;
-        let order = Order::new(&job.config, split.train.len(), job.seed);
+        let sharded_state = ShardedState::new(&trained, &frozen, &job.config, device, comm, first)?;
+        let order = BatchSampler::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
-        let meter = Meter::new(&job, comm.world());
+        let timer = StepTimer::new(&job, comm.world_size());
         Ok(Self {
             job,
-            origin: None,
+            input_hash: None,
             lora,
             layers: None,
-            store,
+            loss: None,
+            optimizer: None,
+            sharded_state,
             split,
             order,
             schedule: Box::new(move |step| schedule.lr(step)),
             device,
             step: 0,
             history: Vec::new(),
-            meter,
-            saver: Saver::default(),
+            timer,
+            background: BackgroundWriter::default(),
             saved: 0,
         })
     }
 
-    /// A run as a checkpoint left it. `weights` is asked for frozen weights alone: not at all when no adapters are trained.
+    /// A run as a checkpoint left it. `weights` is asked for frozen weights alone: not at all when
+    /// no adapters are trained.
     ///
     /// # Errors
     /// When the checkpoint is of another run or belongs to other frozen weights, or cannot be read.
@@ -134,22 +162,21 @@ impl<'c> Trainer<'c> {
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
     ) -> Result<Self, TrainError> {
         let frozen = job.config.lora.is_some();
-        let weights = &mut |param: &ParamSpec| {
+        // Frozen weights are compared with the checkpoint's, by every rank.
+        let mut trainer = Self::filled(job, device, comm, &mut |param| {
             if frozen {
                 return weights(param);
             }
             // Filled from the checkpoint below, in one pass with the moments.
             let float = (Kind::Float, device);
             Ok(Tensor::f_zeros(param.shape.as_slice(), float)?)
-        };
-        let compare = frozen && comm.world() > 1;
-        let mut trainer = Self::filled(job, device, comm, weights, compare)?;
+        })?;
         trainer.same_run(checkpoint)?;
-        checkpoint.restore(&mut trainer.store)?;
+        checkpoint.restore(&mut trainer.sharded_state)?;
         trainer.step = checkpoint.state().step;
         trainer.saved = trainer.step;
         trainer.history = checkpoint.metrics()?;
-        trainer.meter.go_on_from(&trainer.history);
+        trainer.timer.go_on_from(&trainer.history);
         if trainer.history.len() as u64 != trainer.step {
             return Err(TrainError::Checkpoint {
                 path: checkpoint.path().into(),
@@ -163,46 +190,67 @@ impl<'c> Trainer<'c> {
         Ok(trainer)
     }
 
-    /// With what the model's own layers compute ([`Config::with_own_layers`]): given the layer's index from 0, its parameters
-    /// in the order of their specs, `x` `[tokens, hidden]` and where its documents begin and end, the same shape as `x`.
+    /// With the function of the model's custom layers ([`Config::with_custom_layers`]). It takes
+    /// the layer's index from 0, its parameters in the order of their specs, `x` `[tokens, hidden]`
+    /// and where its documents begin and end, and gives the same shape as `x`.
     ///
-    /// It has to be a pure function, for its value may be computed again in the backward pass, and should not let a document
-    /// see another. It runs under autograd; gathering, recomputation, sharding, offload and checkpoints are as for any layer.
-    /// MFU is not told of such a model, and `auto` recomputes all layers.
+    /// It must be a pure function, since the backward pass may recompute it, and should not let a
+    /// document see another. It runs under autograd; gathering, recomputation, sharding, offload
+    /// and checkpoints work as for any layer. MFU is not reported for such a model, and `auto`
+    /// recomputes all layers.
     #[must_use]
     pub fn with_layers(
         mut self,
-        layer: impl Fn(usize, &[Tensor], &Tensor, &Segments) -> Tensor + 'c,
+        layer: impl Fn(usize, &[Tensor], &Tensor, &PackedSequences) -> Tensor + 'c,
     ) -> Self {
         self.layers = Some(Box::new(layer));
         self
     }
 
-    /// With a learning rate of one's own in place of `[train]`'s: a function of the step, from 0, and of nothing else, so
-    /// that a run that goes on is the run it was. A checkpoint does not know it: give the same again.
+    /// With a custom learning rate in place of `[train]`'s: a function of the step, from 0, and of
+    /// nothing else, so that a resumed run equals an uninterrupted one. A checkpoint does not know
+    /// it: give the same when the run resumes.
     #[must_use]
     pub fn with_schedule(mut self, learning_rate: impl Fn(u64) -> f64 + 'c) -> Self {
         self.schedule = Box::new(learning_rate);
         self
     }
 
-    /// With a name for what the run was made from beside its [`Job`], such as a hash of the first weights' files: every
-    /// checkpoint's [`State`] has it, to be compared before a run goes on from one.
+    /// With a custom loss in place of the cross-entropy. `z_loss` does not apply to it; the
+    /// validation loss is this one. A checkpoint does not know it: give the same when the run
+    /// resumes.
     #[must_use]
-    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
+    pub fn with_loss(mut self, loss: impl Loss + 'c) -> Self {
+        self.loss = Some(Box::new(loss));
+        self
+    }
+
+    /// With a custom optimizer in place of AdamW. A checkpoint does not know it: give the same when
+    /// the run resumes.
+    #[must_use]
+    pub fn with_optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
+        self.optimizer = Some(Arc::new(optimizer));
+        self
+    }
+
+    /// With a hash of what the run was made from beside its [`Job`], such as the files of the first
+    /// weights. Every checkpoint's [`TrainerState`] has it, to be compared before a run resumes
+    /// from one.
+    #[must_use]
+    pub fn with_input_hash(mut self, input_hash: impl Into<String>) -> Self {
+        self.input_hash = Some(input_hash.into());
         self
     }
 
     fn same_run(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        let (ours, theirs) = (self.state(), checkpoint.state());
+        let (ours, theirs) = (self.trainer_state(), checkpoint.state());
         let what = if ours.model != theirs.model {
             "model".to_owned()
         } else if ours.data != theirs.data {
             format!("data ({} rows, now {})", theirs.data.rows, ours.data.rows)
         } else if ours.seed != theirs.seed {
             format!("seed ({}, now {})", theirs.seed, ours.seed)
-        } else if ours.config.essence() != theirs.config.essence() {
+        } else if ours.config.resume_fingerprint() != theirs.config.resume_fingerprint() {
             "settings in [train]".to_owned()
         } else if ours.base != theirs.base {
             "frozen weights: the adapters belong to another base model".to_owned()
@@ -234,33 +282,33 @@ impl<'c> Trainer<'c> {
 
     /// Bytes of weights, gradients and optimizer state that this rank keeps, all gradients there.
     pub fn kept_bytes(&self) -> u64 {
-        self.store.memory().kept()
+        self.sharded_state.memory().kept()
     }
 
-    /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model computes in; those of a
-    /// layer's adapters follow.
+    /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model
+    /// computes in; those of a layer's adapters follow.
     ///
     /// # Errors
     /// When a collective fails.
     pub fn block(&self, index: usize) -> Result<Vec<Tensor>, TrainError> {
-        self.store
-            .look(index)?
+        self.sharded_state
+            .full_params(index)?
             .iter()
             .map(|t| Ok(t.f_detach()?.copy()))
             .collect()
     }
 
-    fn state(&self) -> State {
-        State {
+    fn trainer_state(&self) -> TrainerState {
+        TrainerState {
             v: Version,
             step: self.step,
             steps: self.order.steps(),
             seed: self.job.seed,
-            world: self.store.comm().world(),
+            world_size: self.sharded_state.comm().world_size(),
             config: self.job.config.clone(),
             model: self.job.model.to_json(),
-            base: self.store.base().map(str::to_owned),
-            origin: self.origin.clone(),
+            base: self.sharded_state.base().map(str::to_owned),
+            input_hash: self.input_hash.clone(),
             data: self.job.data.id().clone(),
         }
     }
@@ -285,8 +333,8 @@ fn is_adapter(param: &ParamSpec) -> bool {
 /// When the template refuses one; its row is named.
 pub fn encode(
     conversations: &[sky_types::Conversation],
-    tokenizer: &sky_data::Tokenizer,
-    template: &sky_data::ChatTemplate,
+    tokenizer: &sky_text::Tokenizer,
+    template: &sky_text::ChatTemplate,
 ) -> Result<Vec<TokenSeq>, TrainError> {
     conversations
         .iter()

@@ -1,14 +1,16 @@
 use std::{ops::ControlFlow, path::Path, time::Duration};
 
-use super::{Ended, Trainer};
+use super::{RunEnd, Trainer};
 use crate::{
-    StepMetrics, TrainError, checkpoint::Draft, metrics::MetricsFile, tensorboard::EventFile,
+    StepMetrics, TrainError, checkpoint::CheckpointWriter, metrics::MetricsFile,
+    metrics::tensorboard::EventFile,
 };
-use sky_torch::give_back_memory;
+use sky_torch::empty_cache;
 
 impl Trainer<'_> {
-    /// Trains to the end, or until `on_step` breaks on any rank; rank 0 writes `metrics.jsonl` and `tensorboard/` in `dir`,
-    /// all ranks write `checkpoints/`. There is always a checkpoint of the last step when this returns.
+    /// Trains to the end, or until `on_step` breaks on any rank; rank 0 writes `metrics.jsonl` and
+    /// `tensorboard/` in `dir`, all ranks write `checkpoints/`. There is always a checkpoint of the
+    /// last step when this returns.
     ///
     /// # Errors
     /// When the loss or gradient is not finite, a file cannot be written, or a peer is gone.
@@ -16,7 +18,7 @@ impl Trainer<'_> {
         &mut self,
         dir: &Path,
         on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
-    ) -> Result<Ended, TrainError> {
+    ) -> Result<RunEnd, TrainError> {
         let ended = self.run_steps(dir, on_step);
         ended.map_err(|error| {
             if self.step == self.saved {
@@ -34,9 +36,9 @@ impl Trainer<'_> {
         &mut self,
         dir: &Path,
         on_step: &mut dyn FnMut(&StepMetrics) -> ControlFlow<()>,
-    ) -> Result<Ended, TrainError> {
+    ) -> Result<RunEnd, TrainError> {
         let mut files = None;
-        if self.store.comm().rank() == 0 {
+        if self.sharded_state.comm().rank() == 0 {
             files = Some((
                 MetricsFile::begin(&dir.join("metrics.jsonl"), &self.history)?,
                 EventFile::begin(&dir.join("tensorboard"), &self.history)?,
@@ -50,26 +52,26 @@ impl Trainer<'_> {
                 lines.append(&metrics)?;
                 events.append(&metrics)?;
             }
-            let written = self.saver.check()?;
+            let written = self.background.check()?;
             self.note(written);
-            let stop = self.store.any_rank(on_step(&metrics).is_break())?;
+            let stop = self.sharded_state.any_rank(on_step(&metrics).is_break())?;
             if stop || self.step == self.steps() {
                 self.save(&root)?;
             } else if every > 0 && self.step.is_multiple_of(every) {
                 if self.job.config.background_save {
-                    let written = self.saver.finish()?;
+                    let written = self.background.finish()?;
                     self.note(written);
-                    let draft = self.draft(&root)?;
-                    self.saver.begin(draft)?;
+                    let writer = self.checkpoint_writer(&root)?;
+                    self.background.begin(writer)?;
                 } else {
                     self.save(&root)?;
                 }
             }
             if stop && self.step < self.steps() {
-                return Ok(Ended::Stopped { step: self.step });
+                return Ok(RunEnd::Stopped { step: self.step });
             }
         }
-        Ok(Ended::Finished)
+        Ok(RunEnd::Finished)
     }
 
     /// Writes a checkpoint into a folder of checkpoints, all ranks together.
@@ -77,10 +79,10 @@ impl Trainer<'_> {
     /// # Errors
     /// When the operating system refuses; older checkpoints stay.
     pub fn save(&mut self, root: &Path) -> Result<(), TrainError> {
-        let written = self.saver.finish()?;
+        let written = self.background.finish()?;
         self.note(written);
-        let comm = self.store.comm();
-        let written = self.draft(root)?.write(&|| comm.check())?;
+        let comm = self.sharded_state.comm();
+        let written = self.checkpoint_writer(root)?.write(&|| comm.check())?;
         self.note(Some(written));
         comm.barrier()
     }
@@ -89,19 +91,20 @@ impl Trainer<'_> {
         self.saved = written.unwrap_or(self.saved);
     }
 
-    fn draft(&self, root: &Path) -> Result<Draft, TrainError> {
-        self.store.settle()?;
-        // What the last step needed and has let go of; files are written from memory of other kinds.
-        give_back_memory();
+    fn checkpoint_writer(&self, root: &Path) -> Result<CheckpointWriter, TrainError> {
+        self.sharded_state.wait_all()?;
+        // What the last step needed and has let go of; files are written from memory of other
+        // kinds.
+        empty_cache();
         let config = &self.job.config;
-        let patience = Duration::from_secs(config.collective_timeout);
-        Draft::of(
+        let timeout = Duration::from_secs(config.collective_timeout);
+        CheckpointWriter::of(
             root,
-            self.state(),
+            self.trainer_state(),
             &self.history,
-            &self.store,
+            &self.sharded_state,
             (config.keep_checkpoints, self.saved),
-            patience,
+            timeout,
         )
     }
 }

@@ -1,121 +1,60 @@
 use std::time::Instant;
 
-use sky_data::PackedRow;
 use sky_model::HeadOptions;
-use sky_torch::{AdamW, GpuMark};
+use sky_text::PackedRow;
+use sky_torch::{AdamW, CudaEvent};
 use sky_types::{Version, derive_seed};
 use tch::Device;
 
 use super::Trainer;
 use crate::{
     Collective, StepMetrics, TrainError,
-    fold::{MicroBatch, forward_backward, loss_alone},
-    keep::Keep,
-    mathematics::Mathematics,
-    meter::{Measured, with_peaks},
-    neftune::noise,
+    data::neftune::noise,
+    metrics::step_timer::{StepTiming, with_peaks},
+    optim::dtype::compute_dtype,
+    trainer::activation_checkpointing::{RecomputePolicy, StepLoad},
+    trainer::forward_backward::{MicroBatchPass, forward_backward, forward_loss},
+    trainer::layer_fn::ModelLayers,
+    trainer::loss::LossStep,
+    trainer::micro_batch::MicroBatch,
 };
 
 impl Trainer<'_> {
-    /// One step: forward and backward over the batch's micro-batches, clipping, update. Past the end nothing is left to do:
-    /// ask [`Trainer::steps`].
+    /// One step: forward and backward over the batch's micro-batches, gradient clipping, update.
+    /// Past the end there is nothing to do: see [`Trainer::steps`].
     ///
     /// # Errors
     /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
-        self.meter.begin();
+        let _span = tracing::info_span!("step", step = self.step + 1).entered();
+        self.timer.begin();
         let began = Instant::now();
-        // What was waited for between two steps, by a checkpoint, is none of this one's.
-        self.store.take_waited();
-        let config = &self.job.config;
-        let batch: Vec<usize> = self
-            .order
-            .batch(self.step)
-            .into_iter()
-            .map(|index| self.split.train[index])
-            .collect();
-        let not_finite = |what| TrainError::NotFinite {
-            step: self.step + 1,
-            what,
-            rows: self.job.data.source_rows(&batch),
-        };
-        let packed = self.job.data.pack(&batch, config);
-        let tokens: usize = packed.iter().map(PackedRow::len).sum();
-        let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
-        if targets == 0 {
-            return Err(TrainError::Data(format!(
-                "step {} of {} has no target token",
-                self.step + 1,
-                self.order.steps()
-            )));
-        }
-        // The mean is over the batch's targets, on whichever rank they are.
-        let scale = 1.0 / targets as f64;
-        let kind = config.precision.kind();
-        let options = HeadOptions {
-            chunk: config.head_chunk as i64,
-            scale,
-            z_loss: config.z_loss,
-            frozen: self.lora.is_some(),
-        };
+        // A checkpoint between two steps may have waited for blocks; that wait is not this step's.
+        self.sharded_state.take_wait_time();
+        let batch = self.next_batch()?;
         let lr = self.learning_rate()?;
-        let model = Mathematics::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
-        let longest = packed.iter().map(PackedRow::len).max().unwrap_or(0);
-        let keep = Keep::decide(
-            &self.job.model,
-            config,
-            (longest, self.device, self.store.comm().world()),
-            |short| self.store.any_rank(short),
-        )?;
-        let mut loss = 0.0;
-        for row in mine(&packed, self.store.comm()) {
-            let noise = noise(
-                &row,
-                &batch,
-                self.job.model.hidden_size,
-                config.neftune_alpha,
-                (self.job.seed, self.step),
-                (kind, self.device),
-            )?;
-            let micro =
-                MicroBatch::new(&self.job.model, &row, kind, self.device)?.with_noise(noise);
-            loss += forward_backward(&model, &mut self.store, &micro, keep, &options)?;
-        }
-        self.store.finish_gradients()?;
-        let loss = self.store.sum_over_ranks(loss)? * scale;
+        let loss = self.accumulate_gradients(&batch)?;
         if !loss.is_finite() {
-            return Err(not_finite("loss"));
+            return Err(self.not_finite("loss", &batch));
         }
-        computed(self.device)?;
+        synchronize(self.device)?;
         let optimizer_began = Instant::now();
-        let grad_norm = self.store.grad_norm()?;
+        let grad_norm = self.sharded_state.grad_norm()?;
         if !grad_norm.is_finite() {
-            return Err(not_finite("gradient's norm"));
+            return Err(self.not_finite("gradient's norm", &batch));
         }
-        let hyper = AdamW {
-            lr,
-            beta1: config.beta1,
-            beta2: config.beta2,
-            eps: config.eps,
-            weight_decay: config.weight_decay,
-        };
-        self.store.update(
-            &hyper,
-            clip_scale(grad_norm, config.clip),
-            self.step,
-            derive_seed(self.job.seed, "moments", self.step),
-        )?;
-        computed(self.device)?;
+        self.update(lr, grad_norm)?;
+        synchronize(self.device)?;
         self.step += 1;
-        // With an offloaded optimizer, what the step before left to be waited for.
-        let optimizer = optimizer_began.elapsed() + self.store.take_waited();
+        // With an offloaded optimizer, the wait for the step before counts as well.
+        let optimizer = optimizer_began.elapsed() + self.sharded_state.take_wait_time();
         let seconds = began.elapsed().as_secs_f64();
         let validation_loss = self.validation_loss()?;
-        let measured = Measured {
+        let timing = StepTiming {
             seconds,
             optimizer,
-            packed: &packed,
-            memory: with_peaks(self.store.memory(), self.device),
+            packed: &batch.packed,
+            memory: with_peaks(self.sharded_state.memory(), self.device),
             left: self.order.steps() - self.step,
         };
         let metrics = StepMetrics {
@@ -125,18 +64,126 @@ impl Trainer<'_> {
             loss,
             lr,
             grad_norm,
-            rows: batch.len() as u64,
-            tokens: tokens as u64,
-            targets: targets as u64,
-            micro_batches: packed.len() as u64,
+            rows: batch.indices.len() as u64,
+            tokens: batch.tokens() as u64,
+            targets: batch.targets as u64,
+            micro_batches: batch.packed.len() as u64,
             validation_loss,
-            time: self.meter.end(&self.job.config, &measured),
+            time: self.timer.end(&self.job.config, &timing),
         };
         self.history.push(metrics.clone());
         Ok(metrics)
     }
 
-    /// Of the update that ends this step.
+    /// The rows of this step, packed.
+    fn next_batch(&mut self) -> Result<Batch, TrainError> {
+        let indices: Vec<usize> = self
+            .order
+            .batch(self.step)
+            .into_iter()
+            .map(|index| self.split.train[index])
+            .collect();
+        let packed = self.job.data.pack(&indices, &self.job.config);
+        let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
+        if targets == 0 {
+            return Err(TrainError::Data(format!(
+                "step {} of {} has no target token",
+                self.step + 1,
+                self.order.steps()
+            )));
+        }
+        Ok(Batch {
+            indices,
+            packed,
+            targets,
+        })
+    }
+
+    /// Forward and backward over this rank's micro-batches. Gives the mean loss over the batch's
+    /// targets, of all ranks.
+    fn accumulate_gradients(&mut self, batch: &Batch) -> Result<f64, TrainError> {
+        let config = &self.job.config;
+        // The mean is over the batch's targets, on whichever rank they are.
+        let scale = 1.0 / batch.targets as f64;
+        let dtype = compute_dtype(config.precision);
+        let options = HeadOptions {
+            chunk: config.loss_chunk as i64,
+            scale,
+            z_loss: config.z_loss,
+            frozen: self.lora.is_some(),
+        };
+        let model = ModelLayers::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
+        let load = StepLoad {
+            longest: batch.packed.iter().map(PackedRow::len).max().unwrap_or(0),
+            device: self.device,
+            world: self.sharded_state.comm().world_size(),
+        };
+        let policy = RecomputePolicy::decide(&self.job.model, config, load, |short| {
+            self.sharded_state.any_rank(short)
+        })?;
+        let mut loss = 0.0;
+        for row in rows_of_rank(&batch.packed, self.sharded_state.comm()) {
+            let noise = noise(
+                &row,
+                &batch.indices,
+                self.job.model.hidden_size,
+                config.neftune_alpha,
+                (self.job.seed, self.step),
+                (dtype, self.device),
+            )?;
+            let micro = MicroBatch::new(&self.job.model, &row, dtype, self.device)?
+                .with_noise(noise)
+                .with_rows(self.source_rows(&row, &batch.indices));
+            let pass = MicroBatchPass {
+                model: &model,
+                batch: &micro,
+                policy,
+                loss: LossStep {
+                    options,
+                    custom: self.loss.as_deref(),
+                },
+            };
+            loss += forward_backward(&pass, &mut self.sharded_state)?;
+        }
+        self.sharded_state.finish_gradients()?;
+        Ok(self.sharded_state.sum_over_ranks(loss)? * scale)
+    }
+
+    /// One optimizer step with the gradient clipped.
+    fn update(&mut self, lr: f64, grad_norm: f64) -> Result<(), TrainError> {
+        let config = &self.job.config;
+        let hyper = AdamW {
+            lr,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            eps: config.eps,
+            weight_decay: config.weight_decay,
+        };
+        self.sharded_state.update(
+            &hyper,
+            clip_scale(grad_norm, config.max_grad_norm),
+            self.step,
+            derive_seed(self.job.seed, "moments", self.step),
+            self.optimizer.clone(),
+        )
+    }
+
+    fn not_finite(&self, what: &'static str, batch: &Batch) -> TrainError {
+        TrainError::NotFinite {
+            step: self.step + 1,
+            what,
+            rows: self.job.data.source_rows(&batch.indices),
+        }
+    }
+
+    /// The row of the data that each document of a packed row is. `indices` are the sequences that
+    /// were packed.
+    fn source_rows(&self, row: &PackedRow, indices: &[usize]) -> Vec<usize> {
+        let documents: Vec<usize> = row.members.iter().map(|&member| indices[member]).collect();
+        self.job.data.source_rows(&documents)
+    }
+
+    /// Learning rate of the update that ends this step.
     fn learning_rate(&self) -> Result<f64, TrainError> {
         let lr = (self.schedule)(self.step);
         if lr.is_finite() && lr >= 0.0 {
@@ -148,7 +195,7 @@ impl Trainer<'_> {
         })
     }
 
-    /// Cross-entropy on the held-out rows, when this step is one after which it is taken.
+    /// Mean loss on the held-out rows, after the steps that the settings name.
     fn validation_loss(&mut self) -> Result<Option<f64>, TrainError> {
         let config = &self.job.config;
         let due = self.step == self.order.steps()
@@ -158,31 +205,58 @@ impl Trainer<'_> {
         }
         let packed = self.job.data.pack(&self.split.validation, config);
         let targets: usize = packed.iter().map(PackedRow::num_targets).sum();
-        let model = Mathematics::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
+        let model = ModelLayers::new(&self.job.model, self.lora.as_ref(), self.layers.as_ref())?;
+        let loss = LossStep {
+            options: HeadOptions {
+                chunk: config.loss_chunk as i64,
+                scale: 1.0,
+                z_loss: 0.0,
+                frozen: true,
+            },
+            custom: self.loss.as_deref(),
+        };
+        let dtype = compute_dtype(config.precision);
         let mut sum = 0.0;
-        for row in mine(&packed, self.store.comm()) {
-            let kind = config.precision.kind();
-            let micro = MicroBatch::new(&self.job.model, &row, kind, self.device)?;
-            let chunk = config.head_chunk as i64;
-            sum += loss_alone(&model, &mut self.store, &micro, chunk)?;
+        for row in rows_of_rank(&packed, self.sharded_state.comm()) {
+            let micro = MicroBatch::new(&self.job.model, &row, dtype, self.device)?
+                .with_rows(self.source_rows(&row, &self.split.validation));
+            sum += forward_loss(&model, &mut self.sharded_state, &micro, &loss)?;
         }
         // Every row of a data set has a target.
-        Ok(Some(self.store.sum_over_ranks(sum)? / targets as f64))
+        Ok(Some(
+            self.sharded_state.sum_over_ranks(sum)? / targets as f64,
+        ))
     }
 }
 
-/// Waits for what a GPU was given: time that is taken before and after tells of that.
-fn computed(device: Device) -> Result<(), TrainError> {
+/// The rows of one step.
+struct Batch {
+    /// Of the data.
+    indices: Vec<usize>,
+    /// All ranks' micro-batches.
+    packed: Vec<PackedRow>,
+    /// Target tokens.
+    targets: usize,
+}
+
+impl Batch {
+    fn tokens(&self) -> usize {
+        self.packed.iter().map(PackedRow::len).sum()
+    }
+}
+
+/// Waits until a GPU has done its queued work, so that the time timing around it is right.
+fn synchronize(device: Device) -> Result<(), TrainError> {
     if let Device::Cuda(gpu) = device {
-        GpuMark::new(gpu)?.wait()?;
+        CudaEvent::new(gpu)?.wait()?;
     }
     Ok(())
 }
 
-/// This rank's micro-batches: every `world`-th. All ranks get as many, since every fold is a collective; one that runs out
-/// folds a row without targets.
-fn mine(packed: &[PackedRow], comm: &dyn Collective) -> Vec<PackedRow> {
-    let (rank, world) = (comm.rank(), comm.world());
+/// This rank's micro-batches: every `world`-th. All ranks get the same number, since every pass
+/// makes collective calls; a rank that runs out gets a row without targets.
+fn rows_of_rank(packed: &[PackedRow], comm: &dyn Collective) -> Vec<PackedRow> {
+    let (rank, world) = (comm.rank(), comm.world_size());
     let idle = || PackedRow {
         ids: vec![0],
         target: vec![false],
@@ -199,7 +273,8 @@ fn mine(packed: &[PackedRow], comm: &dyn Collective) -> Vec<PackedRow> {
         .collect()
 }
 
-/// What the gradient is multiplied by so that its norm is at most `clip`; torch's `clip_grad_norm_` has the same epsilon.
+/// The factor that limits the gradient's norm to `clip`. The epsilon is that of torch's
+/// `clip_grad_norm_`.
 fn clip_scale(norm: f64, clip: f64) -> f64 {
     if clip > 0.0 {
         (clip / (norm + 1e-6)).min(1.0)

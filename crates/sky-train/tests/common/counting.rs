@@ -1,12 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sky_model::Config;
-use sky_train::{Collective, Collectives, Gloo, Pending, TrainConfig, TrainError, Trainer};
+use sky_plan::{Collectives, TrainConfig};
+use sky_train::{Collective, Gloo, Pending, TrainError, Trainer};
 use tch::{Device, Tensor};
 
 use super::{initial, job};
 
-/// A rank's first step: its micro-batches over all ranks, what it asked of the group, and the bytes it keeps.
+/// A rank's first step: its micro-batches over all ranks, what it asked of the group, and the bytes
+/// it keeps.
 pub(crate) fn one_step(
     model: &Config,
     config: &TrainConfig,
@@ -54,8 +56,8 @@ impl Collective for Counting<'_> {
         self.inner.rank()
     }
 
-    fn world(&self) -> usize {
-        self.inner.world()
+    fn world_size(&self) -> usize {
+        self.inner.world_size()
     }
 
     fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {

@@ -6,10 +6,11 @@ pub(crate) mod python;
 use std::{ops::ControlFlow, path::Path, thread, time::Duration};
 
 use sky_model::{
-    Adapters, Config, Lora, ParamSpec, Segments, adapted_layer, blocks, embed, head_logits,
+    Adapters, Config, Lora, PackedSequences, ParamSpec, adapted_layer, blocks, embed, head_logits,
 };
+use sky_plan::{Precision, TrainConfig};
 use sky_train::{
-    Checkpoint, Collective, Dataset, Gloo, Job, Precision, Ranks, Solo, StepMetrics, TrainConfig,
+    Checkpoint, Collective, Dataset, DistributedEnv, Gloo, Job, SingleProcess, StepMetrics,
     TrainError, Trainer, free_port,
 };
 use sky_types::{TokenSeq, derive_seed};
@@ -63,9 +64,9 @@ pub(crate) fn config() -> TrainConfig {
         global_batch: 6,
         learning_rate: 3e-3,
         micro_batch_tokens: 40,
-        head_chunk: 16,
+        loss_chunk: 16,
         weight_decay: 0.1,
-        clip: 0.5,
+        max_grad_norm: 0.5,
         save_every: 2,
         threads: 1,
         precision: Precision::F32,
@@ -89,10 +90,13 @@ pub(crate) fn trainer(job: Job) -> Trainer<'static> {
 }
 
 pub(crate) fn try_trainer(job: Job) -> Result<Trainer<'static>, TrainError> {
-    Trainer::new(job, Device::Cpu, &Solo, &mut |param| Ok(initial(param)))
+    Trainer::new(job, Device::Cpu, &SingleProcess, &mut |param| {
+        Ok(initial(param))
+    })
 }
 
-/// A rank's trainer as the newest checkpoint in `dir` left it, or at its beginning, trained until step `until`.
+/// A rank's trainer as the newest checkpoint in `dir` left it, or at its beginning, trained until
+/// step `until`.
 pub(crate) fn trained_until<'c>(
     job: Job,
     comm: &'c dyn Collective,
@@ -142,7 +146,7 @@ pub(crate) fn packed() -> [Vec<i64>; 2] {
 pub(crate) fn logits(model: &Config, lora: Option<&Lora>, params: &[Vec<Tensor>]) -> Tensor {
     let rows = packed();
     let lengths = rows.each_ref().map(|row| row.len() as i64);
-    let segments = Segments::new(model, &lengths, params[0][0].kind(), Device::Cpu);
+    let sequences = PackedSequences::new(model, &lengths, params[0][0].kind(), Device::Cpu);
     let mut x = embed(&params[0], &Tensor::from_slice(&rows.concat()));
     for (spec, block) in blocks(model)
         .iter()
@@ -155,7 +159,7 @@ pub(crate) fn logits(model: &Config, lora: Option<&Lora>, params: &[Vec<Tensor>]
             lora,
             params: adapters,
         });
-        x = adapted_layer(model, base, adapters.as_ref(), &x, &segments);
+        x = adapted_layer(model, base, adapters.as_ref(), &x, &sequences);
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
@@ -187,23 +191,26 @@ pub(crate) fn max_difference(a: &[u32], b: &[u32]) -> f32 {
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs a closure on every rank of a group, which then part in good order.
-pub(crate) fn on_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
-    on_failing_ranks(world, |comm| {
+pub(crate) fn on_ranks<T: Send>(world_size: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
+    on_failing_ranks(world_size, |comm| {
         let result = run(comm);
-        comm.leave().unwrap();
+        comm.exit_barrier().unwrap();
         result
     })
 }
 
 /// The same for a group that may fail.
-pub(crate) fn on_failing_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T + Sync) -> Vec<T> {
+pub(crate) fn on_failing_ranks<T: Send>(
+    world_size: usize,
+    run: impl Fn(&Gloo) -> T + Sync,
+) -> Vec<T> {
     let port = free_port().unwrap();
     thread::scope(|scope| {
         let run = &run;
-        let ranks: Vec<_> = (0..world)
+        let ranks: Vec<_> = (0..world_size)
             .map(|rank| {
                 scope.spawn(move || {
-                    let ranks = Ranks::on_one_host(rank, world, port);
+                    let ranks = DistributedEnv::on_one_host(rank, world_size, port);
                     let comm = Gloo::connect(&ranks, TIMEOUT).unwrap();
                     run(&comm)
                 })
@@ -213,16 +220,16 @@ pub(crate) fn on_failing_ranks<T: Send>(world: usize, run: impl Fn(&Gloo) -> T +
     })
 }
 
-/// Trains until a step on `world` ranks, from the newest checkpoint when there is one, and saves; gives the metrics and the
-/// weights, which are the same on every rank.
+/// Trains until a step on `world_size` ranks, from the newest checkpoint when there is one, and
+/// saves; gives the metrics and the weights, which are the same on every rank.
 pub(crate) fn run(
     model: &Config,
     config: &TrainConfig,
-    world: usize,
+    world_size: usize,
     until: u64,
     dir: &Path,
 ) -> (Vec<StepMetrics>, Vec<u32>) {
-    let mut results = on_ranks(world, |comm| {
+    let mut results = on_ranks(world_size, |comm| {
         let job = job(model, config, 4);
         let trainer = trained_until(job, comm, until, dir);
         (trainer.history().to_vec(), bits(&trainer, model))
@@ -236,10 +243,16 @@ pub(crate) fn run(
     first
 }
 
-pub(crate) fn fresh(
+pub(crate) fn init_param(
     model: &Config,
     config: &TrainConfig,
-    world: usize,
+    world_size: usize,
 ) -> (Vec<StepMetrics>, Vec<u32>) {
-    run(model, config, world, 5, tempfile::tempdir().unwrap().path())
+    run(
+        model,
+        config,
+        world_size,
+        5,
+        tempfile::tempdir().unwrap().path(),
+    )
 }

@@ -2,8 +2,8 @@
 
 use std::{env, path::Path, process::Command};
 
-/// What a script prints about a folder, run by the Python that `variable` names, or `python3`; nothing, and a line that says
-/// so, when that one cannot import `module`.
+/// What a script prints about a folder, run by the Python that `variable` names, or `python3`;
+/// nothing, and a line that says so, when that one cannot import `module`.
 pub(crate) fn script(
     variable: &str,
     module: &str,

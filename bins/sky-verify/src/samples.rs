@@ -1,0 +1,77 @@
+//! Samples to verdicts on the command line: progress, a journal, the counts.
+
+use std::path::{Path, PathBuf};
+
+use sky_cli::VerdictProgress;
+use sky_files::{FileError, hash_file, read_jsonl};
+use sky_types::{Check, Sample};
+use sky_verify::Checking;
+
+use crate::output::OutputArgs;
+
+/// Checks the samples of one file and prints how many got each verdict.
+pub(crate) struct SamplesJob<'a> {
+    pub(crate) problems: &'a Path,
+    pub(crate) samples: &'a Path,
+    pub(crate) output: &'a OutputArgs,
+    /// The settings that verdicts depend on, as part of a file name.
+    pub(crate) settings: String,
+}
+
+impl SamplesJob<'_> {
+    /// `open` runs after the inputs were read: it may take long and they may be wrong.
+    pub(crate) fn run<C: Check>(
+        &self,
+        open: impl FnOnce() -> anyhow::Result<C>,
+    ) -> anyhow::Result<()> {
+        let total = count(self.samples)?;
+        let journal = self.journal()?;
+        let check = open()?;
+        let mut progress = VerdictProgress::new("verify", total);
+        let checking = Checking {
+            problems: self.problems,
+            samples: self.samples,
+            journal: &journal,
+            verdicts: &self.output.out,
+            threads: self.output.threads,
+        };
+        let counts = checking.run(&check, &mut |row, new| {
+            progress.verdict(row.verdict.is_correct(), new);
+        })?;
+        drop(progress);
+        std::fs::remove_file(&journal)
+            .map_err(|source| FileError::io(&journal, "remove", source))?;
+        let parts: Vec<String> = counts
+            .iter()
+            .map(|(verdict, count)| format!("{count} {verdict}"))
+            .collect();
+        println!("{total} samples: {}", parts.join(", "));
+        Ok(())
+    }
+
+    /// The journal's path. Its name has the hashes of the inputs and the settings, so that a run on
+    /// other inputs never resumes from it.
+    fn journal(&self) -> anyhow::Result<PathBuf> {
+        let (problems, samples) = (hash_file(self.problems)?, hash_file(self.samples)?);
+        let out = &self.output.out;
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        let short = |hash: &str| hash.chars().take(12).collect::<String>();
+        let file = format!(
+            "{name}.{}-{}-{}.journal",
+            short(&problems.sha256),
+            short(&samples.sha256),
+            self.settings
+        );
+        Ok(out.with_file_name(file))
+    }
+}
+
+/// The number of samples in a file; every row must parse.
+pub(crate) fn count(samples: &Path) -> Result<u64, FileError> {
+    let mut total = 0;
+    for row in read_jsonl::<Sample>(samples)? {
+        row?;
+        total += 1;
+    }
+    Ok(total)
+}

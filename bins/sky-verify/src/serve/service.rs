@@ -1,0 +1,210 @@
+//! Answers requests.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Bytes, Incoming},
+    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+};
+use serde::Serialize;
+use sky_sandbox::{Limits, Outcome, Sandbox};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use super::{
+    memory_budget::MemoryBudget,
+    wire::{ErrorBody, Health, RunCodeRequest, RunCodeResponse},
+};
+
+/// Bytes of memory for each byte of a request's body: the body, its text, the copy for the guest.
+const REQUEST_COPIES: u64 = 3;
+/// Most bytes of memory for each byte of output while its answer is built: the output, its text,
+/// and its JSON, which is six times as long for control characters.
+const ANSWER_COPIES: u64 = 10;
+/// Bytes of memory for the rest of an answer.
+const ANSWER_FRAME: u64 = 64 << 10;
+
+/// The bytes of an answer. Until they are sent or dropped they hold memory and the request's slot.
+struct AnswerBytes {
+    bytes: Vec<u8>,
+    _memory: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for AnswerBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The state that all connections share.
+pub(super) struct Service {
+    pub(super) sandbox: Sandbox,
+    /// The most memory and output of one program.
+    pub(super) max_limits: Limits,
+    pub(super) max_seconds: f64,
+    /// In bytes.
+    pub(super) max_body: u64,
+    /// Time limit for a client to send its request and to read its answer.
+    pub(super) client_timeout: Duration,
+    pub(super) memory: MemoryBudget,
+    /// Most requests for a run at once: those that wait, run or are being answered.
+    pub(super) capacity: usize,
+    /// A permit for each of `capacity`.
+    pub(super) slots: Arc<Semaphore>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Service {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Infallible> {
+        let known = ["/run_code", "/healthz"];
+        Ok(match (request.method(), request.uri().path()) {
+            (&Method::POST, "/run_code") => self.run_code(request.into_body()).await,
+            (&Method::GET, "/healthz") => self.health(),
+            (_, path) if known.contains(&path) => {
+                let mut answer = error_response(StatusCode::METHOD_NOT_ALLOWED, "another method");
+                let allowed = if path == "/healthz" { "GET" } else { "POST" };
+                answer
+                    .headers_mut()
+                    .insert(ALLOW, hyper::header::HeaderValue::from_static(allowed));
+                answer
+            }
+            (_, path) => {
+                let detail = format!("no {path}; there are POST /run_code and GET /healthz");
+                error_response(StatusCode::NOT_FOUND, &detail)
+            }
+        })
+    }
+
+    fn health(&self) -> Answer {
+        let health = Health {
+            status: "ok",
+            in_flight: self.capacity - self.slots.available_permits().min(self.capacity),
+            capacity: self.capacity,
+        };
+        json(StatusCode::OK, &health)
+    }
+
+    async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
+        // Before the body is read, because a body that waits takes memory too.
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return busy(&format!(
+                "all {} places for requests are taken",
+                self.capacity
+            ));
+        };
+        // The body's own length, which bounds what it can send; the maximum when it names none.
+        let bytes = body.size_hint().upper().unwrap_or(self.max_body);
+        if bytes > self.max_body {
+            return too_large(self.max_body);
+        }
+        let Some(memory) = self.memory.try_reserve(REQUEST_COPIES * bytes) else {
+            return busy("requests and answers take all the memory that --max-buffered allows");
+        };
+        let (request, limits) = match self.read_request(body).await {
+            Ok(read) => read,
+            Err(answer) => return answer,
+        };
+        let service = Arc::clone(&self);
+        let run = move || {
+            // Held until the program ends, even when its client disconnects before.
+            let (slot, _memory) = (slot, memory);
+            let stdin = request.stdin.unwrap_or_default();
+            let outcome = service
+                .sandbox
+                .run(&request.code, stdin.as_bytes(), &limits);
+            (outcome, slot)
+        };
+        match spawn_blocking(run).await {
+            Ok((Ok(outcome), slot)) => self.answer_outcome(outcome, slot).await,
+            Ok((Err(error), _)) => {
+                error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+            }
+            Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        }
+    }
+
+    /// The request in a body with the limits of its run, or the answer that refuses it.
+    async fn read_request(&self, body: Incoming) -> Result<(RunCodeRequest, Limits), Answer> {
+        let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);
+        let body = match timeout(self.client_timeout, Limited::new(body, most).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err(too_large(self.max_body));
+            }
+            Ok(Err(error)) => {
+                return Err(error_response(StatusCode::BAD_REQUEST, &error.to_string()));
+            }
+            Err(_) => {
+                let detail = "the body took too long";
+                return Err(error_response(StatusCode::REQUEST_TIMEOUT, detail));
+            }
+        };
+        // 422 is what web frameworks answer, and clients expect, for a body of another shape.
+        let unprocessable = |detail: &str| error_response(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        let request: RunCodeRequest =
+            serde_json::from_slice(&body).map_err(|error| unprocessable(&error.to_string()))?;
+        let limits = request
+            .limits(&self.max_limits, self.max_seconds)
+            .map_err(|detail| unprocessable(&detail))?;
+        Ok((request, limits))
+    }
+
+    async fn answer_outcome(&self, outcome: Outcome, slot: OwnedSemaphorePermit) -> Answer {
+        let output = (outcome.stdout.len() + outcome.stderr.len()) as u64;
+        let most = ANSWER_COPIES * output + ANSWER_FRAME;
+        let Some(mut memory) = self.memory.reserve(most, self.client_timeout).await else {
+            return busy("answers wait for slow clients (--max-buffered)");
+        };
+        let bytes = serde_json::to_vec(&RunCodeResponse::new(outcome)).unwrap_or_default();
+        self.memory.shrink(&mut memory, bytes.len() as u64);
+        let answer = AnswerBytes {
+            bytes,
+            _memory: memory,
+            _slot: slot,
+        };
+        respond(StatusCode::OK, Bytes::from_owner(answer))
+    }
+}
+
+fn busy(detail: &str) -> Answer {
+    let mut answer = error_response(StatusCode::SERVICE_UNAVAILABLE, detail);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+    answer
+}
+
+fn too_large(most: u64) -> Answer {
+    let detail = format!("the request is larger than {most} bytes (--max-body)");
+    error_response(StatusCode::PAYLOAD_TOO_LARGE, &detail)
+}
+
+fn error_response(status: StatusCode, detail: &str) -> Answer {
+    let detail = detail.to_owned();
+    json(status, &ErrorBody { detail })
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    // Serializing structs of strings and finite numbers cannot fail.
+    respond(status, serde_json::to_vec(body).unwrap_or_default().into())
+}
+
+fn respond(status: StatusCode, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
+    answer
+}

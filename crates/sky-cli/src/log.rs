@@ -1,0 +1,80 @@
+use std::{
+    env, fmt,
+    io::{self, Write},
+};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    registry::LookupSpan,
+};
+
+use crate::progress::suspend_bars;
+
+/// Warnings, and that the sandbox bakes its guest: the user waits for that.
+const DEFAULT_FILTER: &str = "warn,sky_sandbox=info";
+
+/// Sends the libraries' events to standard error: warnings as one plain line each, or what
+/// `RUST_LOG` asks for, with time, level and spans. Does nothing when the process has a subscriber
+/// already.
+pub(crate) fn init() {
+    let asked = env::var("RUST_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty());
+    let filter = EnvFilter::new(asked.as_deref().unwrap_or(DEFAULT_FILTER));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Stderr);
+    let set = if asked.is_some() {
+        let full = lines.with_ansi(false).finish();
+        tracing::subscriber::set_global_default(full)
+    } else {
+        let plain = lines.event_format(Plain).finish();
+        tracing::subscriber::set_global_default(plain)
+    };
+    // An error means that whoever embeds this has set one up before.
+    let _ = set;
+}
+
+/// An event's message and fields, nothing else.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        context
+            .field_format()
+            .format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// Standard error, with the progress bars out of the way while a line is written.
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        Self
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        suspend_bars(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,75 @@
+//! Assignments: a name, a sign of equality and a value.
+
+use crate::expr::{BigOp, Const, Expr, Func, Kind, Rel};
+
+/// Name and value of `x = 5`, `5 = x`, `x = 2 + 3 = 5` (the last side) and `x = 1/3 \approx 0.33`
+/// (what stands before).
+pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
+    let Kind::Relation(first, rest) = &expr.kind else {
+        return None;
+    };
+    if !is_equation(rest) {
+        return None;
+    }
+    let sides = exact_sides(first, rest);
+    let free = |name: &Expr, value: &Expr| match &name.kind {
+        Kind::Sym(name) => !value.any(&|k| matches!(k, Kind::Sym(n) if n == name)),
+        _ => true,
+    };
+    let last = *sides.last()?;
+    if is_name(first) && sides.len() >= 2 && free(first, last) {
+        return Some((first, last));
+    }
+    // `5 = x`.
+    if sides.len() == 2 && is_name(last) && free(last, first) {
+        return Some((last, first));
+    }
+    None
+}
+
+/// The sides up to the first approximation; at least two when the first relation is one.
+pub(super) fn exact_sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Vec<&'a Expr> {
+    let mut sides = vec![first];
+    for (i, (rel, side)) in rest.iter().enumerate() {
+        if *rel == Rel::Approx && (i > 0 || !is_name(first)) {
+            break;
+        }
+        sides.push(side);
+    }
+    sides
+}
+
+/// Whether a node may be the name in an assignment: `x`, `f(x)`, `AB`, `(x, y)`, `|AB|`.
+pub(super) fn is_name(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Sym(_) | Kind::Apply(..) => true,
+        Kind::Mul(items) => {
+            items.len() <= 6
+                && items.iter().all(|e| {
+                    matches!(
+                        e.kind,
+                        Kind::Sym(_) | Kind::Const(Const::E | Const::I) | Kind::Apply(..)
+                    )
+                })
+        }
+        Kind::Tuple(items) => items.iter().all(|e| matches!(e.kind, Kind::Sym(_))),
+        // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
+        Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
+        Kind::Text(_) => true,
+        // `\int_0^1 x\,dx = \frac12` says what it is.
+        Kind::Big { op, .. } => matches!(op, BigOp::Integral | BigOp::Limit),
+        _ => false,
+    }
+}
+
+/// A small letter, but for those that complex numbers have.
+fn is_unknown(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Sym(name)
+        if name.len() == 1 && name.bytes().all(|b| b.is_ascii_lowercase() && !matches!(b, b'z' | b'w')))
+}
+
+/// Whether a chain of relations is one of equalities.
+pub(super) fn is_equation(rest: &[(Rel, Expr)]) -> bool {
+    rest.iter()
+        .all(|(rel, _)| matches!(rel, Rel::Eq | Rel::Approx))
+}

@@ -1,0 +1,211 @@
+//! The bounds of a set of real numbers, and a sample point of each piece between them.
+
+use dashu_ratio::RBig;
+
+use super::Comparer;
+use crate::{
+    exact,
+    expr::{Const, Expr, Func, Kind, Rel},
+};
+
+/// The one name that relations of this set speak of: `Some(None)` when there is none, `None` when
+/// there are several.
+pub(super) fn variable(expr: &Expr) -> Option<Option<String>> {
+    let mut names = Vec::new();
+    collect_names(expr, &mut names);
+    names.sort_unstable();
+    names.dedup();
+    match names.len() {
+        0 => Some(None),
+        1 => Some(names.pop()),
+        _ => None,
+    }
+}
+
+fn collect_names(expr: &Expr, names: &mut Vec<String>) {
+    if let Kind::Sym(name) = &expr.kind {
+        names.push(name.clone());
+    }
+    if matches!(expr.kind, Kind::Apply(..) | Kind::Big { .. }) {
+        names.push("a function".to_owned());
+        names.push("and its argument".to_owned());
+    }
+    expr.children(&mut |child| collect_names(child, names));
+}
+
+/// Collects every bound of the pieces of a set; `None` where one cannot be told.
+pub(super) fn collect_bounds(
+    expr: &Expr,
+    var: Option<&str>,
+    compare: &Comparer<'_>,
+    bounds: &mut Vec<Expr>,
+) -> Option<()> {
+    let finite = |e: &Expr| !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)));
+    let mut push = |e: &Expr| {
+        if finite(e) {
+            bounds.push(e.clone());
+        }
+    };
+    match &expr.kind {
+        Kind::Interval { lo, hi, .. } => {
+            push(lo);
+            push(hi);
+        }
+        Kind::Tuple(items) | Kind::Set(items) => items.iter().for_each(push),
+        Kind::Const(Const::Reals | Const::Empty) => {}
+        Kind::Sets(_, items) | Kind::List(items) => {
+            for item in items {
+                collect_bounds(member_of(item), var, compare, bounds)?;
+            }
+        }
+        Kind::Builder {
+            var: name,
+            condition,
+        } => {
+            if let Kind::Relation(_, rest) = &name.kind {
+                for (_, domain) in rest {
+                    collect_bounds(domain, var, compare, bounds)?;
+                }
+            }
+            collect_bounds(condition, var, compare, bounds)?;
+        }
+        Kind::Relation(first, rest) => {
+            let var = var?;
+            let mut left: &Expr = first;
+            for (rel, right) in rest {
+                if *rel == Rel::In {
+                    collect_bounds(right, Some(var), compare, bounds)?;
+                } else {
+                    bounds.extend(roots(left, right, var, compare)?);
+                }
+                left = right;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Where `left - right` changes its sign: for a bare name, its absolute value, and polynomials of
+/// degree two at most.
+pub(super) fn roots(
+    left: &Expr,
+    right: &Expr,
+    var: &str,
+    compare: &Comparer<'_>,
+) -> Option<Vec<Expr>> {
+    let is_var = |e: &Expr| matches!(&e.kind, Kind::Sym(name) if name == var);
+    let free = |e: &Expr| !e.has_names();
+    let infinite = |e: &Expr| e.any(&|k| matches!(k, Kind::Const(Const::Infinity)));
+    let neg = |e: &Expr| Kind::Neg(Box::new(e.clone())).at(e.span.clone());
+    for (a, b) in [(left, right), (right, left)] {
+        if is_var(a) && free(b) {
+            return Some(if infinite(b) {
+                Vec::new()
+            } else {
+                vec![b.clone()]
+            });
+        }
+        if let Kind::Call(Func::Abs, args) = &a.kind
+            && free(b)
+        {
+            let inside = roots(&args[0], b, var, compare)?;
+            let outside = roots(&args[0], &neg(b), var, compare)?;
+            return Some(inside.into_iter().chain(outside).collect());
+        }
+    }
+    if free(left) && free(right) {
+        return Some(Vec::new());
+    }
+    // Interpolates a polynomial of degree two from its values at -1, 0 and 1, and checks it at two
+    // more points: a side need not be expanded, and anything of another degree fails the check.
+    let at = |x: i64| -> Option<RBig> {
+        let mut names = vec![(var.to_owned(), RBig::from(x))];
+        let l = exact::rational(left, &mut names, compare.budget).ok()?;
+        let r = exact::rational(right, &mut names, compare.budget).ok()?;
+        Some(l - r)
+    };
+    let (minus, zero, plus) = (at(-1)?, at(0)?, at(1)?);
+    let two = RBig::from(2);
+    let square = (plus.clone() + minus.clone()) / two.clone() - zero.clone();
+    let linear = (plus - minus) / two;
+    for x in [3, -7] {
+        let n = RBig::from(x);
+        if square.clone() * n.clone() * n.clone() + linear.clone() * n + zero.clone() != at(x)? {
+            return None;
+        }
+    }
+    let number = |value: RBig| {
+        Kind::Num {
+            value,
+            decimals: None,
+        }
+        .at(0..0)
+    };
+    if square.is_zero() {
+        return Some(if linear.is_zero() {
+            Vec::new()
+        } else {
+            vec![number(-zero / linear)]
+        });
+    }
+    let discriminant = linear.clone() * linear.clone() - RBig::from(4) * square.clone() * zero;
+    if discriminant < RBig::ZERO {
+        return Some(Vec::new());
+    }
+    let root = Kind::Root(
+        Box::new(number(RBig::from(2))),
+        Box::new(number(discriminant)),
+    )
+    .at(0..0);
+    let below = number(RBig::from(2) * square);
+    let side = |term: Expr| {
+        let above = Kind::Add(vec![number(-linear.clone()), term]).at(0..0);
+        Kind::Div(Box::new(above), Box::new(below.clone())).at(0..0)
+    };
+    Some(vec![
+        side(root.clone()),
+        side(Kind::Neg(Box::new(root)).at(0..0)),
+    ])
+}
+
+/// A sample of every point and every open piece that the bounds make.
+pub(super) fn sample_points(bounds: &[Expr]) -> Vec<Expr> {
+    let one = Kind::int(1).at(0..0);
+    let (Some(first), Some(last)) = (bounds.first(), bounds.last()) else {
+        return vec![Kind::int(0).at(0..0)];
+    };
+    let mut out = vec![
+        Kind::Add(vec![
+            first.clone(),
+            Kind::Neg(Box::new(one.clone())).at(0..0),
+        ])
+        .at(0..0),
+    ];
+    for (i, end) in bounds.iter().enumerate() {
+        out.push(end.clone());
+        if let Some(next) = bounds.get(i + 1) {
+            let sum = Kind::Add(vec![end.clone(), next.clone()]).at(0..0);
+            out.push(Kind::Div(Box::new(sum), Box::new(Kind::int(2).at(0..0))).at(0..0));
+        }
+    }
+    out.push(Kind::Add(vec![last.clone(), one]).at(0..0));
+    out
+}
+
+/// `A` of `x \in A`.
+pub(super) fn member_of(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        Kind::Relation(first, rest) => match rest.as_slice() {
+            [(Rel::In, set)]
+                if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..))
+                    || matches!(first.kind, Kind::Tuple(_))
+                        && !first.any(&|k| matches!(k, Kind::Num { .. })) =>
+            {
+                set
+            }
+            _ => expr,
+        },
+        _ => expr,
+    }
+}

@@ -1,0 +1,223 @@
+//! Equations, inequalities and assignments.
+
+use super::{
+    Comparer, Comparison,
+    assignment::{assignment, exact_sides, is_equation, is_name},
+    interval_bounds::member_of,
+    kind_name::describe,
+};
+use crate::{
+    expr::{BigOp, Expr, Func, Kind, Rel},
+    identity,
+};
+
+/// The class of `x \equiv 2 \pmod 5`.
+fn congruent(expr: &Expr) -> Option<&Expr> {
+    let Kind::Relation(first, rest) = &expr.kind else {
+        return None;
+    };
+    match rest.as_slice() {
+        [(Rel::Named("equiv"), class)] if is_name(first) => {
+            matches!(class.kind, Kind::Call(Func::Residue, _)).then_some(class)
+        }
+        _ => None,
+    }
+}
+
+/// `y` is written for `f(x)`.
+fn is_value_of(a: &Expr, b: &Expr) -> bool {
+    let y = |e: &Expr| matches!(&e.kind, Kind::Sym(name) if name == "y");
+    let f = |e: &Expr| matches!(&e.kind, Kind::Apply(_, args) if args.len() == 1);
+    y(a) && f(b) || f(a) && y(b)
+}
+
+impl Comparer<'_> {
+    /// An assignment or a chain of equalities on one side, a value on the other.
+    pub(super) fn assignments(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
+        // `x \in \{5\}` is `\{5\}` for a value.
+        if self.options.assignment_is_value {
+            let (x, y) = (member_of(a), member_of(b));
+            let value = |e: &Expr| {
+                e.is_scalar() || matches!(e.kind, Kind::List(_) | Kind::Tuple(_) | Kind::Set(_))
+            };
+            // `x \in (1, 2)` is an interval.
+            let points = |e: &Expr| !matches!(e.kind, Kind::Tuple(_));
+            if !std::ptr::eq(x, a) && points(x) && value(b)
+                || !std::ptr::eq(y, b) && points(y) && value(a)
+            {
+                return Some(self.compare(x, y));
+            }
+        }
+        // `x \equiv 2 \pmod 5` names a class.
+        if self.options.assignment_is_value {
+            let class = |e: &Expr| matches!(e.kind, Kind::Call(Func::Residue, _));
+            match (congruent(a), congruent(b)) {
+                (Some(x), None) if class(b) => return Some(self.compare(x, b)),
+                (None, Some(y)) if class(a) => return Some(self.compare(a, y)),
+                _ => {}
+            }
+        }
+        let chain = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if is_equation(rest));
+        match (chain(a), chain(b)) {
+            (true, true) => {
+                let (x, y) = (assignment(a), assignment(b));
+                if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y)
+                    && (name_a == name_b || is_value_of(name_a, name_b))
+                {
+                    if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
+                        return Some(Comparison::no("the answer equates different values"));
+                    }
+                    return Some(self.compare(value_a, value_b));
+                }
+                None
+            }
+            (true, false) => self
+                .chain_value(a, false)
+                .map(|(value, _)| self.compare(&value, b)),
+            (false, true) => {
+                let (value, holds) = self.chain_value(b, true)?;
+                if !holds {
+                    return Some(Comparison::no("the answer equates different values"));
+                }
+                Some(self.compare(a, &value))
+            }
+            (false, false) => None,
+        }
+    }
+
+    /// The value a chain ends in, and whether its sides agree; `None` when it is an equation to be
+    /// kept.
+    fn chain_value(&self, expr: &Expr, check: bool) -> Option<(Expr, bool)> {
+        let Kind::Relation(first, rest) = &expr.kind else {
+            return None;
+        };
+        let sides = exact_sides(first, rest);
+        // `\frac{1}{3} \approx 0.333`: what is approximated.
+        if sides.len() == 1 {
+            return Some((sides[0].clone(), true));
+        }
+        let value = match assignment(expr) {
+            Some((_, value)) if self.options.assignment_is_value => value.clone(),
+            Some(_) => return None,
+            // `\frac{6}{2} = 3`, without a name.
+            None if sides.iter().all(|s| !s.has_names() && s.is_scalar()) => {
+                (*sides.last()?).clone()
+            }
+            // `2n + 2 = 2(n + 1)`: an identity is its value.
+            None if sides.len() >= 2
+                && sides.iter().all(|s| s.is_scalar())
+                && self.scalars(sides[0], sides[1]).equal =>
+            {
+                (*sides.last()?).clone()
+            }
+            // The gold's chain ends in its answer, whatever came before.
+            None if sides.len() >= 3 && !check => (*sides.last()?).clone(),
+            None => return None,
+        };
+        let holds = !check
+            || sides[1..].windows(2).all(|pair| {
+                let scalar = pair[0].is_scalar() && pair[1].is_scalar();
+                !scalar
+                    || is_name(pair[0])
+                    || is_name(pair[1])
+                    || self.scalars(pair[0], pair[1]).equal
+            });
+        Some((value, holds))
+    }
+
+    /// Relations on both sides: the same up to a factor, sides exchanged, or side by side.
+    pub(super) fn relations(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
+        let (Kind::Relation(a1, ar), Kind::Relation(b1, br)) = (&a.kind, &b.kind) else {
+            if matches!(a.kind, Kind::Relation(..)) != matches!(b.kind, Kind::Relation(..))
+                && (a.is_scalar() || b.is_scalar())
+            {
+                return Some(Comparison::no(describe(a, b)));
+            }
+            return None;
+        };
+        let (Some(chain_a), Some(chain_b)) = (sides(a1, ar), sides(b1, br)) else {
+            return None;
+        };
+        let turns = !br.iter().any(|(rel, _)| rel.is_one_way());
+        if self.side_by_side(&chain_a, &chain_b)
+            || turns && self.side_by_side(&chain_a, &reversed(&chain_b))
+        {
+            return Some(Comparison::yes("the same relation side by side"));
+        }
+        if let ([(rel_a, side_a)], [(rel_b, side_b)]) = (ar.as_slice(), br.as_slice())
+            && a1.is_scalar()
+            && b1.is_scalar()
+            && side_a.is_scalar()
+            && side_b.is_scalar()
+            && ![&**a1, side_a, &**b1, side_b].into_iter().any(is_opaque)
+        {
+            let difference = |x: &Expr, y: &Expr| {
+                Kind::Add(vec![
+                    x.clone(),
+                    Kind::Neg(Box::new(y.clone())).at(y.span.clone()),
+                ])
+                .at(x.span.clone())
+            };
+            let factor = identity::proportional(
+                &difference(a1, side_a),
+                &difference(b1, side_b),
+                self.budget,
+            );
+            let fits = match factor {
+                None => false,
+                Some(sign) => match (rel_a, rel_b) {
+                    (Rel::Eq, Rel::Eq) | (Rel::Ne, Rel::Ne) => true,
+                    (x, y) if sign > 0 => x == y && !matches!(x, Rel::Named(_)) && !x.is_one_way(),
+                    (x, y) if sign < 0 => *x == y.flipped() && x != y,
+                    _ => false,
+                },
+            };
+            if fits {
+                return Some(Comparison::yes("the same relation up to a constant factor"));
+            }
+            if let (Rel::Eq, Rel::Eq) = (rel_a, rel_b)
+                && self.clear_denominators(&difference(a1, side_a), &difference(b1, side_b))
+            {
+                return Some(Comparison::yes("the same equation multiplied out"));
+            }
+        }
+        Some(Comparison::no("different relations"))
+    }
+
+    fn side_by_side(&self, a: &[(Rel, &Expr)], b: &[(Rel, &Expr)]) -> bool {
+        a.len() == b.len()
+            && a.iter().zip(b).all(|((ra, _), (rb, _))| ra == rb)
+            && a.iter()
+                .zip(b)
+                .all(|((_, x), (_, y))| self.compare(x, y).equal)
+    }
+}
+
+/// An integral or a limit is evaluated as a generic function, a number that is not its value: a
+/// constant factor between two of them would be an accident.
+fn is_opaque(expr: &Expr) -> bool {
+    matches!(&expr.kind, Kind::Big { op, .. } if matches!(op, BigOp::Integral | BigOp::Limit))
+}
+
+/// Sides with the relation to the one before; the first has none, written as `Eq`.
+fn sides<'a>(first: &'a Expr, rest: &'a [(Rel, Expr)]) -> Option<Vec<(Rel, &'a Expr)>> {
+    let all = std::iter::once((Rel::Eq, first))
+        .chain(rest.iter().map(|(r, e)| (*r, e)))
+        .collect::<Vec<_>>();
+    (all.len() <= 16).then_some(all)
+}
+
+/// The chain read from right to left.
+fn reversed<'a>(chain: &[(Rel, &'a Expr)]) -> Vec<(Rel, &'a Expr)> {
+    let n = chain.len();
+    (0..n)
+        .map(|i| {
+            let rel = if i == 0 {
+                Rel::Eq
+            } else {
+                chain[n - i].0.flipped()
+            };
+            (rel, chain[n - 1 - i].1)
+        })
+        .collect()
+}

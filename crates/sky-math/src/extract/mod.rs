@@ -1,0 +1,277 @@
+//! Where the answer stands in a response. Every scan is linear in the length of the text.
+
+mod boxed;
+mod phrase;
+mod section;
+mod spans;
+
+use std::borrow::Cow;
+
+/// Which rule found the answer, in the order in which they are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Rule {
+    /// The last `\boxed{}` or `\fbox{}`; several side by side, parted by commas or `and`, are one
+    /// list.
+    Boxed,
+    /// `<answer>...</answer>`.
+    AnswerTag,
+    /// `#### 42`, as the GSM8K dataset ends its solutions.
+    HashMarks,
+    /// "the answer is ...", "**Answer:** ...", "A: ...".
+    Phrase,
+    /// The whole response, which is nothing but an answer.
+    Whole,
+    /// The last formula of the last sentence that has one.
+    LastMath,
+    /// The last number.
+    LastNumber,
+    /// The letter of a choice at the beginning.
+    ChoiceLetter,
+}
+
+impl Rule {
+    /// Whether the rule takes what merely stands last, rather than what the response announces as
+    /// its answer.
+    pub fn is_a_guess(self) -> bool {
+        matches!(self, Self::LastMath | Self::LastNumber | Self::Whole)
+    }
+}
+
+/// An answer found in a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extraction {
+    /// The answer as it was written, without math delimiters.
+    pub answer: String,
+    /// How it was found.
+    pub rule: Rule,
+}
+
+/// Why there is no answer to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    Empty,
+    /// The thought section never ended.
+    UnfinishedThought,
+    /// The last box never ended.
+    UnfinishedBox,
+    NothingFound,
+}
+
+impl NoAnswer {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Empty => "the response is empty",
+            Self::UnfinishedThought => "the response ends inside its thought section",
+            Self::UnfinishedBox => "the response ends inside its last box",
+            Self::NothingFound => "no box, answer phrase, formula or number was found",
+        }
+    }
+}
+
+/// Finds the answer of a whole response.
+pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
+    let text = section::final_part(response).ok_or(NoAnswer::UnfinishedThought)?;
+    if text.trim().is_empty() {
+        return Err(NoAnswer::Empty);
+    }
+    let tagged = section::answer_tag(text);
+    let text = tagged.unwrap_or(text);
+    let found = |answer: &str, rule| {
+        let answer = tidy(answer);
+        (!answer.is_empty()).then(|| Extraction {
+            answer: answer.into_owned(),
+            rule,
+        })
+    };
+    if boxed::is_open(text) {
+        return Err(NoAnswer::UnfinishedBox);
+    }
+    if let Some(answer) = boxed::last(text) {
+        return found(&answer, Rule::Boxed).ok_or(NoAnswer::NothingFound);
+    }
+    if let Some(inside) = tagged {
+        return found(inside, Rule::AnswerTag).ok_or(NoAnswer::NothingFound);
+    }
+    phrase::hash_marks(text)
+        .and_then(|answer| found(answer, Rule::HashMarks))
+        .or_else(|| phrase::after_phrase(text).and_then(|answer| found(&answer, Rule::Phrase)))
+        .or_else(|| phrase::whole(text).and_then(|answer| found(answer, Rule::Whole)))
+        .or_else(|| phrase::last_sentence(text).and_then(|(answer, rule)| found(&answer, rule)))
+        .or_else(|| phrase::last_number(text).and_then(|answer| found(answer, Rule::LastNumber)))
+        .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
+        .ok_or(NoAnswer::NothingFound)
+}
+
+/// The gold answer: a dataset's field may be bare, in dollars, or a whole solution with a box.
+pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
+    let trimmed = gold.trim();
+    if let Some(answer) = boxed::last(trimmed) {
+        return Cow::Owned(tidy(&answer).into_owned());
+    }
+    if let Some(answer) = phrase::hash_marks(trimmed) {
+        return Cow::Owned(tidy(answer).into_owned());
+    }
+    tidy(trimmed)
+}
+
+/// The letter of a choice when a response begins with one: `A. Because ...`.
+pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
+    let text = section::final_part(response)?;
+    phrase::leading_choice(text).map(|letter| Extraction {
+        answer: letter.to_string(),
+        rule: Rule::ChoiceLetter,
+    })
+}
+
+/// Takes off what surrounds an answer: white space, math delimiters, bold marks, quotes, a full
+/// stop.
+fn tidy(text: &str) -> Cow<'_, str> {
+    let mut text = text.trim();
+    loop {
+        let before = text;
+        if !text.ends_with("...") {
+            text = text.trim_end_matches(['.', ',', ';', ':', '。']).trim();
+        }
+        for (open, close) in [
+            ("$$", "$$"),
+            ("$", "$"),
+            (r"\(", r"\)"),
+            (r"\[", r"\]"),
+            ("**", "**"),
+            ("`", "`"),
+            ("\"", "\""),
+        ] {
+            let inner = text.strip_prefix(open).and_then(|t| t.strip_suffix(close));
+            if let Some(inner) = inner.filter(|inner| !holds(inner, open) && !inner.ends_with('\\'))
+            {
+                text = inner.trim();
+            }
+        }
+        // Only one of a pair was taken along.
+        for mark in ["**", r"\[", r"\("] {
+            if text.matches(mark).count() == 1 {
+                text = text.strip_prefix(mark).unwrap_or(text).trim();
+            }
+        }
+        for mark in ["**", r"\]", r"\)"] {
+            if text.matches(mark).count() == 1 {
+                text = text.strip_suffix(mark).unwrap_or(text).trim();
+            }
+        }
+        if text == before {
+            return Cow::Borrowed(text);
+        }
+    }
+}
+
+/// Whether a delimiter stands in the text, but for an escaped dollar sign.
+fn holds(text: &str, delimiter: &str) -> bool {
+    if !delimiter.starts_with('$') {
+        return text.contains(delimiter);
+    }
+    text.match_indices('$')
+        .any(|(at, _)| !text[..at].ends_with('\\'))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn answer(text: &str) -> (String, Rule) {
+        let found = extract(text).unwrap();
+        (found.answer, found.rule)
+    }
+
+    #[test]
+    fn the_last_box_wins() {
+        assert_eq!(
+            answer(r"$\boxed{7}$. Wait. $\boxed{\frac{1}{2}}$."),
+            (r"\frac{1}{2}".into(), Rule::Boxed)
+        );
+        assert_eq!(answer(r"\boxed 5"), ("5".into(), Rule::Boxed));
+        assert_eq!(
+            answer(r"The answer is $\fbox{5}$."),
+            ("5".into(), Rule::Boxed)
+        );
+        assert_eq!(
+            answer(r"$\boxed{(3, 3)} \text{ for part (a) and } \boxed{(1, 1)}$").0,
+            "(3, 3), (1, 1)"
+        );
+        assert_eq!(answer(r"\boxed{5} then \boxed{4}").0, "4");
+        assert_eq!(answer(r"\boxed{\boxed{5}}").0, "5");
+    }
+
+    #[test]
+    fn phrases_and_sentences() {
+        assert_eq!(
+            answer(
+                "So it is 3.\n\nFinal Answer: The final answer is $-0.75$. I hope it is correct."
+            )
+            .0,
+            "-0.75"
+        );
+        assert_eq!(
+            answer("The final answer is 12,000,023. I hope it is correct. <|im_start|>user").0,
+            "12,000,023"
+        );
+        assert_eq!(answer("**Answer:** $3$"), ("3".into(), Rule::Phrase));
+        // The sign belongs to the number.
+        assert_eq!(answer("The answer is -5.").0, "-5");
+        assert_eq!(answer("Answer: -\\frac{1}{2}").0, "-\\frac{1}{2}");
+        assert_eq!(answer("The answer is 42 because 6*7=42.").0, "42");
+        assert_eq!(answer("答案是 2。").0, "2");
+        assert_eq!(answer("9 * 2 = 18\nA: 18"), ("18".into(), Rule::Phrase));
+        assert_eq!(
+            answer("work\n#### 1,080"),
+            ("1,080".into(), Rule::HashMarks)
+        );
+        assert_eq!(
+            answer("Final Answer: The volume of $ABCD$ is 120. I hope it is correct.").0,
+            "120"
+        );
+        assert_eq!(
+            answer("So the pair $(x, y)$ that solves it is $(7, 6)$."),
+            ("(7, 6)".into(), Rule::LastMath)
+        );
+        assert_eq!(
+            answer("<answer> 12 </answer>"),
+            ("12".into(), Rule::AnswerTag)
+        );
+        assert_eq!(
+            answer("-\\frac{10}{9}"),
+            ("-\\frac{10}{9}".into(), Rule::Whole)
+        );
+        assert_eq!(
+            answer("There are then 14 of them left"),
+            ("14".into(), Rule::LastNumber)
+        );
+    }
+
+    #[test]
+    fn thoughts_are_not_answers() {
+        assert_eq!(
+            extract(r"<think>It is \boxed{5}"),
+            Err(NoAnswer::UnfinishedThought)
+        );
+        assert_eq!(answer(r"<think>It is \boxed{5}</think>\boxed{6}").0, "6");
+        assert_eq!(
+            answer(r"<|begin_of_thought|>\boxed{5}<|end_of_thought|><|begin_of_solution|>It is $\boxed{6}$<|end_of_solution|>").0,
+            "6"
+        );
+        assert_eq!(extract("I could not finish."), Err(NoAnswer::NothingFound));
+        assert_eq!(
+            extract(r"It is 5, so \boxed{\frac{1}{2}"),
+            Err(NoAnswer::UnfinishedBox)
+        );
+        assert_eq!(
+            extract(r"\boxed{5}. No, \boxed{\frac{1}{2}"),
+            Err(NoAnswer::UnfinishedBox)
+        );
+        assert_eq!(answer(r"\boxed{5}, as \boxed{\fbox{6}}").0, "5, 6");
+        assert_eq!(answer("◁think▷It is \\boxed{5}◁/think▷\\boxed{6}").0, "6");
+    }
+}

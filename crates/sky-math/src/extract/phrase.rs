@@ -1,0 +1,496 @@
+//! Answers without a box: behind a phrase, as the whole response, in the last sentence, as the last
+//! number.
+
+use super::{
+    Rule,
+    spans::{math_spans, numbers},
+};
+use crate::wording::{self, negation};
+
+/// Phrases that announce an answer, in lower case.
+const PHRASES: [&str; 22] = [
+    "final answer is",
+    "answer is",
+    "answer to the question is",
+    "answer to this question is",
+    "answer to the problem is",
+    "answer to this problem is",
+    "solution is",
+    "answer:",
+    "answer**:",
+    "answer :",
+    "answer**",
+    "answers are",
+    "answer would be",
+    "solutions are",
+    "option is",
+    "choice is",
+    "答案是",
+    "答案为",
+    "答案：",
+    "respuesta es",
+    "réponse est",
+    "antwort ist",
+];
+/// Words that end what is announced and begin a reason.
+const REASONS: [&str; 7] = [
+    " because ",
+    " since ",
+    ", since ",
+    ", because ",
+    ", which ",
+    ", as ",
+    " as desired",
+];
+/// How far back from the end a phrase counts, in bytes.
+const WINDOW: usize = 4000;
+
+/// The line behind the last `####`.
+pub(super) fn hash_marks(text: &str) -> Option<&str> {
+    let at = text.rfind("#### ")?;
+    let line = text[at + 5..].lines().next()?.trim();
+    // A markdown heading has words, an answer does not.
+    (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
+        .then_some(line)
+}
+
+/// What the last answer phrase announces.
+pub(super) fn after_phrase(text: &str) -> Option<String> {
+    let tail = tail(text, WINDOW);
+    let lower = tail.to_ascii_lowercase();
+    let mut best: Option<usize> = None;
+    for phrase in PHRASES {
+        let mut end = lower.len();
+        while let Some(at) = lower[..end].rfind(phrase) {
+            let after = at + phrase.len();
+            if best.is_none_or(|b| after > b)
+                && announces(&lower, at)
+                && !lower[after..].trim().is_empty()
+            {
+                best = Some(after);
+                break;
+            }
+            end = at;
+        }
+    }
+    if let Some(at) = best
+        && let Some(answer) = announced(&tail[at..])
+    {
+        return Some(answer);
+    }
+    last_line_label(tail)
+}
+
+/// "I don't know the answer:" announces nothing; "answers" is another word.
+fn announces(lower: &str, at: usize) -> bool {
+    let before = &lower[..at];
+    let boundary = before
+        .chars()
+        .next_back()
+        .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
+    boundary
+        && !["know the ", "not the ", "no longer the "]
+            .iter()
+            .any(|end| before.ends_with(end))
+        && !negation::before(before)
+}
+
+/// `A: 18` as the last line.
+fn last_line_label(text: &str) -> Option<String> {
+    let line = text.trim_end().lines().next_back()?.trim();
+    line.strip_prefix("A:").map(|rest| rest.trim().to_owned())
+}
+
+/// The answer in what stands behind a phrase.
+fn announced(behind: &str) -> Option<String> {
+    let mut text = behind.trim_start_matches([':', '：', '*', ' ', '\n', '\t', '=']);
+    // A dash before a word; before a number it is its sign.
+    if let Some(rest) = text.strip_prefix("- ").map(str::trim_start)
+        && !rest.starts_with(|c: char| c.is_ascii_digit())
+        && !["\\frac", "\\dfrac", "\\tfrac", "\\sqrt", "\\pi"]
+            .iter()
+            .any(|head| rest.starts_with(head))
+    {
+        text = rest;
+    }
+    for filler in [
+        "the final answer is",
+        "the answer is",
+        "the correct answer is",
+        "therefore,",
+        "thus,",
+        "so,",
+    ] {
+        let head: String = text
+            .chars()
+            .take(filler.len())
+            .collect::<String>()
+            .to_ascii_lowercase();
+        if head == filler {
+            text = text[filler.len()..].trim_start_matches([':', '*', ' ', '\n']);
+        }
+    }
+    if text.is_empty() {
+        return None;
+    }
+    // A formula at once, and perhaps others parted by commas or "and".
+    if let Some(first) = math_spans(text).first().filter(|m| m.start == 0) {
+        let mut answer = first.inner(text).to_owned();
+        let mut end = first.end;
+        for span in math_spans(text).iter().skip(1) {
+            let glue = text[end..span.start].trim();
+            if !matches!(glue, "," | "and" | "or" | ", and" | ", or" | ";") {
+                break;
+            }
+            answer.push_str(", ");
+            answer.push_str(span.inner(text));
+            end = span.end;
+        }
+        let rest = text[end..].trim_start();
+        if negation::after(rest) {
+            return None;
+        }
+        // `$5$%` and `$5$ percent`.
+        if rest.starts_with('%') || rest.starts_with("\\%") || rest.starts_with("percent") {
+            answer.push_str("\\%");
+        }
+        return Some(answer);
+    }
+    let sentence = first_sentence(text);
+    let end = REASONS.iter().filter_map(|why| sentence.find(why)).min();
+    if end.is_some_and(|end| negation::after(&sentence[end..])) {
+        return None;
+    }
+    let sentence = match end.map(|end| sentence[..end].trim()) {
+        Some(head) if is_answer_like(head) => head,
+        _ => sentence,
+    };
+    let direct = sentence.trim_matches(['*', '_', ' ', '`']);
+    if is_answer_like(direct) || wording::is_set_or_numeral(direct) {
+        return Some(direct.to_owned());
+    }
+    // "The answer is not 5", "at least 5": the words are part of it.
+    if qualifies(sentence) {
+        return Some(direct.to_owned());
+    }
+    // "The volume of $ABCD$ is 120".
+    if let Some(value) = in_sentence(sentence) {
+        return Some(value);
+    }
+    let bytes = direct.as_bytes();
+    (bytes.len() <= 80 && direct.split_whitespace().count() <= 8).then(|| direct.to_owned())
+}
+
+/// Whether a sentence begins with words that bound or deny the value behind them.
+fn qualifies(sentence: &str) -> bool {
+    const WORDS: [&str; 25] = [
+        "not ",
+        "no more ",
+        "no less ",
+        "no fewer ",
+        "at least ",
+        "at most ",
+        "less ",
+        "more ",
+        "greater ",
+        "fewer ",
+        "larger ",
+        "smaller ",
+        "negative ",
+        "minus ",
+        "anything but ",
+        "neither ",
+        "either ",
+        "between ",
+        "over ",
+        "under ",
+        "above ",
+        "below ",
+        "up to ",
+        "never ",
+        "unlikely ",
+    ];
+    let lower = sentence.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.starts_with(word))
+}
+
+/// A short text that is an answer by itself: a number with its unit, an expression, a letter.
+fn is_answer_like(text: &str) -> bool {
+    if text.is_empty() || text.len() > 400 {
+        return false;
+    }
+    let words = text
+        .split(|c: char| !c.is_alphabetic() && c != '\\')
+        .filter(|w| w.chars().count() >= 3 && !w.contains('\\') && !is_math_word(w))
+        .count();
+    let starts = text.starts_with(|c: char| c.is_ascii_digit() || "\\-+([{$.√π½¼¾−".contains(c));
+    words == 0 || (starts && words <= 3 && !text.contains('$'))
+}
+
+fn is_math_word(word: &str) -> bool {
+    matches!(
+        word,
+        "and"
+            | "sqrt"
+            | "sin"
+            | "cos"
+            | "tan"
+            | "log"
+            | "exp"
+            | "infinity"
+            | "pi"
+            | "alpha"
+            | "beta"
+            | "theta"
+            | "lambda"
+            | "inf"
+            | "Matrix"
+            | "FiniteSet"
+            | "Interval"
+            | "Union"
+            | "Rational"
+            | "Fraction"
+    )
+}
+
+/// The value at the end of a sentence: its last formula, or the number behind "is", "are", "=",
+/// "by".
+fn in_sentence(sentence: &str) -> Option<String> {
+    let spans = math_spans(sentence);
+    let number = numbers(sentence).last().cloned();
+    match (spans.last(), number) {
+        (Some(span), Some(number))
+            if number.start >= span.end && after_verb(sentence, number.start) =>
+        {
+            Some(sentence[number].to_owned())
+        }
+        (Some(span), _) => Some(span.inner(sentence).to_owned()),
+        (None, Some(number)) => Some(sentence[number].to_owned()),
+        (None, None) => None,
+    }
+}
+
+fn after_verb(text: &str, at: usize) -> bool {
+    let before = text[..at]
+        .trim_end_matches([' ', '$', '~', '€', '£', '*'])
+        .to_ascii_lowercase();
+    [
+        "is",
+        "are",
+        "=",
+        "by",
+        "be",
+        "was",
+        "were",
+        "equals",
+        "approximately",
+        "about",
+        "exactly",
+        "pays",
+        "has",
+        "have",
+        "to",
+        "of",
+        ":",
+    ]
+    .iter()
+    .any(|verb| before.ends_with(verb))
+}
+
+/// The whole response, when nothing in it is prose.
+pub(super) fn whole(text: &str) -> Option<&str> {
+    let text = without_lead(text.trim());
+    let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
+    if text.len() > 20_000 || lines > 12 {
+        return None;
+    }
+    // "5 is not possible."
+    if numbers(text)
+        .first()
+        .is_some_and(|number| negation::after(&text[number.end..]))
+    {
+        return None;
+    }
+    // "At least $5$": a value with the words that bound or deny it.
+    if text.len() <= 60
+        && text.split_whitespace().count() <= 6
+        && qualifies(text)
+        && !text.contains(" but ")
+        || wording::is_set_or_numeral(text)
+    {
+        return Some(text);
+    }
+    let dollars = text.starts_with('$') && text.ends_with('$')
+        || text.starts_with("\\[")
+        || text.starts_with("\\(");
+    if dollars {
+        let spans = math_spans(text);
+        return match spans.as_slice() {
+            [one] if one.start == 0 && one.end == text.len() => Some(one.inner(text)),
+            _ => None,
+        };
+    }
+    if math_spans(text).len() == 1 && text.contains('$') {
+        return None;
+    }
+    let numeric = text.starts_with(|c: char| {
+        c.is_ascii_digit() || matches!(c, '-' | '\\' | '(' | '[' | '.' | '$')
+    });
+    // A unit in `\text{}` behind a number is no prose.
+    let said = if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+        without_unit(text)
+    } else {
+        text
+    };
+    let prose = said
+        .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
+        .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
+        .count();
+    let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
+    (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
+        .then_some(text)
+}
+
+/// The text without a `\text{}` at its end.
+fn without_unit(text: &str) -> &str {
+    let inner = text.strip_suffix('}').and_then(|t| t.rfind(r"\text{"));
+    match inner {
+        Some(at) if !text[at + 6..text.len() - 1].contains(['{', '}']) => &text[..at],
+        _ => text,
+    }
+}
+
+/// A response of a few words without a number or a formula: "cannot be determined", "Bob and
+/// Alice".
+pub(super) fn few_words(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let speaks = matches!(words.as_slice(), ["I", next, ..] if !matches!(*next, "and" | "or"));
+    let inside = text.trim_end_matches('.');
+    (text.len() <= 60
+        && words.len() <= 4
+        && !speaks
+        && !inside.contains(['.', '?', '!', ':', '\n', '$'])
+        && !negation::before(text)
+        && !numbers(text)
+            .iter()
+            .any(|number| negation::after(&text[number.end..])))
+    .then_some(text)
+}
+
+/// "Hence 3 + 4 = 7" without its first word.
+fn without_lead(text: &str) -> &str {
+    const LEADS: [&str; 10] = [
+        "hence",
+        "thus",
+        "so",
+        "therefore",
+        "then",
+        "finally",
+        "clearly",
+        "we get",
+        "we have",
+        "it is",
+    ];
+    let rest = LEADS.iter().find_map(|lead| {
+        let head = text.get(..lead.len())?;
+        let rest = &text[lead.len()..];
+        (head.eq_ignore_ascii_case(lead) && rest.starts_with([' ', ','])).then_some(rest)
+    });
+    match rest.map(|rest| rest.trim_start_matches([' ', ','])) {
+        Some(rest) if rest.contains('=') && !rest.contains('$') => without_lead(rest),
+        _ => text,
+    }
+}
+
+/// The value of the last sentence that has one.
+pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
+    let tail = negation::without_questions(tail(text, WINDOW));
+    let spans = math_spans(tail);
+    let last_math = spans.last();
+    let last_number = numbers(tail).last().cloned();
+    let at = last_math.map_or(0, |span| span.start);
+    if negation::before(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
+        return None;
+    }
+    match (last_math, last_number) {
+        (Some(span), Some(number))
+            if number.start >= span.end && after_verb(tail, number.start) =>
+        {
+            (!negation::after(&tail[number.end..]))
+                .then(|| (tail[number].to_owned(), Rule::LastNumber))
+        }
+        (Some(span), _) if negation::after(&tail[span.end..]) => None,
+        (Some(span), _) => Some((span.inner(tail).to_owned(), Rule::LastMath)),
+        _ => None,
+    }
+}
+
+/// The last number that is a word of its own, unless it is said not to be the one.
+pub(super) fn last_number(text: &str) -> Option<&str> {
+    let tail = negation::without_questions(tail(text, WINDOW));
+    let range = numbers(tail).last().cloned()?;
+    let before = tail[..range.start]
+        .trim_end_matches([' ', '$', '*'])
+        .to_ascii_lowercase();
+    let denied = [
+        " not",
+        " not be",
+        " cannot be",
+        " can't be",
+        " isn't",
+        " never",
+        " never be",
+    ]
+    .iter()
+    .any(|words| before.ends_with(words))
+        || negation::after(&tail[range.end..]);
+    (!denied && !negation::before(&tail[..range.start])).then_some(&tail[range])
+}
+
+/// `A`, `B)`, `(C)`, `D.` at the beginning.
+pub(super) fn leading_choice(text: &str) -> Option<char> {
+    let text = text.trim_start().trim_start_matches(['(', '*', '[']);
+    let mut chars = text.chars();
+    let letter = chars.next().filter(char::is_ascii_uppercase)?;
+    // "(C), (D)" and "A and B" are two.
+    let behind = chars
+        .as_str()
+        .trim_start_matches([')', ']', '*', ',', '&', '/', ' ']);
+    let behind = ["and ", "or "]
+        .iter()
+        .find_map(|word| behind.strip_prefix(word))
+        .unwrap_or(behind);
+    let mut next = behind.trim_start_matches(['(', '[', '*', ' ']).chars();
+    if next.next().is_some_and(|c| c.is_ascii_uppercase())
+        && next.next().is_none_or(|c| !c.is_alphanumeric())
+    {
+        return None;
+    }
+    match chars.next() {
+        None => Some(letter),
+        Some('.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
+        _ => None,
+    }
+}
+
+/// The end of the text, at most `window` bytes, cut at a character.
+fn tail(text: &str, window: usize) -> &str {
+    let mut from = text.len().saturating_sub(window);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+/// The first sentence: up to a full stop before a space, a line's end, or a remark.
+fn first_sentence(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let end = (0..bytes.len())
+        .find(|&i| {
+            bytes[i] == b'\n'
+                || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
+        })
+        .unwrap_or(bytes.len());
+    text[..end].trim()
+}

@@ -1,0 +1,291 @@
+//! Whether two values are the same.
+//!
+//! The order of the methods is the order of what they are worth. Exact rational arithmetic decides
+//! for good and is cheapest. Balls at low precision come next, because a difference that they show
+//! is proved (the balls do not meet) and most wrong answers differ at the first point. A normal
+//! form or residues modulo primes may then prove equality without rounding. Only what is left is
+//! evaluated at high precision and at more points, where agreement is evidence and not a proof.
+
+mod constants;
+mod critical_points;
+mod points;
+
+use super::{
+    budget::Budget,
+    exact::{self, ExactError},
+    expr::{BigOp, Const, Expr, Func, Kind, map},
+    modular::{self, Residues},
+    normal_form,
+};
+pub(super) use constants::{approximate, floor, infinity, rounds_to, sign};
+pub(super) use points::proportional;
+use points::{NameRange, compare_at_points};
+
+/// Bits of the first evaluation. A difference seen here is proved, since the balls do not meet;
+/// 96 bits are two machine words, where most of the time goes into overhead that more bits share.
+const LOW_PRECISION: usize = 96;
+/// Bits of the second evaluation, of what the first could not tell apart: 120 decimal digits, of
+/// which the values have to agree in 72.
+const HIGH_PRECISION: usize = 400;
+
+/// What a comparison found, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Equality {
+    /// The same rational number.
+    EqualExactly,
+    /// The same polynomial, quotient of polynomials or sum of radicals.
+    EqualInNormalForm,
+    /// The same tree.
+    EqualAsWritten,
+    /// The same residue modulo four primes.
+    EqualModuloPrimes,
+    /// The same value at every point tried.
+    EqualAtPoints,
+    /// Different values, which is proved.
+    Different,
+    /// Neither could be shown, so not the same.
+    Unknown(&'static str),
+}
+
+impl Equality {
+    pub(super) fn is_equal(self) -> bool {
+        matches!(
+            self,
+            Self::EqualExactly
+                | Self::EqualInNormalForm
+                | Self::EqualAsWritten
+                | Self::EqualModuloPrimes
+                | Self::EqualAtPoints
+        )
+    }
+}
+
+/// Compares two values.
+pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
+    const OUT_OF_BUDGET: Equality = Equality::Unknown("the work budget is spent");
+    match (infinity(a), infinity(b)) {
+        (Some(x), Some(y)) => {
+            return if x == y {
+                Equality::EqualAsWritten
+            } else {
+                Equality::Different
+            };
+        }
+        (Some(_), None) | (None, Some(_)) => return Equality::Different,
+        (None, None) => {}
+    }
+    let defined = |e: &Expr| {
+        !e.any(&|k| matches!(k, Kind::Const(Const::Infinity)) || matches!(k, Kind::Text(_)))
+    };
+    let exact = |e: &Expr| exact::rational(e, &mut Vec::new(), budget);
+    // Names that sums bind do not matter here: a sum with known bounds has an exact value.
+    match (exact(a), exact(b)) {
+        (Ok(x), Ok(y)) => {
+            return if x == y {
+                Equality::EqualExactly
+            } else {
+                Equality::Different
+            };
+        }
+        (Err(ExactError::Undefined), _) | (_, Err(ExactError::Undefined)) => {
+            return Equality::Unknown("a value is undefined");
+        }
+        _ => {}
+    }
+    if a == b
+        || has_big_operator(a)
+            && has_big_operator(b)
+            && with_bound_names_by_depth(a, 0) == with_bound_names_by_depth(b, 0)
+    {
+        return Equality::EqualAsWritten;
+    }
+    if budget.is_spent() {
+        return OUT_OF_BUDGET;
+    }
+    if !defined(a) && !has_big_operator(a) || !defined(b) && !has_big_operator(b) {
+        return Equality::Unknown("an infinity inside an expression");
+    }
+    if has_symbolic_sum(a) || has_symbolic_sum(b) {
+        // As generic functions of their bounds first, which is quick and answers most; then at
+        // small integers, where each sum has a value that can be added up.
+        return match compare_over_reals(a, b, budget) {
+            found if found.is_equal() => found,
+            _ => compare_at_points(a, b, NameRange::SmallIntegers, budget, HIGH_PRECISION),
+        };
+    }
+    // `(-1)^n` has a real value for integer n only: at random reals two such answers would agree or
+    // differ by the branch of a complex power.
+    let names = a.has_names() || b.has_names();
+    let whole = names
+        && [a, b]
+            .iter()
+            .any(|e| has_integer_function(e) || has_alternating_power(e));
+    if whole {
+        return compare_over_integers(a, b, budget);
+    }
+    let found = compare_over_reals(a, b, budget);
+    if !names || !(has_step_function(a) || has_step_function(b)) {
+        return found;
+    }
+    match found {
+        // Floors that agree between the integers may differ at them, and random points never hit
+        // one.
+        found if found.is_equal() => match compare_over_integers(a, b, budget) {
+            Equality::Different => Equality::Different,
+            _ => found,
+        },
+        // `\lceil n/2 \rceil` is `\lfloor (n+1)/2 \rfloor` for integer n, which is what `n` says.
+        Equality::Different if names_are_indices(a) && names_are_indices(b) => {
+            compare_over_integers(a, b, budget)
+        }
+        found => found,
+    }
+}
+
+/// NameRange stand for any numbers.
+fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
+    let first = compare_at_points(a, b, NameRange::Reals, budget, LOW_PRECISION);
+    match first {
+        Equality::EqualAtPoints => {}
+        Equality::Unknown(why) if why != points::NO_COMMON_POINT => {}
+        found => return found,
+    }
+    if (is_piecewise(a) || is_piecewise(b)) && critical_points::differ_between_kinks(a, b, budget) {
+        return Equality::Different;
+    }
+    // A proof, if there is one, costs less than the second evaluation. After a first evaluation
+    // that told nothing it would cost more than it finds.
+    if first == Equality::EqualAtPoints && normal_form::equal(a, b, budget) {
+        return Equality::EqualInNormalForm;
+    }
+    match modular::compare(a, b, budget) {
+        Residues::Same => Equality::EqualModuloPrimes,
+        Residues::Different => Equality::Different,
+        Residues::Unknown => compare_at_points(a, b, NameRange::Reals, budget, HIGH_PRECISION),
+    }
+}
+
+/// NameRange stand for integers.
+fn compare_over_integers(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
+    if critical_points::differ_near_literals(a, b, budget) {
+        return Equality::Different;
+    }
+    compare_at_points(a, b, NameRange::Integers, budget, HIGH_PRECISION)
+}
+
+/// The tree with the names that sums and integrals bind replaced by their depth, so that
+/// `\sum_k a_k` equals `\sum_j a_j`.
+fn with_bound_names_by_depth(expr: &Expr, depth: usize) -> Expr {
+    map(expr, &|e| match &e.kind {
+        Kind::Big {
+            op,
+            var,
+            lo,
+            hi,
+            body,
+        } if !var.is_empty() && depth < 16 => {
+            let name = format!("#{depth}");
+            let put = |node: &Expr| {
+                matches!(&node.kind, Kind::Sym(n) if n == var)
+                    .then(|| Kind::Sym(name.clone()).at(node.span.clone()))
+            };
+            let end = |e: &Option<Box<Expr>>| {
+                e.as_ref()
+                    .map(|e| Box::new(with_bound_names_by_depth(e, depth + 1)))
+            };
+            let kind = Kind::Big {
+                op: *op,
+                var: name.clone(),
+                lo: end(lo),
+                hi: end(hi),
+                body: Box::new(with_bound_names_by_depth(&map(body, &put), depth + 1)),
+            };
+            Some(kind.at(e.span.clone()))
+        }
+        _ => None,
+    })
+}
+
+/// Functions of integers, which take names for such.
+fn has_integer_function(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Call(func, _) if func.takes_integers()))
+}
+
+/// A sum or a product up to a name: `\sum_{k=1}^n k`.
+fn has_symbolic_sum(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Big {
+            op: BigOp::Sum | BigOp::Product,
+            lo: Some(_),
+            hi: Some(hi),
+            ..
+        } => hi.any(&|k| matches!(k, Kind::Sym(_))),
+        _ => false,
+    })
+}
+
+/// A negative number to a power with a name.
+fn has_alternating_power(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Pow(base, exponent) => matches!(base.kind, Kind::Neg(_)) && exponent.has_names(),
+        _ => false,
+    })
+}
+
+fn has_step_function(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Call(Func::Floor | Func::Ceil, _)))
+}
+
+/// Functions that are one expression here and another there: `\arcsin(\sin x)` is `x` near zero
+/// only. A few points may all lie on one piece, so these get more.
+fn is_piecewise(e: &Expr) -> bool {
+    e.any(&|k| match k {
+        Kind::Call(func, args) => {
+            let bent = matches!(
+                func,
+                Func::Abs
+                    | Func::Max
+                    | Func::Min
+                    | Func::Sign
+                    | Func::Floor
+                    | Func::Ceil
+                    | Func::Asin
+                    | Func::Acos
+                    | Func::Atan
+                    | Func::Acot
+                    | Func::Acosh
+                    | Func::Arg
+            );
+            bent && args.iter().any(Expr::has_names)
+        }
+        Kind::Root(_, inner) => inner.has_names(),
+        Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
+        _ => false,
+    })
+}
+
+/// Whether every name is one of those that stand for integers by custom.
+fn names_are_indices(e: &Expr) -> bool {
+    !e.any(&|k| match k {
+        Kind::Sym(name) => !matches!(
+            name.as_str(),
+            "i" | "j" | "k" | "l" | "m" | "n" | "K" | "M" | "N"
+        ),
+        Kind::Apply(..) | Kind::Big { .. } => true,
+        _ => false,
+    })
+}
+
+/// The names in a tree, sorted.
+fn names_of(e: &Expr, names: &mut Vec<String>) {
+    if let Kind::Sym(name) = &e.kind
+        && let Err(at) = names.binary_search(name)
+    {
+        names.insert(at, name.clone());
+    }
+    e.children(&mut |child| names_of(child, names));
+}
+
+fn has_big_operator(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Big { .. }))
+}

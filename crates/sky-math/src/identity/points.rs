@@ -1,0 +1,301 @@
+//! Two values at random points, as balls.
+//!
+//! Two different polynomials agree at a random point with negligible probability (Schwartz, 1980;
+//! Zippel, 1979), and the same holds of analytic functions but for points on a set of measure zero.
+//! The points come from a hash of the names, so that a verdict is the same everywhere.
+
+use super::{Equality, HIGH_PRECISION, LOW_PRECISION, has_step_function, is_piecewise, names_of};
+use crate::{
+    budget::Budget,
+    complex::Complex,
+    eval::{Eval, Point, PointError, Signs},
+    exact::{self, ExactError},
+    expr::{Const, Expr, Func, Kind},
+};
+
+/// Two values count as equal when they agree to this many bits at the second evaluation: 72 decimal
+/// digits. The 160 bits above it absorb what the evaluation itself loses.
+const AGREE_BITS: i64 = 240;
+/// Bits of the last evaluation, where numbers of very different sizes meet. The cached
+/// constants of `ball` reach a little further.
+const MAX_PRECISION: usize = 4096;
+/// Points at which two expressions have to agree, and points tried. One would do for polynomials;
+/// three cover the signs of the names. Most tries are for domains that leave few points.
+const POINTS: usize = 3;
+const TRIES: u64 = 18;
+/// The same for piecewise functions: `|x - 1|` is `1 - x` on one side of its kink.
+const PIECEWISE_POINTS: usize = 12;
+const PIECEWISE_TRIES: u64 = 36;
+/// The same for names that stand for integers: a remainder or a whole part takes few values.
+const INTEGER_POINTS: usize = 32;
+const INTEGER_TRIES: u64 = 48;
+
+/// The same for sums and products up to a name, each of whose terms costs.
+const SUM_POINTS: usize = 12;
+const SUM_TRIES: u64 = 18;
+
+/// What names stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameRange {
+    Reals,
+    /// Integers.
+    Integers,
+    /// Integers below sixty or so, most of them small.
+    SmallIntegers,
+}
+
+/// Why nothing was found where one side or the other is never defined.
+pub(super) const NO_COMMON_POINT: &str = "no point at which both have a value";
+
+pub(super) fn compare_at_points(
+    a: &Expr,
+    b: &Expr,
+    stand_for: NameRange,
+    budget: &Budget,
+    prec: usize,
+) -> Equality {
+    let whole = stand_for != NameRange::Reals;
+    let names = a.has_names() || b.has_names();
+    let (needed, tries) = match (names, stand_for) {
+        (false, _) => (1, 1),
+        // The first evaluation is there to find a difference, and finds it where the pieces differ;
+        // the second checks what the first could not tell apart.
+        (true, NameRange::Reals)
+            if prec == LOW_PRECISION && (is_piecewise(a) || is_piecewise(b)) =>
+        {
+            (PIECEWISE_POINTS, PIECEWISE_TRIES)
+        }
+        (true, NameRange::Reals) => (POINTS, TRIES),
+        (true, NameRange::Integers) => (INTEGER_POINTS, INTEGER_TRIES),
+        (true, NameRange::SmallIntegers) => (SUM_POINTS, SUM_TRIES),
+    };
+    let mut all = Vec::new();
+    if whole {
+        names_of(a, &mut all);
+        names_of(b, &mut all);
+    }
+    let (mut agreed, mut complex, mut outside_domain) = (0, 0, 0);
+    let mut reason = NO_COMMON_POINT;
+    for index in 0..tries {
+        let eval = |prec| {
+            match stand_for {
+                NameRange::Integers => Eval::at_integer_point(&all, index, prec, budget),
+                // Terms cost, so most points are small; some lie below sixty, because a formula
+                // that is wrong may be right for the first few.
+                NameRange::SmallIntegers if index % 3 == 2 || all.len() > 2 => {
+                    Eval::at_integer_point(&all, 4 * index + 1, prec, budget)
+                }
+                NameRange::SmallIntegers => {
+                    Eval::at_integer_point(&all, 2 * (index - index / 3), prec, budget)
+                }
+                NameRange::Reals => {
+                    let signs = Signs::at(index);
+                    Eval::new(Point { index, signs }, prec, budget)
+                }
+            }
+        };
+        match compare_at_point(a, b, &eval, prec) {
+            Ok(PointResult::Agree) => {
+                agreed += 1;
+                if agreed >= needed {
+                    return Equality::EqualAtPoints;
+                }
+            }
+            Ok(PointResult::Differ) => return Equality::Different,
+            Ok(PointResult::AgreeOutsideDomain) => complex += 1,
+            Ok(PointResult::OutsideDomain) => outside_domain += 1,
+            Err(PointError::OutOfBudget) => return Equality::Unknown("the work budget is spent"),
+            Err(PointError::Undefined) => reason = "a value is undefined",
+            Err(PointError::Undecided) => {
+                reason = "values too large, too close to a cut or too far apart in size to tell";
+                // A floor that cannot be decided at this point is where two of them may differ: the
+                // other points would agree and hide it.
+                if whole && (has_step_function(a) || has_step_function(b)) {
+                    return Equality::Unknown(reason);
+                }
+            }
+        }
+    }
+    // The domain left few points, but some.
+    let some = match stand_for {
+        NameRange::Reals => POINTS,
+        NameRange::Integers => INTEGER_POINTS / 4,
+        NameRange::SmallIntegers => SUM_POINTS,
+    };
+    if agreed >= some.min(needed) {
+        return Equality::EqualAtPoints;
+    }
+    // Nowhere real, and the same complex value everywhere: `\sqrt{-x^2-1}` on both sides.
+    if !whole && agreed == 0 && outside_domain == 0 && complex >= POINTS {
+        return Equality::EqualAtPoints;
+    }
+    Equality::Unknown(reason)
+}
+
+/// How two values meet at a point.
+pub(super) enum PointResult {
+    Agree,
+    Differ,
+    /// A root or a logarithm of a negative number on the way: outside the domain, with the same
+    /// complex value.
+    AgreeOutsideDomain,
+    /// Outside the domain of one of them.
+    OutsideDomain,
+}
+
+/// Compares at one point. What the low precision cannot tell apart agrees for now; the high one
+/// goes on to the bits at which the smallest number on the way would show, since `10^{200} + 1` and
+/// `10^{200} + 2` agree to any fixed number of leading bits.
+pub(super) fn compare_at_point<'a>(
+    a: &Expr,
+    b: &Expr,
+    eval: &dyn Fn(usize) -> Eval<'a>,
+    prec: usize,
+) -> Result<PointResult, PointError> {
+    // Exact values first: a ball cannot tell a floor at an integer, an exact value can.
+    let first = eval(prec);
+    if !first.integers.is_empty() {
+        let exact = |e: &Expr| exact::rational(e, &mut first.integers.clone(), first.budget);
+        match (exact(a), exact(b)) {
+            (Ok(x), Ok(y)) if x == y => return Ok(PointResult::Agree),
+            (Ok(_), Ok(_)) => return Ok(PointResult::Differ),
+            (Err(ExactError::Undefined), _) | (_, Err(ExactError::Undefined)) => {
+                return Err(PointError::Undefined);
+            }
+            (Err(ExactError::OutOfBudget), _) | (_, Err(ExactError::OutOfBudget)) => {
+                return Err(PointError::OutOfBudget);
+            }
+            _ => {}
+        }
+    }
+    let mut prec = prec;
+    loop {
+        let mut eval = eval(prec);
+        let (meeting, needed) = compare_at_precision(a, b, &mut eval)?;
+        if prec <= LOW_PRECISION
+            || needed <= prec
+            || matches!(meeting, PointResult::Differ | PointResult::OutsideDomain)
+        {
+            return Ok(meeting);
+        }
+        if needed > MAX_PRECISION {
+            return Err(PointError::Undecided);
+        }
+        prec = needed;
+    }
+}
+
+/// How they meet at this precision, and the precision that it takes to be sure.
+fn compare_at_precision(
+    a: &Expr,
+    b: &Expr,
+    eval: &mut Eval<'_>,
+) -> Result<(PointResult, usize), PointError> {
+    let prec = eval.prec;
+    let x = eval.value(a)?;
+    let left = std::mem::take(&mut eval.left_reals);
+    let y = eval.value(b)?;
+    let also_left = eval.left_reals;
+    let names = a.has_names() || b.has_names();
+    let real = names && !has_imaginary_unit(a) && !has_imaginary_unit(b);
+    let outside = real && (left || also_left);
+    // `\ln|x|` is written for the sake of the points where `\ln x` has no value: there the two
+    // differ, whatever the complex logarithm says.
+    if real
+        && (left && !also_left && has_abs(b) && !has_abs(a)
+            || also_left && !left && has_abs(a) && !has_abs(b))
+    {
+        return Ok((PointResult::Differ, prec));
+    }
+    let gap = x.sub(&y, prec);
+    let meeting = if !gap.may_be_zero() {
+        let real = x.may_be_real() == y.may_be_real();
+        if names && !real || outside {
+            PointResult::OutsideDomain
+        } else {
+            PointResult::Differ
+        }
+    } else if prec > LOW_PRECISION && !close(&gap, &x, eval.magnitude_spread) {
+        return Err(PointError::Undecided);
+    } else if outside {
+        PointResult::AgreeOutsideDomain
+    } else {
+        PointResult::Agree
+    };
+    Ok((meeting, precision_needed(eval.magnitude_spread)))
+}
+
+/// The precision at which what lies so many bits below the rest shows, in its square too.
+fn precision_needed(depth: i64) -> usize {
+    let bits = depth.saturating_mul(2).saturating_add(AGREE_BITS);
+    usize::try_from(bits).unwrap_or(usize::MAX)
+}
+
+fn has_abs(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Call(Func::Abs, args) if args.iter().any(Expr::has_names)))
+}
+
+fn has_imaginary_unit(e: &Expr) -> bool {
+    e.any(&|k| matches!(k, Kind::Const(Const::I)))
+}
+
+/// Whether a ball around zero is small beside the value: a wide ball holds zero and shows nothing.
+/// Where sums lost `depth` bits the ball cannot be that small, so half of the bits may be lost.
+fn close(gap: &Complex, value: &Complex, depth: i64) -> bool {
+    let size = value
+        .re
+        .magnitude_exponent()
+        .max(value.imag().magnitude_exponent())
+        .max(-64);
+    gap.re.radius_exponent().max(gap.imag().radius_exponent())
+        < size - AGREE_BITS + depth.clamp(0, AGREE_BITS / 2)
+}
+
+/// Whether `a = k b` for one constant `k` at every point, and the sign of `k`.
+///
+/// It makes two equations the same; an inequality turns when `k` is negative, hence the sign.
+pub(crate) fn proportional(a: &Expr, b: &Expr, budget: &Budget) -> Option<i32> {
+    let mut ratio: Option<Complex> = None;
+    let mut sign = 0;
+    let mut agreed = 0;
+    for index in 0..TRIES {
+        let point = Point {
+            index,
+            signs: Signs::at(index),
+        };
+        let mut eval = Eval::new(point, HIGH_PRECISION, budget);
+        let (Ok(x), Ok(y)) = (eval.value(a), eval.value(b)) else {
+            continue;
+        };
+        match &ratio {
+            None => {
+                if x.may_be_zero() || y.may_be_zero() {
+                    continue;
+                }
+                let first = x.div(&y, HIGH_PRECISION)?;
+                sign = if first.im.is_some() {
+                    0
+                } else if first.re.is_positive() {
+                    1
+                } else {
+                    -1
+                };
+                ratio = Some(first);
+            }
+            Some(ratio) => {
+                let gap = x.sub(&y.mul(ratio, HIGH_PRECISION), HIGH_PRECISION);
+                if !gap.may_be_zero()
+                    || !close(&gap, &x, 0)
+                    || precision_needed(eval.magnitude_spread) > HIGH_PRECISION + 160
+                {
+                    return None;
+                }
+                agreed += 1;
+                if agreed >= POINTS {
+                    return Some(sign);
+                }
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,533 @@
+//! Words around a number, and for one: `negative 5`, `at least 5`, `one half`, `5 R 2`, `all real
+//! numbers`.
+//!
+//! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words
+//! behind it, which [`super::units`] reads, so that it is not taken for the bare number.
+
+pub(super) mod negation;
+mod number;
+
+use std::borrow::Cow;
+
+use super::{clean::letters, latex_names, lex::group_end, units};
+pub(super) use number::number;
+
+/// Longer texts are not answers in words.
+const MAX_TEXT: usize = 160;
+
+/// Words in front of a value: what they make of it, as words behind it; a sign where they are one.
+const HEADS: [(&str, &str); 30] = [
+    ("negative", "-"),
+    ("minus", "-"),
+    ("positive", ""),
+    ("at least", "at least"),
+    ("no less than", "at least"),
+    ("not less than", "at least"),
+    ("no fewer than", "at least"),
+    ("a minimum of", "at least"),
+    ("at most", "at most"),
+    ("no more than", "at most"),
+    ("not more than", "at most"),
+    ("up to", "at most"),
+    ("a maximum of", "at most"),
+    ("more than", "more than"),
+    ("greater than", "more than"),
+    ("larger than", "more than"),
+    ("bigger than", "more than"),
+    ("above", "more than"),
+    ("over", "more than"),
+    ("less than", "less than"),
+    ("fewer than", "less than"),
+    ("smaller than", "less than"),
+    ("below", "less than"),
+    ("under", "less than"),
+    ("not equal to", "not"),
+    ("not", "not"),
+    ("is not", "not"),
+    ("isn't", "not"),
+    ("anything but", "not"),
+    ("square root of", "root"),
+];
+
+/// Words behind a value that bound it.
+const TAILS: [&str; 14] = [
+    "less", "fewer", "below", "under", "lower", "smaller", "earlier", "more", "greater", "above",
+    "over", "higher", "larger", "later",
+];
+
+/// Sets that are spoken of in words.
+const SETS: [(&str, &str); 26] = [
+    ("all real numbers", r"\mathbb{R}"),
+    ("all reals", r"\mathbb{R}"),
+    ("all real x", r"\mathbb{R}"),
+    ("all real values", r"\mathbb{R}"),
+    ("all real values of x", r"\mathbb{R}"),
+    ("any real number", r"\mathbb{R}"),
+    ("every real number", r"\mathbb{R}"),
+    ("the real numbers", r"\mathbb{R}"),
+    ("real numbers", r"\mathbb{R}"),
+    ("the set of all real numbers", r"\mathbb{R}"),
+    ("the set of real numbers", r"\mathbb{R}"),
+    ("all integers", r"\mathbb{Z}"),
+    ("any integer", r"\mathbb{Z}"),
+    ("the set of all integers", r"\mathbb{Z}"),
+    ("all natural numbers", r"\mathbb{N}"),
+    ("no solution", r"\emptyset"),
+    ("no solutions", r"\emptyset"),
+    ("no solution exists", r"\emptyset"),
+    ("no solutions exist", r"\emptyset"),
+    ("there is no solution", r"\emptyset"),
+    ("there are no solutions", r"\emptyset"),
+    ("has no solution", r"\emptyset"),
+    ("no real solution", r"\emptyset"),
+    ("no real solutions", r"\emptyset"),
+    ("empty set", r"\emptyset"),
+    ("the empty set", r"\emptyset"),
+];
+
+/// Ways to say that there is no such value.
+const NO_VALUE: [&str; 14] = [
+    "dne",
+    "d.n.e",
+    "does not exist",
+    "doesn't exist",
+    "it does not exist",
+    "the limit does not exist",
+    "limit does not exist",
+    "no limit",
+    "no limit exists",
+    "undefined",
+    "is undefined",
+    "it is undefined",
+    "not defined",
+    "is not defined",
+];
+
+/// Rewrites cleaned text whose words have a meaning; any other is itself.
+pub(super) fn reword(text: &str) -> Cow<'_, str> {
+    let same = Cow::Borrowed(text);
+    if text.len() > MAX_TEXT {
+        return same;
+    }
+    if !text.bytes().any(|b| b.is_ascii_alphabetic()) {
+        return date(text.trim()).map_or(same, Cow::Owned);
+    }
+    let flat = flat(text);
+    let lower = flat.to_ascii_lowercase();
+    let plain = lower.trim_end_matches('.');
+    if let Some((_, set)) = SETS.iter().find(|(words, _)| *words == plain) {
+        return Cow::Borrowed(set);
+    }
+    if NO_VALUE.contains(&plain) {
+        return Cow::Borrowed(r"\text{does not exist}");
+    }
+    if let Some(set) = all_but(&flat, plain) {
+        return Cow::Owned(set);
+    }
+    for lead in [
+        "the answer is ",
+        "the final answer is ",
+        "answer: ",
+        "it is ",
+        "it's ",
+    ] {
+        if lower.starts_with(lead) {
+            let rest = flat[lead.len()..].trim();
+            return Cow::Owned(match number(rest) {
+                Some(_) => format!(r"\text{{{rest}}}"),
+                None if is_value(rest) => reword(rest).into_owned(),
+                None => format!(r"\text{{{rest}}}"),
+            });
+        }
+    }
+    let rewritten = bounded(&flat, &lower)
+        .or_else(|| without_article(&flat, &lower))
+        .or_else(|| imaginary(&flat))
+        .or_else(|| domain(&flat))
+        .or_else(|| remainder(&lower))
+        .or_else(|| half_of(&flat, &lower))
+        .or_else(|| chosen(&flat))
+        .or_else(|| percent(&flat, &lower))
+        .or_else(|| currency(&flat))
+        .or_else(|| sign_in_words(&flat, &lower))
+        .or_else(|| hexadecimal(&flat))
+        .or_else(|| time(&lower))
+        .or_else(|| in_base(&flat, &lower));
+    rewritten.map_or(same, Cow::Owned)
+}
+
+/// Whether a text is `all real numbers except 3` or `1011 in base 2`, words and all.
+pub(super) fn is_set_or_numeral(text: &str) -> bool {
+    if text.len() > MAX_TEXT {
+        return false;
+    }
+    let flat = flat(text.trim());
+    let lower = flat.to_ascii_lowercase();
+    let plain = lower.trim_end_matches('.');
+    SETS.iter().any(|(words, _)| *words == plain)
+        || NO_VALUE.contains(&plain)
+        || all_but(&flat, plain).is_some()
+        || in_base(&flat, &lower).is_some()
+}
+
+/// The text without the marks that set words.
+pub(super) fn flat(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut ends = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let name = if c == '\\' { letters(&rest[1..]) } else { "" };
+        if latex_names::is_text(name) || latex_names::is_alphabet(name) {
+            let open = at + 1 + name.len();
+            if let Some(end) = group_end(text, open) {
+                ends.push(end - 1);
+                at = open + 1;
+                out.push(' ');
+                continue;
+            }
+        }
+        if ends.last() == Some(&at) {
+            ends.pop();
+            out.push(' ');
+        } else if c == '\\' && rest[1..].starts_with([' ', ',', ';', ':', '!']) {
+            out.push(' ');
+            at += 1;
+        } else if c == '~' {
+            out.push(' ');
+        } else {
+            out.push(c);
+        }
+        at += c.len_utf8();
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A value, perhaps a negative one.
+fn is_value(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || "\\-(.$|".contains(c))
+        || number(text.split_whitespace().next().unwrap_or("")).is_some()
+}
+
+/// `negative 5`, `at least 5`, `5 or less`.
+fn bounded(flat: &str, lower: &str) -> Option<String> {
+    let mut heads: Vec<_> = HEADS
+        .iter()
+        .filter(|(head, _)| lower.starts_with(head))
+        .collect();
+    heads.sort_by_key(|(head, _)| std::cmp::Reverse(head.len()));
+    for (head, meaning) in heads {
+        let rest = &flat[head.len()..];
+        let rest = rest
+            .strip_prefix(' ')
+            .map(str::trim)
+            .filter(|rest| is_value(rest));
+        let Some(rest) = rest else { continue };
+        let value = match number(rest) {
+            Some(n) => format!("{{{n}}}"),
+            None => rest.to_owned(),
+        };
+        return Some(match *meaning {
+            "" => value,
+            "-" => format!("-{value}"),
+            "root" => format!(r"\sqrt{{{value}}}"),
+            words => format!(r"{value}\text{{ {words}}}"),
+        });
+    }
+    let (value, tail) = flat.rsplit_once(' ')?;
+    let value = value.strip_suffix(" or")?;
+    (is_value(value) && TAILS.contains(&tail.to_ascii_lowercase().trim_end_matches('.')))
+        .then(|| format!(r"{value}\text{{ or {tail}}}"))
+}
+
+/// `a rhombus`: words whose article says nothing.
+fn without_article(flat: &str, lower: &str) -> Option<String> {
+    let article = ["a ", "an ", "the "]
+        .into_iter()
+        .find(|article| lower.starts_with(article))?;
+    let rest = &flat[article.len()..];
+    let words = rest.split_whitespace().count() <= 3
+        && rest
+            .bytes()
+            .all(|b| b.is_ascii_alphabetic() || b == b' ' || b == b'-')
+        && units::is_wordlike(rest.split(' ').next()?);
+    (words && number(flat).is_none() && number(rest).is_none()).then(|| format!(r"\text{{{rest}}}"))
+}
+
+/// `2 + 3*I`, as sympy writes the imaginary unit.
+fn imaginary(flat: &str) -> Option<String> {
+    if !flat.contains("*I") && !flat.contains("I*") {
+        return None;
+    }
+    let bytes = flat.as_bytes();
+    let lone = |at: usize| {
+        let letter = |i: Option<usize>| {
+            i.and_then(|i| bytes.get(i))
+                .is_some_and(u8::is_ascii_alphanumeric)
+        };
+        bytes[at] == b'I' && !letter(at.checked_sub(1)) && !letter(Some(at + 1))
+    };
+    let out: String = flat
+        .char_indices()
+        .map(|(at, c)| if lone(at) { 'i' } else { c })
+        .collect();
+    (out != flat).then_some(out)
+}
+
+/// `..., where k is an integer`, `... (k \in \mathbb{Z})`: a condition behind a comma.
+fn domain(flat: &str) -> Option<String> {
+    if let Some(at) = flat
+        .rfind(['(', '['])
+        .filter(|&at| at > 0 && flat.ends_with([')', ']']))
+    {
+        let inside = &flat[at + 1..flat.len() - 1];
+        let name = inside.split("\\in").next().unwrap_or("").trim();
+        if inside.contains("\\in ") && name.len() == 1 {
+            let value = flat[..at]
+                .trim_end()
+                .trim_end_matches("\\quad")
+                .trim_end_matches([',', ' ']);
+            return Some(format!("{value}, {inside}"));
+        }
+    }
+    let (value, words) = [", where ", " where ", ", for ", " for ", ", with ", ", "]
+        .into_iter()
+        .find_map(|mark| flat.rsplit_once(mark))?;
+    let words: Vec<&str> = words
+        .split_whitespace()
+        .filter(|w| !matches!(*w, "is" | "an" | "any" | "all" | "every" | "some" | "a"))
+        .collect();
+    let name = match words.as_slice() {
+        [name, "integer" | "integers"] | ["integer" | "integers", name] => name.trim_matches('$'),
+        _ => return None,
+    };
+    let letter = name.len() == 1 && name.bytes().all(|b| b.is_ascii_alphabetic());
+    letter.then(|| format!(r"{value}, {name} \in \mathbb{{Z}}"))
+}
+
+/// `all real numbers except 0`.
+fn all_but(flat: &str, plain: &str) -> Option<String> {
+    let (words, set) = SETS
+        .iter()
+        .find(|(words, set)| !set.ends_with("emptyset") && plain.starts_with(words))?;
+    let rest = flat[words.len()..].trim();
+    let rest = ["except for", "except", "but", "other than", "excluding"]
+        .into_iter()
+        .find_map(|word| rest.strip_prefix(word))?;
+    let rest = rest
+        .trim()
+        .trim_start_matches("x = ")
+        .trim_start_matches("x=");
+    let items = rest
+        .replace(" and ", ", ")
+        .replace(" or ", ", ")
+        .replace(",,", ",");
+    (!items.is_empty() && is_value(&items)).then(|| format!(r"{set} \setminus \{{{items}\}}"))
+}
+
+/// `{}^{12}C_5`, `_5P_2`, `C_{12}^5`, `12C5`: binomial coefficients and falling products.
+fn chosen(flat: &str) -> Option<String> {
+    let number = |text: &str| -> Option<u32> {
+        let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        let digits = inner.unwrap_or(text);
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+    };
+    let written = |n: u32, k: u32, ordered: bool| {
+        let order = if ordered {
+            format!(r" \cdot {k}!")
+        } else {
+            String::new()
+        };
+        (k <= n).then(|| format!(r"\binom{{{n}}}{{{k}}}{order}"))
+    };
+    if let Some(rest) = flat
+        .strip_prefix(['C', 'A', 'P'])
+        .and_then(|t| t.strip_prefix('_'))
+        && let Some((n, k)) = rest.split_once('^')
+    {
+        return written(number(n)?, number(k)?, !flat.starts_with('C'));
+    }
+    if let Some((n, k)) = flat.split_once(['C', 'P'])
+        && let (Some(n), Some(k)) = (number(n), number(k))
+    {
+        return written(n, k, flat.contains('P'));
+    }
+    let rest = flat
+        .strip_prefix("{}")
+        .unwrap_or(flat)
+        .strip_prefix(['^', '_'])?;
+    let group = |text: &str| -> Option<(u32, usize)> {
+        let inner = text.strip_prefix('{').unwrap_or(text);
+        let digits = inner
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(inner.len());
+        let braced = inner.len() != text.len();
+        if braced && !inner[digits..].starts_with('}') {
+            return None;
+        }
+        Some((
+            inner[..digits].parse().ok()?,
+            digits + if braced { 2 } else { 0 },
+        ))
+    };
+    let (n, len) = group(rest)?;
+    let rest = rest[len..].trim_start();
+    let choice = rest.starts_with('C');
+    let rest = rest.strip_prefix(['C', 'P'])?.strip_prefix('_')?;
+    let (k, len) = group(rest)?;
+    written(n, k, !choice).filter(|_| rest.len() == len)
+}
+
+/// `half an hour`.
+fn half_of(flat: &str, lower: &str) -> Option<String> {
+    let head = ["half an ", "half a "]
+        .into_iter()
+        .find(|head| lower.starts_with(head))?;
+    let unit = &flat[head.len()..];
+    units::read(unit)
+        .is_known()
+        .then(|| format!(r"\frac{{1}}{{2}}\text{{ {unit}}}"))
+}
+
+/// `USD 12.50`.
+fn currency(flat: &str) -> Option<String> {
+    let (code, value) = flat.split_once(' ')?;
+    let known = matches!(code, "USD" | "EUR" | "GBP" | "US" | "Rs" | "Rs." | "INR");
+    let rest = value.trim_start_matches("\\$").trim_start_matches('$');
+    (known && rest.starts_with(|c: char| c.is_ascii_digit())).then(|| match code {
+        "EUR" => format!(r"{rest}\text{{ euros}}"),
+        "GBP" => format!(r"{rest}\text{{ GBP}}"),
+        "USD" | "US" => format!(r"{rest}\text{{ dollars}}"),
+        _ => rest.to_owned(),
+    })
+}
+
+/// `75 per cent`.
+fn percent(flat: &str, lower: &str) -> Option<String> {
+    let at = lower.strip_suffix(" per cent")?.len();
+    Some(format!("{}\\%", &flat[..at]))
+}
+
+/// `3 to 4`, `1 in 4`, `3 times 10^8`, `10 mod 3`: a sign in words between two values.
+fn sign_in_words(flat: &str, lower: &str) -> Option<String> {
+    const WORDS: [(&str, &str, bool); 6] = [
+        (" to ", ":", true),
+        (" out of ", "/", true),
+        (" in ", "/", true),
+        (" mod ", r" \bmod ", false),
+        (" times ", r" \times ", false),
+        (" divided by ", "/", true),
+    ];
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    WORDS.iter().find_map(|(word, sign, whole)| {
+        let at = lower.find(word)?;
+        let (a, b) = (&flat[..at], &flat[at + word.len()..]);
+        let fits = if *whole {
+            digits(a) && digits(b)
+        } else {
+            a.ends_with(|c: char| c.is_ascii_digit()) && b.starts_with(|c: char| c.is_ascii_digit())
+        };
+        fits.then(|| format!("{a}{sign}{b}"))
+    })
+}
+
+/// `2020-01-02`, `1/2/2020`: a date, not a difference or a quotient.
+fn date(flat: &str) -> Option<String> {
+    let mark = ['-', '/'].into_iter().find(|mark| flat.contains(*mark))?;
+    let parts: Vec<usize> = flat
+        .split(mark)
+        .map(|part| {
+            part.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then_some(part.len())
+        })
+        .collect::<Option<_>>()?;
+    matches!(parts.as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4])
+        .then(|| format!(r"\text{{on {flat}}}"))
+}
+
+/// `0x1F`.
+fn hexadecimal(flat: &str) -> Option<String> {
+    let digits = flat.strip_prefix("0x")?;
+    (!digits.is_empty() && digits.len() < 40 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        .then(|| format!("{}_{{16}}", digits.to_ascii_uppercase()))
+}
+
+/// `5 R 2`, `5 remainder 2`.
+fn remainder(lower: &str) -> Option<String> {
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit() || b == b',');
+    let at = lower.find(|c: char| c.is_ascii_alphabetic())?;
+    let whole = lower[..at].trim_end_matches([',', ' ']);
+    let word = letters(&lower[at..]);
+    let rest = lower[at + word.len()..].trim_start_matches(['.', ' ', ':']);
+    let rest = rest.strip_prefix("of ").unwrap_or(rest).trim();
+    let mut word = word;
+    let mut rest = rest;
+    if matches!(word, "with" | "and") {
+        let tail = rest.strip_prefix("a ").unwrap_or(rest);
+        word = letters(tail);
+        rest = tail[word.len()..].trim_start_matches(['.', ' ']);
+        rest = rest.strip_prefix("of ").unwrap_or(rest);
+    }
+    (matches!(word, "r" | "rem" | "remainder") && digits(whole) && digits(rest))
+        .then(|| format!(r"{whole}\text{{ remainder {rest}}}"))
+}
+
+/// `3 pm`, `3:30 p.m.`: minutes of half a day.
+fn time(lower: &str) -> Option<String> {
+    let lower = lower.replace('.', "");
+    let half = ["am", "pm"]
+        .into_iter()
+        .find(|half| lower.ends_with(half))?;
+    let clock = lower.strip_suffix(half)?.trim_end();
+    let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
+    let read = |t: &str, below: u32| t.trim().parse::<u32>().ok().filter(|n| *n < below);
+    let (hours, minutes) = (read(hours, 13)?, read(minutes, 60)?);
+    Some(format!(r"{}\text{{ {half}}}", hours % 12 * 60 + minutes))
+}
+
+/// `204 in base 5`, `204 (base five)`.
+fn in_base(flat: &str, lower: &str) -> Option<String> {
+    let at = lower.find("base")?;
+    let digits = flat[..at].trim_end_matches([' ', '(']);
+    let digits = digits.strip_suffix(" in").unwrap_or(digits).trim();
+    let base = lower[at + 4..].trim_matches([' ', ')', '.']);
+    let base: u32 = base.parse().ok().or_else(|| {
+        let n = latex_names::number_word(base)?;
+        u32::try_from(n).ok()
+    })?;
+    let numeral = !digits.is_empty()
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    numeral.then(|| format!("{digits}_{{{base}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_around_a_number() {
+        for (text, wanted) in [
+            (r"\text{negative } 5", "-5"),
+            ("minus \\frac12", "-\\frac12"),
+            ("at least 5", r"5\text{ at least}"),
+            ("5 or less", r"5\text{ or less}"),
+            ("5 R 2", r"5\text{ remainder 2}"),
+            (r"5 \text{ remainder } 2", r"5\text{ remainder 2}"),
+            ("3:30 p.m.", r"210\text{ pm}"),
+            ("204 in base 5", "204_{5}"),
+            ("2 + 3*I", "2 + 3*i"),
+            ("All real numbers", r"\mathbb{R}"),
+            ("3x", "3x"),
+            ("not Evelyn", "not Evelyn"),
+            ("5r", "5r"),
+        ] {
+            assert_eq!(reword(text), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What some keys of `[train]` choose from.
+
+use serde::{Deserialize, Serialize};
+
+/// What happens to a conversation longer than `cutoff`. It is never cut short in silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverLong {
+    /// Left out and counted.
+    #[default]
+    Drop,
+    /// The run is refused.
+    Error,
+}
+
+/// Activation checkpointing, block by block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActivationCheckpointing {
+    /// Every block's graph is kept: fastest, most memory.
+    None,
+    /// Only block inputs are kept; the backward pass computes each block again (Chen et al., 2016).
+    Full,
+    /// Layers k, 2k, 3k and so on, the first being 1, keep their graphs; the others are recomputed.
+    /// With 1 it is `none`, with more than there are layers `full`.
+    Selective {
+        /// The distance between two layers that keep their graphs.
+        every: usize,
+    },
+    /// `none` for micro-batches whose graphs fit well into the memory that is free, else `full`;
+    /// the bits are the same.
+    #[default]
+    Auto,
+}
+
+impl ActivationCheckpointing {
+    /// Whether a layer, counted from 1, keeps its graph. `auto` counts as `none`.
+    pub fn keeps(self, layer: usize) -> bool {
+        match self {
+            Self::None | Self::Auto => true,
+            Self::Full => false,
+            Self::Selective { every: k } => k > 0 && layer.is_multiple_of(k),
+        }
+    }
+
+    /// How many of so many layers keep their graphs.
+    pub fn kept(self, layers: u64) -> u64 {
+        match self {
+            Self::None | Self::Auto => layers,
+            Self::Full => 0,
+            Self::Selective { every: k } => layers.checked_div(k as u64).unwrap_or(0),
+        }
+    }
+
+    /// How many of so many layers are recomputed.
+    pub fn recomputed(self, layers: u64) -> u64 {
+        layers - self.kept(layers)
+    }
+}
+
+/// What AdamW's moments are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OptimizerDtype {
+    /// float32.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// bfloat16, rounded up or down by chance (by the seed), so that small changes are not lost.
+    #[serde(rename = "bf16")]
+    Bf16,
+    /// 8 bits and a scale for every 64 elements (Dettmers et al., 2022).
+    #[serde(rename = "8bit")]
+    EightBit,
+}
+
+impl OptimizerDtype {
+    /// Bytes of one number, scales included.
+    pub fn bytes(self) -> f64 {
+        match self {
+            Self::F32 => 4.0,
+            Self::Bf16 => 2.0,
+            Self::EightBit => 1.0 + 4.0 / 64.0,
+        }
+    }
+}
+
+/// What master weights are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MasterDtype {
+    /// float32.
+    #[default]
+    F32,
+    /// bfloat16, rounded up or down by chance (by the seed) at each step, so that small steps are
+    /// not lost. With compute in bf16 they are the weights themselves.
+    Bf16,
+}
+
+impl MasterDtype {
+    /// Bytes of one number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// What the model computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// bfloat16.
+    #[default]
+    Bf16,
+    /// float32; compute in it is for comparisons.
+    F32,
+}
+
+impl Precision {
+    /// Bytes of one number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Bf16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}

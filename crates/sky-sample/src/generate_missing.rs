@@ -1,0 +1,85 @@
+use sky_types::{Generate, GenerateError, Reply, Request};
+
+use crate::SampleError;
+
+/// Generates the replies that are missing and hands each of them to `fresh` once.
+///
+/// When replies of a batch depend on each other, requests are cut into fixed groups. A group that
+/// lacks a reply is generated whole, in a call of its own; a reply that was present before goes to
+/// `again` instead.
+pub(crate) fn generate_missing(
+    generate: &mut dyn Generate,
+    present: &[bool],
+    request: &dyn Fn(usize) -> Request,
+    fresh: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
+    again: &mut dyn FnMut(usize, &Reply),
+) -> Result<(), SampleError> {
+    let missing = |at: &usize| !present[*at];
+    match generate.group_size() {
+        None => {
+            let wanted: Vec<usize> = (0..present.len()).filter(missing).collect();
+            call(generate, &wanted, present, request, fresh, again)
+        }
+        Some(size) => {
+            let size = size.max(1);
+            for start in (0..present.len()).step_by(size) {
+                let group: Vec<usize> = (start..present.len().min(start + size)).collect();
+                if group.iter().any(missing) {
+                    call(generate, &group, present, request, fresh, again)?;
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn call(
+    generate: &mut dyn Generate,
+    wanted: &[usize],
+    present: &[bool],
+    request: &dyn Fn(usize) -> Request,
+    fresh: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
+    again: &mut dyn FnMut(usize, &Reply),
+) -> Result<(), SampleError> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let model = generate.model().to_owned();
+    let broken = |reason: String| SampleError::Protocol {
+        model: model.clone(),
+        reason,
+    };
+    let mut requests = wanted.iter().map(|&at| Request {
+        key: at as u64,
+        ..request(at)
+    });
+    let mut answered = vec![false; wanted.len()];
+    let mut sink = |reply: Reply| -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let at = usize::try_from(reply.key).unwrap_or(usize::MAX);
+        let Ok(place) = wanted.binary_search(&at) else {
+            return Err(broken(format!("a reply to request {at}, which nobody made")).into());
+        };
+        if std::mem::replace(&mut answered[place], true) {
+            return Err(broken(format!("two replies to request {at}")).into());
+        }
+        if present[at] {
+            again(at, &reply);
+        } else {
+            fresh(at, reply)?;
+        }
+        Ok(())
+    };
+    generate
+        .generate(&mut requests, &mut sink)
+        .map_err(|error| match error {
+            GenerateError::Sink(source) => match source.downcast::<SampleError>() {
+                Ok(ours) => *ours,
+                Err(source) => SampleError::Generate(GenerateError::Sink(source)),
+            },
+            error => SampleError::Generate(error),
+        })?;
+    match answered.iter().filter(|answered| !**answered).count() {
+        0 => Ok(()),
+        left => Err(broken(format!("ended with {left} requests unanswered"))),
+    }
+}

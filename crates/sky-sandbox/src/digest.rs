@@ -1,0 +1,153 @@
+//! SHA-256 of something large, by all cores: the SHA-256 of those of its pieces, in order.
+
+use std::fs::File;
+use std::io;
+use std::num::NonZero;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sha2::{Digest, Sha256};
+
+const PIECE: usize = 1 << 20;
+/// More threads than this wait for memory.
+const MOST_THREADS: usize = 8;
+
+type Piece = [u8; 32];
+
+/// Of what an open file holds, in hexadecimal.
+pub(crate) fn of_file(file: &File) -> io::Result<String> {
+    let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let pieces = by_all_cores(&parts(len), |&part, room| of_part(file, part, room))?;
+    Ok(joined(len, &pieces))
+}
+
+/// Of each of these files, the same.
+///
+/// # Errors
+/// The file that could not be read, and why.
+pub(crate) fn of_files(paths: &[PathBuf]) -> Result<Vec<String>, (PathBuf, io::Error)> {
+    let mut lens = Vec::new();
+    let mut all = Vec::new();
+    for path in paths {
+        let len = std::fs::metadata(path)
+            .and_then(|found| usize::try_from(found.len()).map_err(io::Error::other))
+            .map_err(|error| (path.clone(), error))?;
+        all.extend(parts(len).into_iter().map(|part| (path, part)));
+        lens.push(len);
+    }
+    let pieces = by_all_cores(&all, |&(path, part), room| {
+        File::open(path)
+            .and_then(|file| of_part(&file, part, room))
+            .map_err(|error| (path.clone(), error))
+    })?;
+    let mut rest = pieces.as_slice();
+    let digests = lens.into_iter().map(|len| {
+        let (own, others) = rest.split_at(parts(len).len().min(rest.len()));
+        rest = others;
+        joined(len, own)
+    });
+    Ok(digests.collect())
+}
+
+/// Of bytes in memory, the same.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    let pieces: Vec<Piece> = bytes
+        .chunks(PIECE)
+        .map(|piece| Sha256::digest(piece).into())
+        .collect();
+    joined(bytes.len(), &pieces)
+}
+
+/// Where each piece begins, and how long it is.
+fn parts(len: usize) -> Vec<(usize, usize)> {
+    (0..len)
+        .step_by(PIECE)
+        .map(|at| (at, PIECE.min(len - at)))
+        .collect()
+}
+
+fn of_part(file: &File, (at, len): (usize, usize), room: &mut Vec<u8>) -> io::Result<Piece> {
+    room.resize(len, 0);
+    file.read_exact_at(room, at as u64)?;
+    Ok(Sha256::digest(room).into())
+}
+
+fn joined(len: usize, pieces: &[Piece]) -> String {
+    let mut all = Sha256::new();
+    all.update((len as u64).to_le_bytes());
+    for piece in pieces {
+        all.update(piece);
+    }
+    format!("{:x}", all.finalize())
+}
+
+/// The piece of every item, in their order. `hash` may use the same room again and again.
+fn by_all_cores<T: Sync, E: Send>(
+    items: &[T],
+    hash: impl Fn(&T, &mut Vec<u8>) -> Result<Piece, E> + Sync,
+) -> Result<Vec<Piece>, E> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut done, mut room) = (Vec::new(), Vec::new());
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else {
+                return Ok(done);
+            };
+            done.push((index, hash(item, &mut room)?));
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let mut pieces = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores.min(MOST_THREADS).min(items.len()))
+            .map(|_| scope.spawn(work))
+            .collect();
+        let mut pieces = work()?;
+        for other in others {
+            match other.join() {
+                Ok(found) => pieces.extend(found?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(pieces)
+    })?;
+    pieces.sort_unstable();
+    Ok(pieces.into_iter().map(|(_, piece)| piece).collect())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_and_its_bytes_have_one_digest_and_every_bit_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut seen = Vec::new();
+        let mut files = Vec::new();
+        for len in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 5] {
+            let path = folder.path().join(len.to_string());
+            let mut bytes: Vec<u8> = (0..len).map(|at| ((at * 31) >> 7) as u8).collect();
+            std::fs::write(&path, &bytes).unwrap();
+            let digest = of_bytes(&bytes);
+            assert_eq!(of_file(&File::open(&path).unwrap()).unwrap(), digest);
+            assert_eq!(digest.len(), 64);
+            files.push((path, digest.clone()));
+            seen.push(digest);
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+                seen.push(of_bytes(&bytes));
+            }
+        }
+        let (paths, digests): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        assert_eq!(of_files(&paths).unwrap(), digests);
+        let missing = folder.path().join("missing");
+        let (path, _) = of_files(&[paths[0].clone(), missing.clone()]).unwrap_err();
+        assert_eq!(path, missing);
+        let all = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), all);
+    }
+}

@@ -1,0 +1,253 @@
+//! Guests, and how one that has run is made fresh again.
+//!
+//! A new guest takes hundreds of page faults, each of which interrupts the other cores. So one that
+//! has come to its end in good order is put back into the snapshot's state and used again: every
+//! page it has written to is overwritten with what the snapshot has there, by the kernel's own
+//! account of what was written. The engine resets its pooled memories in the same way. Memory and
+//! the stack pointer are all the state there is, but for the count of instructions, which begins
+//! anew with each run: `image.rs` and `stack_check.rs` refuse a module that has, or could change,
+//! anything else. A guest that broke off, grew, or has written to much is dropped; where the system
+//! does not tell, all are.
+
+use std::fs::File;
+use std::sync::{Mutex, PoisonError};
+
+use wasmtime::{Engine, Global, InstancePre, Memory, Module, Store, TypedFunc, Val};
+
+use crate::host::{Heap, Host};
+use crate::instrument::COUNTER;
+use crate::layout::Layout;
+use crate::{SandboxError, dirty_pages, fuel, image, wasi};
+
+/// Most bytes of a guest's own pages, all those it ever wrote to, at which it is used again:
+/// copying more takes longer than a new one.
+const MOST_WRITTEN: usize = 8 << 20;
+
+/// A C function of the guest: `tp_call(function, arguments, names)`.
+type Call = TypedFunc<(u32, u32, u32), u32>;
+
+/// The baked interpreter, and fresh guests of it.
+pub(crate) struct Guests {
+    engine: Engine,
+    guest: InstancePre<Host>,
+    pub(crate) layout: Layout,
+    /// None where the system does not tell what was written.
+    snapshot: Option<Snapshot>,
+    /// Guests as fresh as new.
+    fresh: Mutex<Vec<Guest>>,
+}
+
+/// What makes a guest fresh again.
+struct Snapshot {
+    pagemap: File,
+    /// A guest that never runs: what the pages of the others held.
+    untouched: Guest,
+}
+
+/// An instance of the baked interpreter with a memory of its own.
+pub(crate) struct Guest {
+    pub(crate) store: Store<Host>,
+    pub(crate) memory: Memory,
+    pub(crate) stack_pointer: Global,
+    pub(crate) call: Call,
+    counter: Global,
+    /// The stack pointer's value in the snapshot.
+    stack: Val,
+}
+
+impl Guests {
+    pub(crate) fn new(
+        engine: Engine,
+        module: &Module,
+        layout: Layout,
+    ) -> Result<Self, SandboxError> {
+        let guest = wasi::linker(&engine, module)
+            .and_then(|linker| linker.instantiate_pre(module))
+            .map_err(SandboxError::engine("link the guest"))?;
+        let mut guests = Self {
+            engine,
+            guest,
+            layout,
+            snapshot: None,
+            fresh: Mutex::default(),
+        };
+        if let Some(pagemap) = dirty_pages::open() {
+            let heap = Heap::new(guests.layout.memory as usize);
+            let untouched = guests.make(Host::new(Vec::new(), 0, 0, heap))?;
+            guests.snapshot = Some(Snapshot { pagemap, untouched });
+        }
+        Ok(guests)
+    }
+
+    /// A guest in the snapshot's state, with this host.
+    pub(crate) fn take(&self, host: Host) -> Result<Guest, SandboxError> {
+        let waiting = self.fresh().pop();
+        let Some(mut guest) = waiting else {
+            return self.make(host);
+        };
+        *guest.store.data_mut() = host;
+        // What the engine tells a new guest's host.
+        guest.store.data_mut().heap.peak = self.layout.memory as usize;
+        guest.count()?;
+        Ok(guest)
+    }
+
+    /// Takes back a guest that has come to its end in good order.
+    pub(crate) fn give_back(&self, mut guest: Guest) {
+        *guest.store.data_mut() = Host::new(Vec::new(), 0, 0, Heap::new(0));
+        if self.reset(&mut guest).is_some() {
+            self.fresh().push(guest);
+        }
+    }
+
+    /// None when it cannot be done, or not cheaply.
+    fn reset(&self, guest: &mut Guest) -> Option<()> {
+        let len = self.layout.memory as usize;
+        let Snapshot { pagemap, untouched } = self.snapshot.as_ref()?;
+        let start = guest.memory.data_ptr(&guest.store).addr();
+        let memory = guest.memory.data_mut(&mut guest.store);
+        if memory.len() != len {
+            return None;
+        }
+        let written = dirty_pages::written(pagemap, start, len, MOST_WRITTEN)?;
+        // A run cannot but write.
+        if written.is_empty() {
+            return None;
+        }
+        let snapshot = untouched.memory.data(&untouched.store);
+        for range in written {
+            memory
+                .get_mut(range.clone())?
+                .copy_from_slice(snapshot.get(range)?);
+        }
+        guest.stack_pointer.set(&mut guest.store, guest.stack).ok()
+    }
+
+    fn fresh(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, host: Host) -> Result<Guest, SandboxError> {
+        let mut store = Store::new(&self.engine, host);
+        store.limiter(|host| &mut host.heap);
+        let fail = SandboxError::engine("instantiate the guest");
+        let instance = self.guest.instantiate(&mut store).map_err(fail)?;
+        let missing = |what: &str| SandboxError::Engine {
+            action: "find the driver",
+            reason: format!("the baked guest has no {what}"),
+        };
+        let memory = instance
+            .get_memory(&mut store, "memory")
+            .ok_or_else(|| missing("memory"))?;
+        let stack_pointer = instance
+            .get_global(&mut store, image::STACK_POINTER)
+            .ok_or_else(|| missing("stack pointer"))?;
+        let call = instance
+            .get_table(&mut store, image::TABLE)
+            .and_then(|table| table.get(&mut store, u64::from(self.layout.call)))
+            .and_then(|slot| slot.unwrap_func().copied())
+            .ok_or_else(|| missing("call slot"))?
+            .typed(&store)
+            .map_err(SandboxError::engine("find the driver"))?;
+        let counter = instance
+            .get_global(&mut store, COUNTER)
+            .ok_or_else(|| missing("count"))?;
+        let stack = stack_pointer.get(&mut store);
+        let mut guest = Guest {
+            store,
+            memory,
+            stack_pointer,
+            call,
+            counter,
+            stack,
+        };
+        guest.count()?;
+        Ok(guest)
+    }
+}
+
+impl Guest {
+    /// Has its instructions counted for the host it has now.
+    fn count(&mut self) -> Result<(), SandboxError> {
+        fuel::begin(&mut self.store, self.counter).map_err(SandboxError::engine("count"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::Snapshot;
+    use crate::{Exit, Limits, Sandbox};
+
+    /// Programs that write all over: heap, caches, builtins, types, modules, deep stacks.
+    const PROGRAMS: &[&str] = &[
+        "print(1)",
+        "import builtins, sys, json\nbuiltins.len = None\nsys.modules['json'] = 3\njson.dumps = 4\nprint('x' * 100)",
+        "import sys\nsys.setrecursionlimit(10**6)\ndef f(n): return n and 1 + f(n - 1)\nprint(f(20000))",
+        "x = [bytearray(1000) for _ in range(2000)]\nprint(len(x))",
+        "import sys\nsys.intern('a new string')\nint.__add__\nsys.exit(3)",
+        "raise ValueError('x')",
+        "import random, os\nprint(random.random(), os.urandom(4), id(object()), hash('a'))",
+    ];
+
+    #[test]
+    fn a_guest_used_again_is_the_snapshot_byte_for_byte() {
+        let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
+        if !Path::new(&home).join("python-guest").exists() {
+            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            return;
+        }
+        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        let guests = &sandbox.guests;
+        let Some(Snapshot { untouched, .. }) = &guests.snapshot else {
+            eprintln!("SKIPPED: this system does not tell which pages were written");
+            return;
+        };
+        let limits = Limits::default();
+        let run = |program| sandbox.run(program, b"", &limits).unwrap();
+        let mut reused = 0;
+        for program in PROGRAMS {
+            // In a new guest, in one that ran something else, and in one that ran the same.
+            guests.fresh().clear();
+            let new = run(program);
+            run("import this");
+            for again in [run(program), run(program)] {
+                assert_eq!(again.instructions, new.instructions, "{program}");
+                assert_eq!(
+                    (again.stdout, again.stderr, again.exit),
+                    (new.stdout.clone(), new.stderr.clone(), new.exit.clone()),
+                );
+                assert_eq!(again.peak_memory, new.peak_memory, "{program}");
+            }
+            let snapshot = untouched.memory.data(&untouched.store);
+            for guest in guests.fresh().iter() {
+                assert!(guest.memory.data(&guest.store) == snapshot, "{program}");
+                reused += 1;
+            }
+        }
+        assert!(reused >= PROGRAMS.len() - 2, "{reused}");
+    }
+
+    #[test]
+    fn a_guest_that_broke_off_or_grew_is_not_used_again() {
+        let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
+        if !Path::new(&home).join("python-guest").exists() {
+            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            return;
+        }
+        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        let limits = Limits::seconds(0.05);
+        for program in [
+            "while True: pass",
+            "import os\nos._exit(0)",
+            "x = bytearray(1 << 26)",
+            "def f(): f()\nimport sys\nsys.setrecursionlimit(10**9)\nf()",
+        ] {
+            let outcome = sandbox.run(program, b"", &limits).unwrap();
+            assert!(sandbox.guests.fresh().is_empty(), "{program} {outcome:?}");
+        }
+        assert_eq!(sandbox.run("", b"", &limits).unwrap().exit, Exit::Exited(0));
+    }
+}

@@ -1,0 +1,119 @@
+//! The call graph, and which functions a chain of calls may come back to.
+//!
+//! Recursion without a loop never passes a loop header, so the meter has to look at the counter in
+//! at least one function of every cycle of calls.
+
+use wasmparser::{FunctionBody, Operator};
+
+use super::insertion::Refused;
+
+/// For each function whether it is one of those that every circle of calls passes: those called by
+/// address, and at least one of each circle of calls by name. `imported` functions come before
+/// these; they call none.
+///
+/// # Errors
+/// When a function goes elsewhere in a way that the count does not know, with the reason.
+pub(super) fn recurring(
+    bodies: &[FunctionBody<'_>],
+    imported: u32,
+    by_address: &[u32],
+) -> Result<Vec<bool>, Refused> {
+    let calls = bodies
+        .iter()
+        .map(|body| by_name(body, imported))
+        .collect::<Result<Vec<_>, Refused>>()?;
+    let mut found = circles(&calls);
+    for function in by_address {
+        let index = function.checked_sub(imported).map(|index| index as usize);
+        if let Some(recurs) = index.and_then(|index| found.get_mut(index)) {
+            *recurs = true;
+        }
+    }
+    Ok(found)
+}
+
+fn by_name(body: &FunctionBody<'_>, imported: u32) -> Result<Vec<usize>, Refused> {
+    let mut found = Vec::new();
+    for operator in body.get_operators_reader()? {
+        match operator? {
+            Operator::Call { function_index } => {
+                let index = function_index.checked_sub(imported);
+                found.extend(index.map(|index| index as usize));
+            }
+            operator @ (Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCallRef { .. }
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
+            | Operator::Try { .. }
+            | Operator::TryTable { .. }) => {
+                return Err(format!("it has {operator:?}, which is not counted").into());
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Those that a walk along the calls comes to again before it has left them.
+fn circles(calls: &[Vec<usize>]) -> Vec<bool> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Walk {
+        Before,
+        Within,
+        After,
+    }
+    let mut walks = vec![Walk::Before; calls.len()];
+    let mut found = vec![false; calls.len()];
+    let mut path: Vec<(usize, std::slice::Iter<'_, usize>)> = Vec::new();
+    for start in 0..calls.len() {
+        let mut next = Some(start);
+        loop {
+            if let Some(index) = next {
+                match walks.get(index) {
+                    Some(Walk::Before) => {
+                        walks[index] = Walk::Within;
+                        path.push((index, calls[index].iter()));
+                    }
+                    Some(Walk::Within) => found[index] = true,
+                    _ => {}
+                }
+            }
+            let Some((index, rest)) = path.last_mut() else {
+                break;
+            };
+            next = rest.next().copied();
+            if next.is_none() {
+                walks[*index] = Walk::After;
+                path.pop();
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::circles;
+
+    #[test]
+    fn each_circle_has_one_that_is_found() {
+        // 0 -> 1 -> 2 -> 1, 3 -> 3, 4 -> 0, 5 <-> 6, 7 -> nothing, 8 -> one that is not there.
+        let calls = [
+            vec![1],
+            vec![2, 7],
+            vec![1],
+            vec![7, 3],
+            vec![0],
+            vec![6],
+            vec![5],
+            vec![],
+            vec![99],
+        ];
+        let found = circles(&calls);
+        let found: Vec<usize> = (0..calls.len()).filter(|&index| found[index]).collect();
+        assert_eq!(found, [1, 3, 5]);
+        assert!(circles(&[]).is_empty());
+    }
+}

@@ -1,0 +1,72 @@
+//! What the driver says about a run. A program can write to the same channel, so this is read as
+//! data of unknown origin: nothing a forger could say here turns a wrong answer into a right one.
+
+use serde::Deserialize;
+
+/// One line of the driver's.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Record {
+    /// It ended with this code.
+    Exited(i32),
+    /// An exception nobody caught.
+    Raised { kind: String, message: String },
+    /// The source does not compile.
+    CompileError(String),
+    /// A function returned this: a text that ought to be JSON as Python writes it.
+    Returned(String),
+    /// Nothing that could be read.
+    Unreadable,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Exited { exit: i32 },
+    Raised { kind: String, message: String },
+    CompileError { compile: String },
+}
+
+pub(crate) fn parse(bytes: &[u8]) -> Record {
+    // Not read as JSON here: Python's has numbers that Rust's has not.
+    let returned = bytes
+        .strip_prefix(b"{\"returned\": ")
+        .and_then(|rest| rest.strip_suffix(b"}"));
+    if let Some(text) = returned.and_then(|text| std::str::from_utf8(text).ok()) {
+        return Record::Returned(text.to_owned());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Line::Exited { exit }) => Record::Exited(exit),
+        Ok(Line::Raised { kind, message }) => Record::Raised {
+            kind: cut(kind),
+            message: cut(message),
+        },
+        Ok(Line::CompileError { compile }) => Record::CompileError(cut(compile)),
+        Err(_) => Record::Unreadable,
+    }
+}
+
+/// No more of a text than a person wants to read.
+fn cut(mut text: String) -> String {
+    const MOST: usize = 500;
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_said_to_be_unreadable() {
+        for bytes in [&b""[..], b"{", b"{}", b"[1]", b"\xff", b"{\"exit\": 1e99}"] {
+            assert_eq!(parse(bytes), Record::Unreadable);
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(parse(deep.as_bytes()), Record::Unreadable);
+        assert_eq!(parse(b"{\"exit\": 3}"), Record::Exited(3));
+        let returned = Record::Returned("[NaN, 1]".to_owned());
+        assert_eq!(parse(b"{\"returned\": [NaN, 1]}"), returned);
+    }
+}

@@ -1,0 +1,100 @@
+//! Clocks and sleep, told by the guest's own instructions.
+
+use wasmtime::{Caller, Error, Linker, Result};
+
+use super::abi::{CALL, FAULT, INVAL, MAX_BUFFERS, MODULE};
+use super::memory::with;
+use crate::fuel::{charge, used};
+use crate::host::Host;
+use crate::host_trap::HostTrap;
+use crate::limits::INSTRUCTIONS_PER_SECOND;
+
+/// Where a guest's clock starts, in nanoseconds since 1970: a fixed moment in November 2023.
+const EPOCH_NS: u64 = 1_700_000_000_000_000_000;
+
+/// Nanoseconds of native time that the guest has had, by its instructions.
+fn elapsed_ns(caller: &mut Caller<'_, Host>) -> u64 {
+    let ns = u128::from(used(caller)) * 1_000_000_000 / u128::from(INSTRUCTIONS_PER_SECOND);
+    u64::try_from(ns).unwrap_or(u64::MAX / 2).min(u64::MAX / 2)
+}
+
+pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
+    linker.func_wrap(
+        MODULE,
+        "clock_res_get",
+        |mut c: Caller<'_, Host>, _clock: u32, at: u32| with(&mut c, |call| call.write_u64(at, 1)),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "clock_time_get",
+        |mut c: Caller<'_, Host>, clock: u32, _precision: u64, at: u32| -> Result<i32> {
+            if c.data().bake.is_some() && !c.data().control_out.is_empty() {
+                return Err(Error::new(HostTrap::Snapshot));
+            }
+            let elapsed = elapsed_ns(&mut c);
+            let now = if clock == 0 {
+                EPOCH_NS + elapsed
+            } else {
+                elapsed
+            };
+            Ok(with(&mut c, |call| call.write_u64(at, now)))
+        },
+    )?;
+    // Sleeping takes no time, but its instructions are gone: a program that sleeps for a minute has
+    // used up a minute.
+    linker.func_wrap(
+        MODULE,
+        "poll_oneoff",
+        |mut c: Caller<'_, Host>,
+         wanted: u32,
+         events: u32,
+         count: u32,
+         happened: u32|
+         -> Result<i32> {
+            if count == 0 || count > MAX_BUFFERS {
+                return Ok(INVAL.0);
+            }
+            let elapsed = elapsed_ns(&mut c);
+            let mut slept = None;
+            let answer = with(&mut c, |call| {
+                let mut ready = 0;
+                for index in 0..count {
+                    let at = wanted.checked_add(48 * index).ok_or(FAULT)?;
+                    let user = call.read_u64(at)?;
+                    let kind = call.bytes(at.checked_add(8).ok_or(FAULT)?, 1)?[0];
+                    let mut event = [0_u8; 32];
+                    event[..8].copy_from_slice(&user.to_le_bytes());
+                    event[10] = kind;
+                    if kind == 0 {
+                        let clock = call.read_u32(at.checked_add(16).ok_or(FAULT)?)?;
+                        let timeout = call.read_u64(at.checked_add(24).ok_or(FAULT)?)?;
+                        let absolute = call.read_u32(at.checked_add(40).ok_or(FAULT)?)? & 1 == 1;
+                        let now = if clock == 0 {
+                            EPOCH_NS + elapsed
+                        } else {
+                            elapsed
+                        };
+                        let wait = if absolute {
+                            timeout.saturating_sub(now)
+                        } else {
+                            timeout
+                        };
+                        slept = Some(slept.map_or(wait, |least: u64| least.min(wait)));
+                    } else {
+                        event[16..24].copy_from_slice(&1_u64.to_le_bytes());
+                    }
+                    call.write(events.checked_add(32 * ready).ok_or(FAULT)?, &event)?;
+                    ready += 1;
+                }
+                call.write_u32(happened, ready)
+            });
+            if let Some(ns) = slept.filter(|_| answer == 0) {
+                let cost = u128::from(ns) * u128::from(INSTRUCTIONS_PER_SECOND) / 1_000_000_000;
+                let cost = u64::try_from(cost).unwrap_or(u64::MAX);
+                charge(&mut c, cost.saturating_add(CALL))?;
+            }
+            Ok(answer)
+        },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! ZeRO (Rajbhandari et al., 2020): optimizer states, gradients and parameters sharded over the
+//! ranks.
+//!
+//! - `state.rs`: [`ShardedState`], gathering a block's parameters and prefetching the next block's.
+//! - `gradients.rs`: reduce-scatter, accumulation and offload of gradients.
+//! - `update.rs`: the optimizer step; `block_step.rs` is one block's, `async_step.rs` runs them in
+//!   a thread that overlaps the next forward pass.
+//! - `shard.rs`: what a rank keeps of a block, in which dtype and on which device; `frozen.rs` the
+//!   same of weights that are not trained; `disk.rs` optimizer states in a mapped file.
+//!
+//! Collectives are ordered: every rank begins the same ones in the same order, so they begin on the
+//! trainer's thread alone.
+
+mod async_step;
+mod block_step;
+mod buffers;
+mod disk;
+mod flat;
+mod frozen;
+mod gradients;
+mod in_flight;
+mod shard;
+mod state;
+mod update;
+
+pub(crate) use self::state::{Gathered, ShardedState};

@@ -1,0 +1,330 @@
+use std::{cell::Cell, fmt, time::Duration};
+
+use sky_plan::TrainConfig;
+use tch::Device;
+
+use crate::{Collective, DistributedEnv, Gloo, Nccl, SingleProcess, TrainError};
+
+/// An error of a program's own code, or one of this crate's.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How a process takes part in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// How long a rank waits for another one.
+    pub timeout: Duration,
+    /// Threads of this process; 0 for its share of the host's cores.
+    pub threads: usize,
+    /// Whether each rank trains on a GPU of its own. [`sky_torch::load_cuda`] says whether this
+    /// host has any.
+    pub cuda: bool,
+}
+
+impl SessionConfig {
+    /// Timeout and threads as the recipe's `[train]` has them, on CPUs.
+    pub fn new(config: &TrainConfig) -> Self {
+        Self {
+            timeout: Duration::from_secs(config.collective_timeout),
+            threads: config.threads,
+            cuda: false,
+        }
+    }
+
+    /// With a GPU for each rank, or without.
+    #[must_use]
+    pub fn with_cuda(mut self, cuda: bool) -> Self {
+        self.cuda = cuda;
+        self
+    }
+}
+
+/// This process's part in a run of one or several ranks.
+///
+/// Every rank calls the same methods in the same order: most of them exchange something with the
+/// other ranks.
+pub struct Session {
+    group: Option<(DistributedEnv, Peers)>,
+    device: Device,
+    /// Exchanges so far: each one has store keys of its own.
+    rounds: Cell<u64>,
+}
+
+/// The other ranks' process group.
+enum Peers {
+    OnCpus(Gloo),
+    OnGpus(Nccl),
+}
+
+impl Peers {
+    /// The group that carries control messages; on GPUs it is beside the one that carries tensors.
+    fn gloo(&self) -> &Gloo {
+        match self {
+            Self::OnCpus(gloo) => gloo,
+            Self::OnGpus(nccl) => nccl.control(),
+        }
+    }
+}
+
+impl Session {
+    /// Joins the other ranks, and sets the number of threads. Without `env` this process is the
+    /// only rank.
+    ///
+    /// # Errors
+    /// [`TrainError::Launch`] when this host has too few GPUs, or some ranks have GPUs and others
+    /// do not; else when a rank does not join within the timeout.
+    pub fn join(env: Option<DistributedEnv>, config: &SessionConfig) -> Result<Self, TrainError> {
+        super::end_with_launcher()?;
+        let local_rank = env.as_ref().map_or(0, |env| env.local_rank);
+        let gpu = config
+            .cuda
+            .then(|| sky_torch::gpu_for(local_rank, tch::Cuda::device_count().max(0) as usize))
+            .transpose()
+            .map_err(|error| TrainError::Launch(error.to_string()))?;
+        let group = env
+            .map(|env| {
+                let peers = meet(&env, config.timeout, gpu)?;
+                Ok::<_, TrainError>((env, peers))
+            })
+            .transpose()?;
+        sky_torch::set_threads(match config.threads {
+            0 => group.as_ref().map_or(0, |(env, _)| env.share_of_cores()),
+            threads => threads,
+        });
+        Ok(Self {
+            group,
+            device: gpu.map_or(Device::Cpu, Device::Cuda),
+            rounds: Cell::new(0),
+        })
+    }
+
+    /// The process group that tensors travel over.
+    pub fn comm(&self) -> &dyn Collective {
+        match &self.group {
+            None => &SingleProcess,
+            Some((_, Peers::OnCpus(gloo))) => gloo,
+            Some((_, Peers::OnGpus(nccl))) => nccl,
+        }
+    }
+
+    /// This process's rank, from 0.
+    pub fn rank(&self) -> usize {
+        self.comm().rank()
+    }
+
+    /// Whether this is rank 0, which reports and writes for all ranks.
+    pub fn is_leader(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// The device that this process trains on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The environment of this rank, when there are several.
+    pub fn env(&self) -> Option<&DistributedEnv> {
+        self.group.as_ref().map(|(env, _)| env)
+    }
+
+    pub(super) fn control(&self) -> Option<&Gloo> {
+        self.group.as_ref().map(|(_, peers)| peers.gloo())
+    }
+
+    /// Store keys of the next exchange. All ranks call the same methods in the same order, so their
+    /// numbers agree.
+    pub(super) fn next_keys(&self) -> Keys {
+        let round = self.rounds.get();
+        self.rounds.set(round + 1);
+        Keys(round)
+    }
+
+    /// Runs `work` on every rank. No rank succeeds before rank 0 does. A rank that fails tells the
+    /// others, whose waits then end with that rank's error.
+    ///
+    /// # Errors
+    /// As `work`, or when another rank fails.
+    pub fn together<T>(&self, work: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
+        let Some(gloo) = self.control() else {
+            return work();
+        };
+        let over = self.next_keys().of("over");
+        let done = work().and_then(|value| {
+            if self.is_leader() {
+                gloo.set(&over, "done")?;
+            } else {
+                gloo.wait(&over)?;
+            }
+            Ok(value)
+        });
+        self.end(done, |error| {
+            let known = error
+                .downcast_ref::<TrainError>()
+                .is_some_and(TrainError::is_collective);
+            (!known).then(|| error.to_string())
+        })
+    }
+
+    /// Runs `lead` on rank 0. The other ranks run `follow` once `lead` has called the function that
+    /// it is given; they do nothing when it never does, because there is nothing to do. No rank
+    /// succeeds before `lead` does.
+    ///
+    /// `failure` says what the other ranks are told of an error: nothing when they know of it
+    /// already.
+    ///
+    /// # Errors
+    /// As `lead` or `follow`, or when another rank fails.
+    pub fn lead_and_follow<E: From<TrainError>>(
+        &self,
+        lead: impl FnOnce(&dyn Fn() -> Result<(), TrainError>) -> Result<(), E>,
+        follow: impl FnOnce() -> Result<(), E>,
+        failure: impl Fn(&E) -> Option<String>,
+    ) -> Result<(), E> {
+        let Some(gloo) = self.control() else {
+            return lead(&|| Ok(()));
+        };
+        let keys = self.next_keys();
+        let (begin, over) = (keys.of("begin"), keys.of("over"));
+        let done = if self.is_leader() {
+            let begun = Cell::new(false);
+            let done = lead(&|| {
+                begun.set(true);
+                gloo.set(&begin, "begin")
+            });
+            done.and_then(|()| {
+                let key = if begun.get() { &over } else { &begin };
+                Ok(gloo.set(key, "done")?)
+            })
+        } else {
+            match gloo.wait(&begin) {
+                Ok(word) if word == "begin" => {
+                    follow().and_then(|()| Ok(gloo.wait(&over).map(drop)?))
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        };
+        self.end(done, failure)
+    }
+
+    /// The end of what the ranks do together: the exit barrier, or a word to the others about the
+    /// error.
+    fn end<T, E: From<TrainError>>(
+        &self,
+        done: Result<T, E>,
+        failure: impl Fn(&E) -> Option<String>,
+    ) -> Result<T, E> {
+        let done = done.and_then(|value| match self.exit_barrier() {
+            // All is done and written: a rank that is lost now changes nothing.
+            Err(_) if self.is_leader() => Ok(value),
+            left => Ok(left.map(|()| value)?),
+        });
+        if let (Some(gloo), Err(error)) = (self.control(), &done)
+            && let Some(reason) = failure(error)
+        {
+            gloo.give_up(&reason);
+        }
+        done
+    }
+
+    /// Waits on rank 0 until all other ranks are here: rank 0 serves the store that they need until
+    /// then. [`Session::together`] and [`Session::lead_and_follow`] call it; a program that ends in
+    /// another way does so itself.
+    ///
+    /// # Errors
+    /// When a rank is gone.
+    pub fn exit_barrier(&self) -> Result<(), TrainError> {
+        let (Some((env, _)), Some(gloo)) = (&self.group, self.control()) else {
+            return Ok(());
+        };
+        let keys = self.next_keys();
+        let left = |rank: usize| keys.of(&format!("left/{rank}"));
+        if env.rank > 0 {
+            return gloo.set(&left(env.rank), "");
+        }
+        (1..env.world_size).try_for_each(|rank| gloo.wait(&left(rank)).map(drop))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("env", &self.env())
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names of one exchange's keys in the store.
+pub(super) struct Keys(u64);
+
+impl Keys {
+    pub(super) fn of(&self, what: &str) -> String {
+        format!("{}/{what}", self.0)
+    }
+}
+
+/// Joins the process group, and checks that all ranks compute on the same kind of device.
+fn meet(env: &DistributedEnv, timeout: Duration, gpu: Option<usize>) -> Result<Peers, TrainError> {
+    const KEY: &str = "device";
+    let gloo = Gloo::connect(env, timeout)?;
+    let mine = if gpu.is_some() { "a GPU" } else { "a CPU" };
+    // A rank that waits in a collective of GPUs and one that waits in one of CPUs would wait for
+    // each other.
+    gloo.set(&format!("{KEY}/{}", env.rank), mine)?;
+    for peer in 0..env.world_size {
+        let theirs = gloo.wait(&format!("{KEY}/{peer}"))?;
+        if theirs != mine {
+            let reason = format!(
+                "rank {peer} computes on {theirs}, rank {} on {mine}: give all of them GPUs, or hide these with CUDA_VISIBLE_DEVICES= (set to nothing)",
+                env.rank
+            );
+            gloo.give_up(&reason);
+            return Err(TrainError::Launch(reason));
+        }
+    }
+    Ok(match gpu {
+        Some(gpu) => Peers::OnGpus(Nccl::connect(gloo, gpu, timeout)?),
+        None => Peers::OnCpus(gloo),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn one_rank_s_failure_ends_the_others_and_no_rank_succeeds_before_the_leader() {
+        let config = SessionConfig {
+            timeout: Duration::from_secs(60),
+            threads: 1,
+            cuda: false,
+        };
+        let port = crate::free_port().unwrap();
+        let work = |rank: usize| {
+            let session =
+                Session::join(Some(DistributedEnv::on_one_host(rank, 2, port)), &config).unwrap();
+            let first = session.together(|| Ok(session.rank()));
+            assert_eq!(first.unwrap(), rank);
+            let second = session.together(|| {
+                if rank == 0 {
+                    return Err::<(), BoxError>("the disk is full".into());
+                }
+                Ok(())
+            });
+            second.unwrap_err().to_string()
+        };
+        let said: Vec<String> = thread::scope(|scope| {
+            let ranks: Vec<_> = (0..2).map(|rank| scope.spawn(move || work(rank))).collect();
+            ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+        });
+        assert_eq!(said[0], "the disk is full");
+        assert!(
+            said[1].contains("rank 0 failed: the disk is full"),
+            "{}",
+            said[1]
+        );
+    }
+}
