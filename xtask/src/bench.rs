@@ -114,11 +114,7 @@ fn about(folder: &Path) -> String {
 
 /// The venv with these requirements. Other requirements, other venv.
 fn venv_folder(workspace: &Workspace, name: &str, requirements: &[u8]) -> PathBuf {
-    let hash: String = Sha256::digest(requirements)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = sky_files::hex(&Sha256::digest(requirements)[..4]);
     workspace
         .home
         .join("bench-venvs")

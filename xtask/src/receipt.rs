@@ -1,8 +1,7 @@
 //! Receipts: what was unpacked, file by file, so that damage is found before anything is used.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -145,18 +144,7 @@ pub(crate) fn remove(home: &Path, artifact: &Artifact) -> Result<()> {
 
 /// SHA-256 of a file, in lower-case hexadecimal.
 pub(crate) fn hash(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        let read = file
-            .read(&mut buffer)
-            .with_context(|| path.display().to_string())?;
-        if read == 0 {
-            return Ok(sky_files::hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
+    Ok(sky_files::hash_file(path)?.sha256)
 }
 
 fn pins(artifact: &Artifact) -> Result<String> {

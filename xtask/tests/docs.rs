@@ -282,9 +282,7 @@ fn every_command_names_what_is_there() {
 #[test]
 fn command_line_pages_are_as_the_programs_say() {
     if env::var_os("SKY_BIN_DIR").is_none() {
-        println!(
-            "skipped: the programs' command lines; `cargo xtask test` builds the programs and compares them"
-        );
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: the programs' command lines; `cargo xtask test` builds the programs and compares them\n");
         return;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))

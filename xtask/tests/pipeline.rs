@@ -14,8 +14,8 @@ use std::{
 };
 
 use common::{
-    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, one_training_at_a_time,
-    prepared, reference, root, smoke, stage,
+    Moments, STAGES, assert_same_as_reference, copy, finish, flip, home, prepared, reference, root,
+    smoke, stage, tiny,
 };
 
 /// The moments of the kills follow from this; set SKY_KILL_SEED for others.
@@ -26,6 +26,28 @@ fn kill_seed() -> u64 {
         .unwrap_or(1);
     eprintln!("SKY_KILL_SEED={seed}");
     seed
+}
+
+/// The recipe of the README as it stands, with the real student: one command, every stage, a
+/// report; and the same command again does nothing.
+#[test]
+fn the_smoke_recipe_ends_in_a_report() {
+    if home().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let (code, table, said) = repro(&smoke(), &run, &[]);
+    assert_eq!(code, 0, "{table}{said}");
+    assert!(run.join("report.html").is_file(), "{table}");
+    assert!(run.join("train/model/model.safetensors").is_file());
+    let (code, table, said) = repro(&smoke(), &run, &["--until", "eval-after"]);
+    assert_eq!(code, 0, "{table}{said}");
+    assert_eq!(
+        table.matches("done before").count(),
+        STAGES.len() - 1,
+        "{table}"
+    );
 }
 
 #[test]
@@ -50,7 +72,6 @@ fn each_stage_killed_twice_ends_the_same() {
     let dir = tempfile::tempdir().unwrap();
     for (index, (name, _, _, folder, _)) in STAGES.iter().enumerate() {
         for _ in 0..2 {
-            let _one = one_training_at_a_time(index);
             let mut delay = reference.times[index].mul_f64(moments.next());
             while !killed_at_work(index, dir.path(), delay) {
                 fs::remove_dir_all(dir.path().join(folder)).unwrap();
@@ -65,7 +86,7 @@ fn each_stage_killed_twice_ends_the_same() {
 
 /// Starts a stage and kills it; false when it had come to its end before.
 fn killed_at_work(index: usize, run: &Path, delay: Duration) -> bool {
-    let mut child = stage(index, &smoke(), run)
+    let mut child = stage(index, &tiny(), run)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -92,7 +113,7 @@ fn killing_repro_ends_its_stage_and_the_same_command_finishes() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
             .args(["repro", "--recipe"])
-            .arg(smoke())
+            .arg(tiny())
             .arg("--run")
             .arg(&run);
         command.args(["--until", "rewrite"]).stdin(Stdio::null());
@@ -192,7 +213,7 @@ fn a_damaged_result_is_refused_by_the_stages_that_read_it() {
         flip(&path);
         let folder = STAGES[read_by].3;
         let before = fs::read(dir.path().join(folder).join("manifest.json")).ok();
-        let output = stage(read_by, &smoke(), dir.path()).output().unwrap();
+        let output = stage(read_by, &tiny(), dir.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{file}: {said}");
         for part in [file, "damaged", made_by, "again"] {
@@ -218,7 +239,7 @@ fn verdicts_on_code_depend_on_the_guest_and_no_others_do() {
     }
     copy(&home.join("receipts"), &own.join("receipts"));
     let run = |index: usize| {
-        let output = stage(index, &smoke(), dir.path())
+        let output = stage(index, &tiny(), dir.path())
             .env("SKY_HOME", own)
             .output()
             .unwrap();
@@ -257,7 +278,7 @@ fn a_damaged_line_of_a_journal_is_computed_again() {
     }
     let dir = prepared(2);
     let journal = dir.path().join("samples/samples.journal");
-    let mut child = stage(2, &smoke(), dir.path())
+    let mut child = stage(2, &tiny(), dir.path())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -285,7 +306,7 @@ fn a_damaged_sandbox_cache_is_made_again() {
     }
     let verify = |expected: &str| {
         let _ = fs::remove_dir_all(dir.path().join("verdicts"));
-        let output = stage(4, &smoke(), dir.path())
+        let output = stage(4, &tiny(), dir.path())
             .env("SKY_HOME", &own)
             .output()
             .unwrap();
@@ -483,7 +504,7 @@ fn repro_takes_a_seed_a_beginning_and_force() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["config"]["seed"].clone()
     };
     // From the middle, with what the run folder holds of the stages before.
-    let (code, table, said) = repro(&smoke(), run, &["--from", "rewrite", "--until", "verify"]);
+    let (code, table, said) = repro(&tiny(), run, &["--from", "rewrite", "--until", "verify"]);
     assert_eq!(code, 0, "{said}");
     assert!(
         !table.contains("\nsample ") && !table.contains("\nproblems "),
@@ -491,19 +512,19 @@ fn repro_takes_a_seed_a_beginning_and_force() {
     );
     assert_same_as_reference(3, run);
     assert_same_as_reference(4, run);
-    let (code, _, said) = repro(&smoke(), run, &["--from", "train", "--until", "train"]);
+    let (code, _, said) = repro(&tiny(), run, &["--from", "train", "--until", "train"]);
     assert!(code == 1 && said.contains("sharegpt.json"), "{code} {said}");
 
     // Another seed is another run, and replaces this one's problems when told to.
     assert_eq!(seed(), 7);
     let problems = ["--until", "problems", "--seed", "9"];
-    let (code, _, said) = repro(&smoke(), run, &problems);
+    let (code, _, said) = repro(&tiny(), run, &problems);
     assert!(
         code == 2 && said.contains("seed: 7, now 9"),
         "{code} {said}"
     );
     assert_eq!(seed(), 7);
-    let (code, _, said) = repro(&smoke(), run, &[&problems[..], &["--force"]].concat());
+    let (code, _, said) = repro(&tiny(), run, &[&problems[..], &["--force"]].concat());
     assert_eq!(code, 0, "{said}");
     assert_eq!(seed(), 9);
     let problems = |run: &Path| fs::read(run.join("problems/train.jsonl")).unwrap();

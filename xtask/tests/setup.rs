@@ -63,10 +63,7 @@ impl Scene {
 
     fn pin(&self, from: &str, sha256: Option<&str>) {
         let wheel = fs::read(self.wheel()).unwrap();
-        let real: String = Sha256::digest(&wheel)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let real = sky_files::hex(&Sha256::digest(&wheel));
         let text = format!(
             "v = 1\nplatform = \"{}-{}\"\n[[artifact]]\nfolder = \"things/demo\"\ntitle = \"a demo\"\nunpacked = 3000000\n\
              links = [{{ path = \"lib/same.py\", target = \"one.py\" }}]\ntexts = [{{ path = \"version\", text = \"1.0\" }}]\n\

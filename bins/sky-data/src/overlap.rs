@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use sky_data::{
-    Contamination,
+    ContaminationIndex,
     sources::{self, Format},
 };
 use sky_types::Problem;
@@ -21,8 +21,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let exam = problems(&args.with)?;
-    let index = Contamination::new(args.words as usize, exam.iter().map(|p| &p.prompt));
+    let heldout = problems(&args.with)?;
+    let index = ContaminationIndex::new(args.words as usize, heldout.iter().map(|p| &p.prompt));
     let mine = problems(&args.file)?;
     let mut shared = 0;
     for problem in &mine {

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use sky_cli::{Recipe, StageArgs, StageDef, StageEstimate, check_cached, layout, sky_home};
+use sky_cli::{
+    Recipe, StageArgs, StageDef, StageEstimate, check_against_receipt, layout, sky_home,
+};
 use sky_data::{ProblemPaths, ProblemsConfig, generate, load_problems};
 use sky_files::{Counts, write_jsonl};
 
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             return Err(recipe.error_at("problems", key, &error.to_string()).into());
         }
         for (path, _) in &needs {
-            check_cached(path)?;
+            check_against_receipt(path)?;
         }
     }
     let definition = StageDef {

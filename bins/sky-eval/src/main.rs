@@ -1,6 +1,5 @@
 //! The `sky-eval` program: scores a model on held-out problems and reports a run.
 
-mod model;
 mod report;
 mod run;
 

@@ -2,18 +2,18 @@ use std::path::{Path, PathBuf, absolute};
 
 use anyhow::bail;
 use clap::ValueEnum;
+use sky_backend::Source;
 use sky_cli::{
     ModelConfig, Progress, Recipe, StageArgs, StageDef, StageEstimate, UserError, VerdictProgress,
-    check_cached, guest_identity, layout, model_files, sky_home,
+    check_against_receipt, guest_identity, layout, model_files, sky_home,
 };
+use sky_data::ProblemsConfig;
 use sky_eval::{EvalConfig, Scoring};
 use sky_files::{Counts, StageDir, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
 use sky_sandbox::GuestPaths;
 use sky_types::{Domain, Problem, Prompt};
-use sky_verify::{Checking, Checks, ProblemIndex, VerifyConfig};
-
-use crate::model::{self, Source};
+use sky_verify::{ParallelChecker, ProblemIndex, StandardChecks, VerifyConfig};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         config: serde_json::json!({
             "model": eval.name,
             "endpoint": match &source { Some(Source::Server(url)) => Some(url), _ => None },
-            "arithmetic": model::arithmetic(&eval.student),
+            "arithmetic": sky_backend::arithmetic(&eval.student),
             "prompt": eval.prompt,
             "eval": eval.config,
             "verify": eval.verify,
@@ -142,9 +142,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 },
                 eval.config.max_tokens
             ),
-            seconds: recipe.planned_problems(true).and_then(|n| {
+            seconds: expected_problems(&recipe).and_then(|n| {
                 let replies = n * u64::from(eval.config.n);
-                eval.student.seconds(replies, eval.config.max_tokens)
+                eval.student
+                    .expected_seconds(replies, eval.config.max_tokens)
             }),
         },
     };
@@ -163,6 +164,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         work.check(has_code, replies)?;
         work.score()
     })
+}
+
+/// How many problems will be held out, when the recipe says so itself.
+fn expected_problems(recipe: &Recipe) -> Option<u64> {
+    let problems: ProblemsConfig = recipe.other_section()?;
+    problems.expected_heldout()
 }
 
 /// The three steps of an evaluation, each from files to files of the stage's folder.
@@ -185,7 +192,7 @@ impl Evaluation<'_> {
             seed: self.eval.config.seed,
         };
         let total = sampling.len() as u64;
-        let mut generator = model::open(source, &self.eval.student, &self.eval.name)?;
+        let mut generator = sky_backend::open(source, &self.eval.student, &self.eval.name)?;
         let progress = Progress::new("asking", total, "replies");
         let mut tokens = 0;
         sample(
@@ -207,16 +214,17 @@ impl Evaluation<'_> {
 
     fn check(&self, has_code: bool, replies: u64) -> anyhow::Result<()> {
         let paths = GuestPaths::new(&sky_home());
-        let checks = Checks::open(&self.eval.verify, has_code, &paths, check_cached)?;
+        let checks =
+            StandardChecks::open(&self.eval.verify, has_code, &paths, check_against_receipt)?;
         let mut progress = VerdictProgress::new("checking", replies);
-        let checking = Checking {
+        let checker = ParallelChecker {
             problems: self.problems,
             samples: &self.dir.file("samples.jsonl"),
             journal: &self.dir.file("verdicts.journal"),
             verdicts: &self.dir.file("verdicts.jsonl"),
             threads: None,
         };
-        checking.run(&checks, &mut |row, new| {
+        checker.run(&checks, &mut |row, new| {
             progress.verdict(row.verdict.is_correct(), new);
         })?;
         Ok(())

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use sky_backend::Source;
 use sky_cli::{ModelConfig, Progress, Recipe, StageArgs, StageDef, StageEstimate, layout};
+use sky_data::ProblemsConfig;
 use sky_files::{Counts, read_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
 use sky_types::{Problem, Prompt};
@@ -40,7 +42,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             config: &config,
             seed: recipe.seed,
         };
-        let mut generate = teacher::open(&model)?;
+        let mut generate = sky_backend::open(&Source::of(&model)?, &model, &model.name)?;
         let progress = Progress::new("sample", sampling.len() as u64, "samples");
         let mut tokens = 0_u64;
         let name = layout::file_name(layout::SAMPLES);
@@ -79,7 +81,9 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
 }
 
 fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> StageEstimate {
-    let problems = recipe.planned_problems(false);
+    let problems = recipe
+        .other_section()
+        .and_then(|problems: ProblemsConfig| problems.expected_train());
     let count = problems.map_or_else(|| "the".to_owned(), |n| n.to_string());
     let not_here = match model.local_path() {
         Err(error) => format!("; NOT HERE YET: {error}"),
@@ -90,6 +94,7 @@ fn plan(recipe: &Recipe, config: &SampleConfig, model: &ModelConfig) -> StageEst
             "{count} problems x {} of {}, at most {} tokens each{not_here}",
             config.n, model.name, config.max_tokens
         ),
-        seconds: problems.and_then(|n| model.seconds(n * u64::from(config.n), config.max_tokens)),
+        seconds: problems
+            .and_then(|n| model.expected_seconds(n * u64::from(config.n), config.max_tokens)),
     }
 }

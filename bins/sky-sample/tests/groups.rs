@@ -38,7 +38,10 @@ fn a_local_model_stopped_in_any_group_goes_on_to_the_same_bytes() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.sky");
     let path = home.join("models/smollm2-135m-instruct/model.gguf");
     if !path.is_file() {
-        eprintln!("skipped: set-up has not been run (`cargo xtask setup`)");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: set-up has not been run (`cargo xtask setup`)\n",
+        );
         return;
     }
     let problems: Vec<Problem> = (0..5)

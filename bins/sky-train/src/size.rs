@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use serde_json::Value;
 use sky_cli::{ModelConfig, Recipe, UserError, layout};
+use sky_data::{ProblemsConfig, SelectConfig};
 use sky_files::read_json;
 #[cfg(feature = "torch")]
 use sky_model::ModelFiles;
 use sky_plan::{DataSize, HardwareConfig, ModelShape, TrainConfig};
+use sky_sample::SampleConfig;
 use sky_types::Conversation;
 
 /// The size of the training data, and where the numbers are from.
@@ -54,20 +55,18 @@ pub(crate) fn data_size(
             source: "counted, tokens from characters",
         }));
     }
-    // Other programs' sections: what they do not say is simply not known here.
-    let number = |section: &str, key: &str| {
-        let value: Value = recipe.parse_section(section).ok()?;
-        value.get(key)?.as_f64()
-    };
     let implied = || {
-        let problems = number("problems", "train")?;
-        Some((problems * number("select", "per_problem").unwrap_or(1.0)) as u64)
+        let problems: ProblemsConfig = recipe.other_section()?;
+        let select: Option<SelectConfig> = recipe.other_section();
+        let per_problem = select.unwrap_or_default().per_problem as u64;
+        problems.expected_train()?.checked_mul(per_problem)
     };
     let Some(rows) = hardware.rows.or_else(implied).filter(|&rows| rows > 0) else {
         return Ok(None);
     };
-    let longest = number("sample", "max_tokens").map_or(config.cutoff as f64, |most| {
-        (most + 2.0 * TEMPLATE_TOKENS).min(config.cutoff as f64)
+    let sample: Option<SampleConfig> = recipe.other_section();
+    let longest = sample.map_or(config.cutoff as f64, |sample| {
+        (f64::from(sample.max_tokens) + 2.0 * TEMPLATE_TOKENS).min(config.cutoff as f64)
     });
     // Replies end well before their limit: a quarter of it for long traces, most of it for short
     // ones.

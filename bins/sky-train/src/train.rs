@@ -16,7 +16,7 @@ use sky_plan::{Hardware, HardwareConfig, ModelShape, TrainConfig};
 use sky_train::{
     Dataset, DistributedEnv, Job, StepMetrics, StepTime, TrainError, encode, prune,
     session::{
-        FinishedRun, Notice, RunSpec, Session, SessionConfig, SessionEnd, TrainingRun, admit,
+        FinishedRun, Notice, RunSpec, Session, SessionConfig, SessionEnd, TrainingRun, check_memory,
     },
 };
 use sky_types::Conversation;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
     }
     let done = !args.force && args.path(FOLDER).join("manifest.json").exists();
     if !done && !args.is_dry_run() && !overcommit {
-        settings.admit(env.as_ref(), cuda)?;
+        settings.check_memory(env.as_ref(), cuda)?;
     }
     let (definition, model) = settings.stage(args, env.as_ref())?;
     if args.is_dry_run() {
@@ -162,9 +162,9 @@ impl Settings {
     }
 
     /// Refuses a run that does not fit into memory by the plan.
-    fn admit(&self, env: Option<&DistributedEnv>, cuda: bool) -> anyhow::Result<()> {
+    fn check_memory(&self, env: Option<&DistributedEnv>, cuda: bool) -> anyhow::Result<()> {
         let size = self.size.as_ref().map(|known| &known.size);
-        admit(&self.shape, &self.config, env, size, cuda).map_err(|error| match error {
+        check_memory(&self.shape, &self.config, env, size, cuda).map_err(|error| match error {
             TrainError::DoesNotFit(reason) => UserError(format!(
                 "{reason}, or start it all the same with --overcommit"
             ))
@@ -277,10 +277,10 @@ impl Training<'_> {
         let mut counts = Counts::new(rows, 0)
             .with("over_long", job.data.over_long())
             .with("no_target", job.data.no_target());
-        // The run was admitted by its estimated size before any rank joined.
+        // The run passed the memory check by its estimated size before any rank joined.
         let spec = RunSpec::new(job, folder)
             .with_input_hash(input_hash)
-            .without_admission();
+            .without_memory_check();
         let weights = &mut |param: &ParamSpec| Ok(files.tensor(&param.name, Kind::Float)?);
         let run = self
             .session

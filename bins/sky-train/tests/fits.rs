@@ -34,7 +34,10 @@ fn a_model_of_72_billion_parameters_is_refused_with_what_it_needs_and_a_knob() {
     let root = dir.path();
     recipe(root, "Qwen2.5-72B-Instruct", "precision = \"f32\"");
     if sky_plan::host_memory().is_none_or(|bytes| bytes > 1_100_000_000_000) {
-        eprintln!("SKIPPED: this machine may hold 16 bytes for each of 72.7 billion parameters");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: this machine may hold 16 bytes for each of 72.7 billion parameters\n",
+        );
         return;
     }
     let output = command(root, "run", &[]).output().unwrap();

@@ -195,7 +195,10 @@ fn torchrun_starts_a_group_and_starts_it_anew_from_the_newest_checkpoint() {
 fn python_with_torch() -> Option<String> {
     let python = std::env::var("SKY_TRANSFORMERS_PYTHON").ok();
     if python.is_none() {
-        eprintln!("SKIPPED: name a Python with torch, for torchrun, in SKY_TRANSFORMERS_PYTHON");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: name a Python with torch, for torchrun, in SKY_TRANSFORMERS_PYTHON\n",
+        );
     }
     python
 }

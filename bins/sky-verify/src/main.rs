@@ -14,7 +14,7 @@ mod stage;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sky_cli::{check_cached, sky_home};
+use sky_cli::{check_against_receipt, sky_home};
 use sky_sandbox::{GuestPaths, Sandbox};
 use sky_verify::open_sandbox;
 
@@ -69,5 +69,5 @@ fn main() -> ExitCode {
 /// Opens the sandbox of the guest that `cargo xtask setup` fetched.
 fn sandbox() -> anyhow::Result<Sandbox> {
     let paths = GuestPaths::new(&sky_home());
-    Ok(open_sandbox(&paths, check_cached)?)
+    Ok(open_sandbox(&paths, check_against_receipt)?)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sky_cli::VerdictProgress;
 use sky_files::{FileError, hash_file, read_jsonl};
 use sky_types::{Check, Sample};
-use sky_verify::Checking;
+use sky_verify::ParallelChecker;
 
 use crate::output::OutputArgs;
 
@@ -28,14 +28,14 @@ impl SamplesJob<'_> {
         let journal = self.journal()?;
         let check = open()?;
         let mut progress = VerdictProgress::new("verify", total);
-        let checking = Checking {
+        let checker = ParallelChecker {
             problems: self.problems,
             samples: self.samples,
             journal: &journal,
             verdicts: &self.output.out,
             threads: self.output.threads,
         };
-        let counts = checking.run(&check, &mut |row, new| {
+        let counts = checker.run(&check, &mut |row, new| {
             progress.verdict(row.verdict.is_correct(), new);
         })?;
         drop(progress);

@@ -3,13 +3,15 @@
 use std::{num::NonZero, path::PathBuf};
 
 use sky_cli::{
-    Recipe, StageArgs, StageDef, StageEstimate, VerdictProgress, check_cached, guest_identity,
-    layout, sky_home,
+    Recipe, StageArgs, StageDef, StageEstimate, VerdictProgress, check_against_receipt,
+    guest_identity, layout, sky_home,
 };
+use sky_data::ProblemsConfig;
 use sky_files::Counts;
+use sky_sample::SampleConfig;
 use sky_sandbox::GuestPaths;
 use sky_types::Domain;
-use sky_verify::{Checking, Checks, ProblemIndex, VerifyConfig};
+use sky_verify::{ParallelChecker, ProblemIndex, StandardChecks, VerifyConfig};
 
 use crate::samples;
 
@@ -55,16 +57,16 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         let samples = stage.path(layout::REWRITTEN);
         let total = samples::count(&samples)?;
         let paths = GuestPaths::new(&sky_home());
-        let checks = Checks::open(&config, has_code, &paths, check_cached)?;
+        let checks = StandardChecks::open(&config, has_code, &paths, check_against_receipt)?;
         let mut progress = VerdictProgress::new("verify", total);
-        let checking = Checking {
+        let checker = ParallelChecker {
             problems: &problems,
             samples: &samples,
             journal: &dir.file(JOURNAL),
             verdicts: &dir.file(VERDICTS),
             threads: *threads,
         };
-        let counts = checking.run(&checks, &mut |row, new| {
+        let counts = checker.run(&checks, &mut |row, new| {
             progress.verdict(row.verdict.is_correct(), new);
         })?;
         let counts = counts.iter().fold(
@@ -81,15 +83,11 @@ fn expected(recipe: &Recipe) -> Option<f64> {
     const BY_VALUE: f64 = 2000.0;
     /// Samples a second that run in the sandbox; a slow machine reaches it.
     const IN_SANDBOX: f64 = 20.0;
-    let number = |section: &str, key: &str| {
-        let value: serde_json::Value = recipe.parse_section(section).ok()?;
-        value[key].as_u64()
-    };
-    let (problems, n) = (
-        recipe.planned_problems(false)?,
-        number("sample", "n").unwrap_or(1),
-    );
-    let code = number("problems", "human_eval").unwrap_or(0);
-    let value = problems.saturating_sub(code) * n;
+    let config: ProblemsConfig = recipe.other_section()?;
+    let n = recipe
+        .other_section()
+        .map_or(1, |sample: SampleConfig| u64::from(sample.n));
+    let code = config.human_eval as u64;
+    let value = config.expected_train()?.saturating_sub(code) * n;
     Some(1.0 + value as f64 / BY_VALUE + (code * n) as f64 / IN_SANDBOX)
 }

@@ -30,23 +30,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod cached;
 mod exit;
 mod home;
-pub mod layout;
 mod log;
 mod model;
-mod planned;
 mod progress;
+mod receipts;
 mod recipe;
 mod stage;
 mod stop;
 
-pub use cached::{check_cached, guest_identity};
 pub use exit::{UserError, main, parse, run_failed};
 pub use home::sky_home;
 pub use model::{ModelConfig, api_key, check_endpoint, model_files};
 pub use progress::{Progress, VerdictProgress};
+pub use receipts::{check_against_receipt, guest_identity};
 pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
+pub use sky_files::layout;
 pub use stage::{StageArgs, StageDef, StageEstimate, duration, parse_seed};
 pub use stop::StopSignal;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sky_types::SettingError;
 
-use crate::{Recipe, RecipeError, UserError, check_cached, sky_home};
+use crate::{Recipe, RecipeError, UserError, check_against_receipt, sky_home};
 
 /// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style
 /// endpoint.
@@ -92,13 +92,13 @@ impl ModelConfig {
     /// fetched.
     ///
     /// # Errors
-    /// As [`ModelConfig::local_path`], naming the recipe's line, and as [`check_cached`].
+    /// As [`ModelConfig::local_path`], naming the recipe's line, and as [`check_against_receipt`].
     pub fn located(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
         let path = self
             .local_path()
             .map_err(|UserError(reason)| recipe.error_at(section, "path", &reason))?;
         if let Some(path) = &path {
-            check_cached(path)?;
+            check_against_receipt(path)?;
         }
         Ok(path)
     }
@@ -114,6 +114,16 @@ impl ModelConfig {
                 .map_err(|UserError(reason)| recipe.error_at(section, "api_key_env", &reason))?;
         }
         Ok(path)
+    }
+
+    /// Expected wall time of so many replies, where it can be told: a small model in process, on
+    /// two cores.
+    pub fn expected_seconds(&self, replies: u64, max_tokens: u32) -> Option<f64> {
+        /// Of a 135M model in batches on two cores.
+        const TOKENS_PER_SECOND: f64 = 250.0;
+        let small = matches!(self.local_path(), Ok(Some(path)) if path.is_file());
+        // A reply takes about half of what it may.
+        small.then(|| replies as f64 * f64::from(max_tokens) / 2.0 / TOKENS_PER_SECOND)
     }
 
     /// The server's key; empty when the recipe names no variable for one.

@@ -176,6 +176,15 @@ impl Recipe {
         Ok(section)
     }
 
+    /// A section of another stage, for an estimate: none where it is missing or wrong, which that
+    /// stage reports.
+    pub fn other_section<T: Section>(&self) -> Option<T> {
+        if !self.has(T::NAME) {
+            return None;
+        }
+        self.section().ok()
+    }
+
     /// One section without its checks, for a type that several sections share.
     ///
     /// # Errors

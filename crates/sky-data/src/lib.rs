@@ -6,7 +6,7 @@
 //! - [`sources`] turns rows of GSM8K, MATH, AIME, MBPP, APPS and their like into problems.
 //! - [`select()`] turns problems, samples and verdicts into training rows; [`card()`] describes
 //!   them.
-//! - [`Contamination`], [`near_duplicates`] and [`normalise`] compare texts.
+//! - [`ContaminationIndex`], [`near_duplicates()`] and [`normalise`] compare texts.
 //!
 //! ```
 //! use sky_data::{ProblemsConfig, generate};
@@ -20,8 +20,9 @@
 #![forbid(unsafe_code)]
 
 mod card;
+mod decontaminate;
 mod error;
-mod overlap;
+mod near_duplicates;
 mod problems;
 mod seeded_rng;
 mod select;
@@ -30,8 +31,9 @@ pub mod sources;
 mod text;
 
 pub use card::{CardFacts, card, licence_of};
+pub use decontaminate::ContaminationIndex;
 pub use error::{DataError, Result};
-pub use overlap::{Contamination, near_duplicates};
+pub use near_duplicates::near_duplicates;
 pub use problems::{
     Disjoint, Family, HUMAN_EVAL, LoadedProblems, ProblemFile, ProblemPaths, ProblemsConfig,
     generate, load_problems,

@@ -9,7 +9,7 @@ use sky_types::{
     VerdictRecord, Version, derive_seed,
 };
 
-use crate::{Contamination, DataError, Result, near_duplicates, text::normalise};
+use crate::{ContaminationIndex, DataError, Result, near_duplicates, text::normalise};
 
 /// The recipe's `[select]`: which right samples become training rows. The defaults follow Sky-T1,
 /// which drew one sample a problem and kept it when it was right, but drop what its released file
@@ -286,7 +286,7 @@ fn drop_problems(
     } else {
         config.decontaminate
     };
-    let heldout = Contamination::new(size, input.heldout.iter().map(|p| &p.prompt));
+    let heldout = ContaminationIndex::new(size, input.heldout.iter().map(|p| &p.prompt));
     let mut wordings = HashSet::new();
     chosen.retain(|(problem, samples)| {
         let reason = if heldout.find(&problem.prompt).is_some() {

@@ -15,7 +15,10 @@ fn shared(file: &str) -> Option<PathBuf> {
     });
     let path = Path::new(&root).join(file);
     if !path.exists() {
-        eprintln!("skipped: {} is not here", path.display());
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("SKIPPED: {} is not here\n", path.display()).as_bytes(),
+        );
         return None;
     }
     Some(path)
@@ -142,7 +145,10 @@ fn human_eval_comes_from_the_set_up_packed() {
     let paths = ProblemPaths { home };
     let path = paths.home.join(sky_data::HUMAN_EVAL);
     if !path.exists() {
-        eprintln!("skipped: {} is not here", path.display());
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("SKIPPED: {} is not here\n", path.display()).as_bytes(),
+        );
         return;
     }
     let config = ProblemsConfig {

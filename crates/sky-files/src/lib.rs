@@ -29,6 +29,7 @@ mod heartbeat;
 mod in_progress;
 mod journal;
 mod jsonl;
+pub mod layout;
 mod manifest;
 mod peak_memory;
 mod provenance;

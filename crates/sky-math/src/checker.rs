@@ -1,6 +1,5 @@
 use super::{
     budget::Budget,
-    clean::clean,
     compare::{
         Comparer, Comparison, choice_letter, list_items, listed_alike, normalized_words,
         truth_value,
@@ -11,6 +10,7 @@ use super::{
     lex::Commas,
     options::Options,
     parse::{self, ParseError, Reading, Tree},
+    unicode_to_latex::unicode_to_latex,
     units, wording,
 };
 
@@ -34,7 +34,7 @@ struct Side {
 
 impl Side {
     fn read(text: &str, reading: Reading, budget: &Budget) -> Self {
-        let text = clean(text);
+        let text = unicode_to_latex(text);
         let text = wording::reword(&text).into_owned();
         let tree = match wording::number(text.trim()) {
             Some(value) => Ok(Tree {

@@ -5,12 +5,12 @@ use std::fmt;
 use super::{
     budget::Budget,
     checker::MathChecker,
-    clean::clean,
     expr::{Expr, Kind},
     extract,
     grade::Graded,
     identity,
     parse::{self, Reading},
+    unicode_to_latex::unicode_to_latex,
     wording,
 };
 
@@ -57,7 +57,7 @@ impl fmt::Display for Explanation {
 }
 
 fn side(text: &str, budget: &Budget) -> String {
-    let text = clean(text);
+    let text = unicode_to_latex(text);
     let text = wording::reword(&text);
     let mut out = format!("  text: {text}\n");
     match parse::parse(&text, Reading::default(), budget) {

@@ -252,6 +252,43 @@ pub(super) fn accent(name: &str) -> &str {
     }
 }
 
+/// Commands that an operand can begin with, besides functions, constants, symbols, accents and
+/// alphabets: fractions, roots, brackets, big operators, currencies.
+pub(super) fn begins_operand(name: &str) -> bool {
+    matches!(
+        name,
+        "boxed"
+            | "fbox"
+            | "frac"
+            | "dfrac"
+            | "tfrac"
+            | "cfrac"
+            | "sqrt"
+            | "binom"
+            | "dbinom"
+            | "tbinom"
+            | "lbrace"
+            | "lbrack"
+            | "lfloor"
+            | "lceil"
+            | "lvert"
+            | "vert"
+            | "lVert"
+            | "Vert"
+            | "langle"
+            | "begin"
+            | "sum"
+            | "prod"
+            | "int"
+            | "lim"
+            | "angle"
+            | "euro"
+            | "pounds"
+            | "yen"
+            | "cent"
+    )
+}
+
 /// Whether a command of this name exists, as far as the parser is concerned.
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn is_command(name: &str) -> bool {
@@ -262,19 +299,10 @@ pub(super) fn is_command(name: &str) -> bool {
         || is_text(name)
         || is_alphabet(name)
         || is_accent(name)
+        || begins_operand(name)
         || matches!(
             name,
-            "boxed"
-                | "fbox"
-                | "frac"
-                | "dfrac"
-                | "tfrac"
-                | "cfrac"
-                | "sqrt"
-                | "binom"
-                | "dbinom"
-                | "tbinom"
-                | "choose"
+            "choose"
                 | "cdot"
                 | "times"
                 | "div"
@@ -319,29 +347,15 @@ pub(super) fn is_command(name: &str) -> bool {
                 | "Leftrightarrow"
                 | "longrightarrow"
                 | "mapsto"
-                | "lfloor"
                 | "rfloor"
-                | "lceil"
                 | "rceil"
-                | "langle"
                 | "rangle"
-                | "lvert"
                 | "rvert"
-                | "vert"
                 | "mid"
-                | "lbrace"
                 | "rbrace"
-                | "lbrack"
                 | "rbrack"
-                | "lVert"
                 | "rVert"
-                | "Vert"
-                | "begin"
                 | "end"
-                | "sum"
-                | "prod"
-                | "int"
-                | "lim"
                 | "mathbb"
                 | "Bbb"
                 | "bmod"
@@ -354,11 +368,6 @@ pub(super) fn is_command(name: &str) -> bool {
                 | "cdots"
                 | "dotsc"
                 | "infty"
-                | "angle"
-                | "euro"
-                | "pounds"
-                | "yen"
-                | "cent"
                 | "color"
                 | "textcolor"
                 | "hspace"

@@ -4,17 +4,16 @@
 //!
 //! # Modules
 //!
-//! A text goes through `clean` (one spelling), `wording` (words), `lex` and `parse` (a tree of
-//! `expr`). `compare` walks two trees by kind: sets, relations, units, collections. `identity`
-//! compares two values with `exact`, `normal_form`, `modular`, and `eval` over `ball` and
-//! `complex`. `budget` bounds all of it.
+//! A text goes through `unicode_to_latex` (one spelling), `wording` (words), `lex` and `parse` (a
+//! tree of `expr`). `compare` walks two trees by kind: sets, relations, units, collections.
+//! `identity` compares two values with `exact`, `normal_form`, `modular`, and `eval` over `ball`
+//! and `complex`. `budget` bounds all of it.
 
 #![forbid(unsafe_code)]
 
 mod ball;
 mod budget;
 mod checker;
-mod clean;
 mod compare;
 mod complex;
 mod eval;
@@ -31,6 +30,7 @@ mod normal_form;
 mod options;
 mod parse;
 mod print;
+mod unicode_to_latex;
 mod units;
 mod wording;
 

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sky_types::{HfConfig, HfRope, ModelSizes, OneOrMany};
 
 use crate::{CustomLayers, ModelError};
 
@@ -98,8 +99,65 @@ impl Config {
     /// # Errors
     /// When the text is no such file, or a size is impossible.
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
-        let raw: Raw = serde_json::from_str(text).map_err(|e| ModelError::Config(e.to_string()))?;
-        raw.resolve()
+        let refuse = |reason: String| Err(ModelError::Config(reason));
+        let read = HfConfig::parse(text).map_err(|e| ModelError::Config(e.to_string()))?;
+        let custom_layers: Option<CustomLayers> = read
+            .sky_layers
+            .clone()
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|e| ModelError::Config(format!("sky_layers: {e}")))?;
+        let family = match &custom_layers {
+            Some(own) if own.name() == read.model_type => Some(own.family()),
+            Some(_) => None,
+            None => Family::of(&read.model_type),
+        };
+        let Some(family) = family else {
+            return refuse(format!(
+                "model_type `{}` is not known (llama and qwen2 are)",
+                read.model_type
+            ));
+        };
+        if let Some(act) = read.hidden_act.as_deref().filter(|act| *act != "silu") {
+            return refuse(format!("hidden_act `{act}` is not known (silu is)"));
+        }
+        if read.use_sliding_window {
+            return refuse("use_sliding_window is not supported: set it to false".into());
+        }
+        let sizes = read.sizes();
+        let rope = read.rope_parameters.or(read.rope_scaling);
+        let scaling = rope.as_ref().map(RopeScaling::read).transpose()?.flatten();
+        let qwen = family == Family::Qwen2;
+        Self {
+            family,
+            vocab_size: sizes.vocab_size,
+            hidden_size: sizes.hidden_size,
+            intermediate_size: sizes.intermediate_size,
+            // What is negative is refused as zero layers.
+            num_layers: usize::try_from(sizes.num_hidden_layers).unwrap_or(0),
+            num_heads: sizes.num_attention_heads,
+            num_kv_heads: sizes.num_key_value_heads,
+            head_dim: sizes.head_dim,
+            rope_theta: rope
+                .and_then(|r| r.rope_theta)
+                .or(read.rope_theta)
+                .unwrap_or(10_000.0),
+            rope_scaling: scaling,
+            rms_norm_eps: read.rms_norm_eps.unwrap_or(1e-6),
+            tie_word_embeddings: read.tie_word_embeddings,
+            qkv_bias: qwen || read.attention_bias,
+            attention_output_bias: !qwen && read.attention_bias,
+            mlp_bias: !qwen && read.mlp_bias,
+            max_positions: read.max_position_embeddings.unwrap_or(2048),
+            bos_token_id: read.bos_token_id,
+            eos_token_ids: read
+                .eos_token_id
+                .map(OneOrMany::into_vec)
+                .unwrap_or_default(),
+            pad_token_id: read.pad_token_id,
+            custom_layers,
+        }
+        .validated()
     }
 
     /// The same as a `config.json` that transformers reads.
@@ -179,44 +237,22 @@ impl Config {
     /// When one is zero, absurd, or does not divide as it must.
     pub(crate) fn validated(self) -> Result<Self, ModelError> {
         let refuse = |reason: String| Err(ModelError::Config(reason));
-        // Far beyond any model, low enough that no number of parameters, nor of their bytes,
-        // overflows.
-        const WIDEST: i64 = 1 << 20;
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        for (name, size, limit) in [
-            ("vocab_size", self.vocab_size, WIDEST),
-            ("hidden_size", self.hidden_size, WIDEST),
-            ("intermediate_size", self.intermediate_size, WIDEST),
-            ("num_hidden_layers", number(self.num_layers), 4096),
-            ("num_attention_heads", self.num_heads, WIDEST),
-            ("num_key_value_heads", self.num_kv_heads, WIDEST),
-            ("head_dim", self.head_dim, WIDEST),
-            (
-                "max_position_embeddings",
-                number(self.max_positions),
-                1 << 24,
-            ),
-        ] {
-            if !(1..=limit).contains(&size) {
-                return refuse(format!("{name} is {size}, expected 1 to {limit}"));
-            }
-        }
-        let (heads, width) = (self.num_heads, self.head_dim);
-        if heads * width > WIDEST {
+        let sizes = ModelSizes {
+            vocab_size: self.vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: number(self.num_layers),
+            num_attention_heads: self.num_heads,
+            num_key_value_heads: self.num_kv_heads,
+            head_dim: self.head_dim,
+        };
+        sizes.check().map_err(ModelError::Config)?;
+        const LONGEST: usize = 1 << 24;
+        if !(1..=LONGEST).contains(&self.max_positions) {
             return refuse(format!(
-                "{heads} heads of head_dim {width} are wider than {WIDEST}"
-            ));
-        }
-        if self.num_heads % self.num_kv_heads != 0 {
-            return refuse(format!(
-                "{} heads cannot share {} key-value heads",
-                self.num_heads, self.num_kv_heads
-            ));
-        }
-        if self.head_dim % 2 != 0 {
-            return refuse(format!(
-                "head_dim is {}, rotary positions need an even one",
-                self.head_dim
+                "max_position_embeddings is {}, expected 1 to {LONGEST}",
+                self.max_positions
             ));
         }
         if !(self.rope_theta.is_finite() && self.rope_theta > 0.0) {
@@ -248,156 +284,32 @@ impl Config {
     }
 }
 
-#[derive(Deserialize)]
-struct Raw {
-    model_type: String,
-    vocab_size: i64,
-    hidden_size: i64,
-    intermediate_size: i64,
-    num_hidden_layers: usize,
-    num_attention_heads: i64,
-    num_key_value_heads: Option<i64>,
-    head_dim: Option<i64>,
-    hidden_act: Option<String>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RawRope>,
-    /// Where transformers 5 puts both of the above.
-    rope_parameters: Option<RawRope>,
-    rms_norm_eps: Option<f64>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default)]
-    attention_bias: bool,
-    #[serde(default)]
-    mlp_bias: bool,
-    #[serde(default)]
-    use_sliding_window: bool,
-    max_position_embeddings: Option<usize>,
-    bos_token_id: Option<u32>,
-    eos_token_id: Option<OneOrMany>,
-    pad_token_id: Option<u32>,
-    sky_layers: Option<CustomLayers>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(crate) enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
-
-impl OneOrMany {
-    pub(crate) fn into_vec(self) -> Vec<u32> {
-        match self {
-            Self::One(id) => vec![id],
-            Self::Many(ids) => ids,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct RawRope {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    rope_theta: Option<f64>,
-    factor: Option<f64>,
-    low_freq_factor: Option<f64>,
-    high_freq_factor: Option<f64>,
-    original_max_position_embeddings: Option<f64>,
-}
-
-impl RawRope {
-    fn resolve(&self) -> Result<Option<RopeScaling>, ModelError> {
+impl RopeScaling {
+    fn read(rope: &HfRope) -> Result<Option<Self>, ModelError> {
         let need = |name: &str, value: Option<f64>| match value {
             Some(v) if v.is_finite() && v > 0.0 => Ok(v),
             _ => Err(ModelError::Config(format!(
                 "rope scaling lacks a positive {name}"
             ))),
         };
-        match self.rope_type.as_deref().unwrap_or("default") {
+        match rope.rope_type.as_deref().unwrap_or("default") {
             "default" => Ok(None),
-            "linear" => Ok(Some(RopeScaling::Linear {
-                factor: need("factor", self.factor)?,
+            "linear" => Ok(Some(Self::Linear {
+                factor: need("factor", rope.factor)?,
             })),
-            "llama3" => Ok(Some(RopeScaling::Llama3 {
-                factor: need("factor", self.factor)?,
-                low_freq_factor: need("low_freq_factor", self.low_freq_factor)?,
-                high_freq_factor: need("high_freq_factor", self.high_freq_factor)?,
+            "llama3" => Ok(Some(Self::Llama3 {
+                factor: need("factor", rope.factor)?,
+                low_freq_factor: need("low_freq_factor", rope.low_freq_factor)?,
+                high_freq_factor: need("high_freq_factor", rope.high_freq_factor)?,
                 original_context: need(
                     "original_max_position_embeddings",
-                    self.original_max_position_embeddings,
+                    rope.original_max_position_embeddings,
                 )?,
             })),
             other => Err(ModelError::Config(format!(
                 "rope scaling `{other}` is not known (default, linear, llama3 are)"
             ))),
         }
-    }
-}
-
-impl Raw {
-    fn resolve(self) -> Result<Config, ModelError> {
-        let model_type = &self.model_type;
-        let own = self.sky_layers.as_ref();
-        let family = match own.filter(|own| own.name() == model_type) {
-            Some(own) => own.family(),
-            None => Family::of(model_type)
-                .filter(|_| own.is_none())
-                .ok_or_else(|| {
-                    ModelError::Config(format!(
-                        "model_type `{model_type}` is not known (llama and qwen2 are)"
-                    ))
-                })?,
-        };
-        if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
-            return Err(ModelError::Config(format!(
-                "hidden_act `{act}` is not known (silu is)"
-            )));
-        }
-        if self.use_sliding_window {
-            return Err(ModelError::Config(
-                "use_sliding_window is not supported: set it to false".into(),
-            ));
-        }
-        if self.num_attention_heads < 1 {
-            return Err(ModelError::Config(
-                "num_attention_heads must be positive".into(),
-            ));
-        }
-        let rope = self.rope_parameters.or(self.rope_scaling);
-        let scaling = rope.as_ref().map(RawRope::resolve).transpose()?.flatten();
-        let qwen = family == Family::Qwen2;
-        Config {
-            family,
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_layers: self.num_hidden_layers,
-            num_heads: self.num_attention_heads,
-            num_kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self
-                .head_dim
-                .unwrap_or(self.hidden_size / self.num_attention_heads),
-            rope_theta: rope
-                .and_then(|r| r.rope_theta)
-                .or(self.rope_theta)
-                .unwrap_or(10_000.0),
-            rope_scaling: scaling,
-            rms_norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
-            tie_word_embeddings: self.tie_word_embeddings,
-            qkv_bias: qwen || self.attention_bias,
-            attention_output_bias: !qwen && self.attention_bias,
-            mlp_bias: !qwen && self.mlp_bias,
-            max_positions: self.max_position_embeddings.unwrap_or(2048),
-            bos_token_id: self.bos_token_id,
-            eos_token_ids: self
-                .eos_token_id
-                .map(OneOrMany::into_vec)
-                .unwrap_or_default(),
-            pad_token_id: self.pad_token_id,
-            custom_layers: self.sky_layers,
-        }
-        .validated()
     }
 }
 

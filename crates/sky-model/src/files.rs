@@ -6,11 +6,11 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 use sky_text::{ChatTemplate, GgufVocab, Tokenizer};
+use sky_types::OneOrMany;
 use tch::{Kind, Tensor};
 
 use crate::{
     BlockSpec, Config, Family, ModelError, RopeScaling,
-    config::OneOrMany,
     gguf::{Gguf, Meta},
     safetensors_dir::SafetensorsDir,
 };

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sky_text::{ChatTemplate, Tokenizer};
-use sky_types::{Generate, GenerateError, Request, Sink};
+use sky_types::{Generate, GenerateError, Precision, Request, Sink};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -13,24 +13,11 @@ use crate::{
     prompts::{Prepared, split_by_prefix},
 };
 
-/// Arithmetic of a local model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// bfloat16: half the memory, the fast kernels.
-    #[default]
-    Bf16,
-    /// float32, for comparisons.
-    F32,
-}
-
-impl Precision {
-    /// The kind of tensors it means.
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Bf16 => Kind::BFloat16,
-            Self::F32 => Kind::Float,
-        }
+/// libtorch's name for what a model computes in.
+pub fn compute_dtype(precision: Precision) -> Kind {
+    match precision {
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F32 => Kind::Float,
     }
 }
 
@@ -86,7 +73,7 @@ impl LocalGenerator {
         options: GeneratorOptions,
     ) -> Result<Self, ModelError> {
         let files = ModelFiles::open(path)?;
-        let kind = options.precision.kind();
+        let kind = compute_dtype(options.precision);
         let params = blocks(files.config())
             .iter()
             .map(|block| {
@@ -134,7 +121,12 @@ impl LocalGenerator {
             0 => config.max_positions,
             limit => limit.min(config.max_positions),
         };
-        let decoder = Decoder::new(config, params, options.precision.kind(), context as i64)?;
+        let decoder = Decoder::new(
+            config,
+            params,
+            compute_dtype(options.precision),
+            context as i64,
+        )?;
         Ok(Self {
             engine: Engine {
                 decoder,

@@ -61,7 +61,7 @@ pub use custom_layers::CustomLayers;
 pub use error::ModelError;
 pub use export::{SaveOptions, save_hf, save_tensors};
 pub use files::ModelFiles;
-pub use generator::{GeneratorOptions, LocalGenerator, Precision};
+pub use generator::{GeneratorOptions, LocalGenerator, compute_dtype};
 pub use layers::{
     HeadGrads, HeadOptions, adapted_layer, attention, embed, head_backward, head_logits, head_loss,
     layer, rms_norm, rotary, swiglu,
@@ -70,6 +70,7 @@ pub use lora::{Adapters, Lora, PROJECTIONS};
 pub use packed_sequences::PackedSequences;
 pub use safetensors::{TensorEntry, write_safetensors};
 pub use sky_text::IGNORE_INDEX;
+pub use sky_types::Precision;
 pub use tch::Device;
 
 /// The README's example, compiled and run.

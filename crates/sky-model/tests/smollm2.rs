@@ -12,9 +12,13 @@ fn it_knows_two_capitals() {
     let home = std::env::var_os("SKY_HOME").map_or_else(|| PathBuf::from(".sky"), PathBuf::from);
     let path = home.join("models/smollm2-135m-instruct/model.gguf");
     if !path.is_file() {
-        eprintln!(
-            "SKIPPED: {} is missing; run `cargo xtask setup`",
-            path.display()
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!(
+                "SKIPPED: {} is missing; run `cargo xtask setup`\n",
+                path.display()
+            )
+            .as_bytes(),
         );
         return;
     }

@@ -2,8 +2,8 @@ use serde::Serialize;
 
 use crate::{
     Gpu, Hardware, ModelShape, TrainConfig,
+    memory_setting::Setting,
     pass_bytes::{self, PassSetting},
-    setting::Setting,
     state_bytes::{self, Pinned, kept},
 };
 

@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use sky_types::HfConfig;
 
 use crate::{LoraConfig, PlanError, TrainConfig};
 
@@ -21,26 +21,8 @@ pub struct ModelShape {
     pub vocab: u64,
     /// Whether the head is the embedding transposed.
     pub tied: bool,
-    /// Whether q, k and v have biases.
     /// Whether queries, keys and values have a bias, as in Qwen2.
     pub qkv_bias: bool,
-}
-
-/// What of a `config.json` the plan needs.
-#[derive(Deserialize)]
-struct Described {
-    model_type: String,
-    num_hidden_layers: u64,
-    hidden_size: u64,
-    intermediate_size: u64,
-    num_attention_heads: u64,
-    num_key_value_heads: Option<u64>,
-    head_dim: Option<u64>,
-    vocab_size: u64,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default)]
-    attention_bias: bool,
 }
 
 /// Operations of a step by kind; see [`ModelShape::collectives`].
@@ -159,9 +141,8 @@ impl ModelShape {
     /// # Errors
     /// When it is no such file, of a model that is not known, or a size is zero or absurd.
     pub fn from_json(text: &str) -> Result<Self, PlanError> {
-        let described: Described =
-            serde_json::from_str(text).map_err(|error| PlanError::Model(error.to_string()))?;
-        let qwen = match &*described.model_type {
+        let config = HfConfig::parse(text).map_err(|error| PlanError::Model(error.to_string()))?;
+        let qwen = match &*config.model_type {
             "qwen2" => true,
             "llama" => false,
             other => {
@@ -170,39 +151,21 @@ impl ModelShape {
                 )));
             }
         };
-        let heads = described.num_attention_heads;
-        let shape = Self {
-            layers: described.num_hidden_layers,
-            hidden: described.hidden_size,
-            ffn: described.intermediate_size,
-            heads,
-            kv_heads: described.num_key_value_heads.unwrap_or(heads),
-            head_dim: described
-                .head_dim
-                .unwrap_or(described.hidden_size / heads.max(1)),
-            vocab: described.vocab_size,
-            tied: described.tie_word_embeddings,
-            qkv_bias: qwen || described.attention_bias,
-        };
-        // As `sky_model::Config` has them: far beyond any model, low enough that no number of bytes
-        // overflows.
-        const WIDEST: u64 = 1 << 20;
-        for (name, size, limit) in [
-            ("num_hidden_layers", shape.layers, 4096),
-            ("hidden_size", shape.hidden, WIDEST),
-            ("intermediate_size", shape.ffn, WIDEST),
-            ("num_attention_heads", shape.heads, WIDEST),
-            ("num_key_value_heads", shape.kv_heads, shape.heads),
-            ("head_dim", shape.head_dim, WIDEST / shape.heads.max(1)),
-            ("vocab_size", shape.vocab, WIDEST),
-        ] {
-            if !(1..=limit).contains(&size) {
-                return Err(PlanError::Model(format!(
-                    "{name} is {size}, expected 1 to {limit}"
-                )));
-            }
-        }
-        Ok(shape)
+        let sizes = config.sizes();
+        sizes.check().map_err(PlanError::Model)?;
+        // Positive, as has been checked.
+        let positive = i64::unsigned_abs;
+        Ok(Self {
+            layers: positive(sizes.num_hidden_layers),
+            hidden: positive(sizes.hidden_size),
+            ffn: positive(sizes.intermediate_size),
+            heads: positive(sizes.num_attention_heads),
+            kv_heads: positive(sizes.num_key_value_heads),
+            head_dim: positive(sizes.head_dim),
+            vocab: positive(sizes.vocab_size),
+            tied: config.tie_word_embeddings,
+            qkv_bias: qwen || config.attention_bias,
+        })
     }
 
     /// Width of all query heads.
@@ -444,7 +407,7 @@ mod tests {
                 "\"head_dim\": 999999",
                 "head_dim is 999999",
             ),
-            ("heads\": 8", "heads\": 41", "num_key_value_heads is 41"),
+            ("heads\": 8", "heads\": 41", "num_key_value_heads: 40 heads"),
         ] {
             let error = ModelShape::from_json(&text.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(named), "{error}");

@@ -6,7 +6,7 @@ use crate::{
     assumptions::assumptions,
     gpu_plan::{PlanInput, SettingPlan, micro_tokens, step_tokens},
     hardware::MAX_ROWS,
-    setting::{Setting, settings},
+    memory_setting::{Setting, settings},
     step_time::evaluate,
 };
 

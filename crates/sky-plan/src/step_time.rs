@@ -5,8 +5,8 @@ use crate::{
         LINK_EFFICIENCY, PACKING, PlanInput, SOCKETS, SettingPlan, gpu_bytes, host_bytes,
         micro_tokens, ranks_of_a_host, step_tokens,
     },
+    memory_setting::Setting,
     pass_bytes,
-    setting::Setting,
     state_bytes::{self, kept},
 };
 

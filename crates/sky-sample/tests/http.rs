@@ -331,11 +331,13 @@ fn broken_and_silent_connections_are_tried_again_and_then_given_up() {
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = connections.clone();
         thread::spawn(move || {
+            let mut silent = Vec::new();
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
                 counter.fetch_add(1, Ordering::SeqCst);
                 if said == b"wait" {
-                    thread::sleep(Duration::from_secs(3));
+                    // Open and never answered: the client's own limit is all that ends it.
+                    silent.push(stream);
                     continue;
                 }
                 let _ = stream.read(&mut [0; 4096]);
@@ -345,12 +347,10 @@ fn broken_and_silent_connections_are_tried_again_and_then_given_up() {
         let mut endpoint = Endpoint::new(format!("http://{address}/v1"), "m");
         endpoint.retries = 1;
         endpoint.backoff = Duration::from_millis(1);
-        let timeout = if said == b"wait" { 500 } else { 20_000 };
+        let timeout = if said == b"wait" { 200 } else { 20_000 };
         endpoint.timeout = Duration::from_millis(timeout);
-        let begun = Instant::now();
         let (replies, result) = ask(endpoint, requests(1));
         assert!(replies.is_empty() && result.is_err());
-        assert!(begun.elapsed() < Duration::from_secs(10));
         if said != b"wait" {
             assert_eq!(connections.load(Ordering::SeqCst), 2);
         }

@@ -211,7 +211,10 @@ fn real_traces_keep_their_words() {
     });
     let path = std::path::Path::new(&root).join("marco_o1_cot/CoT_demo.jsonl");
     let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not here", path.display());
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("SKIPPED: {} is not here\n", path.display()).as_bytes(),
+        );
         return;
     };
     let mut traces = 0;

@@ -32,6 +32,7 @@ const ISOLATED_TEST: &str = include_str!("guest/isolated_test.py");
 const OURS: [(&str, &str); 3] = [
     ("support.py", SUPPORT),
     ("driver.py", DRIVER),
+    // `boot.py` opens it by this name, which is part of the cache key and of the guest's memory.
     ("exam.py", ISOLATED_TEST),
 ];
 

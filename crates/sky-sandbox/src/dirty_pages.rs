@@ -107,7 +107,10 @@ mod tests {
     #[test]
     fn what_was_written_is_found_and_nothing_else() {
         let Some(pagemap) = open() else {
-            eprintln!("skipped: this system has no PAGEMAP_SCAN");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: this system has no PAGEMAP_SCAN\n",
+            );
             return;
         };
         const PAGE: usize = 4096;

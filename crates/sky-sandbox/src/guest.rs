@@ -196,13 +196,19 @@ mod tests {
     fn a_guest_used_again_is_the_snapshot_byte_for_byte() {
         let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
         if !Path::new(&home).join("python-guest").exists() {
-            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: no Python guest; `cargo xtask setup` fetches it\n",
+            );
             return;
         }
         let sandbox = Sandbox::open(Path::new(&home)).unwrap();
         let guests = &sandbox.guests;
         let Some(Snapshot { untouched, .. }) = &guests.snapshot else {
-            eprintln!("SKIPPED: this system does not tell which pages were written");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: this system does not tell which pages were written\n",
+            );
             return;
         };
         let limits = Limits::default();
@@ -234,7 +240,10 @@ mod tests {
     fn a_guest_that_broke_off_or_grew_is_not_used_again() {
         let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
         if !Path::new(&home).join("python-guest").exists() {
-            eprintln!("SKIPPED: no Python guest; `cargo xtask setup` fetches it");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: no Python guest; `cargo xtask setup` fetches it\n",
+            );
             return;
         }
         let sandbox = Sandbox::open(Path::new(&home)).unwrap();

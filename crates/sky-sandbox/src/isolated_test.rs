@@ -58,7 +58,7 @@ impl AskedProgram {
         }
         self.session.send(question);
         let answering = self.session.layout().answering;
-        let ended = match self.session.guard(answering) {
+        let ended = match self.session.run_prepared(answering) {
             Ok(None) => {
                 return Some(std::mem::take(&mut self.session.host().control_out));
             }
@@ -80,7 +80,7 @@ impl IsolatedTest<'_> {
         let mut program = Session::start(guests, b"", limits, None)?;
         program.send(format!("test\n{}", self.program).into_bytes());
         let prepare = program.layout().functions.prepare;
-        let ended = match program.guarded(prepare) {
+        let ended = match program.prepare_and_run(prepare) {
             Ok(exit) => exit,
             Err(broken) => Some(program.exit(broken)),
         };
@@ -108,7 +108,7 @@ impl IsolatedTest<'_> {
         let request = json!([self.test, self.prefix, self.replaced, self.entry]);
         test.send(request.to_string().into_bytes());
         let prepare = test.layout().functions.prepare_isolated_test;
-        let ended = test.guarded(prepare);
+        let ended = test.prepare_and_run(prepare);
         // Drops the host's handle on the program, so that this is the only one.
         test.host().ask_program = None;
         let Some(program) = Arc::into_inner(program) else {

@@ -29,6 +29,7 @@ pub(crate) struct Functions {
     pub(crate) prepare: u32,
     pub(crate) prepare_test: u32,
     pub(crate) prepare_call: u32,
+    // The guest's name for it: `driver.py` and the cached layouts have it.
     #[serde(rename = "prepare_exam")]
     pub(crate) prepare_isolated_test: u32,
     pub(crate) guard: u32,

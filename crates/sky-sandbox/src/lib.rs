@@ -7,6 +7,7 @@ mod cache;
 mod cancel;
 mod digest;
 mod dirty_pages;
+mod driver_report;
 mod engine;
 mod error;
 mod files;
@@ -19,7 +20,6 @@ mod instrument;
 mod isolated_test;
 mod layout;
 mod limits;
-mod record;
 mod sandbox;
 mod session;
 

@@ -8,13 +8,13 @@ use wasmtime::Trap;
 
 use crate::SandboxError;
 use crate::cancel::Cancel;
+use crate::driver_report::{self, DriverReport};
 use crate::fuel;
 use crate::guest::{Guest, Guests};
 use crate::host::{Heap, Host, Stream};
 use crate::host_trap::HostTrap;
 use crate::layout::Layout;
 use crate::limits::{Exit, Limits, Outcome};
-use crate::record::{self, Record};
 
 /// What a run is for: which parts of a program's life the driver goes through.
 pub enum Job<'a> {
@@ -156,7 +156,7 @@ impl Session {
             Job::Call { program, judge, .. } => (if *judge { "judge" } else { "call" }, program),
         };
         self.send(format!("{kind}\n{program}").into_bytes());
-        if let Some(exit) = self.guarded(functions.prepare)? {
+        if let Some(exit) = self.prepare_and_run(functions.prepare)? {
             return Ok(exit);
         }
         match job {
@@ -166,7 +166,7 @@ impl Session {
                 let parts = define.map(|source| ("define", source));
                 for (kind, source) in parts.into_iter().chain([("run", *run)]) {
                     self.send(format!("{kind}\n{source}").into_bytes());
-                    if let Some(exit) = self.guarded(functions.prepare_test)? {
+                    if let Some(exit) = self.prepare_and_run(functions.prepare_test)? {
                         return Ok(exit);
                     }
                 }
@@ -183,10 +183,10 @@ impl Session {
                 *in_test = true;
                 let name = serde_json::Value::from(*name);
                 self.send(format!("[{name},{arguments},{judge}]").into_bytes());
-                if let Some(exit) = self.guarded(functions.prepare_call)? {
+                if let Some(exit) = self.prepare_and_run(functions.prepare_call)? {
                     return Ok(exit);
                 }
-                if let Record::Returned(value) = self.received() {
+                if let DriverReport::Returned(value) = self.take_report() {
                     *returned = Some(value);
                 }
                 return Ok(Exit::Exited(0));
@@ -195,23 +195,23 @@ impl Session {
         self.finish(self.layout().none)
     }
 
-    /// Prepares a function and runs it under the guard. `None` when it returned; how it ended
-    /// otherwise.
-    pub(crate) fn guarded(&mut self, prepare: u32) -> Result<Option<Exit>, Broken> {
+    /// Calls the driver's function `prepare` on what was sent, then runs the function that it
+    /// gives, as [`Session::run_prepared`] does. `None` when it returned; how it ended otherwise.
+    pub(crate) fn prepare_and_run(&mut self, prepare: u32) -> Result<Option<Exit>, Broken> {
         let program = self.call(prepare, self.layout().no_arguments)?;
         if program == self.layout().none {
-            let message = match self.received() {
-                Record::CompileError(message) => message,
+            let message = match self.take_report() {
+                DriverReport::CompileError(message) => message,
                 _ => "it does not compile".to_owned(),
             };
             return Ok(Some(Exit::CompileError { message }));
         }
-        self.guard(program)
+        self.run_prepared(program)
     }
 
-    /// Runs the one function in a tuple under the guard. `None` when it returned; how it ended
-    /// otherwise.
-    pub(crate) fn guard(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
+    /// Runs a function that is prepared already, the one in this tuple, under the driver's `guard`,
+    /// which catches exceptions. `None` when it returned; how it ended otherwise.
+    pub(crate) fn run_prepared(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
         self.guest.store.data_mut().control_out.clear();
         let error = self.call(self.layout().functions.guard, program)?;
         if error == self.layout().none {
@@ -234,10 +234,10 @@ impl Session {
         }
         self.guest.store.data_mut().control_out.clear();
         self.call(self.layout().functions.finish, self.layout().no_arguments)?;
-        Ok(match self.received() {
-            Record::Exited(code) => Exit::Exited(code),
-            Record::Raised { kind, .. } if kind == "MemoryError" => Exit::OutOfMemory,
-            Record::Raised { kind, message } => Exit::Raised { kind, message },
+        Ok(match self.take_report() {
+            DriverReport::Exited(code) => Exit::Exited(code),
+            DriverReport::Raised { kind, .. } if kind == "MemoryError" => Exit::OutOfMemory,
+            DriverReport::Raised { kind, message } => Exit::Raised { kind, message },
             _ => Exit::Crashed {
                 trap: "the driver's last word was lost".to_owned(),
             },
@@ -248,8 +248,9 @@ impl Session {
         self.guest.store.data_mut().control_in = Stream::new(bytes);
     }
 
-    pub(crate) fn received(&mut self) -> Record {
-        record::parse(&std::mem::take(
+    /// What the driver reported last; a second call finds nothing.
+    pub(crate) fn take_report(&mut self) -> DriverReport {
+        driver_report::parse(&std::mem::take(
             &mut self.guest.store.data_mut().control_out,
         ))
     }

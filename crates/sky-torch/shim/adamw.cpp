@@ -2,8 +2,9 @@
 // out where these are apart. Arithmetic is f32. With all state in f32 that is 28 bytes a parameter read and written, with a bf16
 // gradient and bf16 weights as with an f32 gradient alone; with master weights and moments in bf16 it is 14 or 16.
 //
-// What is kept in bf16 is rounded up or down by chance, up the more often the nearer that is: rounded to the nearest, a change of
-// less than a 256th would be lost, every time.
+// State in bf16 is rounded stochastically: up with a probability that grows with the distance from the lower neighbour. Rounded to
+// the nearest, a change of less than a 256th would be lost, every time. `store_stochastic` is this rounding in the fused path. Its
+// twin in Rust, for the unfused path, is crates/sky-train/src/optim/stochastic_rounding.rs: change both together.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
@@ -30,30 +31,30 @@ struct Numbers {
   float scale, keep, first, second, second_new, size, root, eps;
 };
 
-// Adds `chance`, 16 bits, to the bits that a bf16 has not. Sign and magnitude are apart in a float: up is away from zero. What is no
-// number, or infinite, stays so.
-SKY_INLINE void put_by(float* to, float x, uint32_t) { *to = x; }
-SKY_INLINE void put_by(bf16* to, float x, uint32_t chance) {
+// Stochastic rounding: adds `random_bits`, 16 of them, to the bits that a bf16 has not. Sign and magnitude are apart in a float: up is
+// away from zero. What is no number, or infinite, stays so.
+SKY_INLINE void store_stochastic(float* to, float x, uint32_t) { *to = x; }
+SKY_INLINE void store_stochastic(bf16* to, float x, uint32_t random_bits) {
   uint32_t bits;
   memcpy(&bits, &x, 4);
   const bool finite = (bits & 0x7f800000) != 0x7f800000;
-  *to = bf16((bits + (finite ? chance : 0)) >> 16) | bf16(x != x);
+  *to = bf16((bits + (finite ? random_bits : 0)) >> 16) | bf16(x != x);
 }
 
-// One half of each 32-bit chance is for the moments, one for the master weights.
+// Of each 32 random bits, one half is for the moments, one for the master weights.
 template <class P, class G, class M>
 SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m, M* __restrict v, int64_t n, const uint32_t* __restrict rounding_bits,
                          const Numbers& of) {
   const Numbers k = of;
   constexpr bool exact = sizeof(P) == 4 && sizeof(M) == 4;
   for (int64_t i = 0; i < n; ++i) {
-    const uint32_t chance = exact ? 0 : rounding_bits[i];
+    const uint32_t random_bits = exact ? 0 : rounding_bits[i];
     float x = sky::wide(g[i]) * k.scale, old = sky::wide(m[i]);
     float a = old + k.first * (x - old);
     float b = k.second * sky::wide(v[i]) + k.second_new * x * x;
-    put_by(&m[i], a, chance >> 16);
-    put_by(&v[i], b, chance >> 16);
-    put_by(&p[i], sky::wide(p[i]) * k.keep - k.size * a / (sqrtf(b) * k.root + k.eps), chance & 0xffff);
+    store_stochastic(&m[i], a, random_bits >> 16);
+    store_stochastic(&v[i], b, random_bits >> 16);
+    store_stochastic(&p[i], sky::wide(p[i]) * k.keep - k.size * a / (sqrtf(b) * k.root + k.eps), random_bits & 0xffff);
   }
 }
 #define SKY_STEP(P, G, M)                                                                                                  \

@@ -114,7 +114,7 @@ pub fn adamw_pass_(pass: &AdamWPass<'_>, hyper: &AdamW, done: u64) -> Result<(),
         .rounding_bits
         .map_or((std::ptr::null_mut(), 0), |by| (ffi::one(by.table), by.at));
     // SAFETY: all tensors are borrowed for the call; null stands for no weights, and for no
-    // chances.
+    // rounding bits.
     let status = unsafe {
         ffi::sky_adamw_pass(
             ffi::one(pass.master),

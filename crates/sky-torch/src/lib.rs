@@ -29,9 +29,9 @@ mod cuda;
 mod error;
 mod ffi;
 mod fused;
-mod group;
 mod memory;
 mod nccl;
+mod process_group;
 mod store;
 mod threads;
 mod timeout;
@@ -44,9 +44,9 @@ pub use fused::{
     accumulate_, attention, cross_entropy_, rms_norm, rotary, supports_attention, supports_fused,
     swiglu, varlen_attention,
 };
-pub use group::{Listen, ProcessGroup, Work};
 pub use memory::{cached_bytes, empty_cache, install_allocator, pinned_zeros};
 pub use nccl::{CudaEvent, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
+pub use process_group::{Listen, ProcessGroup, Work};
 pub use store::Store;
 pub use threads::set_threads;
 

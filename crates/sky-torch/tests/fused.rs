@@ -233,7 +233,10 @@ fn composed_attention(t: &[Tensor], starts: &[i64]) -> Tensor {
 #[test]
 fn attention_and_its_gradients_are_those_of_the_formula() {
     if !supports_attention(Kind::BFloat16, Device::Cpu, 64) {
-        eprintln!("SKIPPED: the product of bf16 attention; this processor has no AVX-512 BF16");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: the product of bf16 attention; this processor has no AVX-512 BF16\n",
+        );
         return;
     }
     let _generator = seeded(1);
@@ -268,7 +271,10 @@ fn attention_and_its_gradients_are_those_of_the_formula() {
 #[test]
 fn attention_is_the_same_for_any_number_of_threads_and_lets_a_nan_through() {
     if !supports_attention(Kind::BFloat16, Device::Cpu, 64) {
-        eprintln!("SKIPPED: bits of bf16 attention; this processor has no AVX-512 BF16");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"SKIPPED: bits of bf16 attention; this processor has no AVX-512 BF16\n",
+        );
         return;
     }
     let _generator = seeded(2);

@@ -219,7 +219,7 @@ fn a_pass_over_what_does_not_fit_is_an_error() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one comparison, step by step")]
-fn state_in_bf16_is_rounded_by_chance_and_right_on_average() {
+fn state_in_bf16_is_rounded_stochastically_and_right_on_average() {
     let hyper = AdamW {
         lr: 0.001,
         beta1: 0.9,

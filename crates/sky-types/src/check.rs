@@ -2,7 +2,7 @@ use crate::{FinishReason, Problem, Verdict};
 
 /// A verdict and, for a person, why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckOutcome {
     /// What the checker says.
     pub verdict: Verdict,
     /// The values compared, the failing test, the exception.
@@ -43,7 +43,7 @@ pub trait Check: Sync {
         problem: &Problem,
         reply: &str,
         finish_reason: FinishReason,
-    ) -> Result<Checked, CheckError>;
+    ) -> Result<CheckOutcome, CheckError>;
 
     /// A guess, from a look at a reply, at how long it takes to check, in no unit. Where few
     /// replies wait, the costliest start first, so that no long one is left for the end. No

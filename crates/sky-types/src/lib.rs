@@ -17,7 +17,9 @@
 mod check;
 mod conversation;
 mod generate;
+mod hf_config;
 mod json;
+mod precision;
 mod problem;
 mod prompt;
 mod sample;
@@ -27,10 +29,12 @@ mod tokens;
 mod verdict;
 mod version;
 
-pub use check::{Check, CheckError, Checked};
+pub use check::{Check, CheckError, CheckOutcome};
 pub use conversation::{Conversation, From, Message, Role, Turn};
 pub use generate::{Generate, GenerateError, Reply, Request, Sink};
+pub use hf_config::{HfConfig, HfRope, ModelSizes, OneOrMany};
 pub use json::Json;
+pub use precision::Precision;
 pub use problem::{Answer, Compare, Domain, Problem, Program, Tests};
 pub use prompt::Prompt;
 pub use sample::{FinishReason, Sample, SamplingParams};

@@ -1,14 +1,17 @@
 use std::{collections::BTreeMap, fmt};
 
-use sky_types::{Check, CheckError, Checked, Domain, FinishReason, Problem};
+use sky_types::{Check, CheckError, CheckOutcome, Domain, FinishReason, Problem};
 
 /// Sends each problem to the check that the caller chose for its domain.
 ///
-/// [`Checks`](crate::Checks) is the ready-made one. This type serves checks of the caller's own.
+/// [`StandardChecks`](crate::StandardChecks) is the ready-made one. This type serves checks of the
+/// caller's own.
 ///
 /// ```
 /// use sky_verify::ByDomain;
-/// use sky_types::{Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Verdict};
+/// use sky_types::{
+///     Answer, Check, CheckError, CheckOutcome, Domain, FinishReason, Problem, Verdict,
+/// };
 ///
 /// struct Exact;
 /// impl Check for Exact {
@@ -17,10 +20,10 @@ use sky_types::{Check, CheckError, Checked, Domain, FinishReason, Problem};
 ///         problem: &Problem,
 ///         reply: &str,
 ///         _: FinishReason,
-///     ) -> Result<Checked, CheckError> {
+///     ) -> Result<CheckOutcome, CheckError> {
 ///         let right = problem.answer == Answer::Math(reply.into());
 ///         let verdict = if right { Verdict::Correct } else { Verdict::Wrong };
-///         Ok(Checked { verdict, detail: format!("{reply:?}") })
+///         Ok(CheckOutcome { verdict, detail: format!("{reply:?}") })
 ///     }
 /// }
 ///
@@ -60,7 +63,7 @@ impl Check for ByDomain<'_> {
         problem: &Problem,
         reply: &str,
         finish_reason: FinishReason,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         match self.0.get(&problem.domain) {
             Some(check) => check.check(problem, reply, finish_reason),
             None => Err(no_check(problem)),

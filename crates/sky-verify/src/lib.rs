@@ -5,18 +5,18 @@
 //! - A [`Check`](sky_types::Check) turns a problem and a reply into a verdict with a reason.
 //!   [`MathCheck`] compares answers (sky-math). `CodeCheck` runs programs on a problem's tests in a
 //!   sandbox (sky-sandbox, feature `sandbox`).
-//! - [`Checks`] holds the checks of every domain, built from a recipe's [`VerifyConfig`].
+//! - [`StandardChecks`] holds the checks of every domain, built from a recipe's [`VerifyConfig`].
 //!   [`ByDomain`] does the same for checks of the caller's own.
-//! - [`Checking`] turns `problems.jsonl` and `samples.jsonl` into `verdicts.jsonl`: on all cores,
-//!   resumable, in the order of the samples. It returns [`VerdictCounts`].
+//! - [`ParallelChecker`] turns `problems.jsonl` and `samples.jsonl` into `verdicts.jsonl`: on all
+//!   cores, resumable, in the order of the samples. It returns [`VerdictCounts`].
 //! - [`read_judged_samples`] reads samples and verdicts side by side; [`ProblemIndex`] finds
 //!   problems by id without holding their tests in memory.
 //!
 //! ```
 //! use sky_types::{Answer, Check, Domain, FinishReason, Problem};
-//! use sky_verify::{Checks, VerifyConfig};
+//! use sky_verify::{StandardChecks, VerifyConfig};
 //!
-//! let checks = Checks::new(&VerifyConfig::default());
+//! let checks = StandardChecks::new(&VerifyConfig::default());
 //! let answer = Answer::Math("3/4".into());
 //! let problem = Problem::new("sum", "demo", Domain::Math, "1/2 + 1/4?", answer);
 //! let checked = checks.check(&problem, r"It is $\boxed{0.75}$.", FinishReason::Stop)?;
@@ -26,29 +26,29 @@
 #![forbid(unsafe_code)]
 
 mod by_domain;
-mod checking;
-mod checks;
 #[cfg(feature = "sandbox")]
 mod code;
 mod config;
 mod error;
 mod judged_samples;
 mod math_check;
+mod parallel_checker;
 mod problem_index;
+mod standard_checks;
 mod verdict_counts;
 
 pub use by_domain::ByDomain;
-pub use checking::Checking;
-pub use checks::Checks;
-#[cfg(feature = "sandbox")]
-pub use checks::open_sandbox;
 #[cfg(feature = "sandbox")]
 pub use code::{CodeCheck, Extracted, extract};
 pub use config::{CodeOptions, REVISION, VerifyConfig};
 pub use error::{Result, VerifyError};
 pub use judged_samples::{JudgedSample, read_judged_samples};
 pub use math_check::MathCheck;
+pub use parallel_checker::ParallelChecker;
 pub use problem_index::ProblemIndex;
+pub use standard_checks::StandardChecks;
+#[cfg(feature = "sandbox")]
+pub use standard_checks::open_sandbox;
 pub use verdict_counts::VerdictCounts;
 
 /// The README's example, compiled and run.

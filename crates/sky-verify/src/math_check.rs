@@ -1,5 +1,5 @@
 use sky_math::{Grade, Graded, MathChecker, Options, Rule};
-use sky_types::{Answer, Check, CheckError, Checked, FinishReason, Problem, Verdict};
+use sky_types::{Answer, Check, CheckError, CheckOutcome, FinishReason, Problem, Verdict};
 
 /// Checks answers: math and puzzles by value, choices by letter.
 ///
@@ -21,7 +21,7 @@ impl Check for MathCheck {
         problem: &Problem,
         reply: &str,
         finish_reason: FinishReason,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         let graded = match &problem.answer {
             Answer::Math(gold) => self.0.check(gold, reply),
             Answer::Choice(letter) => self.0.check_choice(letter, reply),
@@ -35,7 +35,7 @@ impl Check for MathCheck {
                 });
             }
         };
-        Ok(Checked {
+        Ok(CheckOutcome {
             verdict: verdict(&graded, finish_reason),
             detail: detail(&graded),
         })

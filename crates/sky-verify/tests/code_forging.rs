@@ -9,10 +9,10 @@ mod guest;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use sky_types::{Answer, Check, Checked, Domain, FinishReason, Problem, Program, Verdict};
+use sky_types::{Answer, Check, CheckOutcome, Domain, FinishReason, Problem, Program, Verdict};
 use sky_verify::CodeCheck;
 
-fn check(answer: Answer, program: &str) -> Option<Checked> {
+fn check(answer: Answer, program: &str) -> Option<CheckOutcome> {
     guest::sandbox()?;
     static CHECKER: OnceLock<CodeCheck> = OnceLock::new();
     let checker = CHECKER.get_or_init(|| CodeCheck::open(&guest::sky_home()).unwrap());
@@ -36,7 +36,7 @@ def check(f):
     assert str(f(4)) == '8' and len(g(2)) == 2
 ";
 
-fn asserted(program: &str) -> Option<Checked> {
+fn asserted(program: &str) -> Option<CheckOutcome> {
     let answer = Answer::Program(Program {
         test: ASSERTS.to_owned(),
         entry_point: Some("f".to_owned()),
@@ -46,7 +46,7 @@ fn asserted(program: &str) -> Option<Checked> {
     check(answer, program)
 }
 
-fn mbpp(test: &str, program: &str) -> Option<Checked> {
+fn mbpp(test: &str, program: &str) -> Option<CheckOutcome> {
     let answer = Answer::Program(Program {
         test: test.to_owned(),
         entry_point: None,
@@ -57,7 +57,7 @@ fn mbpp(test: &str, program: &str) -> Option<Checked> {
 }
 
 /// Input/output tests: the program doubles the number that it reads, three times.
-fn printed(program: &str) -> Option<Checked> {
+fn printed(program: &str) -> Option<CheckOutcome> {
     let tests = json!({"inputs": ["1", "2", "50"], "outputs": ["2", "4", "100"], "timeout_s": 0.2});
     check(
         Answer::Tests(serde_json::from_value(tests).unwrap()),
@@ -65,7 +65,7 @@ fn printed(program: &str) -> Option<Checked> {
     )
 }
 
-fn called(inputs: &Value, outputs: &Value, program: &str) -> Option<Checked> {
+fn called(inputs: &Value, outputs: &Value, program: &str) -> Option<CheckOutcome> {
     let tests = json!({"inputs": inputs, "outputs": outputs, "fn_name": "f", "timeout_s": 0.2});
     check(
         Answer::Tests(serde_json::from_value(tests).unwrap()),
@@ -74,7 +74,7 @@ fn called(inputs: &Value, outputs: &Value, program: &str) -> Option<Checked> {
 }
 
 /// `f` gives `[2 * x]`.
-fn returned(program: &str) -> Option<Checked> {
+fn returned(program: &str) -> Option<CheckOutcome> {
     called(&json!([[1], [5]]), &json!([[2], [10]]), program)
 }
 

@@ -6,10 +6,10 @@
 mod guest;
 
 use serde_json::{Value, json};
-use sky_types::{Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Verdict};
+use sky_types::{Answer, Check, CheckError, CheckOutcome, Domain, FinishReason, Problem, Verdict};
 use sky_verify::CodeCheck;
 
-fn check(tests: &Value, program: &str) -> Option<Result<Checked, CheckError>> {
+fn check(tests: &Value, program: &str) -> Option<Result<CheckOutcome, CheckError>> {
     guest::sandbox()?;
     let checker = CodeCheck::open(&guest::sky_home()).unwrap();
     let tests = serde_json::from_value(tests.clone()).unwrap();

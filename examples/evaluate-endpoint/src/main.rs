@@ -12,7 +12,7 @@ use sky_eval::{EvalConfig, Scoring};
 use sky_files::write_jsonl;
 use sky_sample::{Endpoint, HttpGenerator, SampleConfig, Sampling, sample};
 use sky_types::{Answer, Domain, Problem, Prompt};
-use sky_verify::{ByDomain, Checking, MathCheck};
+use sky_verify::{ByDomain, MathCheck, ParallelChecker};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
 
     // Verify: sky-math compares answers by value.
-    let checking = Checking {
+    let checker = ParallelChecker {
         problems: &problems_file,
         samples: &samples_file,
         journal: &folder.path().join("verdicts.journal"),
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads: None,
     };
     let math = MathCheck::default();
-    checking.run(&ByDomain::new().with(Domain::Math, &math), &mut |row, _| {
+    checker.run(&ByDomain::new().with(Domain::Math, &math), &mut |row, _| {
         println!("{}: {} ({})", row.problem_id, row.verdict, row.detail);
     })?;
 

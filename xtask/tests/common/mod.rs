@@ -2,12 +2,14 @@
 //! times.
 #![allow(dead_code)]
 
+mod tiny_model;
+
 use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -102,7 +104,10 @@ pub(crate) fn home() -> Option<PathBuf> {
     {
         return home.canonicalize().ok();
     }
-    eprintln!("skipped: set-up has not been run (`cargo xtask setup`), so the pipeline cannot run");
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        b"SKIPPED: set-up has not been run (`cargo xtask setup`), so the pipeline cannot run\n",
+    );
     None
 }
 
@@ -135,7 +140,7 @@ pub(crate) fn programs() -> &'static Path {
     })
 }
 
-/// One stage of the smoke recipe in a run folder.
+/// One stage of a recipe in a run folder.
 pub(crate) fn stage(index: usize, recipe: &Path, run: &Path) -> Command {
     let (_, program, arguments, ..) = STAGES[index];
     let mut command = Command::new(programs().join(program));
@@ -153,22 +158,34 @@ pub(crate) fn smoke() -> PathBuf {
     root().join("recipes/smoke.toml")
 }
 
-/// Held while a model is trained: one at a time, for a checkpoint of the real model takes 1.6 GB
-/// and two exist at once.
-pub(crate) fn one_training_at_a_time(index: usize) -> Option<MutexGuard<'static, ()>> {
-    static TRAINING: Mutex<()> = Mutex::new(());
-    (STAGES[index].0 == "train").then(|| TRAINING.lock().unwrap_or_else(PoisonError::into_inner))
+/// The smoke recipe with a tiny student, so that a training or an evaluation that is killed,
+/// damaged and repeated takes a second. The teacher stays the real model.
+pub(crate) fn tiny() -> PathBuf {
+    static RECIPE: OnceLock<PathBuf> = OnceLock::new();
+    RECIPE
+        .get_or_init(|| {
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            let student = folder.join("tiny-student");
+            tiny_model::write(&student);
+            let old = "[student]\npath = \"models/smollm2-135m-instruct/model.gguf\"";
+            let new = format!("[student]\npath = {student:?}");
+            let text = fs::read_to_string(smoke()).unwrap();
+            assert_eq!(text.matches(old).count(), 1);
+            let path = folder.join("tiny.toml");
+            fs::write(&path, text.replace(old, &new)).unwrap();
+            path
+        })
+        .clone()
 }
 
 /// Runs a stage to its end and gives what it said on standard error.
 #[track_caller]
 pub(crate) fn finish(index: usize, run: &Path) -> String {
-    let _one = one_training_at_a_time(index);
     let Output {
         status,
         stdout,
         stderr,
-    } = stage(index, &smoke(), run).output().unwrap();
+    } = stage(index, &tiny(), run).output().unwrap();
     let text = String::from_utf8_lossy(&[stdout, stderr.clone()].concat()).into_owned();
     assert!(
         status.success(),
@@ -179,7 +196,7 @@ pub(crate) fn finish(index: usize, run: &Path) -> String {
     String::from_utf8_lossy(&stderr).into_owned()
 }
 
-/// A finished run of the smoke recipe that nothing disturbed, with each stage's time. Made once; a
+/// A finished run of the tiny recipe that nothing disturbed, with each stage's time. Made once; a
 /// static is never dropped, so it lies in the target folder, where the next one takes its place.
 pub(crate) struct Reference {
     pub(crate) dir: PathBuf,
@@ -189,7 +206,7 @@ pub(crate) struct Reference {
 pub(crate) fn reference() -> &'static Reference {
     static RUN: OnceLock<Reference> = OnceLock::new();
     RUN.get_or_init(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("smoke");
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-run");
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         let times = (0..STAGES.len())
@@ -234,11 +251,10 @@ pub(crate) fn results(index: usize, run: &Path) -> BTreeMap<String, String> {
             let path = run.join(folder).join(name);
             let bytes =
                 fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let hash = Sha256::digest(&bytes)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            (format!("{folder}/{name}"), hash)
+            (
+                format!("{folder}/{name}"),
+                sky_files::hex(&Sha256::digest(&bytes)),
+            )
         })
         .collect()
 }

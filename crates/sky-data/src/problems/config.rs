@@ -75,7 +75,7 @@ pub struct ProblemFile {
     pub level: Option<String>,
     /// Only problems whose reference solution gives its answer in a box (`meta.boxed`).
     pub boxed: bool,
-    /// SeededRng so many of what is left, with the seed; all when unset.
+    /// So many of what is left, drawn with the seed; all when unset.
     pub take: Option<usize>,
     /// Keep them apart for evaluation instead of sampling them.
     pub heldout: bool,
@@ -144,6 +144,23 @@ impl Section for ProblemsConfig {
 }
 
 impl ProblemsConfig {
+    /// How many problems there will be to sample; none where a file without `take` gives as many as
+    /// it has.
+    pub fn expected_train(&self) -> Option<u64> {
+        let files = self.expected_of_files(false)?;
+        Some((self.train + self.human_eval) as u64 + files)
+    }
+
+    /// How many problems will be held out, as [`ProblemsConfig::expected_train`].
+    pub fn expected_heldout(&self) -> Option<u64> {
+        Some(self.heldout as u64 + self.expected_of_files(true)?)
+    }
+
+    fn expected_of_files(&self, heldout: bool) -> Option<u64> {
+        let files = self.files.iter().filter(|file| file.heldout == heldout);
+        files.map(|file| file.take.map(|take| take as u64)).sum()
+    }
+
     /// How often a family is drawn relative to the others.
     pub(super) fn weight(&self, family: Family) -> u32 {
         self.weights.get(&family).copied().unwrap_or(1)
@@ -157,6 +174,28 @@ mod tests {
 
     fn key(config: &ProblemsConfig) -> &'static str {
         config.check().unwrap_err().key
+    }
+
+    #[test]
+    fn problems_are_counted_where_the_recipe_says_how_many() {
+        let mut config = ProblemsConfig {
+            train: 10,
+            heldout: 4,
+            human_eval: 2,
+            ..ProblemsConfig::default()
+        };
+        let expected = |config: &ProblemsConfig| {
+            let train = config.expected_train();
+            (train, config.expected_heldout())
+        };
+        assert_eq!(expected(&config), (Some(12), Some(4)));
+        let file = |take, heldout| ProblemFile {
+            take,
+            heldout,
+            ..ProblemFile::default()
+        };
+        config.files = vec![file(Some(5), false), file(None, true)];
+        assert_eq!(expected(&config), (Some(17), None));
     }
 
     #[test]

@@ -165,7 +165,10 @@ mod tests {
         });
         let path = format!("{root}/sandboxfusion_samples/code_eval_live_code_bench_v1.jsonl");
         let Ok(text) = std::fs::read_to_string(&path) else {
-            eprintln!("SKIPPED: {path} is not here");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("SKIPPED: {path} is not here\n").as_bytes(),
+            );
             return;
         };
         for line in text.lines() {

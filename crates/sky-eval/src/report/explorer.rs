@@ -13,16 +13,16 @@ use sky_verify::ProblemIndex;
 
 use super::{
     ReportConfig, RunFiles,
-    group::{Group, shorten},
     html::{count, counted, missing, script_json},
     run_data::RunData,
+    stage_replies::{StageReplies, shorten},
 };
 use crate::{EvalError, Result};
 
 /// One sample for the page's script. Names are short because there are thousands of rows.
 #[derive(Serialize)]
 struct Row<'a> {
-    /// Group key.
+    /// Key of its stage.
     g: &'a str,
     /// Row of its problem in the table of problems.
     p: usize,
@@ -57,21 +57,21 @@ pub(super) fn section(data: &RunData) -> String {
          <p class=\"lede\">What was asked, what the model said, what the checker said of it. \
          The address keeps the filter, so a view can be shared.</p>\n",
     );
-    if data.groups.is_empty() {
+    if data.replies.is_empty() {
         html.push_str(&missing("There is no sample to show yet.", "eval-before"));
         html.push_str("</section>\n");
         return html;
     }
     let drawn: Vec<String> = data
-        .groups
+        .replies
         .iter()
-        .filter(|group| (group.picked.len() as u64) < group.counts.total())
-        .map(|group| {
+        .filter(|stage| (stage.picked.len() as u64) < stage.counts.total())
+        .map(|stage| {
             format!(
                 "{} of {} ({})",
-                count(group.picked.len() as u64),
-                counted(group.counts.total(), "reply").replace("replys", "replies"),
-                group.label.to_lowercase()
+                count(stage.picked.len() as u64),
+                counted(stage.counts.total(), "reply").replace("replys", "replies"),
+                stage.label.to_lowercase()
             )
         })
         .collect();
@@ -103,9 +103,9 @@ pub(super) fn write_data(
     out.write_all(b"<script type=\"application/json\" id=\"rows\">[")
         .map_err(fail)?;
     let mut first = true;
-    for group in &data.groups {
-        for row in &group.picked {
-            let key = (is_eval(group), row.sample.problem_id.as_str());
+    for stage in &data.replies {
+        for row in &stage.picked {
+            let key = (is_eval(stage), row.sample.problem_id.as_str());
             let place = *places.entry(key).or_insert_with(|| {
                 problems.push(key);
                 problems.len() - 1
@@ -115,7 +115,7 @@ pub(super) fn write_data(
                     .contains(&(row.sample.problem_id.clone(), row.sample.index))
             };
             let json = script_json(&Row {
-                g: group.key,
+                g: stage.key,
                 p: place,
                 i: row.sample.index,
                 v: row.verdict.verdict,
@@ -123,7 +123,7 @@ pub(super) fn write_data(
                 t: &row.sample.text,
                 n: row.sample.completion_tokens,
                 f: row.sample.finish_reason,
-                c: !is_eval(group) && chosen(),
+                c: !is_eval(stage) && chosen(),
             })
             .map_err(json_error)?;
             out.write_all(if first { b"\n" } else { b",\n" })
@@ -160,8 +160,8 @@ pub(super) fn write_data(
     Ok(())
 }
 
-fn is_eval(group: &Group) -> bool {
-    group.key != "samples"
+fn is_eval(stage: &StageReplies) -> bool {
+    stage.key != "samples"
 }
 
 fn find(index: Option<&mut ProblemIndex>, id: &str, report: &Path) -> Result<Arc<Problem>> {

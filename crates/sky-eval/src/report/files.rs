@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use sky_files::layout;
+
 /// The paths of a run's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFiles {
@@ -30,28 +32,23 @@ pub struct RunFiles {
 impl RunFiles {
     /// The paths inside a run folder, as `docs/formats.md` lays it out.
     pub fn in_folder(run: &Path) -> Self {
-        let stage = |name: &str, folder: &str| (name.to_owned(), run.join(folder));
+        let stages = layout::STAGES
+            .into_iter()
+            .filter(|(name, _)| *name != "report");
         Self {
-            stages: vec![
-                stage("problems", "problems"),
-                stage("eval-before", "eval-before"),
-                stage("sample", "samples"),
-                stage("rewrite", "rewritten"),
-                stage("verify", "verdicts"),
-                stage("select", "selected"),
-                stage("train", "train"),
-                stage("eval-after", "eval-after"),
-            ],
-            train_problems: run.join("problems/train.jsonl"),
-            heldout_problems: run.join("problems/heldout.jsonl"),
-            samples: run.join("rewritten/samples.jsonl"),
-            verdicts: run.join("verdicts/verdicts.jsonl"),
-            selected: run.join("selected/selected.jsonl"),
-            metrics: run.join("train/metrics.jsonl"),
-            eval_before: run.join("eval-before"),
-            eval_after: run.join("eval-after"),
-            summary: run.join("summary.json"),
-            report: run.join("report.html"),
+            stages: stages
+                .map(|(name, folder)| (name.to_owned(), run.join(folder)))
+                .collect(),
+            train_problems: run.join(layout::TRAIN_PROBLEMS),
+            heldout_problems: run.join(layout::HELDOUT_PROBLEMS),
+            samples: run.join(layout::REWRITTEN),
+            verdicts: run.join(layout::VERDICTS),
+            selected: run.join(layout::SELECTED),
+            metrics: run.join(layout::METRICS),
+            eval_before: run.join(layout::EVAL_BEFORE),
+            eval_after: run.join(layout::EVAL_AFTER),
+            summary: run.join(layout::SUMMARY),
+            report: run.join(layout::REPORT),
         }
     }
 }

@@ -158,10 +158,10 @@ impl Step {
 
 /// The verdicts behind a drop: wrong answers when `answered`, missing answers otherwise.
 fn reasons(data: &RunData, answered: bool) -> String {
-    let Some(group) = data.groups.iter().find(|group| group.key == "samples") else {
+    let Some(stage) = data.replies.iter().find(|stage| stage.key == "samples") else {
         return String::new();
     };
-    let parts = group
+    let parts = stage
         .counts
         .iter()
         .filter(|(verdict, _)| *verdict != Verdict::Correct && has_answer(*verdict) == answered);

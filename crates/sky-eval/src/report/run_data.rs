@@ -11,7 +11,7 @@ use sky_verify::{JudgedSample, ProblemIndex};
 use super::{
     ReportConfig, RunFiles, RunInfo,
     curves::Curves,
-    group::{Group, GroupFiles, Limits},
+    stage_replies::{Limits, StageReplies, StageReplyFiles},
 };
 use crate::{EvalSummary, Result};
 
@@ -24,7 +24,7 @@ pub(super) struct RunData {
     pub(super) after: Option<EvalSummary>,
     pub(super) paired: Option<Paired>,
     /// The judged replies of the stages that ran: before, samples, after.
-    pub(super) groups: Vec<Group>,
+    pub(super) replies: Vec<StageReplies>,
     pub(super) funnel: Funnel,
     pub(super) curves: Option<Curves>,
     /// Why right samples were not selected, with counts.
@@ -112,14 +112,14 @@ impl RunData {
             .as_ref()
             .zip(after.as_ref())
             .map(|(before, after)| Paired::of(&before.first, &after.first));
-        let mut groups = Vec::new();
+        let mut replies = Vec::new();
         let before = before.map(|eval| {
-            groups.push(eval.group);
+            replies.push(eval.replies);
             eval.summary
         });
-        groups.extend(samples);
+        replies.extend(samples);
         let after = after.map(|eval| {
-            groups.push(eval.group);
+            replies.push(eval.replies);
             eval.summary
         });
         Ok(Self {
@@ -127,7 +127,7 @@ impl RunData {
             before,
             after,
             paired,
-            groups,
+            replies,
             funnel,
             curves,
             dropped,
@@ -160,17 +160,17 @@ fn read_chosen(selected: &Path) -> Result<HashSet<(String, u32)>> {
 }
 
 /// The teacher's samples; fills in the funnel's steps that depend on verdicts.
-fn read_samples(files: &RunFiles, limits: Limits<'_>, funnel: &mut Funnel) -> Result<Group> {
-    let source = GroupFiles {
+fn read_samples(files: &RunFiles, limits: Limits<'_>, funnel: &mut Funnel) -> Result<StageReplies> {
+    let source = StageReplyFiles {
         key: "samples",
         label: "Teacher's samples",
         samples: files.samples.clone(),
         verdicts: files.verdicts.clone(),
     };
     let mut steps = Steps::default();
-    let group = Group::read(&source, limits, |row| steps.add(row))?;
+    let replies = StageReplies::read(&source, limits, |row| steps.add(row))?;
     steps.fill(funnel);
-    Ok(group)
+    Ok(replies)
 }
 
 /// A reason of the selection with its count; none for its other counts.
@@ -194,7 +194,7 @@ type First = HashMap<String, bool>;
 /// One evaluation.
 struct Evaluation {
     summary: EvalSummary,
-    group: Group,
+    replies: StageReplies,
     first: First,
 }
 
@@ -206,14 +206,14 @@ impl Evaluation {
         limits: Limits<'_>,
     ) -> Result<Self> {
         let summary = read_json(&folder.join("summary.json"))?;
-        let source = GroupFiles {
+        let source = StageReplyFiles {
             key,
             label,
             samples: folder.join("samples.jsonl"),
             verdicts: folder.join("verdicts.jsonl"),
         };
         let mut first = First::new();
-        let group = Group::read(&source, limits, |row| {
+        let replies = StageReplies::read(&source, limits, |row| {
             if row.sample.index == 0 {
                 let right = row.verdict.verdict.is_correct();
                 first.insert(row.sample.problem_id.clone(), right);
@@ -221,7 +221,7 @@ impl Evaluation {
         })?;
         Ok(Self {
             summary,
-            group,
+            replies,
             first,
         })
     }

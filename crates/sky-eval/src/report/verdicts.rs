@@ -3,9 +3,9 @@ use std::fmt::Write as _;
 use sky_types::Verdict;
 
 use super::{
-    group::Group,
     html::{count, css, missing, percent},
     run_data::RunData,
+    stage_replies::StageReplies,
 };
 
 /// Most bars of a length histogram.
@@ -14,30 +14,30 @@ const BINS: u32 = 32;
 /// Counts of verdicts and a histogram of reply lengths, for each stage.
 pub(super) fn section(data: &RunData) -> String {
     let mut html = String::from("<section id=\"verdicts\"><h2>Verdicts and lengths</h2>\n");
-    if data.groups.is_empty() {
+    if data.replies.is_empty() {
         html.push_str(&missing("Nothing has been checked yet.", "eval-before"));
     } else {
         html.push_str("<div class=\"pair\"><div>\n<h3>What the checkers said</h3>\n");
-        html.push_str(&counts(&data.groups));
+        html.push_str(&counts(&data.replies));
         html.push_str("</div><div>\n<h3>How long the replies were</h3>\n");
-        html.push_str(&lengths(&data.groups));
+        html.push_str(&lengths(&data.replies));
         html.push_str("</div></div>\n");
     }
     html.push_str("</section>\n");
     html
 }
 
-fn counts(groups: &[Group]) -> String {
+fn counts(stages: &[StageReplies]) -> String {
     let mut html = String::new();
-    for group in groups {
-        let total = group.counts.total().max(1) as f64;
+    for stage in stages {
+        let total = stage.counts.total().max(1) as f64;
         let _ = write!(
             html,
             "<div class=\"mix\"><p><b>{}</b> <span>{} right</span></p><div class=\"stack\">",
-            group.label,
-            percent(group.counts.of(Verdict::Correct) as f64 / total),
+            stage.label,
+            percent(stage.counts.of(Verdict::Correct) as f64 / total),
         );
-        for (verdict, number) in group.counts.iter() {
+        for (verdict, number) in stage.counts.iter() {
             let _ = write!(
                 html,
                 "<i class=\"v-{verdict}\" style=\"width:{}\" title=\"{} {}\"></i>",
@@ -49,12 +49,12 @@ fn counts(groups: &[Group]) -> String {
         html.push_str("</div></div>\n");
     }
     html.push_str("<div class=\"scroll\"><table class=\"counts\"><thead><tr><th>Verdict</th>");
-    for group in groups {
-        let _ = write!(html, "<th>{}</th>", group.label);
+    for stage in stages {
+        let _ = write!(html, "<th>{}</th>", stage.label);
     }
     html.push_str("</tr></thead><tbody>\n");
     for verdict in Verdict::ALL {
-        if groups.iter().all(|group| group.counts.of(verdict) == 0) {
+        if stages.iter().all(|stage| stage.counts.of(verdict) == 0) {
             continue;
         }
         let _ = write!(
@@ -62,8 +62,8 @@ fn counts(groups: &[Group]) -> String {
             "<tr><th><i class=\"key v-{verdict}\"></i>{}</th>",
             name(verdict)
         );
-        for group in groups {
-            let _ = write!(html, "<td>{}</td>", count(group.counts.of(verdict)));
+        for stage in stages {
+            let _ = write!(html, "<td>{}</td>", count(stage.counts.of(verdict)));
         }
         html.push_str("</tr>\n");
     }
@@ -71,26 +71,26 @@ fn counts(groups: &[Group]) -> String {
     html
 }
 
-fn lengths(groups: &[Group]) -> String {
-    let longest = groups
+fn lengths(stages: &[StageReplies]) -> String {
+    let longest = stages
         .iter()
-        .map(|group| group.lengths.max())
+        .map(|stage| stage.lengths.max())
         .max()
         .unwrap_or(0);
     let width = longest / BINS + 1;
     let number_of_bins = longest / width + 1;
     let mut html = String::new();
-    for group in groups {
-        let bins = group.lengths.bins(width, number_of_bins as usize);
+    for stage in stages {
+        let bins = stage.lengths.bins(width, number_of_bins as usize);
         let highest = bins.iter().copied().max().unwrap_or(0).max(1) as f64;
         let _ = write!(
             html,
             "<div class=\"histogram {}\"><p><b>{}</b> <span>median {}, mean {:.0} tokens{}</span></p><div class=\"bins\">",
-            group.key,
-            group.label,
-            count(group.lengths.median().into()),
-            group.lengths.mean(),
-            match group.lengths.cut {
+            stage.key,
+            stage.label,
+            count(stage.lengths.median().into()),
+            stage.lengths.mean(),
+            match stage.lengths.cut {
                 0 => String::new(),
                 cut => format!(", {} cut off at the limit", count(cut)),
             }

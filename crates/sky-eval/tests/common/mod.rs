@@ -10,10 +10,10 @@ use sky_eval::{
 };
 use sky_files::{Counts, Stage, StageDir, StageSpec, write_bytes, write_jsonl};
 use sky_types::{
-    Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Prompt, Sample,
+    Answer, Check, CheckError, CheckOutcome, Domain, FinishReason, Problem, Prompt, Sample,
     SamplingParams, Verdict, Version, derive_seed,
 };
-use sky_verify::Checking;
+use sky_verify::ParallelChecker;
 
 /// Text that breaks out of a page that trusts it.
 pub(crate) const HOSTILE: &str = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"> \
@@ -28,7 +28,7 @@ impl Check for Boxed {
         problem: &Problem,
         reply: &str,
         finish: FinishReason,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         let Answer::Math(expected) = &problem.answer else {
             return Err(CheckError::Host("only mathematics here".into()));
         };
@@ -46,7 +46,7 @@ impl Check for Boxed {
             ),
             None => (Verdict::Unparsed, "no \\boxed{} and no final number".into()),
         };
-        Ok(Checked { verdict, detail })
+        Ok(CheckOutcome { verdict, detail })
     }
 }
 
@@ -232,7 +232,7 @@ impl Run<'_> {
 
     fn verify(&self, dir: &StageDir) -> Counts {
         let files = self.files();
-        Checking {
+        ParallelChecker {
             problems: &files.train_problems,
             samples: &files.samples,
             journal: &dir.file("journal"),
@@ -286,14 +286,14 @@ impl Run<'_> {
         let rows = (0..HELDOUT).map(|n| sample(&problem("heldout", n), stage, 0, right_of_100));
         let (samples, verdicts) = (dir.file("samples.jsonl"), dir.file("verdicts.jsonl"));
         write_jsonl(&samples, rows).unwrap();
-        let checking = Checking {
+        let checker = ParallelChecker {
             problems: &problems,
             samples: &samples,
             journal: &dir.file("journal"),
             verdicts: &verdicts,
             threads: None,
         };
-        checking.run(&Boxed, &mut |_, _| {}).unwrap();
+        checker.run(&Boxed, &mut |_, _| {}).unwrap();
         let scoring = Scoring {
             problems: &problems,
             samples: &samples,

@@ -4,8 +4,9 @@ mod number;
 
 use super::{
     budget::{Budget, OutOfBudget},
-    clean::letters,
-    latex_names, units,
+    latex_names,
+    unicode_to_latex::letters,
+    units,
 };
 use number::{long_list, read_number};
 

@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     budget::Budget,
-    clean::clean,
     expr::Const,
     parse::{Reading, parse},
+    unicode_to_latex::unicode_to_latex,
 };
 
 /// What has no spelling of its own: quotients that were a repeating decimal, derivatives,
@@ -36,7 +36,7 @@ fn a_printed_tree_parses_to_itself() {
             .map(str::trim)
         {
             let budget = Budget::new(1_000_000);
-            let text = clean(text);
+            let text = unicode_to_latex(text);
             let Ok(tree) = parse(&text, Reading::default(), &budget) else {
                 continue;
             };
@@ -163,7 +163,7 @@ proptest! {
     #[test]
     fn any_printed_tree_parses_to_itself(text in text()) {
         let budget = Budget::new(10_000_000);
-        let text = clean(&text);
+        let text = unicode_to_latex(&text);
         let tree = parse(&text, Reading::default(), &budget);
         prop_assert!(tree.is_ok(), "{text}: {tree:?}");
         let tree = tree.unwrap().expr;

@@ -9,7 +9,7 @@ mod number;
 
 use std::borrow::Cow;
 
-use super::{clean::letters, latex_names, lex::group_end, units};
+use super::{latex_names, lex::group_end, unicode_to_latex::letters, units};
 pub(super) use number::number;
 
 /// Longer texts are not answers in words.

@@ -100,7 +100,7 @@ struct ServerError {
 /// How one try ended, when not with a reply.
 enum Failure {
     /// Worth another try, after the wait that the server named.
-    Busy(String, Option<Duration>),
+    Retryable(String, Option<Duration>),
     /// Will fail again.
     Final(String),
 }
@@ -145,12 +145,12 @@ impl HttpGenerator {
             match self.try_once(&url, request) {
                 Ok(reply) => return Ok(reply),
                 Err(Failure::Final(reason)) => return Err(fail(reason)),
-                Err(Failure::Busy(reason, _))
+                Err(Failure::Retryable(reason, _))
                     if tries > self.endpoint.retries || stop.load(Ordering::Relaxed) =>
                 {
                     return Err(fail(reason));
                 }
-                Err(Failure::Busy(reason, retry_after)) => {
+                Err(Failure::Retryable(reason, retry_after)) => {
                     let wait =
                         retry::wait(self.endpoint.backoff, tries - 1, retry_after, request.seed);
                     tracing::info!(
@@ -186,7 +186,8 @@ impl HttpGenerator {
             .read_to_vec()
             .map_err(|error| from_ureq(&error))?;
         if status == StatusCode::OK {
-            return read_reply(request.key, &body).map_err(|reason| Failure::Busy(reason, None));
+            return read_reply(request.key, &body)
+                .map_err(|reason| Failure::Retryable(reason, None));
         }
         if status.is_client_error() && is_refusal(&body) {
             return Ok(Reply {
@@ -198,9 +199,10 @@ impl HttpGenerator {
             });
         }
         let reason = format!("status {}: {}", status.as_u16(), error_message(&body));
-        let busy = status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
-        if busy {
-            return Err(Failure::Busy(reason, retry_after));
+        let retryable =
+            status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
+        if retryable {
+            return Err(Failure::Retryable(reason, retry_after));
         }
         let hint = match status.as_u16() {
             401 | 403 => "; check the key's environment variable",
@@ -217,7 +219,7 @@ fn from_ureq(error: &ureq::Error) -> Failure {
         | ureq::Error::Http(_)
         | ureq::Error::BodyExceedsLimit(_)
         | ureq::Error::TooManyRedirects => Failure::Final(error.to_string()),
-        _ => Failure::Busy(error.to_string(), None),
+        _ => Failure::Retryable(error.to_string(), None),
     }
 }
 

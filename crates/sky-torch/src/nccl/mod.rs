@@ -532,7 +532,10 @@ mod tests {
     #[test]
     fn a_machine_without_the_libraries_is_told_which_one_and_what_to_do() {
         let Err(error) = nccl_id() else {
-            println!("skipped: this machine has libcuda and libnccl");
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                b"SKIPPED: this machine has libcuda and libnccl\n",
+            );
             return;
         };
         let text = error.to_string();

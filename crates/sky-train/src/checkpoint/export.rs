@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 
 use crate::{
     Checkpoint, TrainError,
-    checkpoint::adapters::{BaseHash, lora},
+    checkpoint::trainable::{BaseHash, lora},
 };
 use sky_plan::{LoraConfig, Projection};
 
@@ -53,7 +53,7 @@ pub fn export_merged(
 ) -> Result<(), TrainError> {
     let (_, lora) = adapters(checkpoint)?;
     // What was trained against: the base as it was computed with.
-    let kind = crate::optim::dtype::compute_dtype(checkpoint.state().config.precision);
+    let kind = sky_model::compute_dtype(checkpoint.state().config.precision);
     let mut base = |param: &ParamSpec| Ok::<_, ModelError>(base(param)?.f_to_kind(kind)?);
     let mut hash = BaseHash::default();
     for param in blocks(checkpoint.config()).iter().flat_map(|b| &b.params) {

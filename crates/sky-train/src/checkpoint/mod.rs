@@ -1,11 +1,11 @@
 //! A run's state on disk: written whole or not at all, hashed, read back by any number of ranks;
 //! and exported models.
 
-pub(crate) mod adapters;
 pub(crate) mod background;
 mod export;
-pub(crate) mod layout;
+pub(crate) mod flat_layout;
 pub(crate) mod shard_file;
+pub(crate) mod trainable;
 
 pub use export::{export, export_adapter, export_merged};
 
@@ -26,9 +26,9 @@ use tch::{Kind, Tensor};
 
 use crate::{
     DataId, StepMetrics, TrainError,
-    checkpoint::adapters::trained_blocks,
-    checkpoint::layout::Layout,
+    checkpoint::flat_layout::FlatLayout,
     checkpoint::shard_file::{ShardFile, write_shard},
+    checkpoint::trainable::trained_blocks,
     distributed::env::MAX_WORLD,
     distributed::zero::ShardedState,
     optim::state_tensor::StateTensor,
@@ -93,7 +93,7 @@ pub struct Checkpoint {
     path: PathBuf,
     state: TrainerState,
     config: sky_model::Config,
-    layouts: Vec<Layout>,
+    layouts: Vec<FlatLayout>,
     ranks: Vec<ShardFile>,
 }
 
@@ -138,7 +138,7 @@ impl Checkpoint {
         let config = sky_model::Config::from_json(&state.model.to_string())?;
         let layouts = trained_blocks(&config, &state.config)
             .iter()
-            .map(|block| Layout::new(block, state.world_size))
+            .map(|block| FlatLayout::new(block, state.world_size))
             .collect();
         let ranks = (0..state.world_size)
             .map(|rank| ShardFile::open(&path.join(rank_file(rank, state.world_size))))

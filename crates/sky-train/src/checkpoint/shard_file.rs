@@ -40,11 +40,7 @@ pub(crate) fn write_shard(
     )?;
     Ok(FileHash {
         bytes,
-        sha256: hasher
-            .finalize()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect(),
+        sha256: sky_files::hex(&hasher.finalize()),
     })
 }
 

@@ -96,11 +96,7 @@ impl Dataset {
                 data.over_long, data.no_target
             )));
         }
-        data.id.sha256 = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        data.id.sha256 = sky_files::hex(&hasher.finalize());
         Ok(data)
     }
 

@@ -191,8 +191,7 @@ fn share_id(
     const KEY: &str = "nccl";
     if control.rank() == 0 {
         let id = make()?;
-        let text: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        control.set(KEY, &text)?;
+        control.set(KEY, &sky_files::hex(&id))?;
         return Ok(id);
     }
     let text = control.wait(KEY)?;

@@ -1,4 +1,7 @@
 //! Stochastic rounding to bf16: AdamW with moments, or master weights, in bf16.
+//!
+//! This is the unfused path. Its twin in the fused path is `store_stochastic` in
+//! `crates/sky-torch/shim/adamw.cpp`: change both together.
 
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -54,8 +57,8 @@ impl StochasticRounding {
     }
 
     /// One AdamW step of a stretch whose first element has the number `at` in its block; the
-    /// moments are bf16. What chance an element meets depends on its number alone, not on who keeps
-    /// it.
+    /// moments are bf16. Which random bits an element meets depends on its number alone, not on
+    /// who keeps it.
     pub(crate) fn step(
         &self,
         slot: &AdamWSlot<'_>,
@@ -101,8 +104,8 @@ impl StochasticRounding {
         Ok(())
     }
 
-    /// Where a stretch of so many elements from number `at` on meets the end of the chances: each
-    /// piece's beginning, and its elements.
+    /// Where a stretch of so many elements from number `at` on meets the end of the random bits:
+    /// each piece's beginning, and its elements.
     fn pieces(&self, at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
         let there = self.random.numel() as i64;
         let mut from = 0;

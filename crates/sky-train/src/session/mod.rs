@@ -33,52 +33,18 @@
 //! }
 //! ```
 
-mod admission;
 mod agreement;
-mod group;
+mod join;
 mod launcher;
+mod memory_check;
+mod notice;
+mod resume;
 mod run;
+mod run_on_all_ranks;
 
-pub use admission::{GpuHost, admit, plan_on_cpus};
-pub use group::{BoxError, Session, SessionConfig};
+pub use join::{Session, SessionConfig};
 pub use launcher::{LAUNCHER, end_with_launcher};
+pub use memory_check::{GpuHost, check_memory, plan_on_cpus};
+pub use notice::Notice;
 pub use run::{FinishedRun, ReadParam, RunSpec, SessionEnd, TrainingRun};
-
-use std::{fmt, path::PathBuf};
-
-/// What the operator of a run wants to know on the way. Displays as one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Notice {
-    /// Something about the checkpoints in the folder: a damaged one that is skipped, steps that are
-    /// lost with it.
-    Checkpoints(String),
-    /// The run resumes from a checkpoint, and steps that a killed process had done after it are
-    /// repeated.
-    Repeats {
-        /// Steps done at the checkpoint.
-        step: u64,
-        /// Steps that are repeated.
-        repeated: u64,
-    },
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Checkpoints(text) => f.write_str(text),
-            Self::Repeats { step, repeated } => {
-                let steps = if *repeated == 1 { "step" } else { "steps" };
-                write!(
-                    f,
-                    "resumes after step {step}; repeats {repeated} {steps} done since that checkpoint"
-                )
-            }
-        }
-    }
-}
-
-/// Folders and files of a run, inside its folder.
-fn checkpoints(folder: &std::path::Path) -> PathBuf {
-    folder.join("checkpoints")
-}
+pub use run_on_all_ranks::BoxError;

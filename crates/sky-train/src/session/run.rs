@@ -10,7 +10,7 @@ use sky_plan::DataSize;
 use sky_text::{ChatTemplate, Tokenizer};
 use tch::Tensor;
 
-use super::{Notice, Session, admit, checkpoints};
+use super::{join::Session, memory_check::check_memory, notice::Notice};
 use crate::{
     Checkpoint, Job, RunEnd, StepMetrics, TrainError, Trainer, export, export_merged, model_shape,
     prune,
@@ -25,7 +25,7 @@ pub struct RunSpec {
     job: Job,
     folder: PathBuf,
     input_hash: Option<String>,
-    admission: bool,
+    memory_check: bool,
 }
 
 impl RunSpec {
@@ -36,7 +36,7 @@ impl RunSpec {
             job,
             folder: folder.into(),
             input_hash: None,
-            admission: true,
+            memory_check: true,
         }
     }
 
@@ -49,11 +49,11 @@ impl RunSpec {
         self
     }
 
-    /// Without the check of this host's memory: the caller has called [`admit`] itself, or takes
-    /// the risk.
+    /// Without the check of this host's memory: the caller has called [`check_memory`] itself, or
+    /// takes the risk.
     #[must_use]
-    pub fn without_admission(mut self) -> Self {
-        self.admission = false;
+    pub fn without_memory_check(mut self) -> Self {
+        self.memory_check = false;
         self
     }
 }
@@ -103,9 +103,9 @@ impl Session {
             job,
             folder,
             input_hash,
-            admission,
+            memory_check,
         } = spec;
-        if admission && job.model.custom_layers.is_none() {
+        if memory_check && job.model.custom_layers.is_none() {
             let size = DataSize {
                 rows: job.data.len() as u64,
                 tokens_per_row: job.data.tokens() as f64 / job.data.len().max(1) as f64,
@@ -113,7 +113,7 @@ impl Session {
             };
             let shape = model_shape(&job.model);
             let on_gpu = self.device().is_cuda();
-            admit(&shape, &job.config, self.env(), Some(&size), on_gpu)?;
+            check_memory(&shape, &job.config, self.env(), Some(&size), on_gpu)?;
         }
         self.check_same_job(&job)?;
         let (lora, keep_finished) = (job.config.lora.is_some(), job.config.keep_finished);
@@ -257,4 +257,9 @@ impl FinishedRun {
 fn steps_beyond(metrics: &Path, step: u64) -> u64 {
     let lines = fs::read(metrics).map_or(0, |text| text.iter().filter(|b| **b == b'\n').count());
     (lines as u64).saturating_sub(step)
+}
+
+/// The folder of a run's checkpoints, inside the run's folder.
+fn checkpoints(folder: &Path) -> PathBuf {
+    folder.join("checkpoints")
 }

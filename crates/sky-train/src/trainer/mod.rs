@@ -20,8 +20,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     Checkpoint, Collective, Dataset, Optimizer, StepMetrics, TrainError, TrainerState,
-    checkpoint::adapters::{initial, lora, trained_blocks},
     checkpoint::background::BackgroundWriter,
+    checkpoint::trainable::{init_adapter, lora, trained_blocks},
     data::split::TrainValidationSplit,
     distributed::weight_checksum::WeightChecksum,
     distributed::zero::ShardedState,
@@ -122,7 +122,7 @@ impl<'c> Trainer<'c> {
         let trained = trained_blocks(&job.model, &job.config);
         let frozen = lora.map_or_else(Vec::new, |_| blocks(&job.model));
         let first = &mut |param: &ParamSpec| match lora {
-            Some(_) if is_adapter(param) => initial(param, job.seed),
+            Some(_) if is_adapter(param) => init_adapter(param, job.seed),
             _ => weights(param),
         };
         let sharded_state = ShardedState::new(&trained, &frozen, &job.config, device, comm, first)?;

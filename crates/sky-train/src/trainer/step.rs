@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use sky_model::HeadOptions;
+use sky_model::{HeadOptions, compute_dtype};
 use sky_text::PackedRow;
 use sky_torch::{AdamW, CudaEvent};
 use sky_types::{Version, derive_seed};
@@ -11,7 +11,6 @@ use crate::{
     Collective, StepMetrics, TrainError,
     data::neftune::noise,
     metrics::step_timer::{StepTiming, with_peaks},
-    optim::dtype::compute_dtype,
     trainer::activation_checkpointing::{RecomputePolicy, StepLoad},
     trainer::forward_backward::{MicroBatchPass, forward_backward, forward_loss},
     trainer::layer_fn::ModelLayers,

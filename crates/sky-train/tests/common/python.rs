@@ -17,7 +17,11 @@ pub(crate) fn script(
         .output()
         .is_ok_and(|output| output.status.success());
     if !installed {
-        eprintln!("SKIPPED: {python} has no `{module}`; name one that has in {variable}");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("SKIPPED: {python} has no `{module}`; name one that has in {variable}\n")
+                .as_bytes(),
+        );
         return None;
     }
     let output = Command::new(&python)

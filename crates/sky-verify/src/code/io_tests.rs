@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use sky_sandbox::{Cancel, Exit, Finished, Job, Limits, Sandbox};
-use sky_types::{CheckError, Checked, Json, Problem, Tests};
+use sky_types::{CheckError, CheckOutcome, Json, Problem, Tests};
 
 use crate::CodeOptions;
 
-use super::checked::{failed, host, limits, right, unsupported, wrong};
 use super::compare::{TOLERANCE, same_output};
 use super::result::{Expected, same_result};
+use super::run_verdict::{failed, host, limits, right, unsupported, wrong};
 
 /// One program on one problem's tests.
 pub(super) struct IoTests<'a> {
@@ -26,7 +26,7 @@ pub(super) struct IoTests<'a> {
     /// The first test in order that is known not to have passed; what comes after it is not waited
     /// for.
     first_failed: Arc<AtomicUsize>,
-    failure: Mutex<Option<(usize, Result<Checked, CheckError>)>>,
+    failure: Mutex<Option<(usize, Result<CheckOutcome, CheckError>)>>,
 }
 
 impl<'a> IoTests<'a> {
@@ -52,7 +52,7 @@ impl<'a> IoTests<'a> {
     }
 
     /// The verdict: that of the first test in order that does not pass, however many run at once.
-    pub(super) fn verdict(self) -> Result<Checked, CheckError> {
+    pub(super) fn verdict(self) -> Result<CheckOutcome, CheckError> {
         let count = self.tests.inputs.len();
         let lists = [self.tests.outputs.len(), self.tests.accepted.len()];
         if count == 0 || count != lists[0] || ![0, count].contains(&lists[1]) {
@@ -109,8 +109,9 @@ impl<'a> IoTests<'a> {
         // Without an early stop, all run; but nothing counts after trouble of the host's.
         let all = self.all_tests;
         let stops = !all || result.is_err();
-        let rank =
-            |index: usize, result: &Result<Checked, CheckError>| (all && result.is_ok(), index);
+        let rank = |index: usize, result: &Result<CheckOutcome, CheckError>| {
+            (all && result.is_ok(), index)
+        };
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         let known = failure.as_ref().map(|(index, result)| rank(*index, result));
         if known.is_none_or(|known| rank(index, &result) < known) {
@@ -129,7 +130,7 @@ impl<'a> IoTests<'a> {
             .map_err(host)
     }
 
-    fn script(&self, index: usize) -> Result<Checked, CheckError> {
+    fn script(&self, index: usize) -> Result<CheckOutcome, CheckError> {
         let mut stdin = lines(&self.tests.inputs[index]);
         if !stdin.is_empty() && !stdin.ends_with('\n') {
             stdin.push('\n');
@@ -154,7 +155,7 @@ impl<'a> IoTests<'a> {
         )))
     }
 
-    fn call(&self, name: &str, index: usize) -> Result<Checked, CheckError> {
+    fn call(&self, name: &str, index: usize) -> Result<CheckOutcome, CheckError> {
         // LiveCodeBench writes values as JSON inside a text, arguments one a line.
         let value = |line: &str| match Expected::read(line) {
             Some(_) => line.trim().to_owned(),
@@ -222,7 +223,12 @@ impl<'a> IoTests<'a> {
 
     /// Asks the problem's own judge, in an interpreter that has never seen the program: to the
     /// judge its output is data. `found` is JSON as Python reads it.
-    fn ask_judge(&self, index: usize, found: &str, shown: &str) -> Result<Checked, CheckError> {
+    fn ask_judge(
+        &self,
+        index: usize,
+        found: &str,
+        shown: &str,
+    ) -> Result<CheckOutcome, CheckError> {
         let tests = self.tests;
         let (input, output) = (tests.inputs[index].text(), tests.outputs[index].text());
         let job = Job::Call {

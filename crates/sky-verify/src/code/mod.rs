@@ -1,12 +1,12 @@
 //! Programs, judged by a problem's tests in the sandbox.
 
-mod check;
-mod checked;
+mod code_check;
 mod compare;
 mod extract;
 mod io_tests;
 mod loop_depth;
 mod result;
+mod run_verdict;
 
-pub use check::CodeCheck;
+pub use code_check::CodeCheck;
 pub use extract::{Extracted, extract};

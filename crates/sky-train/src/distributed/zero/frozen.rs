@@ -5,12 +5,14 @@ use super::{
     flat::{checked, copy_part},
     shard::{Devices, Sharded},
 };
-use crate::{Collective, TrainError, checkpoint::adapters::BaseHash, checkpoint::layout::Layout};
+use crate::{
+    Collective, TrainError, checkpoint::flat_layout::FlatLayout, checkpoint::trainable::BaseHash,
+};
 
 /// Weights of one block that are not trained: compute weights alone, without master weights,
 /// moments or gradient. This rank's shard where parameters are sharded, else all.
 pub(super) struct Frozen {
-    pub(super) layout: Layout,
+    pub(super) layout: FlatLayout,
     pub(super) weights: Tensor,
 }
 
@@ -25,11 +27,11 @@ pub(super) fn fill(
     let mut hash = BaseHash::default();
     let mut found = Vec::with_capacity(blocks.len());
     for block in blocks {
-        let layout = Layout::new(block, comm.world_size());
+        let layout = FlatLayout::new(block, comm.world_size());
         let local = if sharded.parameters {
-            layout.part(comm.rank())
+            layout.shard_range(comm.rank())
         } else {
-            (0, layout.whole())
+            (0, layout.padded_numel())
         };
         let shard = devices.zeros(local.1 - local.0, kind, devices.weights)?;
         for (param, offset) in &layout.params {

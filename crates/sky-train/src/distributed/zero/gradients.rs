@@ -4,11 +4,11 @@ use sky_torch::CudaEvent;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::{
-    in_flight::{GradOffload, PendingReduceScatter},
+    pending_grads::{GradOffload, PendingReduceScatter},
     shard::grad_length,
     state::ShardedState,
 };
-use crate::{TrainError, checkpoint::layout::ALIGN};
+use crate::{TrainError, checkpoint::flat_layout::ALIGN};
 
 impl ShardedState<'_> {
     /// Adds the gradients of a block's parameters to this step's sum, in the order of
@@ -82,7 +82,7 @@ impl ShardedState<'_> {
     /// one is in flight at a time, which bounds the buffers to two.
     fn gradient_buffer(&mut self, block: usize) -> Result<Tensor, TrainError> {
         self.finish_reduce_scatter()?;
-        let whole = self.layouts[block].whole();
+        let whole = self.layouts[block].padded_numel();
         let mut flat = self
             .buffers
             .take(whole, (Kind::Float, self.devices.compute))?;
@@ -113,7 +113,7 @@ impl ShardedState<'_> {
             && grad.kind() == Kind::Float
             && grad.device() == self.devices.optimizer
             && grad.is_contiguous()
-            && grad.numel() as i64 == layout.whole();
+            && grad.numel() as i64 == layout.padded_numel();
         if fits {
             shard.grad = Some(grad.f_detach()?.f_view([-1])?);
         }
@@ -137,7 +137,9 @@ impl ShardedState<'_> {
                 .iter()
                 .all(|grad| grad.borrow().kind() == Kind::BFloat16);
         if fits {
-            let flat = self.devices.zeros(layout.whole(), Kind::BFloat16, place)?;
+            let flat = self
+                .devices
+                .zeros(layout.padded_numel(), Kind::BFloat16, place)?;
             for ((param, offset), grad) in layout.params.iter().zip(grads) {
                 let mut part = flat.f_narrow(0, *offset, param.numel())?;
                 no_grad(|| part.f_copy_(&grad.borrow().f_reshape([-1])?))?;
@@ -222,7 +224,7 @@ impl ShardedState<'_> {
             if self.sharded.optimizer {
                 let mine = Tensor::f_zeros([layout.shard], (Kind::Float, sum.device()))?;
                 self.comm.reduce_scatter(&mine, &sum)?.wait()?;
-                let (from, _) = layout.part(self.comm.rank());
+                let (from, _) = layout.shard_range(self.comm.rank());
                 sum.f_narrow(0, from, layout.shard)?.f_copy_(&mine)?;
             } else {
                 self.comm.all_reduce(&sum)?.wait()?;

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 use super::disk::{Disk, words};
 use crate::{
     TrainError,
-    checkpoint::layout::Layout,
+    checkpoint::flat_layout::FlatLayout,
     optim::adam8bit::{self, Moment, QuantizedTensor},
     optim::state_tensor::StateTensor,
 };
@@ -22,7 +22,7 @@ pub(super) struct Dtypes {
 impl Dtypes {
     pub(super) fn of(config: &TrainConfig) -> Self {
         Self {
-            compute: crate::optim::dtype::compute_dtype(config.precision),
+            compute: sky_model::compute_dtype(config.precision),
             master: crate::optim::dtype::master_dtype(config.master_dtype),
             optimizer: config.optimizer_dtype,
         }
@@ -99,25 +99,25 @@ impl Devices {
 }
 
 /// Elements of a block's gradient that a rank sums up.
-pub(super) fn grad_length(layout: &Layout, sharded: Sharded) -> i64 {
+pub(super) fn grad_length(layout: &FlatLayout, sharded: Sharded) -> i64 {
     if sharded.gradients {
         layout.shard
     } else {
-        layout.whole()
+        layout.padded_numel()
     }
 }
 
-fn state_length(layout: &Layout, sharded: Sharded) -> i64 {
+fn state_length(layout: &FlatLayout, sharded: Sharded) -> i64 {
     if sharded.optimizer {
         layout.shard
     } else {
-        layout.whole()
+        layout.padded_numel()
     }
 }
 
 /// 4-byte words of a block's master weights, where these are apart, and moments.
 pub(super) fn state_words(
-    layout: &Layout,
+    layout: &FlatLayout,
     sharded: Sharded,
     dtypes: Dtypes,
     devices: Devices,
@@ -137,7 +137,7 @@ pub(super) fn state_words(
 }
 
 /// What one rank keeps of one block: vectors of `layout.shard` elements where sharded, else of
-/// `layout.whole()`.
+/// `layout.padded_numel()`.
 pub(super) struct Shard {
     /// What the model computes with. The master weights are a part of them where
     /// [`Devices::has_separate_master`] says no.
@@ -156,7 +156,7 @@ pub(super) struct Shard {
 
 impl Shard {
     pub(super) fn zeros(
-        layout: &Layout,
+        layout: &FlatLayout,
         sharded: Sharded,
         rank: usize,
         dtypes: Dtypes,
@@ -164,7 +164,11 @@ impl Shard {
         disk: Option<&mut Disk>,
     ) -> Result<Self, TrainError> {
         let zeros = |whole: bool, kind, place| {
-            let length = if whole { layout.whole() } else { layout.shard };
+            let length = if whole {
+                layout.padded_numel()
+            } else {
+                layout.shard
+            };
             devices.zeros(length, kind, place)
         };
         let weights = zeros(!sharded.parameters, dtypes.compute, devices.weights)?;
@@ -191,7 +195,7 @@ impl Shard {
             master: if devices.has_separate_master(dtypes) {
                 state(length, dtypes.master)?
             } else if sharded.optimizer && !sharded.parameters {
-                let (from, to) = layout.part(rank);
+                let (from, to) = layout.shard_range(rank);
                 weights.f_narrow(0, from, to - from)?
             } else {
                 weights.shallow_clone()

@@ -13,11 +13,12 @@ use super::{
     disk::Disk,
     flat::{bytes_of, checked, copy_part},
     frozen::{self, Frozen},
-    in_flight::{GradOffload, PendingReduceScatter, Prefetch},
+    pending_grads::{GradOffload, PendingReduceScatter},
+    prefetch::Prefetch,
     shard::{Devices, Dtypes, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, StepMemory, TrainError, checkpoint::layout::Layout,
+    Collective, StepMemory, TrainError, checkpoint::flat_layout::FlatLayout,
     optim::state_tensor::StateTensor,
 };
 
@@ -31,7 +32,7 @@ use crate::{
 /// With adapters `layouts` and `shards` are theirs (those of embedding and head are empty), and the
 /// model's own weights are frozen: they have nothing but themselves.
 pub(crate) struct ShardedState<'c> {
-    pub(crate) layouts: Vec<Layout>,
+    pub(crate) layouts: Vec<FlatLayout>,
     pub(super) shards: Vec<Shard>,
     /// Block by block; nothing when all weights are trained.
     pub(super) frozen: Vec<Frozen>,
@@ -54,27 +55,6 @@ pub(crate) struct ShardedState<'c> {
     pub(super) wait_time: Cell<Duration>,
 }
 
-/// A block's parameters, whole.
-pub(crate) struct Gathered {
-    /// Leaves of the autograd graph, in the order that the block's function takes them.
-    pub(crate) params: Vec<Tensor>,
-    /// The same of its adapters, when `params` are frozen.
-    pub(crate) adapters: Vec<Tensor>,
-    block: usize,
-    buffers: Vec<Tensor>,
-}
-
-impl Gathered {
-    /// The parameters that want a gradient.
-    pub(crate) fn trained(&self) -> &[Tensor] {
-        if self.params.iter().any(Tensor::requires_grad) {
-            &self.params
-        } else {
-            &self.adapters
-        }
-    }
-}
-
 impl<'c> ShardedState<'c> {
     /// Fills the shards from `weights`, which gives each parameter whole, in any kind: the `frozen`
     /// ones first, block by block, then the trained ones. `frozen` is empty when all are trained.
@@ -90,7 +70,10 @@ impl<'c> ShardedState<'c> {
         let sharded = Sharded::stage(config.zero_stage, world_size);
         let devices = Devices::new(device, config.offloaded());
         let dtypes = Dtypes::of(config);
-        let layouts: Vec<Layout> = blocks.iter().map(|b| Layout::new(b, world_size)).collect();
+        let layouts: Vec<FlatLayout> = blocks
+            .iter()
+            .map(|b| FlatLayout::new(b, world_size))
+            .collect();
         let mut disk = None;
         if let Some(folder) = &config.offload_folder {
             let words = |layout| state_words(layout, sharded, dtypes, devices);
@@ -177,9 +160,9 @@ impl<'c> ShardedState<'c> {
     pub(crate) fn local_range(&self, block: usize) -> (i64, i64) {
         let layout = &self.layouts[block];
         if self.sharded.optimizer {
-            layout.part(self.comm.rank())
+            layout.shard_range(self.comm.rank())
         } else {
-            (0, layout.whole())
+            (0, layout.padded_numel())
         }
     }
 
@@ -201,156 +184,11 @@ impl<'c> ShardedState<'c> {
 
     /// The same of this rank's shard alone: what it writes into a checkpoint.
     pub(crate) fn shard_tensors(&self, block: usize) -> Result<[StateTensor; 3], TrainError> {
-        self.tensors(block, self.layouts[block].part(self.comm.rank()))
-    }
-
-    /// Gathers a block's parameters. `next` is the block that will be asked for after this one: its
-    /// all-gather is started and overlaps this block's computation.
-    pub(crate) fn gather(
-        &mut self,
-        block: usize,
-        next: Option<usize>,
-    ) -> Result<Gathered, TrainError> {
-        self.wait_for_block(block.max(next.unwrap_or(block)))?;
-        if self.sharded.parameters && self.comm.world_size() > 1 {
-            let found = self.prefetch.take();
-            let now = match found {
-                Some(prefetch) if prefetch.block == block => prefetch,
-                other => {
-                    // The wrong guess, as after an evaluation that was broken off. Its collective
-                    // has begun on every rank and must end before its buffers are used for another.
-                    if let Some(unused) = other {
-                        let block = unused.block;
-                        let wholes = unused.wait()?;
-                        self.give_back(wholes, block);
-                    }
-                    self.start_all_gather(block)?
-                }
-            };
-            // Started before this block is waited for: both are in flight, in the same order on all
-            // ranks.
-            if let Some(next) = next {
-                self.prefetch = Some(self.start_all_gather(next)?);
-            }
-            let wholes = now.wait()?;
-            let (params, adapters) = self.param_views(block, &wholes)?;
-            return Ok(Gathered {
-                params,
-                adapters,
-                block,
-                buffers: wholes,
-            });
-        }
-        let (params, adapters) = self.param_views(block, &self.weights_on_device(block)?)?;
-        Ok(Gathered {
-            params,
-            adapters,
-            block,
-            buffers: Vec::new(),
-        })
-    }
-
-    /// Takes a block back that is no longer needed. Nothing may hold its parameters: its buffers
-    /// are written by a later all-gather.
-    pub(crate) fn release(&mut self, gathered: Gathered) {
-        let Gathered {
-            params,
-            adapters,
-            block,
-            buffers,
-        } = gathered;
-        drop((params, adapters));
-        self.give_back(buffers, block);
-    }
-
-    fn give_back(&mut self, buffers: Vec<Tensor>, block: usize) {
-        let is_layer = self.is_layer(block);
-        for buffer in buffers {
-            self.buffers.give_back(buffer, is_layer);
-        }
-    }
-
-    /// A block's full parameters, outside of a step; those of its adapters follow. No prefetch, and
-    /// fresh buffers, since whoever asked may keep them.
-    pub(crate) fn full_params(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
-        self.wait_for_block(block)?;
-        let mut wholes = self.weights_on_device(block)?;
-        if self.sharded.parameters && self.comm.world_size() > 1 {
-            for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {
-                let options = (self.dtypes.compute, self.devices.compute);
-                let shard = std::mem::replace(whole, Tensor::f_zeros([layout.whole()], options)?);
-                self.comm.all_gather_into(whole, &shard)?.wait()?;
-            }
-        }
-        let (mut params, adapters) = self.param_views(block, &wholes)?;
-        params.extend(adapters);
-        Ok(params)
-    }
-
-    /// What is gathered for a block: frozen weights, then trained ones, where there are any. The
-    /// flag says whether they are trained.
-    fn parts(&self, block: usize) -> impl Iterator<Item = (&Layout, &Tensor, bool)> {
-        let frozen = self.frozen.get(block);
-        let frozen = frozen.map(|frozen| (&frozen.layout, &frozen.weights, false));
-        let trained = (&self.layouts[block], &self.shards[block].weights, true);
-        let all = frozen.into_iter().chain([trained]);
-        all.filter(|(layout, _, _)| layout.numel > 0)
-    }
-
-    /// What this rank keeps of a block's weights, copied to the compute device where it is
-    /// offloaded.
-    fn weights_on_device(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
-        self.parts(block)
-            .map(|(_, weights, _)| {
-                // Asynchronous from pinned memory: the copy is ordered by the GPU's stream, after
-                // the kernels that read the block before.
-                let (compute, kind) = (self.devices.compute, weights.f_kind()?);
-                Ok(weights.f_to_device_(compute, kind, true, false)?)
-            })
-            .collect()
+        self.tensors(block, self.layouts[block].shard_range(self.comm.rank()))
     }
 
     pub(super) fn is_layer(&self, block: usize) -> bool {
         (1..self.layouts.len() - 1).contains(&block)
-    }
-
-    fn start_all_gather(&mut self, block: usize) -> Result<Prefetch, TrainError> {
-        let lengths: Vec<i64> = self
-            .parts(block)
-            .map(|(layout, ..)| layout.whole())
-            .collect();
-        let mut parts = Vec::with_capacity(lengths.len());
-        for (length, shard) in lengths.into_iter().zip(self.weights_on_device(block)?) {
-            let options = (self.dtypes.compute, self.devices.compute);
-            let whole = self.buffers.take(length, options)?;
-            let pending = self.comm.all_gather_into(&whole, &shard)?;
-            parts.push((whole, pending));
-        }
-        Ok(Prefetch { block, parts })
-    }
-
-    /// Views of a block's parameters and of its adapters' in their flat vectors. They are detached:
-    /// leaves of a new graph, which shares memory with the vector but not history.
-    fn param_views(
-        &self,
-        block: usize,
-        wholes: &[Tensor],
-    ) -> Result<(Vec<Tensor>, Vec<Tensor>), TrainError> {
-        let mut found = (Vec::new(), Vec::new());
-        for ((layout, _, trained), whole) in self.parts(block).zip(wholes) {
-            let list = if trained && !self.frozen.is_empty() {
-                &mut found.1
-            } else {
-                &mut found.0
-            };
-            for (param, offset) in &layout.params {
-                let view = whole
-                    .f_narrow(0, *offset, param.numel())?
-                    .f_view(param.shape.as_slice())?;
-                list.push(view.f_detach()?.f_set_requires_grad(trained)?);
-            }
-        }
-        Ok(found)
     }
 
     /// A number summed over all ranks.

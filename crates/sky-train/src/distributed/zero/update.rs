@@ -45,7 +45,7 @@ impl ShardedState<'_> {
         self.gradient_bytes = 0;
         let parts = (0..self.shards.len()).map(|block| {
             let grad = self.shards[block].grad.take();
-            let mut part = self.part(block)?;
+            let mut part = self.block_step(block)?;
             if let Some(grad) = grad {
                 self.gradient_bytes += bytes_of(&grad);
                 part.grad = Some(self.local_grad(block, &grad)?);
@@ -105,11 +105,11 @@ impl ShardedState<'_> {
 
     /// Casts and gathers a block's compute weights after its master weights were set.
     pub(crate) fn refresh(&mut self, block: usize) -> Result<(), TrainError> {
-        self.part(block)?.cast_weights()?;
+        self.block_step(block)?.cast_weights()?;
         self.all_gather_weights(block)?.wait()
     }
 
-    fn part(&self, block: usize) -> Result<BlockStep, TrainError> {
+    fn block_step(&self, block: usize) -> Result<BlockStep, TrainError> {
         let (layout, shard) = (&self.layouts[block], &self.shards[block]);
         let (begin, end) = self.local_range(block);
         let weights = if self.master_aliases_weights() {

@@ -6,7 +6,7 @@ use std::path::Path;
 use sky_files::FileError;
 #[cfg(feature = "sandbox")]
 use sky_sandbox::{GuestPaths, Sandbox};
-use sky_types::{Check, CheckError, Checked, Domain, FinishReason, Problem};
+use sky_types::{Check, CheckError, CheckOutcome, Domain, FinishReason, Problem};
 
 #[cfg(feature = "sandbox")]
 use crate::{CodeCheck, VerifyError};
@@ -15,25 +15,25 @@ use crate::{MathCheck, VerifyConfig, by_domain::no_check};
 /// The checks of every domain, as a recipe's `[verify]` configures them.
 ///
 /// Math, puzzle and choice problems are compared in this process. Code problems need the sandbox of
-/// `Checks::open` (feature `sandbox`); without it they are [`CheckError::Unsupported`].
+/// `StandardChecks::open` (feature `sandbox`); without it they are [`CheckError::Unsupported`].
 ///
 /// ```
 /// use sky_types::{Answer, Check, Domain, FinishReason, Problem};
-/// use sky_verify::{Checks, VerifyConfig};
+/// use sky_verify::{StandardChecks, VerifyConfig};
 ///
-/// let checks = Checks::new(&VerifyConfig::default());
+/// let checks = StandardChecks::new(&VerifyConfig::default());
 /// let pick = Problem::new("pick", "demo", Domain::Choice, "A or B?", Answer::Choice("B".into()));
 /// let checked = checks.check(&pick, "The answer is (B).", FinishReason::Stop)?;
 /// assert!(checked.verdict.is_correct());
 /// # Ok::<(), sky_types::CheckError>(())
 /// ```
-pub struct Checks {
+pub struct StandardChecks {
     math: MathCheck,
     #[cfg(feature = "sandbox")]
     code: Option<CodeCheck>,
 }
 
-impl Checks {
+impl StandardChecks {
     /// Checks for every domain but code.
     pub fn new(config: &VerifyConfig) -> Self {
         Self {
@@ -73,13 +73,13 @@ impl Checks {
     }
 }
 
-impl Check for Checks {
+impl Check for StandardChecks {
     fn check(
         &self,
         problem: &Problem,
         reply: &str,
         finish_reason: FinishReason,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         let check: &dyn Check = match problem.domain {
             Domain::Math | Domain::Puzzle | Domain::Choice => &self.math,
             Domain::Code => self.code().ok_or_else(|| no_check(problem))?,
@@ -94,9 +94,9 @@ impl Check for Checks {
     }
 }
 
-impl fmt::Debug for Checks {
+impl fmt::Debug for StandardChecks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checks")
+        f.debug_struct("StandardChecks")
             .field("math", &self.math)
             .field("code", &self.code().is_some())
             .finish()

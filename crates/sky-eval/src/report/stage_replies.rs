@@ -8,7 +8,7 @@ use super::ReportConfig;
 use crate::Result;
 
 /// The judged replies of one stage: counts of all, and a bounded random choice for the explorer.
-pub(super) struct Group {
+pub(super) struct StageReplies {
     pub(super) key: &'static str,
     pub(super) label: &'static str,
     pub(super) counts: VerdictCounts,
@@ -17,8 +17,8 @@ pub(super) struct Group {
     pub(super) picked: Vec<JudgedSample>,
 }
 
-/// Where a group's rows come from.
-pub(super) struct GroupFiles {
+/// Where a stage's rows come from.
+pub(super) struct StageReplyFiles {
     /// Short name in the page's addresses: `before`, `samples`, `after`.
     pub(super) key: &'static str,
     /// Name on the page.
@@ -27,7 +27,7 @@ pub(super) struct GroupFiles {
     pub(super) verdicts: PathBuf,
 }
 
-/// Bounds what a group keeps of its rows, and seeds the choice.
+/// Bounds what the page keeps of a stage's rows, and seeds the choice.
 #[derive(Clone, Copy)]
 pub(super) struct Limits<'a> {
     pub(super) config: &'a ReportConfig,
@@ -42,15 +42,15 @@ pub(super) struct Lengths {
     pub(super) cut: u64,
 }
 
-impl Group {
+impl StageReplies {
     /// Reads a stage's files once; `on_row` sees every row.
     pub(super) fn read(
-        source: &GroupFiles,
+        source: &StageReplyFiles,
         limits: Limits<'_>,
         mut on_row: impl FnMut(&JudgedSample),
     ) -> Result<Self> {
         let Limits { config, seed } = limits;
-        let mut group = Self {
+        let mut replies = Self {
             key: source.key,
             label: source.label,
             counts: VerdictCounts::default(),
@@ -63,8 +63,8 @@ impl Group {
         {
             let mut row = row?;
             on_row(&row);
-            group.counts.add(row.verdict.verdict);
-            group.lengths.add(&row);
+            replies.counts.add(row.verdict.verdict);
+            replies.lengths.add(&row);
             // Reservoir sampling (Vitter 1985, algorithm R) keeps every row with the same chance.
             let slot = if number < room {
                 number
@@ -83,8 +83,8 @@ impl Group {
             }
         }
         kept.sort_by_key(|(number, _)| *number);
-        group.picked = kept.into_iter().map(|(_, row)| row).collect();
-        Ok(group)
+        replies.picked = kept.into_iter().map(|(_, row)| row).collect();
+        Ok(replies)
     }
 }
 

@@ -7,14 +7,13 @@ use sky_plan::{
 
 use crate::{DistributedEnv, TrainError};
 
-/// Refuses a run that does not fit into this host's memory by the plan. A host that does not say
-/// how much it has admits every run, and so does a GPU host while the size of the data is not
-/// known.
+/// Refuses a run that does not fit into this host's memory by the plan. Every run passes where the
+/// host does not say how much it has, and on a GPU host while the size of the data is not known.
 ///
 /// # Errors
 /// [`TrainError::DoesNotFit`] with what the run needs, what there is, and a setting that would make
 /// it fit.
-pub fn admit(
+pub fn check_memory(
     shape: &ModelShape,
     config: &TrainConfig,
     env: Option<&DistributedEnv>,
@@ -22,10 +21,10 @@ pub fn admit(
     on_gpu: bool,
 ) -> Result<(), TrainError> {
     if !on_gpu {
-        return admit_on_cpus(shape, config, env, size);
+        return check_cpu_memory(shape, config, env, size);
     }
     match (size, GpuHost::detect(env)) {
-        (Some(size), Some(host)) => host.admit(shape, config, size),
+        (Some(size), Some(host)) => host.check_memory(shape, config, size),
         _ => Ok(()),
     }
 }
@@ -56,7 +55,7 @@ pub fn plan_on_cpus(
     Some((plan, memory))
 }
 
-fn admit_on_cpus(
+fn check_cpu_memory(
     shape: &ModelShape,
     config: &TrainConfig,
     env: Option<&DistributedEnv>,
@@ -121,7 +120,7 @@ impl GpuHost {
     /// # Errors
     /// [`TrainError::DoesNotFit`] with what the run needs, what there is, and a setting that would
     /// fit.
-    pub fn admit(
+    pub fn check_memory(
         &self,
         shape: &ModelShape,
         config: &TrainConfig,
@@ -223,7 +222,7 @@ mod tests {
             local,
         };
         let shape = ModelShape::known("Qwen2.5-32B-Instruct").unwrap();
-        let error = host.admit(&shape, config, &SIZE).err()?;
+        let error = host.check_memory(&shape, config, &SIZE).err()?;
         assert!(matches!(error, TrainError::DoesNotFit(_)), "{error}");
         Some(error.to_string())
     }

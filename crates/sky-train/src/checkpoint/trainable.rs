@@ -25,7 +25,7 @@ pub(crate) fn trained_blocks(model: &Config, config: &TrainConfig) -> Vec<BlockS
 /// An adapter's first value, f32: B is zero, so that training begins with the model as it is, and A
 /// uniform within `1 / sqrt(in)`, which is Kaiming's with a slope of `sqrt(5)` (as PEFT and torch's
 /// own linear layers begin). A function of the seed and the name.
-pub(crate) fn initial(param: &ParamSpec, seed: u64) -> Result<Tensor, TrainError> {
+pub(crate) fn init_adapter(param: &ParamSpec, seed: u64) -> Result<Tensor, TrainError> {
     if param.name.ends_with(".lora_B.weight") {
         return Ok(Tensor::f_zeros(
             param.shape.as_slice(),
@@ -58,7 +58,6 @@ impl BaseHash {
     }
 
     pub(crate) fn finish(self) -> String {
-        let digest = self.0.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        sky_files::hex(&self.0.finalize())
     }
 }

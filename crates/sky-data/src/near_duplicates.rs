@@ -2,57 +2,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::text::words;
 
-/// Finds texts that share a long run of words with an evaluation set.
-///
-/// Brown et al. (2020), appendix C, use 13 words. Texts shorter than that count only when all of
-/// their words are the same.
-///
-/// ```
-/// let exam = ["A farmer walks 7 miles to the market and then 5 miles more to the mill before noon."];
-/// let index = sky_data::Contamination::new(13, exam);
-/// assert!(index.find("Easy: a farmer walks 7 miles to the market, and then 5 miles more to the mill!").is_some());
-/// assert!(index.find("A farmer walks 8 miles to the market and then 5 miles more to the mill.").is_none());
-/// ```
-#[derive(Clone, Debug)]
-pub struct Contamination {
-    size: usize,
-    ngrams: HashSet<String>,
-    short: HashSet<String>,
-}
-
-impl Contamination {
-    /// An index of an evaluation set's texts by runs of `size` words (at least 1).
-    pub fn new<T: AsRef<str>>(size: usize, texts: impl IntoIterator<Item = T>) -> Self {
-        let size = size.max(1);
-        let (mut ngrams, mut short) = (HashSet::new(), HashSet::new());
-        for text in texts {
-            let words = words(text.as_ref());
-            if words.len() < size {
-                short.insert(words.join(" "));
-            }
-            ngrams.extend(words.windows(size).map(|run| run.join(" ")));
-        }
-        Self {
-            size,
-            ngrams,
-            short,
-        }
-    }
-
-    /// The first run of words that a text shares with the evaluation set.
-    pub fn find(&self, text: &str) -> Option<String> {
-        let words = words(text);
-        if words.len() < self.size {
-            let whole = words.join(" ");
-            return self.short.contains(&whole).then_some(whole);
-        }
-        words
-            .windows(self.size)
-            .map(|run| run.join(" "))
-            .find(|run| self.ngrams.contains(run))
-    }
-}
-
 /// For each text, the earlier text that it nearly repeats: the first kept one whose set of
 /// three-word runs has a Jaccard similarity of at least `threshold` with its own. Exact, not
 /// sketched; the same at any thread count.
@@ -135,14 +84,6 @@ fn jaccard(a: &[u32], b: &[u32]) -> f64 {
 mod tests {
     use super::*;
     use crate::seeded_rng::SeededRng;
-
-    #[test]
-    fn a_short_text_must_match_whole() {
-        let index = Contamination::new(13, ["What is 3 + 5?"]);
-        assert!(index.find("what is 3+5").is_some());
-        assert!(index.find("What is 3 + 5 + 1?").is_none());
-        assert!(index.find("").is_none());
-    }
 
     #[test]
     fn the_index_finds_exactly_what_comparing_all_pairs_finds() {

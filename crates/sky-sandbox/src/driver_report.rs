@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
-/// One line of the driver's.
+/// What the driver says about a call, in one line.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Record {
+pub(crate) enum DriverReport {
     /// It ended with this code.
     Exited(i32),
     /// An exception nobody caught.
@@ -26,22 +26,22 @@ enum Line {
     CompileError { compile: String },
 }
 
-pub(crate) fn parse(bytes: &[u8]) -> Record {
+pub(crate) fn parse(bytes: &[u8]) -> DriverReport {
     // Not read as JSON here: Python's has numbers that Rust's has not.
     let returned = bytes
         .strip_prefix(b"{\"returned\": ")
         .and_then(|rest| rest.strip_suffix(b"}"));
     if let Some(text) = returned.and_then(|text| std::str::from_utf8(text).ok()) {
-        return Record::Returned(text.to_owned());
+        return DriverReport::Returned(text.to_owned());
     }
     match serde_json::from_slice(bytes) {
-        Ok(Line::Exited { exit }) => Record::Exited(exit),
-        Ok(Line::Raised { kind, message }) => Record::Raised {
+        Ok(Line::Exited { exit }) => DriverReport::Exited(exit),
+        Ok(Line::Raised { kind, message }) => DriverReport::Raised {
             kind: cut(kind),
             message: cut(message),
         },
-        Ok(Line::CompileError { compile }) => Record::CompileError(cut(compile)),
-        Err(_) => Record::Unreadable,
+        Ok(Line::CompileError { compile }) => DriverReport::CompileError(cut(compile)),
+        Err(_) => DriverReport::Unreadable,
     }
 }
 
@@ -61,12 +61,12 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_said_to_be_unreadable() {
         for bytes in [&b""[..], b"{", b"{}", b"[1]", b"\xff", b"{\"exit\": 1e99}"] {
-            assert_eq!(parse(bytes), Record::Unreadable);
+            assert_eq!(parse(bytes), DriverReport::Unreadable);
         }
         let deep = "[".repeat(100_000);
-        assert_eq!(parse(deep.as_bytes()), Record::Unreadable);
-        assert_eq!(parse(b"{\"exit\": 3}"), Record::Exited(3));
-        let returned = Record::Returned("[NaN, 1]".to_owned());
+        assert_eq!(parse(deep.as_bytes()), DriverReport::Unreadable);
+        assert_eq!(parse(b"{\"exit\": 3}"), DriverReport::Exited(3));
+        let returned = DriverReport::Returned("[NaN, 1]".to_owned());
         assert_eq!(parse(b"{\"returned\": [NaN, 1]}"), returned);
     }
 }

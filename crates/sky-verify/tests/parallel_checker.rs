@@ -7,7 +7,7 @@ use std::{fs, num::NonZero, sync::atomic::Ordering};
 
 use fixture::{Exact, Folder};
 use sky_types::VerdictRecord;
-use sky_verify::{Checking, VerifyError, read_judged_samples};
+use sky_verify::{ParallelChecker, VerifyError, read_judged_samples};
 
 #[test]
 fn a_failed_host_loses_nothing_and_threads_change_nothing() {
@@ -43,7 +43,7 @@ fn where_few_replies_wait_the_long_ones_begin_first() {
     for (problems, few) in [(60, true), (160, false)] {
         let folder = Folder::new(problems, 4, |p, i| p % 10 == 7 && i == 2);
         let mut seen = Vec::new();
-        let checking = Checking {
+        let checker = ParallelChecker {
             problems: &folder.path("problems.jsonl"),
             samples: &folder.path("samples.jsonl"),
             journal: &folder.path("verdicts.journal"),
@@ -51,7 +51,7 @@ fn where_few_replies_wait_the_long_ones_begin_first() {
             threads: NonZero::new(1),
         };
         let see = &mut |row: &VerdictRecord, _| seen.push((row.problem_id.clone(), row.index));
-        checking.run(&Exact::new(usize::MAX), see).unwrap();
+        checker.run(&Exact::new(usize::MAX), see).unwrap();
         let place = |p: u32, i: u32| seen.iter().position(|row| *row == (format!("p{p}"), i));
         if few {
             // `\boxed{17}` is longer than `\boxed{7}`, that than `no`.

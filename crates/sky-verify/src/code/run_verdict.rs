@@ -1,7 +1,7 @@
 //! What a run in the sandbox means for the reply.
 
 use sky_sandbox::{Exit, Finished, Limits, SandboxError};
-use sky_types::{CheckError, Checked, Problem, Verdict};
+use sky_types::{CheckError, CheckOutcome, Problem, Verdict};
 
 use crate::CodeOptions;
 
@@ -14,22 +14,22 @@ pub(super) fn limits(options: &CodeOptions, seconds: Option<f64>, default: f64) 
     }
 }
 
-pub(super) fn right(detail: String) -> Checked {
-    Checked {
+pub(super) fn right(detail: String) -> CheckOutcome {
+    CheckOutcome {
         verdict: Verdict::Correct,
         detail,
     }
 }
 
-pub(super) fn wrong(detail: String) -> Checked {
-    Checked {
+pub(super) fn wrong(detail: String) -> CheckOutcome {
+    CheckOutcome {
         verdict: Verdict::Wrong,
         detail,
     }
 }
 
 /// What a run that did not end well is called.
-pub(super) fn failed(finished: &Finished) -> Checked {
+pub(super) fn failed(finished: &Finished) -> CheckOutcome {
     let (verdict, detail) = match &finished.outcome.exit {
         Exit::Exited(code) => (
             Verdict::RuntimeError,
@@ -57,7 +57,7 @@ pub(super) fn failed(finished: &Finished) -> Checked {
             format!("the interpreter crashed: {trap}"),
         ),
     };
-    Checked { verdict, detail }
+    CheckOutcome { verdict, detail }
 }
 
 /// The host's own trouble.

@@ -65,7 +65,7 @@ pub enum OptimizerDtype {
     #[default]
     #[serde(rename = "f32")]
     F32,
-    /// bfloat16, rounded up or down by chance (by the seed), so that small changes are not lost.
+    /// bfloat16 with seeded stochastic rounding, so that small changes are not lost.
     #[serde(rename = "bf16")]
     Bf16,
     /// 8 bits and a scale for every 64 elements (Dettmers et al., 2022).
@@ -91,8 +91,8 @@ pub enum MasterDtype {
     /// float32.
     #[default]
     F32,
-    /// bfloat16, rounded up or down by chance (by the seed) at each step, so that small steps are
-    /// not lost. With compute in bf16 they are the weights themselves.
+    /// bfloat16 with seeded stochastic rounding at each step, so that small steps are not lost.
+    /// With compute in bf16 they are the weights themselves.
     Bf16,
 }
 
@@ -102,27 +102,6 @@ impl MasterDtype {
         match self {
             Self::F32 => 4,
             Self::Bf16 => 2,
-        }
-    }
-}
-
-/// What the model computes in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// bfloat16.
-    #[default]
-    Bf16,
-    /// float32; compute in it is for comparisons.
-    F32,
-}
-
-impl Precision {
-    /// Bytes of one number.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::Bf16 => 2,
-            Self::F32 => 4,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{ProblemIndex, Result, VerdictCounts, VerifyError};
 ///
 /// ```
 /// # use sky_types::{Answer, Domain, FinishReason, Problem, Sample, SamplingParams, Version};
-/// use sky_verify::{Checking, Checks, VerifyConfig};
+/// use sky_verify::{ParallelChecker, StandardChecks, VerifyConfig};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = |name: &str| folder.path().join(name);
@@ -30,22 +30,22 @@ use crate::{ProblemIndex, Result, VerdictCounts, VerifyError};
 /// #     finish_reason: FinishReason::Stop, prompt_tokens: 8, completion_tokens: 4,
 /// #     model: "demo".into(), params: SamplingParams::default(), seed: 0 };
 /// # sky_files::write_jsonl(&path("samples.jsonl"), [sample])?;
-/// let checking = Checking {
+/// let checker = ParallelChecker {
 ///     problems: &path("problems.jsonl"),
 ///     samples: &path("samples.jsonl"),
 ///     journal: &path("verdicts.journal"),
 ///     verdicts: &path("verdicts.jsonl"),
 ///     threads: None,
 /// };
-/// let checks = Checks::new(&VerifyConfig::default());
-/// let counts = checking.run(&checks, &mut |row, _new| {
+/// let checks = StandardChecks::new(&VerifyConfig::default());
+/// let counts = checker.run(&checks, &mut |row, _new| {
 ///     println!("{}: {}", row.problem_id, row.verdict);
 /// })?;
 /// assert_eq!(counts.total(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Checking<'a> {
+pub struct ParallelChecker<'a> {
     /// The problems, in any order.
     pub problems: &'a Path,
     /// The replies.
@@ -142,7 +142,7 @@ fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Checking<'_> {
+impl ParallelChecker<'_> {
     /// Checks the samples that the journal has no verdict for, then writes `verdicts`.
     ///
     /// `on_verdict` sees every verdict once. Its second argument is true for a new verdict and

@@ -1,5 +1,5 @@
-//! One spelling for what people and models write in many: Unicode mathematics, escaped escapes,
-//! invisible characters.
+//! Rewrites a text to one spelling, LaTeX in ASCII: Unicode mathematics, escaped escapes, invisible
+//! characters.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ const ZEROS: [u32; 14] = [
 
 /// Text on the way, and where a group of raised or lowered signs ends in it.
 #[derive(Default)]
-struct Cleaned {
+struct Rewritten {
     text: String,
     /// The mark of the last such group and the length of the text behind it.
     group: Option<(char, usize)>,
@@ -22,14 +22,14 @@ struct Cleaned {
 
 /// Rewrites Unicode mathematics as LaTeX and repairs doubled or eaten backslashes; a text that
 /// needs neither is borrowed.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
+pub(super) fn unicode_to_latex(text: &str) -> Cow<'_, str> {
     let plain = text
         .bytes()
         .all(|b| (0x20..0x7F).contains(&b) || b == b'\n');
     if plain && !text.contains(r"\\") {
         return Cow::Borrowed(text);
     }
-    let mut out = Cleaned::default();
+    let mut out = Rewritten::default();
     out.text.reserve(text.len() + 16);
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -79,7 +79,7 @@ pub(super) fn letters(text: &str) -> &str {
     &text[..end]
 }
 
-impl Cleaned {
+impl Rewritten {
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn unicode(&mut self, c: char) {
         let code = u32::from(c);
@@ -292,19 +292,19 @@ mod tests {
 
     #[test]
     fn unicode_becomes_latex() {
-        assert_eq!(clean("５"), "5");
-        assert_eq!(clean("٥"), "5");
-        assert_eq!(clean("x¹²"), "x^{12}");
-        assert_eq!(clean("−½"), r"-\frac{1}{2}");
-        assert_eq!(clean("5\u{200b}\0"), "5");
-        assert_eq!(clean("36°"), r"36^\circ ");
+        assert_eq!(unicode_to_latex("５"), "5");
+        assert_eq!(unicode_to_latex("٥"), "5");
+        assert_eq!(unicode_to_latex("x¹²"), "x^{12}");
+        assert_eq!(unicode_to_latex("−½"), r"-\frac{1}{2}");
+        assert_eq!(unicode_to_latex("5\u{200b}\0"), "5");
+        assert_eq!(unicode_to_latex("36°"), r"36^\circ ");
     }
 
     #[test]
     fn escapes_are_repaired() {
-        assert_eq!(clean(r"\\frac{1}{2}"), r"\frac{1}{2}");
-        assert_eq!(clean("\u{c}rac{7}{4}"), r"\frac{7}{4}");
-        assert_eq!(clean(r"1 \\ 2"), r"1 \\ 2");
-        assert_eq!(clean(r"1 \\\frac12"), r"1 \\\frac12");
+        assert_eq!(unicode_to_latex(r"\\frac{1}{2}"), r"\frac{1}{2}");
+        assert_eq!(unicode_to_latex("\u{c}rac{7}{4}"), r"\frac{7}{4}");
+        assert_eq!(unicode_to_latex(r"1 \\ 2"), r"1 \\ 2");
+        assert_eq!(unicode_to_latex(r"1 \\\frac12"), r"1 \\\frac12");
     }
 }

@@ -23,7 +23,7 @@ struct Entry {
 ///
 /// # Errors
 /// When a file is missing or is not what set-up fetched; the error names it.
-pub fn check_cached(path: &Path) -> Result<(), FileError> {
+pub fn check_against_receipt(path: &Path) -> Result<(), FileError> {
     check_in(&sky_home(), path)
 }
 

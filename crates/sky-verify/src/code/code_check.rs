@@ -4,15 +4,15 @@ use sky_sandbox::{
     Exit, INSTRUCTIONS_PER_SECOND, IsolatedResult, IsolatedTest, Job, Limits, Sandbox, SandboxError,
 };
 use sky_types::{
-    Answer, Check, CheckError, Checked, Domain, FinishReason, Problem, Program, Verdict,
+    Answer, Check, CheckError, CheckOutcome, Domain, FinishReason, Problem, Program, Verdict,
 };
 
 use crate::CodeOptions;
 
-use super::checked::{failed, host, limits, right, unsupported};
 use super::extract::{Extracted, defines, definitions, extract};
 use super::io_tests::IoTests;
 use super::loop_depth::loop_depth;
+use super::run_verdict::{failed, host, limits, right, unsupported};
 
 /// Judges programs in replies by running them: [`Check`] for [`Domain::Code`].
 pub struct CodeCheck {
@@ -45,7 +45,7 @@ impl CodeCheck {
         problem: &Problem,
         answer: &Program,
         found: &Extracted,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         let limits = limits(
             &self.options,
             answer.timeout_s,
@@ -60,12 +60,12 @@ impl CodeCheck {
             replaced: &replaced,
             entry: answer.entry_point.as_deref(),
         };
-        let examined = self
+        let isolated = self
             .sandbox
             .run_isolated_test(&test, &limits)
             .map_err(host)?;
-        let IsolatedResult::Finished(finished) = examined else {
-            return self.shared(problem, answer, &program, &limits);
+        let IsolatedResult::Finished(finished) = isolated else {
+            return self.run_in_shared_interpreter(problem, answer, &program, &limits);
         };
         if finished.passed {
             let own = replaced.iter().filter(|name| answer.test.contains(*name));
@@ -86,13 +86,13 @@ impl CodeCheck {
     }
 
     /// Runs program and test in one interpreter, for tests that hand over what cannot leave theirs.
-    fn shared(
+    fn run_in_shared_interpreter(
         &self,
         problem: &Problem,
         answer: &Program,
         program: &str,
         limits: &Limits,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         let call = answer
             .entry_point
             .as_ref()
@@ -126,7 +126,7 @@ impl CodeCheck {
             if matches!(alone.outcome.exit, Exit::CompileError { .. }) {
                 return Err(unsupported(problem, failed(&alone).detail));
             }
-            return Ok(Checked {
+            return Ok(CheckOutcome {
                 verdict: Verdict::RuntimeError,
                 detail: format!(
                     "the program broke its interpreter: {}",
@@ -144,12 +144,12 @@ impl Check for CodeCheck {
         problem: &Problem,
         reply: &str,
         finish_reason: FinishReason,
-    ) -> Result<Checked, CheckError> {
+    ) -> Result<CheckOutcome, CheckError> {
         if problem.domain != Domain::Code {
             return Err(unsupported(problem, "it is no code problem".to_owned()));
         }
         if finish_reason == FinishReason::Refused {
-            return Ok(Checked {
+            return Ok(CheckOutcome {
                 verdict: Verdict::Refused,
                 detail: String::new(),
             });
@@ -165,7 +165,7 @@ impl Check for CodeCheck {
             }
         };
         let cut_off = finish_reason == FinishReason::Length;
-        let nothing = |detail: &str| Checked {
+        let nothing = |detail: &str| CheckOutcome {
             verdict: if cut_off {
                 Verdict::Truncated
             } else {

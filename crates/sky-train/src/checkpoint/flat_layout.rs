@@ -9,7 +9,7 @@ pub(crate) const ALIGN: i64 = 64;
 /// Parameters with weight decay come first, so that any shard has at most two parameter groups. The
 /// layout does not depend on the number of ranks; only the padding at its end does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct FlatLayout {
     /// The block's name in checkpoints: `embedding`, `layer.3`, `head`.
     pub(crate) name: String,
     /// The parameters in the order the block's function takes them, with where each begins.
@@ -24,7 +24,7 @@ pub(crate) struct Layout {
     world_size: i64,
 }
 
-impl Layout {
+impl FlatLayout {
     pub(crate) fn new(block: &BlockSpec, world_size: usize) -> Self {
         let mut offsets = vec![0; block.params.len()];
         let mut end = 0;
@@ -56,12 +56,12 @@ impl Layout {
     }
 
     /// Elements of all ranks' shards, padding included.
-    pub(crate) fn whole(&self) -> i64 {
+    pub(crate) fn padded_numel(&self) -> i64 {
         self.shard * self.world_size
     }
 
     /// Where rank `rank`'s shard begins and ends.
-    pub(crate) fn part(&self, rank: usize) -> (i64, i64) {
+    pub(crate) fn shard_range(&self, rank: usize) -> (i64, i64) {
         let begin = rank as i64 * self.shard;
         (begin, begin + self.shard)
     }
@@ -86,12 +86,12 @@ mod tests {
             ],
         };
         for world_size in [1, 2, 3, 8] {
-            let layout = Layout::new(&block, world_size);
+            let layout = FlatLayout::new(&block, world_size);
             let offsets: Vec<i64> = layout.params.iter().map(|p| p.1).collect();
             assert_eq!(offsets, [150, 0, 160, 100]);
             assert_eq!((layout.numel, layout.decayed), (170, 150));
             assert!(layout.shard % ALIGN == 0 && layout.shard * world_size as i64 >= 170);
-            assert_eq!(layout.part(world_size - 1).1, layout.whole());
+            assert_eq!(layout.shard_range(world_size - 1).1, layout.padded_numel());
         }
     }
 }
