@@ -8,19 +8,19 @@ use sky_files::{FileError, write_atomic};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The rows to convert, JSON lines; `.gz` is read as well.
+    /// File of rows to convert, JSON lines, plain or `.gz`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Whose rows they are.
+    /// Format of the rows: the data set that they are from.
     #[arg(long, value_parser = format_names())]
     from: String,
-    /// Where the problems go.
+    /// File to write, a `problems.jsonl`.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Put before every id, to keep two files of one source apart.
+    /// Text put before every problem's id, to keep two files of one source apart.
     #[arg(long, default_value = "")]
     prefix: String,
-    /// Replace the output if it is there.
+    /// Replace the file of --out when it exists; without it that is an error.
     #[arg(long)]
     force: bool,
 }
@@ -39,10 +39,10 @@ fn format_names() -> Vec<&'static str> {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let format = Format::from_name(&args.from)
-        .ok_or_else(|| UserError(format!("no such format: {}", args.from)))?;
+        .ok_or_else(|| UserError(format!("unknown format: {}", args.from)))?;
     if args.out.exists() && !args.force {
         return Err(UserError(format!(
-            "{} is there; use --force to replace it",
+            "{} exists; choose another file, or replace it with --force",
             args.out.display()
         ))
         .into());

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Problems in, training data out.
+/// Loads problems and turns checked samples into training data.
 ///
-/// `problems` and `select` are stages of a recipe's run; `convert` and `overlap` work on single
+/// `problems` and `select` are stages of a recipe's run. `convert` and `overlap` work on single
 /// files.
 #[derive(Parser)]
 #[command(name = "sky-data", version, after_help = EXAMPLES)]
@@ -25,7 +25,7 @@ Examples:
   sky-data problems --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       generate the recipe's problems into runs/tiny-cpu/problems/
   sky-data convert --from gsm8k train.jsonl --out problems.jsonl
-      turn a public data set into our problems.jsonl
+      turn a public data set into a problems.jsonl
   sky-data overlap problems.jsonl --with aime24.jsonl --words 13
       list problems that share 13 words in a row with an evaluation set
   sky-data select --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
@@ -33,14 +33,14 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stage: load the recipe's problems, for sampling and for evaluation.
+    /// Stage: generate and load the recipe's problems, for sampling and for evaluation.
     Problems(sky_cli::StageArgs),
     /// Stage: choose the right samples and write training rows, their provenance and a dataset
     /// card.
     Select(sky_cli::StageArgs),
     /// Turn rows of a public data set into problems.
     Convert(convert::Args),
-    /// List problems that share a run of words with an evaluation set.
+    /// List problems that share consecutive words with an evaluation set.
     Overlap(overlap::Args),
 }
 
@@ -53,8 +53,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// A library's complaint about a setting becomes one about the recipe's line; what is missing is
-/// the user's to mend.
+/// Gives a library's error the recipe's line when it is about a setting. A missing or mismatched
+/// file is an error that the user can mend.
 fn explain(recipe: &sky_cli::Recipe, section: &str, error: sky_data::DataError) -> anyhow::Error {
     match error {
         sky_data::DataError::Setting(error) => recipe.setting_error(section, &error).into(),

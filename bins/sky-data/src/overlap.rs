@@ -6,16 +6,16 @@ use sky_data::{
 };
 use sky_types::Problem;
 
-/// List problems that share a run of words with an evaluation set.
+/// List problems that share consecutive words with an evaluation set.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Problems to look at, a `problems.jsonl`.
+    /// Problems to check, a `problems.jsonl`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The evaluation set, a `problems.jsonl`.
+    /// Evaluation set to compare with, a `problems.jsonl`.
     #[arg(long, value_name = "FILE")]
     with: PathBuf,
-    /// How many words in a row count as shared.
+    /// Number of consecutive words that count as shared, 1 to 1000.
     #[arg(long, default_value_t = 13, value_parser = clap::value_parser!(u32).range(1..=1000))]
     words: u32,
 }

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Replies to problems, and their rewriting into thought and solution.
+/// Samples replies to problems, and rewrites them into thought and solution.
 ///
-/// Both are stages of a recipe's run. Stop them at any moment: the same command goes on where it
-/// was and ends with the same bytes.
+/// Both commands are stages of a recipe's run. Stop them at any moment: the same command resumes
+/// and writes the same bytes.
 #[derive(Parser)]
 #[command(name = "sky-sample", version, after_help = EXAMPLES)]
 struct Args {
@@ -24,7 +24,7 @@ Examples:
   sky-sample sample --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       sample the teacher into runs/tiny-cpu/samples/samples.jsonl
   sky-sample sample --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu --dry-run
-      check the recipe and say how much there is to do
+      check the recipe and print how much there is to do
   sky-sample rewrite --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       put the replies into thought and solution
 
@@ -37,7 +37,7 @@ A teacher behind an OpenAI-style server, in the recipe:
 
 #[derive(Subcommand)]
 enum Command {
-    /// Stage: ask the teacher for n replies to each problem.
+    /// Stage: sample n replies of the teacher to each problem.
     Sample(sky_cli::StageArgs),
     /// Stage: put each reply into the two sections, by rules or by asking a model.
     Rewrite(sky_cli::StageArgs),

@@ -1,4 +1,4 @@
-//! What a dry run of `sky-train train` says.
+//! The estimate that a dry run of `sky-train train` prints.
 
 use std::{path::Path, thread};
 
@@ -10,7 +10,7 @@ use sky_train::{DistributedEnv, session::plan_on_cpus};
 
 use crate::{plan::Planned, size::KnownSize};
 
-/// What an estimate is made from.
+/// The inputs of an estimate.
 pub(crate) struct EstimateInput<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) config: &'a TrainConfig,
@@ -22,7 +22,7 @@ pub(crate) struct EstimateInput<'a> {
 }
 
 impl EstimateInput<'_> {
-    /// Sizes and expected time: on the recipe's [hardware] when it has that section, else on this
+    /// Sizes and expected time, on the recipe's [hardware] when it has that section, else on this
     /// machine.
     pub(crate) fn estimate(&self, known: Option<&KnownSize>) -> anyhow::Result<StageEstimate> {
         let Self { config, shape, .. } = self;

@@ -9,27 +9,27 @@ use tch::Kind;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A checkpoint, or a folder of checkpoints, of which the newest good one is taken.
+    /// Checkpoint to export, or a folder of checkpoints; then the newest intact one is exported.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
-    /// The model whose tokenizer and chat template go with the weights: the one training began
-    /// with.
+    /// Model whose tokenizer and chat template are written with the weights, the one that training
+    /// started from; default: none are written.
     #[arg(long, value_name = "MODEL")]
     text: Option<PathBuf>,
-    /// The model that a run's adapters belong to, to merge them into; when it is not given, that of
-    /// --text.
+    /// Model that the checkpoint's adapters are merged into, the one that training started from;
+    /// default: that of --text.
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
-    /// Write the adapters alone, f32, as PEFT does.
+    /// Write the adapters alone, in f32 and PEFT's format, instead of a merged model.
     #[arg(long, conflicts_with = "dtype")]
     adapter: bool,
-    /// The folder to write.
+    /// Folder to write; must be missing or empty unless --force is given.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Kind of the weights on disk.
+    /// Dtype of the written weights.
     #[arg(long, value_enum, default_value_t = Dtype::Bf16)]
     dtype: Dtype,
-    /// Replace what the folder holds.
+    /// Write into --out even when it is not empty; replaces the model in it.
     #[arg(long)]
     force: bool,
 }
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         && std::fs::read_dir(&args.out).map_or(true, |mut entries| entries.next().is_some());
     if taken && !args.force {
         return Err(UserError(format!(
-            "{} exists and is not empty: choose another folder, or --force",
+            "{} exists and is not empty: choose another folder, or use --force",
             args.out.display()
         ))
         .into());
@@ -56,7 +56,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let same = |path: &PathBuf| out.is_some() && path.canonicalize().ok() == out;
         if model.as_ref().is_some_and(same) {
             return Err(UserError(format!(
-                "--out is the folder of {option}, which is read: choose another folder"
+                "--out and {option} are the same folder, which export reads from: \
+                 choose another --out"
             ))
             .into());
         }
@@ -88,7 +89,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else if checkpoint.state().config.lora.is_some() {
         let base = base.ok_or_else(|| {
             UserError(format!(
-                "{} holds adapters alone: give the model they belong to with --base, or write them as they are with --adapter",
+                "{} holds adapters alone: name the model they belong to with --base, \
+                 or write them alone with --adapter",
                 checkpoint.path().display()
             ))
         })?;
@@ -116,5 +118,5 @@ fn open(from: &Path) -> anyhow::Result<Checkpoint> {
         return Err(UserError(format!("{} does not exist", from.display())).into());
     }
     Checkpoint::newest(from, &mut |line| eprintln!("{line}"))?
-        .with_context(|| format!("{} holds no good checkpoint", from.display()))
+        .with_context(|| format!("{} holds no intact checkpoint", from.display()))
 }

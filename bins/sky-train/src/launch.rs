@@ -15,24 +15,23 @@ use rustix::process::{Pid, Signal, kill_process};
 use sky_cli::StopSignal;
 use sky_train::session::LAUNCHER;
 
-/// How often children are looked at.
+/// Time between two looks at the children.
 const POLL: Duration = Duration::from_millis(20);
-/// How long the other ranks may go on after one has failed: time to say what they saw.
+/// How long the other ranks may run on after one has failed: time to report what they saw.
 const GRACE: Duration = Duration::from_secs(3);
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Number of ranks, each a process.
+    /// Number of ranks, 1 to 1024; each is a process on this host.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     num: u16,
-    /// Port of the rendezvous; a free one when it is not given.
+    /// TCP port of the rendezvous on 127.0.0.1; default: a free one from 20000 to 32000.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Program to start as each rank, such as a trainer of your own; this program when it is not
-    /// given.
+    /// Program to start as each rank, such as your own trainer; default: this program.
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
-    /// Arguments of each process: `train --recipe ... --run ...`.
+    /// Arguments of each rank, such as `train --recipe FILE --run DIR`.
     #[arg(
         last = true,
         required_unless_present = "program",
@@ -41,9 +40,9 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// Starts the processes and waits for them. A signal to this process is passed on to all of them.
-/// When one fails, it is named, the others are ended, and its exit code is this program's (128 and
-/// the signal's number when a signal ended it).
+/// Starts the ranks and waits for them. A signal to this process is passed on to all of them. When
+/// a rank fails, it is named, the others are ended, and its exit code becomes that of this program:
+/// 128 plus the signal's number when a signal ended it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // A second signal ends this process, and with it the children.
     let stop = StopSignal::listen()?;
@@ -76,7 +75,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 continue;
             }
             if told && status.signal() == Some(Signal::TERM.as_raw()) {
-                // Before it listened: none can have begun without it.
+                // The signal came before this rank listened for it. No rank can have begun without
+                // this one.
                 eprintln!("launch: stopped before the run had begun");
                 failed = Some((Instant::now(), stopped_code));
                 continue;
@@ -99,10 +99,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(failed.map_or(code, |(_, code)| code)))
 }
 
-/// The exit code of ranks that were told to stop: 0, or what their command says.
+/// The exit code of ranks that were told to stop: 0, or that of `--stopped-code` in their command.
 fn stopped_code(command: &[OsString]) -> u8 {
     let program = OsString::from("sky-train");
-    // What is wrong with the command its processes say.
+    // A wrong command is no error here: the ranks report it.
     let parsed = crate::Args::try_parse_from([&program].into_iter().chain(command));
     match parsed.map(|args| args.command) {
         Ok(crate::Command::Train(args)) => args.stopped_code,
@@ -110,14 +110,14 @@ fn stopped_code(command: &[OsString]) -> u8 {
     }
 }
 
-/// The started processes. They do not outlive an error in this process.
+/// The started ranks. Dropping this ends them, so that none outlives an error in this process.
 struct Ranks(Vec<Option<Child>>);
 
 impl Ranks {
     fn signal(&self, signal: Signal) {
         for child in self.0.iter().flatten() {
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-            // One that has just ended is no trouble: the next look finds out.
+            // A rank may have just ended; the next look at it finds out.
             let _ = pid.map(|pid| kill_process(pid, signal));
         }
     }

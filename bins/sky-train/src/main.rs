@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 /// Fine-tunes a model, resumes after a kill, and plans a run before it is paid for.
 ///
 /// `train` is a stage of a recipe's run. `launch` starts it as several ranks. `export` reads a
-/// checkpoint. `plan` reads only a recipe.
+/// checkpoint. `plan` needs only a recipe.
 #[derive(Parser)]
 #[command(name = "sky-train", version, after_help = EXAMPLES)]
 #[cfg_attr(
@@ -39,27 +39,27 @@ Examples:
   sky-train export --from runs/tiny-cpu/train/checkpoints --text runs/tiny-cpu/train/model --out exported
       write the newest intact checkpoint as a Hugging Face folder
   sky-train plan recipes/sky-t1-32b.toml --gpus 8 --gpu h100-80g --host-memory 1800G
-      memory, time and dollars of the published run, before the first one is spent";
+      print the memory, time and dollars of the published run before any is spent";
 
 #[derive(Subcommand)]
 enum Command {
     /// Stage: train the student on the selected rows.
     #[cfg(feature = "torch")]
     Train(train::Args),
-    /// Start several ranks on this host, of this program or another.
+    /// Start several ranks of this program, or of another one, on this host.
     #[cfg(feature = "torch")]
     Launch(launch::Args),
     /// Write a checkpoint's weights as a Hugging Face folder.
     #[cfg(feature = "torch")]
     Export(export::Args),
-    /// Memory, time and cost of a recipe's training on given GPUs.
+    /// Print the memory, time and cost of a recipe's training on given GPUs.
     Plan(plan::Args),
 }
 
 #[cfg(feature = "torch")]
 fn main() -> ExitCode {
     sky_torch::install_allocator();
-    // Before anything else asks: libtorch remembers its first answer about CUDA.
+    // First of all: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();
     let mut code = ExitCode::SUCCESS;
     let ended = sky_cli::main(|| {

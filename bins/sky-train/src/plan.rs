@@ -11,42 +11,46 @@ use crate::size::{data_size, shape};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The recipe, a TOML file; its section [hardware] says what the options do not.
+    /// The recipe: a TOML file; its section [hardware] gives the defaults of the options.
     #[arg(value_name = "RECIPE")]
     recipe: PathBuf,
-    /// Number of GPUs, of all hosts together.
+    /// Number of GPUs in all hosts together, 1 to 1024; default: [hardware], else 8.
     #[arg(long, value_name = "N")]
     gpus: Option<u64>,
-    /// Number of hosts that they are in.
+    /// Number of hosts, with equally many GPUs in each; default: [hardware], else 1.
     #[arg(long, value_name = "N")]
     hosts: Option<u64>,
-    /// Their kind: h100-80g, h200-141g, a100-80g, a100-40g, or one of --hardware.
+    /// Kind of GPU: h100-80g, h200-141g, a100-80g, a100-40g, or one in the file of --hardware;
+    /// default: [hardware], else h100-80g.
     #[arg(long, value_name = "KIND")]
     gpu: Option<String>,
-    /// Each host's memory: 1800G, 1.5T.
+    /// Memory of each host, such as 1800G, 1.5T or 512GiB; default: [hardware], else 1800G.
     #[arg(long, value_name = "SIZE")]
     host_memory: Option<String>,
-    /// Rent of one GPU in dollars an hour.
+    /// Rent of one GPU in dollars per hour; default: [hardware], else the built-in price of this
+    /// kind.
     #[arg(long, value_name = "DOLLARS")]
     price: Option<f64>,
-    /// Training rows.
+    /// Number of training rows, unless --run counts them; default: [hardware], else derived from
+    /// [problems] and [select].
     #[arg(long, value_name = "N")]
     rows: Option<u64>,
-    /// Mean tokens of a row.
+    /// Mean tokens of a row, unless --run counts them; default: [hardware], else estimated from
+    /// [sample].
     #[arg(long, value_name = "N")]
     tokens_per_row: Option<f64>,
-    /// A run folder whose selected rows are counted.
+    /// Run folder whose selected rows are counted, when it has any.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// A file of hardware numbers in place of the built-in ones.
+    /// TOML file with the numbers of GPUs and hosts, read in place of the built-in one.
     #[arg(long, value_name = "FILE")]
     hardware: Option<PathBuf>,
-    /// Everything as one JSON document.
+    /// Print the plan as one JSON document instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-/// What a plan is made from, read and checked.
+/// The inputs of a plan, read and checked.
 pub(crate) struct Planned {
     shape: ModelShape,
     config: TrainConfig,
@@ -54,7 +58,7 @@ pub(crate) struct Planned {
     gpu: Gpu,
     options: HardwareConfig,
     size: DataSize,
-    /// Where the size is from.
+    /// Where the numbers of `size` come from, for the list of assumptions.
     source: &'static str,
 }
 
@@ -69,8 +73,7 @@ impl Planned {
     ) -> anyhow::Result<Self> {
         let known = data_size(recipe, run, &config, &options)?.ok_or_else(|| {
             UserError(
-                "how many rows there will be is not known: give --rows, or rows in [hardware]"
-                    .into(),
+                "the number of training rows is unknown: give --rows, or rows in [hardware]".into(),
             )
         })?;
         let gpu = hardware.gpu(&options.gpu).cloned().map_err(|_| {
@@ -129,7 +132,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     options.dollars_per_gpu_hour = args.price.or(options.dollars_per_gpu_hour);
     options.rows = args.rows.or(options.rows);
     options.tokens_per_row = args.tokens_per_row.or(options.tokens_per_row);
-    // The recipe's own values are right by now.
+    // The recipe's own values were checked before, so that a wrong value here is an option's.
     options.check().map_err(|SettingError { key, reason }| {
         let option = match key {
             "dollars_per_gpu_hour" => "price".to_owned(),
@@ -167,7 +170,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The plan with the best setting's numbers at the top, as scripts want them.
+/// The plan as JSON, with the best setting's numbers at the top level for scripts.
 fn json(plan: &Plan) -> serde_json::Value {
     let best = &plan.best;
     serde_json::json!({
@@ -232,7 +235,7 @@ fn gb(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e9)
 }
 
-/// Every setting, then the recipe's and the first that fits.
+/// Prints a table of all settings, then the recipe's own and the first that fits.
 fn print_settings(plan: &Plan) {
     println!(
         "{:<76} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
@@ -266,7 +269,7 @@ fn print_settings(plan: &Plan) {
     }
 }
 
-/// The best setting's memory and time, by part.
+/// Prints the best setting's memory and time, part by part.
 fn print_best(plan: &Plan, planned: &Planned) {
     let best = &plan.best;
     let (gpu, host) = (best.gpu_bytes, best.host_bytes);

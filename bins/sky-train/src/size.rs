@@ -1,4 +1,4 @@
-//! How large a run is, as far as it can be told before it begins.
+//! The size of a run, as far as it is known before it begins.
 
 use std::path::Path;
 
@@ -11,18 +11,19 @@ use sky_plan::{DataSize, HardwareConfig, ModelShape, TrainConfig};
 use sky_sample::SampleConfig;
 use sky_types::Conversation;
 
-/// The size of the training data, and where the numbers are from.
+/// The size of the training data, and where the numbers come from.
 pub(crate) struct KnownSize {
     pub(crate) size: DataSize,
     pub(crate) source: &'static str,
 }
 
-/// Characters of English and mathematics a token stands for, roughly.
+/// Mean characters of a token in English text with mathematics, roughly.
 const CHARACTERS_PER_TOKEN: f64 = 3.5;
-/// Tokens a chat template and a default system prompt add to a row, roughly.
+/// Tokens that a chat template and a default system prompt add to a row, roughly.
 const TEMPLATE_TOKENS: f64 = 40.0;
 
-/// The size of the training data: counted when it is there, else what the recipe says or implies.
+/// The size of the training data: counted when the data exists, else taken or derived from the
+/// recipe. None when the recipe does not say either.
 pub(crate) fn data_size(
     recipe: &Recipe,
     run: Option<&Path>,
@@ -103,7 +104,7 @@ fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
     Ok(Some(sky_train::model_shape(files.config())))
 }
 
-/// A Hugging Face folder's; GGUF is read by what is built with libtorch alone.
+/// The shape of a Hugging Face folder's model. Only a build with libtorch reads GGUF.
 #[cfg(not(feature = "torch"))]
 fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
     let config = path.join("config.json");
@@ -114,7 +115,7 @@ fn of_files(path: &Path) -> anyhow::Result<Option<ModelShape>> {
     Ok(Some(shape))
 }
 
-/// The student's shape: from its files when they are here, else by its published name.
+/// The student's shape: from its files when they exist, else by its published name.
 pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<ModelShape> {
     if student.endpoint.is_some() {
         return Err(recipe
@@ -127,11 +128,7 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
     }
     let Some(path) = &student.path else {
         return Err(recipe
-            .error_at(
-                "student",
-                "path",
-                "is missing: which model is to be trained?",
-            )
+            .error_at("student", "path", "is missing: name the model to train")
             .into());
     };
     if let Ok(Some(local)) = student.local_path()
@@ -145,7 +142,7 @@ pub(crate) fn shape(recipe: &Recipe, student: &ModelConfig) -> anyhow::Result<Mo
         .ok_or_else(|| {
             let known: Vec<&str> = ModelShape::names().collect();
             UserError(format!(
-                "{}; nor is it one whose size is known by name ({})",
+                "{}; its size is not known by name either (known: {})",
                 recipe.error_at(
                     "student",
                     "path",

@@ -31,11 +31,11 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// Start the run although it does not fit into this machine's memory by the plan.
+    /// Start the run even when the plan says that it does not fit into this machine's memory.
     #[arg(long)]
     overcommit: bool,
-    /// Exit code of a run that was asked to stop and has saved, for schedulers that read 0 as
-    /// finished.
+    /// Exit code, 0 to 255, of a run that was asked to stop and has saved its state; for schedulers
+    /// that read 0 as finished.
     #[arg(long, value_name = "CODE", default_value_t = 0)]
     pub(crate) stopped_code: u8,
 }
@@ -55,8 +55,8 @@ const CHECKPOINTS: &str = "checkpoints";
 pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
     let (overcommit, stopped_code) = (args.overcommit, ExitCode::from(args.stopped_code));
     let args = &args.stage;
-    // Listens from the start: reading a large model takes minutes. A run that is asked to stop then
-    // stops after its first step.
+    // Listens from the start, since reading a large model takes minutes. A run that is asked to
+    // stop meanwhile stops after its first step.
     let stop = if args.is_dry_run() {
         StopSignal::never()
     } else {
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
         stop: &stop,
     };
     match training.run_stage(definition) {
-        // Preemption is no failure: the work is on disk.
+        // A stopped run is no failure: its work is on disk.
         Err(error) if error.is::<Stopped>() => {
             if let Some(stopped) = error
                 .downcast_ref::<Stopped>()
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args, cuda: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Joins the other ranks. A wrong launch is the user's to mend.
+/// Joins the other ranks. A wrong launch is an error that the user can mend.
 fn join(env: Option<DistributedEnv>, config: &TrainConfig, cuda: bool) -> anyhow::Result<Session> {
     let rank = env.as_ref().map(|env| env.rank);
     let options = SessionConfig::new(config).with_cuda(cuda);
@@ -121,7 +121,7 @@ fn join(env: Option<DistributedEnv>, config: &TrainConfig, cuda: bool) -> anyhow
     }
 }
 
-/// The recipe as far as this stage reads it, checked.
+/// The sections of the recipe that this stage reads, checked.
 struct Settings {
     recipe: Recipe,
     config: TrainConfig,
@@ -143,7 +143,7 @@ impl Settings {
         if cuda && recipe.has("hardware") {
             set_peak_and_price(&recipe, &mut config, &options, env)?;
         }
-        // Data that cannot be read is not counted here; the training names what is wrong with it.
+        // Data that cannot be read is not counted here; the training reports what is wrong with it.
         let counted = data_size(&recipe, Some(&args.run), &config, &options);
         let run = counted.is_ok().then(|| args.run.clone());
         let size = match counted {
@@ -165,10 +165,9 @@ impl Settings {
     fn check_memory(&self, env: Option<&DistributedEnv>, cuda: bool) -> anyhow::Result<()> {
         let size = self.size.as_ref().map(|known| &known.size);
         check_memory(&self.shape, &self.config, env, size, cuda).map_err(|error| match error {
-            TrainError::DoesNotFit(reason) => UserError(format!(
-                "{reason}, or start it all the same with --overcommit"
-            ))
-            .into(),
+            TrainError::DoesNotFit(reason) => {
+                UserError(format!("{reason}, or start it anyway with --overcommit")).into()
+            }
             TrainError::Plan(error) => UserError(error.to_string()).into(),
             other => other.into(),
         })
@@ -211,7 +210,7 @@ impl Settings {
     }
 }
 
-/// Fills in the GPUs' peak and rent from `[hardware]` where `[train]` does not have them.
+/// Fills in the peak FLOP/s and the rent of the GPUs from `[hardware]` where `[train]` lacks them.
 fn set_peak_and_price(
     recipe: &Recipe,
     config: &mut TrainConfig,
@@ -229,7 +228,7 @@ fn set_peak_and_price(
     Ok(())
 }
 
-/// What a stage hands back: outputs, scratch files, counts.
+/// The result of a stage: outputs, scratch files, counts.
 type StageResult = (Vec<String>, Vec<String>, Counts);
 
 /// One process's part of the training.
@@ -352,7 +351,7 @@ impl Training<'_> {
     }
 }
 
-/// What the other ranks are told of an error: nothing when they know already, or when the run was
+/// The message about an error for the other ranks. None when they know already, or when the run was
 /// only stopped.
 fn told_to_others(error: &anyhow::Error) -> Option<String> {
     let known = error
@@ -371,7 +370,7 @@ fn print_notice(notice: &Notice) {
     eprintln!("train: {notice}");
 }
 
-/// What the manifest counts of a finished run.
+/// Adds a finished run's counts for the manifest.
 fn add_counts(counts: Counts, finished: &FinishedRun) -> Counts {
     let history = finished.history();
     let tokens: u64 = history.iter().map(|step| step.tokens).sum();
@@ -400,7 +399,7 @@ fn note(metrics: &StepMetrics) -> String {
     )
 }
 
-/// Pace, MFU, peak memory and cost so far, as far as they are known.
+/// Tokens per second, MFU, peak memory and cost so far; unknown ones are left out.
 fn spent(time: &StepTime) -> String {
     let mut text = format!("{:.0} tok/s", time.tokens_per_second);
     if let Some(mfu) = time.mfu {

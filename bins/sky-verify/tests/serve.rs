@@ -57,7 +57,7 @@ impl Server {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();
@@ -77,7 +77,7 @@ impl Server {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         write!(
             stream,
-            "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
@@ -275,8 +275,8 @@ fn slow_heads_and_bodies_are_given_up_on() {
     };
     for begun in [
         "POST /run_code HT",
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"c",
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"c",
     ] {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         stream.write_all(begun.as_bytes()).unwrap();
@@ -307,19 +307,19 @@ fn odd_requests_are_refused_and_the_server_goes_on() {
     let many = "A: b\r\n".repeat(5_000);
     let chunks = format!("{:x}\r\n{long}\r\n", long.len()).repeat(4);
     for request in [
-        "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-        "BREW /run_code HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n".to_owned(),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n".to_owned(),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000000\r\n\r\n".to_owned(),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n{}{}".to_owned(),
-        format!("POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
-        format!("POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{deep}", deep.len()),
+        "GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n".to_owned(),
+        "BREW /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: -1\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999999\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000000\r\n\r\n".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n{}{}".to_owned(),
+        format!("POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+        format!("POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{deep}", deep.len()),
         format!("GET /healthz HTTP/1.1\r\n{many}\r\n"),
         format!("GET /{long} HTTP/1.1\r\n\r\n"),
         "\0\0\0\0\r\n\r\n".to_owned(),
-        "POST /run_code HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"code\": \"\u{0}\"".to_owned(),
+        "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{\"code\": \"\u{0}\"".to_owned(),
     ] {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         // It may hang up before it has read everything.
@@ -353,7 +353,7 @@ fn requests_sent_in_a_row_are_answered_in_order() {
         let last = if n == 19 { "Connection: close\r\n" } else { "" };
         write!(
             stream,
-            "POST /run_code HTTP/1.1\r\nHost: x\r\n{last}Content-Length: {}\r\n\r\n{body}",
+            "POST /run_code HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{last}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .unwrap();

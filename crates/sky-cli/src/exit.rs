@@ -5,13 +5,13 @@ use sky_files::FileError;
 
 use crate::RecipeError;
 
-/// Marks an error as the user's to mend (a wrong argument, a file that is not there): exit code 2.
+/// An error that the user can mend, such as a wrong argument or a missing file: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UserError(pub String);
 
-/// Marks what went wrong in the run folder or while a stage was at work: exit code 1, whichever
-/// file it is about. Says nothing of its own.
+/// Marks an error of the run folder or of a stage's work: exit code 1, whichever file it is about.
+/// It adds no text of its own.
 #[derive(Debug)]
 pub(crate) struct RunFailed;
 
@@ -21,12 +21,13 @@ impl fmt::Display for RunFailed {
     }
 }
 
-/// An error of the run, whichever file it is about, as those of a stage's work are: exit code 1.
+/// Marks an error as one of the run, as those of a stage's work are: exit code 1, whichever file it
+/// is about.
 pub fn run_failed(error: anyhow::Error) -> anyhow::Error {
     error.context(RunFailed)
 }
 
-/// The command line as `T`; what is wrong with it is one line and exit code 2.
+/// Parses the command line. An error prints one line and ends the process with exit code 2.
 pub fn parse<T: Parser>() -> T {
     T::try_parse().unwrap_or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp
@@ -39,7 +40,7 @@ pub fn parse<T: Parser>() -> T {
     })
 }
 
-/// A complaint of clap's in one line: without the usage and the pointer to `--help`.
+/// An error of clap in one line, without the usage and the pointer to `--help`.
 fn short(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let lines: Vec<&str> = lines
@@ -49,8 +50,11 @@ fn short(text: &str) -> String {
     lines.join(" ")
 }
 
-/// Runs a program: 0 when it went well; 2 for what the user typed or wrote, and for the files that
-/// names; 1 for a failed run and for anything about the run folder. The error is one line.
+/// Runs a program and gives its exit code. An error prints one line.
+///
+/// - 0: success.
+/// - 2: the command line or the recipe is wrong, or a file that they name.
+/// - 1: the run failed, or something is wrong in the run folder.
 pub fn main(run: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     crate::log::init();
     let Err(error) = run() else {
@@ -78,7 +82,7 @@ fn is_users(error: &FileError) -> bool {
     }
 }
 
-/// The chain of causes, without those that only repeat what an outer message already says.
+/// The chain of causes in one line, without causes that an outer message already contains.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {

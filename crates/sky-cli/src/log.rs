@@ -12,12 +12,12 @@ use tracing_subscriber::{
 
 use crate::progress::suspend_bars;
 
-/// Warnings, and that the sandbox bakes its guest: the user waits for that.
+/// Warnings, and the sandbox's line that it bakes its guest, since the user waits for that.
 const DEFAULT_FILTER: &str = "warn,sky_sandbox=info";
 
-/// Sends the libraries' events to standard error: warnings as one plain line each, or what
-/// `RUST_LOG` asks for, with time, level and spans. Does nothing when the process has a subscriber
-/// already.
+/// Sends the libraries' events to standard error: each warning as one plain line. `RUST_LOG`
+/// selects other events, printed with time, level and spans. Does nothing when the process already
+/// has a subscriber.
 pub(crate) fn init() {
     let asked = env::var("RUST_LOG")
         .ok()
@@ -33,11 +33,11 @@ pub(crate) fn init() {
         let plain = lines.event_format(Plain).finish();
         tracing::subscriber::set_global_default(plain)
     };
-    // An error means that whoever embeds this has set one up before.
+    // An error means that the embedding program has set a subscriber before.
     let _ = set;
 }
 
-/// An event's message and fields, nothing else.
+/// Writes an event's message and fields, and nothing else.
 struct Plain;
 
 impl<S, N> FormatEvent<S, N> for Plain
@@ -58,7 +58,7 @@ where
     }
 }
 
-/// Standard error, with the progress bars out of the way while a line is written.
+/// Standard error. Hides the progress bars while a line is written.
 struct Stderr;
 
 impl<'a> MakeWriter<'a> for Stderr {

@@ -9,32 +9,31 @@ use sky_types::SettingError;
 
 use crate::{Recipe, RecipeError, UserError, check_against_receipt, sky_home};
 
-/// Which model speaks: one on disk that runs in this process, or one behind an OpenAI-style
-/// endpoint.
+/// A section that names a model, `[teacher]` or `[student]`: one on disk that runs in this process,
+/// or one behind an OpenAI-style endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// A folder in Hugging Face layout or a `.gguf` file; relative paths are looked up under
-    /// `SKY_HOME`, then here.
+    /// A folder in Hugging Face layout or a `.gguf` file. A relative path is looked up under
+    /// `SKY_HOME`, then in the current folder.
     pub path: Option<PathBuf>,
     /// Base URL of an OpenAI-style server, up to and including `/v1`.
     pub endpoint: Option<String>,
-    /// The model's name: what the server knows it by, and what samples record.
+    /// The model's name at the server and in the samples.
     pub name: String,
-    /// Environment variable that holds the server's key.
+    /// Name of the environment variable with the server's key; none for a server without a key.
     pub api_key_env: Option<String>,
-    /// Requests under way at once at an endpoint.
+    /// Concurrent requests to an endpoint; the default is 16.
     pub concurrency: Option<usize>,
-    /// Rows of a batch in process.
+    /// Rows computed together in this process; the default is 64.
     pub batch: Option<usize>,
 }
 
 impl ModelConfig {
-    /// Reads `[teacher]` or `[student]` and checks what can be told without looking for files or
-    /// keys.
+    /// Reads the section and checks its values, but looks for no file and no key.
     ///
     /// # Errors
-    /// As [`Recipe::section`], and when a value makes no sense.
+    /// As [`Recipe::section`], and when a value is missing, contradictory or out of range.
     pub fn read(recipe: &Recipe, section: &str) -> Result<Self, RecipeError> {
         let model: Self = recipe.parse_section(section)?;
         model
@@ -62,7 +61,7 @@ impl ModelConfig {
         }
     }
 
-    /// The model's folder or file on disk, when it runs in this process.
+    /// The model's folder or file on disk; none for a model behind an endpoint.
     ///
     /// # Errors
     /// When neither or both of `path` and `endpoint` are given, or the path does not exist.
@@ -88,11 +87,10 @@ impl ModelConfig {
         })
     }
 
-    /// [`ModelConfig::local_path`] of a recipe's section, its files compared with what set-up
-    /// fetched.
+    /// [`ModelConfig::local_path`], with its files compared with what set-up fetched.
     ///
     /// # Errors
-    /// As [`ModelConfig::local_path`], naming the recipe's line, and as [`check_against_receipt`].
+    /// As [`ModelConfig::local_path`], with the recipe's line, and as [`check_against_receipt`].
     pub fn located(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
         let path = self
             .local_path()
@@ -103,10 +101,11 @@ impl ModelConfig {
         Ok(path)
     }
 
-    /// [`ModelConfig::located`], and the server's key is there: what a run needs before it begins.
+    /// [`ModelConfig::located`], and checks that the server's key is set: a run needs both before
+    /// it begins.
     ///
     /// # Errors
-    /// As [`ModelConfig::located`], and when the variable for the key is not set.
+    /// As [`ModelConfig::located`], and as [`ModelConfig::api_key`].
     pub fn ready(&self, recipe: &Recipe, section: &str) -> anyhow::Result<Option<PathBuf>> {
         let path = self.located(recipe, section)?;
         if path.is_none() {
@@ -116,29 +115,29 @@ impl ModelConfig {
         Ok(path)
     }
 
-    /// Expected wall time of so many replies, where it can be told: a small model in process, on
-    /// two cores.
+    /// Expected wall-clock time of this many replies in seconds. Known only for a GGUF file, taken
+    /// to be a small model in this process on two cores.
     pub fn expected_seconds(&self, replies: u64, max_tokens: u32) -> Option<f64> {
-        /// Of a 135M model in batches on two cores.
+        /// Measured for a 135M model in batches on two cores.
         const TOKENS_PER_SECOND: f64 = 250.0;
         let small = matches!(self.local_path(), Ok(Some(path)) if path.is_file());
-        // A reply takes about half of what it may.
+        // A reply takes about half of the tokens that it may.
         small.then(|| replies as f64 * f64::from(max_tokens) / 2.0 / TOKENS_PER_SECOND)
     }
 
-    /// The server's key; empty when the recipe names no variable for one.
+    /// The server's key; empty when the recipe names no variable.
     ///
     /// # Errors
-    /// When the variable is not set.
+    /// As [`api_key`].
     pub fn api_key(&self) -> Result<String, UserError> {
         api_key(self.api_key_env.as_deref().unwrap_or_default())
     }
 }
 
-/// A server's key out of the environment; empty for a variable without a name.
+/// Reads a server's key from this environment variable; empty when the variable's name is.
 ///
 /// # Errors
-/// When the variable is not set, or not text.
+/// When the variable is not set or is not UTF-8.
 pub fn api_key(variable: &str) -> Result<String, UserError> {
     if variable.is_empty() {
         return Ok(String::new());
@@ -150,10 +149,10 @@ pub fn api_key(variable: &str) -> Result<String, UserError> {
     })
 }
 
-/// Whether this can be a server's base URL: `http` or `https`, and a host.
+/// Checks that a text can be a server's base URL: `http` or `https`, and a host.
 ///
 /// # Errors
-/// What a right one looks like.
+/// A message that shows a correct URL.
 pub fn check_endpoint(url: &str) -> Result<(), String> {
     let rest = ["http://", "https://"]
         .iter()
@@ -167,11 +166,11 @@ pub fn check_endpoint(url: &str) -> Result<(), String> {
     ))
 }
 
-/// The files that make up a model on disk, in a fixed order: weights, configuration, tokenizer,
-/// chat template. A result depends on all of them.
+/// The files of a model on disk, sorted by name: weights, configuration, tokenizer, chat template.
+/// A result depends on all of them.
 ///
 /// # Errors
-/// When the folder cannot be read or holds no files.
+/// When the folder cannot be read or holds no file.
 pub fn model_files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);

@@ -5,14 +5,14 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 
-/// The bars on the terminal, in the order they were made.
+/// The bars on the terminal, oldest first.
 static BARS: Mutex<Vec<WeakProgressBar>> = Mutex::new(Vec::new());
 
-/// Writes to the terminal while no bar is drawn.
+/// Runs `write` while the progress bars are hidden.
 pub(crate) fn suspend_bars<R>(write: impl FnOnce() -> R) -> R {
     let bars = BARS.lock().unwrap_or_else(PoisonError::into_inner);
     let newest = bars.iter().rev().find_map(WeakProgressBar::upgrade);
-    // Before the write, which may make a bar.
+    // Unlocked before the write, which may make a bar.
     drop(bars);
     match newest {
         Some(bar) => bar.suspend(write),
@@ -20,12 +20,12 @@ pub(crate) fn suspend_bars<R>(write: impl FnOnce() -> R) -> R {
     }
 }
 
-/// A progress bar with rate and ETA on a terminal; silent elsewhere.
+/// A progress bar with rate and ETA. Silent when standard error is no terminal.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar over `total` things called `unit` ("samples", "steps", "tok").
+    /// A bar over `total` items. `unit` is their plural: "samples", "steps", "tok".
     pub fn new(label: &str, total: u64, unit: &str) -> Self {
         let target = if std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr_with_hz(5)
@@ -36,8 +36,7 @@ impl Progress {
         let template = format!(
             "{label:<12} {{bar:28}} {{pos}}/{{len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}"
         );
-        // The template is ours and fixed but for a label without braces; the default style serves
-        // if it ever fails.
+        // Only a label with braces could break this template; then the default style serves.
         bar.set_style(
             ProgressStyle::with_template(&template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -49,25 +48,25 @@ impl Progress {
         Self(bar)
     }
 
-    /// `done` things have been finished since the last call.
+    /// Adds `done` items that were finished since the last call.
     pub fn advance(&self, done: u64) {
         self.0.inc(done);
     }
 
-    /// Things that were already finished before this process began: they count, but not for the
-    /// rate.
+    /// Sets the position to `done` items that were finished before this process began. They do not
+    /// count for the rate and the ETA.
     pub fn skip(&self, done: u64) {
         self.0.set_position(done);
         self.0.reset_eta();
     }
 
-    /// A short remark at the bar's end: a loss, a pass rate.
+    /// Shows a short text at the end of the bar, such as a loss or a pass rate.
     pub fn note(&self, text: impl Into<String>) {
         self.0.set_message(text.into());
     }
 }
 
-/// A bar over verdicts that also says how many are right.
+/// A progress bar over verdicts that also shows how many are right.
 #[derive(Debug)]
 pub struct VerdictProgress {
     bar: Progress,
@@ -85,7 +84,7 @@ impl VerdictProgress {
         }
     }
 
-    /// One verdict; `new` when this process reached it rather than found it in a journal.
+    /// Adds one verdict. `new` is false for a verdict that was read from a journal.
     pub fn verdict(&mut self, right: bool, new: bool) {
         self.right += u64::from(right);
         if new {

@@ -5,7 +5,7 @@ use sky_files::{FileError, FileHash, hash_file, read_json};
 
 use crate::sky_home;
 
-/// What set-up wrote down of a folder that it fetched.
+/// What set-up recorded about a folder that it fetched.
 #[derive(Deserialize)]
 struct Receipt {
     files: Vec<Entry>,
@@ -18,11 +18,11 @@ struct Entry {
     sha256: String,
 }
 
-/// Compares a file or a folder with the receipt that set-up wrote for it, by hash. What lies
-/// outside `SKY_HOME` or has no receipt is taken as it is.
+/// Compares a file or a folder with the receipt that set-up wrote for it, by hash. A path outside
+/// `SKY_HOME` or without a receipt passes.
 ///
 /// # Errors
-/// When a file is missing or is not what set-up fetched; the error names it.
+/// When a file is missing or differs from what set-up fetched; the error names it.
 pub fn check_against_receipt(path: &Path) -> Result<(), FileError> {
     check_in(&sky_home(), path)
 }
@@ -67,8 +67,8 @@ fn check_in(home: &Path, path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Which Python guest set-up fetched, as verdicts on code depend on it: the hash of its receipt;
-/// none without one.
+/// Identifies the Python guest that set-up fetched: the hash of its receipt, or none without one.
+/// Verdicts on code depend on the guest.
 pub fn guest_identity() -> Option<String> {
     let receipt = receipt(&sky_home(), Path::new("python-guest"));
     hash_file(&receipt).ok().map(|hash| hash.sha256)

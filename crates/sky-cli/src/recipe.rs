@@ -11,7 +11,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// Every section a recipe may have, each read by the program that owns it.
+/// Every section that a recipe may have. Each is read by the program that owns it.
 pub const SECTIONS: [&str; 12] = [
     "teacher", "student", "prompt", "problems", "sample", "rewrite", "verify", "select", "train",
     "eval", "report", "hardware",
@@ -23,30 +23,30 @@ const KEYS: [&str; 4] = ["v", "seed", "name", "description"];
 /// The one recipe format this build reads.
 const VERSION: i64 = 1;
 
-/// What is wrong with a recipe, in one line: file, line, key, cause, and the nearest valid name.
+/// An error in a recipe, in one line: file, line, key, cause, and the nearest valid name.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
 pub struct RecipeError {
     path: PathBuf,
-    /// Nothing when the file as a whole is at fault.
+    /// None when the error is about the whole file.
     line: Option<usize>,
     message: String,
 }
 
-/// Far more than a recipe takes, and little enough to read what is none.
+/// Largest recipe in bytes: far more than one needs, so that a wrong file is refused quickly.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// A recipe as written. Each program asks for the sections it owns; see `docs/formats.md` for all
-/// of them.
+/// A recipe as written. Each program asks for the sections that it owns.
+/// `docs/reference/recipe-keys.md` lists all of them.
 #[derive(Clone, Debug)]
 pub struct Recipe {
     path: PathBuf,
     text: String,
-    /// The recipe's name; the file's, unless it says otherwise. Names the run folder.
+    /// The recipe's name; by default the file's name without its extension. Names the run folder.
     pub name: String,
-    /// One sentence about the run.
+    /// One sentence about the run; empty by default.
     pub description: String,
-    /// The seed everything random starts from.
+    /// The seed of everything random in the run; 0 by default.
     pub seed: u64,
 }
 
@@ -54,7 +54,7 @@ impl Recipe {
     /// Reads a recipe and checks the names of its sections.
     ///
     /// # Errors
-    /// When the file cannot be read, is not TOML, or has an unknown section or version.
+    /// When the file cannot be read, is no TOML, or has an unknown section, key or version.
     pub fn load(path: &Path) -> Result<Self, RecipeError> {
         let wrong = |line, message: String| RecipeError {
             path: path.into(),
@@ -153,7 +153,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The file it was read from.
+    /// The file that the recipe was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -163,7 +163,7 @@ impl Recipe {
         self.table().is_ok_and(|table| table.contains_key(section))
     }
 
-    /// One section, checked; a missing section is an empty one.
+    /// Reads and checks one section. A missing section counts as an empty one.
     ///
     /// # Errors
     /// When a key is unknown, missing, or of the wrong type or range: file, line, key and the
@@ -176,8 +176,8 @@ impl Recipe {
         Ok(section)
     }
 
-    /// A section of another stage, for an estimate: none where it is missing or wrong, which that
-    /// stage reports.
+    /// Reads a section of another stage, for an estimate. None when it is missing or wrong: the
+    /// other stage reports that.
     pub fn other_section<T: Section>(&self) -> Option<T> {
         if !self.has(T::NAME) {
             return None;
@@ -185,7 +185,7 @@ impl Recipe {
         self.section().ok()
     }
 
-    /// One section without its checks, for a type that several sections share.
+    /// Reads one section without its checks, for a type that several sections share.
     ///
     /// # Errors
     /// When a key is unknown, missing, or of the wrong type: file, line, key and the nearest valid
@@ -204,13 +204,13 @@ impl Recipe {
         }
     }
 
-    /// A [`SettingError`] of a component as one of this recipe's section.
+    /// Turns a component's [`SettingError`] into an error with file, line and key.
     pub fn setting_error(&self, section: &str, error: &SettingError) -> RecipeError {
         self.error_at(section, error.key, &error.reason)
     }
 
-    /// A complaint about the value of `section.key`, for what only its owner can check; a key
-    /// inside a table of the section has dots.
+    /// An error about the value of `section.key`, for what only its owner can check. A key inside a
+    /// table of the section has dots: `math.budget`.
     pub fn error_at(&self, section: &str, key: &str, reason: &str) -> RecipeError {
         let path = format!("{section}.{key}");
         let mut place = 0;
@@ -220,8 +220,8 @@ impl Recipe {
                 let Some((key, value)) = table.and_then(|table| table.get_key_value(part)) else {
                     break;
                 };
-                // A table that dotted keys or `[a.b]` imply has no place of its own; the last one
-                // known will do.
+                // A table that dotted keys or `[a.b]` imply has no position; the last known one is
+                // used.
                 place = key.span().start.max(place);
                 table = value.get_ref().as_table();
             }
@@ -276,7 +276,7 @@ impl Recipe {
 /// The dotted path of the key or the value that holds this byte: `verify.math.budget`,
 /// `sample.examples[1].user`.
 fn path_at(table: &DeTable<'_>, at: usize) -> Option<String> {
-    // Tables last: what a header's table spans need not end where the next one begins.
+    // Tables last: the span of a header's table may reach into the next one.
     in_table(table, at, "", false).or_else(|| in_table(table, at, "", true))
 }
 
@@ -321,7 +321,8 @@ fn with_suggestion(message: &str) -> String {
     format!("{kind} `{unknown}`{}", nearest(unknown, quoted))
 }
 
-/// "; did you mean ...?" for the valid name nearest to one that is not, or all valid names.
+/// Gives "; did you mean `NAME`?" when a valid name is near to this wrong one, else the list of all
+/// valid names.
 pub fn nearest<'a>(name: &str, valid: impl Iterator<Item = &'a str>) -> String {
     let valid: Vec<&str> = valid.collect();
     let best = valid

@@ -10,70 +10,70 @@ use crate::{Recipe, exit::RunFailed, layout};
 /// The arguments that every pipeline stage takes.
 #[derive(Args, Clone, Debug)]
 pub struct StageArgs {
-    /// The recipe, a TOML file.
+    /// The recipe: a TOML file.
     #[arg(long, value_name = "FILE")]
     pub recipe: PathBuf,
-    /// The run folder; each stage has its own folder inside.
+    /// The run folder; each stage writes a folder of its own inside it.
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
-    /// Replaces the recipe's seed.
+    /// Seed from 0 to 2^64 - 1, used instead of the recipe's.
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_seed)]
     pub seed: Option<u64>,
-    /// Check the recipe and print what would run, with sizes and the expected time; write nothing.
+    /// Check the recipe and print what would run, with sizes and expected time; write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// With --dry-run: one line of JSON.
+    /// With --dry-run, print the estimate as one line of JSON.
     #[arg(long, requires = "dry_run", hide = true)]
     pub json: bool,
-    /// Check the recipe, and that the files and keys it names are here; write nothing, print
+    /// Check the recipe and that the files and keys it names are here; print only errors, write
     /// nothing.
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
-    /// Replace results that were made with other inputs or settings.
+    /// Replace results that were made with other inputs or settings; without it they are an error.
     #[arg(long)]
     pub force: bool,
 }
 
-/// What a dry run says about one stage.
+/// What a dry run prints about one stage.
 #[derive(Clone, Debug, Default)]
 pub struct StageEstimate {
     /// What would be done, in a few words with sizes: "128 problems x 4 samples, at most 96 tokens
     /// each".
     pub what: String,
-    /// Expected wall time in seconds on this machine, when it can be told.
+    /// Expected wall-clock time in seconds on this machine; none when it is unknown.
     pub seconds: Option<f64>,
 }
 
-/// One stage: what it is made from, and what it would do.
+/// One stage: what its results depend on, and what it would do.
 #[derive(Debug)]
 pub struct StageDef<'a> {
     /// The stage's name, one of [`layout::STAGES`].
     pub name: &'a str,
     /// Files it reads, relative to the run folder or absolute.
     pub inputs: Vec<PathBuf>,
-    /// Raised with every change of the stage's code that gives other results from the same inputs
-    /// and settings.
+    /// Version of the stage's code. Raise it when a change gives other results from the same inputs
+    /// and settings; results of another revision are refused.
     pub revision: u32,
-    /// Settings its results depend on. The seed is added.
+    /// Settings that its results depend on, a JSON object. The seed is added.
     pub config: Value,
-    /// Folders inside the stage's that say themselves what they belong to: only `--force` removes
-    /// them.
+    /// Folders inside the stage's folder that check by themselves what they belong to, such as
+    /// checkpoints. Only `--force` removes them.
     pub preserve: &'static [&'static str],
-    /// For `--dry-run`.
+    /// What `--dry-run` prints.
     pub estimate: StageEstimate,
 }
 
-/// Parses a seed of the command line.
+/// Parses a seed from the command line.
 ///
 /// # Errors
-/// When it is not a whole number of 64 bits.
+/// When the text is no whole number from 0 to 2^64 - 1.
 pub fn parse_seed(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 impl StageArgs {
-    /// Reads the recipe, with `--seed` put in.
+    /// Reads the recipe; `--seed` replaces its seed.
     ///
     /// # Errors
     /// As [`Recipe::load`].
@@ -83,7 +83,8 @@ impl StageArgs {
         Ok(recipe)
     }
 
-    /// Whether nothing is to be computed: the files that earlier stages write need not be there.
+    /// Whether nothing is computed (`--dry-run` or `--check`): the files that earlier stages write
+    /// need not exist.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run || self.check
     }
@@ -93,13 +94,14 @@ impl StageArgs {
         self.run.join(inside)
     }
 
-    /// Runs a stage, unless it is a dry run or the stage is done; prints one line when it ends.
+    /// Runs a stage and prints one line when it ends. A stage that is done is not run again. A dry
+    /// run prints the estimate, and a check prints nothing.
     ///
-    /// `run` returns the stage's outputs and scratch files (paths inside the folder) and its
-    /// counts.
+    /// `run` returns the stage's outputs and scratch files (paths inside the stage's folder) and
+    /// its counts.
     ///
     /// # Errors
-    /// As [`Stage::open`], and whatever `run` fails with.
+    /// As [`Stage::open`], and every error of `run`.
     pub fn run(
         &self,
         recipe: &Recipe,
@@ -150,8 +152,8 @@ impl StageArgs {
         Ok(())
     }
 
-    /// What is wrong inside the run folder is no mistake of the user's; results that the recipe
-    /// would replace are.
+    /// Makes an error inside the run folder a failed run, exit code 1. Other errors keep their
+    /// code: results that need `--force`, and files outside the folder, are the user's to mend.
     fn classify(&self, root: &Path, error: FileError) -> anyhow::Error {
         let inside = error.path().starts_with(&self.run) || error.path().starts_with(root);
         if inside && !matches!(error, FileError::Stale { .. }) {
@@ -161,8 +163,8 @@ impl StageArgs {
     }
 }
 
-/// Inputs with the names the manifest gives them: inside the run folder their path there, others
-/// their file name, so that a run can be moved. Different files of one name are numbered in their
+/// The inputs with their names in the manifest. Inside the run folder it is the path there, else
+/// the file name, so that a run folder can be moved. Files with the same name are numbered in their
 /// order.
 fn named(run: &Path, root: &Path, inputs: &[PathBuf]) -> Vec<(String, PathBuf)> {
     let mut all: Vec<(String, PathBuf)> = Vec::new();
@@ -206,7 +208,7 @@ fn say(manifest: &Manifest, remark: &str) {
     );
 }
 
-/// Seconds for a person: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
+/// Writes seconds for a reader: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {

@@ -14,21 +14,22 @@ use signal_hook::{
     low_level::exit,
 };
 
-/// Signals that come so close together are one: `timeout`, and Ctrl-C with a program that passes it
-/// on, reach a process twice.
+/// Signals within this time count as one: `timeout`, or Ctrl-C with a parent that passes it on,
+/// reach a process twice.
 const ONE: Duration = Duration::from_secs(1);
 
-/// Whether this process has been asked to stop: raised by SIGTERM, SIGINT and SIGHUP, but for those
-/// it was started to ignore, as `nohup` does. A second one ends the process at once, with the code
-/// that a shell gives one ended by it.
+/// Whether this process was asked to stop by SIGTERM, SIGINT or SIGHUP.
+///
+/// A signal that the process was started to ignore, as `nohup` does, stays ignored. A second signal
+/// ends the process at once with code 128 plus its number, as a shell reports it.
 #[derive(Clone, Debug)]
 pub struct StopSignal(Arc<AtomicBool>);
 
 impl StopSignal {
-    /// Begins to listen.
+    /// Installs the signal handlers and listens in a thread of its own.
     ///
     /// # Errors
-    /// When the operating system refuses.
+    /// When the operating system refuses a handler or the thread.
     pub fn listen() -> io::Result<Self> {
         let stop = Self::never();
         let mut signals = Signals::new(wanted(&status()))?;
@@ -48,23 +49,23 @@ impl StopSignal {
         Ok(stop)
     }
 
-    /// One that nobody raises.
+    /// A signal that is never raised.
     pub fn never() -> Self {
         Self(Arc::default())
     }
 
-    /// Whether the process was asked.
+    /// Whether the process was asked to stop.
     pub fn raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Whether a signal that comes `now` is not the same as the first.
+/// Whether a signal at `now` is a second one, and not the first one again.
 fn is_second(first: &mut Option<Instant>, now: Instant) -> bool {
     now.duration_since(*first.get_or_insert(now)) > ONE
 }
 
-/// The signals that a process of this `/proc/self/status` does not ignore.
+/// The signals to listen to: those that the process with this `/proc/self/status` does not ignore.
 fn wanted(status: &str) -> Vec<i32> {
     let mask = status
         .lines()
@@ -76,7 +77,7 @@ fn wanted(status: &str) -> Vec<i32> {
     all
 }
 
-/// Empty where the system has no such file: then nothing is taken to be ignored.
+/// The text of `/proc/self/status`. Empty on a system without it: then no signal counts as ignored.
 fn status() -> String {
     fs::read_to_string("/proc/self/status").unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use sky_types::Verdict;
 
 use crate::{Selection, select::Funnel};
 
-/// What a dataset card says beyond the counts.
+/// The facts of a dataset card beyond the selection's counts.
 #[derive(Clone, Debug, Default)]
 pub struct CardFacts {
     /// The data set's name.
@@ -14,11 +14,11 @@ pub struct CardFacts {
     pub seed: u64,
     /// The hash of `sharegpt.json`.
     pub hash: Option<FileHash>,
-    /// Licence or origin of each source that has one, by source.
+    /// Licences by source, in place of what [`licence_of`] knows.
     pub licences: Vec<(String, String)>,
 }
 
-/// What is known of the licence of a source's problems; the replies are the model's.
+/// The known licence of a source's problems. The replies are the model's and not covered.
 pub fn licence_of(source: &str) -> Option<&'static str> {
     Some(match source {
         "humaneval" => "MIT (OpenAI)",
@@ -36,7 +36,7 @@ pub fn licence_of(source: &str) -> Option<&'static str> {
     })
 }
 
-/// The dataset card, as Markdown. The same selection gives the same bytes.
+/// Writes the dataset card as Markdown. The same selection gives the same bytes.
 pub fn card(selection: &Selection, facts: &CardFacts) -> String {
     let mut text = String::new();
     // Writing into a string cannot fail.

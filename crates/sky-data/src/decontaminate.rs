@@ -2,10 +2,10 @@ use std::collections::HashSet;
 
 use crate::text::words;
 
-/// Finds texts that share a long run of words with an evaluation set.
+/// Finds texts that share consecutive words with an evaluation set.
 ///
-/// Brown et al. (2020), appendix C, use 13 words. Texts shorter than that count only when all of
-/// their words are the same.
+/// Brown et al. (2020), appendix C, use 13 words. A shorter text counts only when it has the same
+/// words as a whole text of the set.
 ///
 /// ```
 /// let heldout = ["A farmer walks 7 miles to the market and then 5 miles more to the mill before noon."];
@@ -21,7 +21,7 @@ pub struct ContaminationIndex {
 }
 
 impl ContaminationIndex {
-    /// An index of an evaluation set's texts by runs of `size` words (at least 1).
+    /// Indexes an evaluation set's texts by `size` consecutive words; 0 counts as 1.
     pub fn new<T: AsRef<str>>(size: usize, texts: impl IntoIterator<Item = T>) -> Self {
         let size = size.max(1);
         let (mut ngrams, mut short) = (HashSet::new(), HashSet::new());
@@ -39,7 +39,7 @@ impl ContaminationIndex {
         }
     }
 
-    /// The first run of words that a text shares with the evaluation set.
+    /// The first consecutive words that a text shares with the evaluation set, joined by spaces.
     pub fn find(&self, text: &str) -> Option<String> {
         let words = words(text);
         if words.len() < self.size {

@@ -13,7 +13,7 @@ pub enum DataError {
     /// A file could not be read or written, or a row does not have its form.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A family has fewer different problems than were asked of it.
+    /// A family has fewer different problems than the settings ask for.
     #[error(
         "family `{family}` has no {wanted} different {side} problems with max_operand = {max_operand} (found {found}): raise max_operand, ask for fewer, add families, or set disjoint = \"prompts\""
     )]
@@ -29,10 +29,11 @@ pub enum DataError {
         /// The operands' bound.
         max_operand: u32,
     },
-    /// A setting that no run can follow.
+    /// A setting is out of range, or contradicts another one or the data.
     #[error(transparent)]
     Setting(#[from] SettingError),
-    /// Files that belong together do not.
+    /// Rows of files do not fit together: an id appears twice, or a sample lacks its problem or its
+    /// verdict.
     #[error("{what}: {reason}")]
     Mismatch {
         /// The row at fault: `sample p-1 #2`.
@@ -40,12 +41,12 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A source file is not here.
+    /// A source file does not exist.
     #[error("{} is not here{}", path.display(), if get.is_empty() { String::new() } else { format!(": {get}") })]
     Missing {
         /// The file.
         path: PathBuf,
-        /// How to get it.
+        /// How to get it; may be empty.
         get: String,
     },
 }

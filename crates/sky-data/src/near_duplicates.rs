@@ -2,12 +2,13 @@ use std::collections::{HashMap, HashSet};
 
 use crate::text::words;
 
-/// For each text, the earlier text that it nearly repeats: the first kept one whose set of
-/// three-word runs has a Jaccard similarity of at least `threshold` with its own. Exact, not
-/// sketched; the same at any thread count.
+/// For each text, the index of the earlier text that it nearly repeats. That is the first one that
+/// itself repeats no other and whose set of three-word shingles has a Jaccard similarity of at
+/// least `threshold` (0 to 1) with this text's. The result is exact, not sketched.
 ///
-/// Runs are indexed rarest first, and of each text only so many as a match at this threshold cannot
-/// all miss (Bayardo, Ma and Srikant, 2007), so common phrases cost nothing.
+/// Prefix filtering (Bayardo, Ma and Srikant, 2007): a text's shingles are sorted rarest first, and
+/// only as many are indexed as two texts that match at this threshold cannot all differ in. So
+/// common phrases cost nothing.
 pub fn near_duplicates<T: AsRef<str>>(
     texts: impl IntoIterator<Item = T>,
     threshold: f64,
@@ -39,7 +40,8 @@ pub fn near_duplicates<T: AsRef<str>>(
     repeats
 }
 
-/// Each text's three-word runs as numbers, rare ones first; texts of fewer words are one run.
+/// Each text's three-word shingles as numbers, rare ones first. A text of fewer words is one
+/// shingle.
 fn shingle_sets<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<Vec<u32>> {
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut counts: Vec<u32> = Vec::new();
@@ -66,8 +68,8 @@ fn shingle_sets<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<Vec<u3
         sets.push(set);
     }
     for set in &mut sets {
-        // The order among equals may differ from run to run, which changes the candidates and never
-        // the answer.
+        // The numbers, and so the order of equally rare shingles, may differ from run to run. That
+        // changes the candidates and never the answer.
         set.sort_unstable_by_key(|&shingle| (counts[shingle as usize], shingle));
     }
     sets

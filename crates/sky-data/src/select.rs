@@ -11,9 +11,10 @@ use sky_types::{
 
 use crate::{ContaminationIndex, DataError, Result, near_duplicates, text::normalise};
 
-/// The recipe's `[select]`: which right samples become training rows. The defaults follow Sky-T1,
-/// which drew one sample a problem and kept it when it was right, but drop what its released file
-/// had: repeated rows and evaluation problems.
+/// The recipe's `[select]`: which right samples become training rows.
+///
+/// The defaults follow Sky-T1, which drew one sample per problem and kept it when it was right.
+/// Other than Sky-T1's released file, the result has no repeated rows and no evaluation problems.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelectConfig {
@@ -21,11 +22,11 @@ pub struct SelectConfig {
     pub per_problem: usize,
     /// Most rows of a source; sources not named are not limited.
     pub quotas: BTreeMap<String, usize>,
-    /// Drop problems that share a run of so many words with a held-out problem; 0 drops only those
-    /// with the same wording.
+    /// Drop problems that share this many consecutive words with a held-out problem; 0 drops only
+    /// those with the same wording.
     pub decontaminate: usize,
-    /// Drop problems whose three-word runs overlap an earlier one's by at least this Jaccard
-    /// similarity; 0 is off.
+    /// Drop problems whose three-word shingles have at least this Jaccard similarity, 0 to 1, with
+    /// those of an earlier problem; 0 is off.
     pub near_duplicate: f64,
 }
 
@@ -55,7 +56,7 @@ impl Section for SelectConfig {
     }
 }
 
-/// One line of `selected.jsonl`: where the training row with the same number comes from.
+/// One line of `selected.jsonl`: the provenance of the training row with the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selected {
@@ -72,13 +73,13 @@ pub struct Selected {
     pub source: String,
     /// The model that wrote the sample.
     pub model: String,
-    /// The seed it was drawn with.
+    /// The seed that the sample was drawn with.
     pub seed: u64,
-    /// Its length in tokens, as drawn.
+    /// The sample's length in tokens, before it was rewritten.
     pub completion_tokens: u32,
 }
 
-/// What became of every problem and sample.
+/// The counts of a selection: what became of every problem and sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Funnel {
     /// Problems read.
@@ -107,41 +108,43 @@ pub struct SourceCounts {
     pub rows: usize,
 }
 
-/// Training rows, where each comes from, and the counts.
+/// The result of [`select()`]: training rows, their provenance and the counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// The rows, in the order of the problems, then of the samples.
     pub rows: Vec<Conversation>,
-    /// One entry a row.
+    /// The provenance, one entry per row.
     pub selected: Vec<Selected>,
     /// The counts.
     pub funnel: Funnel,
 }
 
-/// What selection reads.
+/// The inputs of [`select()`].
 #[derive(Clone, Copy, Debug)]
 pub struct SelectInput<'a> {
-    /// The problems sampled.
+    /// The problems that were sampled.
     pub problems: &'a [Problem],
-    /// The problems kept apart, which no row may repeat.
+    /// The problems held out for evaluation, which no row may repeat.
     pub heldout: &'a [Problem],
-    /// The samples, rewritten.
+    /// The rewritten samples.
     pub samples: &'a [Sample],
-    /// One verdict a sample.
+    /// The verdicts, one per sample.
     pub verdicts: &'a [VerdictRecord],
-    /// How a problem is put to the student: without worked examples.
+    /// The student's prompt, without worked examples.
     pub prompt: &'a Prompt,
 }
 
-/// Chooses the training rows: right and finished replies, at most `per_problem` different ones of a
-/// problem, drawn by the seed; no problem twice, none that is held out; at most its quota of a
-/// source.
+/// Chooses the training rows among the right and finished replies.
 ///
-/// Each choice ranks by a hash of seed, problem and index, so neither the order of the files nor
-/// other problems sway it.
+/// A problem gives at most `per_problem` different replies, drawn with the seed. Repeated and
+/// held-out problems are dropped. A source gives at most its quota.
+///
+/// Every choice ranks samples by a hash of seed, problem and index. So neither the order of the
+/// files nor other problems change it.
 ///
 /// # Errors
-/// When a setting is impossible, or samples, verdicts and problems do not fit together.
+/// [`DataError::Setting`] for an impossible setting, [`DataError::Mismatch`] when samples, verdicts
+/// and problems do not fit together.
 pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Result<Selection> {
     config.check()?;
     let mut funnel = Funnel {
@@ -187,7 +190,7 @@ pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Resul
 
 type Chosen<'a> = Vec<(&'a Problem, Vec<&'a Sample>)>;
 
-/// The right samples of each problem by index, in the order of the problems.
+/// The right samples of each problem, sorted by index, in the order of the problems.
 fn right_samples<'a>(input: &SelectInput<'a>, funnel: &mut Funnel) -> Result<Chosen<'a>> {
     let mismatch = |id: &str, index: u32, reason: &str| {
         Err(DataError::Mismatch {
@@ -280,7 +283,7 @@ fn drop_problems(
     config: &SelectConfig,
     funnel: &mut Funnel,
 ) {
-    // A run longer than any text leaves the comparison of whole texts.
+    // No text has so many words, so that only whole texts are compared.
     let size = if config.decontaminate == 0 {
         usize::MAX
     } else {
@@ -312,8 +315,8 @@ fn drop_problems(
     }
 }
 
-/// Keeps of each source with a quota the rows of lowest rank; a problem's rows have ranks of their
-/// own, so that a quota thins all problems alike.
+/// Keeps the rows of lowest rank of each source with a quota. Each row has its own rank, so that a
+/// quota thins all problems of a source alike.
 fn keep_quotas(
     chosen: &mut Chosen<'_>,
     quotas: &BTreeMap<String, usize>,

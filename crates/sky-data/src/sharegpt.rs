@@ -8,11 +8,11 @@ use sky_types::Conversation;
 
 use crate::Result;
 
-/// Writes `sharegpt.json`: one JSON array, one row a line, the fields that LLaMA-Factory reads and
-/// Sky-T1 released.
+/// Writes `sharegpt.json`: one JSON array with one row per line, in the fields that LLaMA-Factory
+/// reads and that Sky-T1's released data has.
 ///
 /// # Errors
-/// When the operating system refuses.
+/// When the file cannot be written.
 pub fn write_sharegpt<'a>(
     path: &Path,
     rows: impl IntoIterator<Item = &'a Conversation>,
@@ -28,10 +28,10 @@ pub fn write_sharegpt<'a>(
     Ok(())
 }
 
-/// Reads `sharegpt.json`, ours or a released one.
+/// Reads a `sharegpt.json`, written here or released by Sky-T1.
 ///
 /// # Errors
-/// When the file cannot be read or a row does not have the form.
+/// When the file cannot be read or a row does not have these fields.
 pub fn read_sharegpt(path: &Path) -> Result<Vec<Conversation>> {
     Ok(read_json(path)?)
 }

@@ -1,6 +1,6 @@
-/// The words of a text for comparing texts: lower case, numbers whole (`1.5`, `1,000` as `1000`),
-/// operators as words of their own, other punctuation dropped. So `What is 3 + 5?` equals `what is
-/// 3+5`, and neither equals `What is 3 - 5?`.
+/// Splits a text into words, for comparing texts: in lower case, with whole numbers (`1.5`, `1,000`
+/// as `1000`), each operator a word, and without other punctuation. So `What is 3 + 5?` equals
+/// `what is 3+5`, and neither equals `What is 3 - 5?`.
 pub fn words(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let digit = |at: Option<usize>| {
@@ -41,8 +41,8 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// [`words`] joined by single spaces: equal for texts that differ in case, spacing and punctuation
-/// only.
+/// Joins [`words`] by single spaces. Texts that differ only in case, spacing and punctuation give
+/// the same result.
 pub fn normalise(text: &str) -> String {
     words(text).join(" ")
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sky_files::{FileError, write_atomic, write_json};
-use sky_types::{Domain, Message, Problem, Prompt, Version};
+use sky_types::{Domain, Message, Problem, Prompt, Verdict, Version};
 use sky_verify::{JudgedSample, ProblemIndex, VerdictCounts, read_judged_samples};
 
 use crate::{EvalConfig, EvalError, Interval, Result, pass_at_k, stats::reported_k, wilson};
@@ -41,7 +41,7 @@ pub struct EvalSummary {
     pub model: String,
     /// The sampling settings of the replies.
     pub config: EvalConfig,
-    /// Number of problems.
+    /// Number of problems that could be judged.
     pub n: u64,
     /// The mean over problems of pass@1: the share of right replies.
     pub accuracy: f64,
@@ -120,7 +120,7 @@ impl Scoring<'_> {
                 };
                 let problem = problems.get(&first.sample.problem_id)?;
                 self.check_complete(&problem, group)?;
-                out.write_all(if tally.n == 0 { b"\n" } else { b",\n" })
+                out.write_all(if tally.seen == 0 { b"\n" } else { b",\n" })
                     .map_err(fail)?;
                 serde_json::to_writer(&mut *out, &self.result(&problem, group))
                     .map_err(|error| fail(error.into()))?;
@@ -130,10 +130,10 @@ impl Scoring<'_> {
             out.write_all(b"\n]}\n").map_err(fail)?;
             Ok(())
         })?;
-        if tally.n != problems.len() as u64 {
+        if tally.seen != problems.len() as u64 {
             let what = format!(
                 "has replies to {} problems, the task has {}",
-                tally.n,
+                tally.seen,
                 problems.len()
             );
             return Err(EvalError::mismatch(self.samples, what));
@@ -206,6 +206,9 @@ fn for_each_problem(
 /// Sums over problems, divided by [`Tally::summary`].
 #[derive(Default)]
 struct Tally {
+    /// Problems with replies.
+    seen: u64,
+    /// Problems that could be judged.
     n: u64,
     pass: BTreeMap<u64, f64>,
     verdicts: VerdictCounts,
@@ -223,6 +226,14 @@ impl Tally {
             .iter()
             .filter(|row| row.verdict.verdict.is_correct())
             .count() as u64;
+        self.seen += 1;
+        self.add_counts(problem, group);
+        if group
+            .iter()
+            .any(|row| row.verdict.verdict == Verdict::Unsupported)
+        {
+            return;
+        }
         self.n += 1;
         for k in reported_k(replies) {
             *self.pass.entry(k).or_default() += pass_at_k(replies, right, k);
@@ -230,6 +241,9 @@ impl Tally {
         let source = self.sources.entry(problem.source.clone()).or_default();
         source.n += 1;
         source.accuracy += pass_at_k(replies, right, 1);
+    }
+
+    fn add_counts(&mut self, problem: &Problem, group: &[JudgedSample]) {
         for row in group {
             self.verdicts.add(row.verdict.verdict);
             if problem.domain != Domain::Code {

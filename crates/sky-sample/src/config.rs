@@ -1,25 +1,25 @@
 use serde::{Deserialize, Serialize};
 use sky_types::{Domain, Message, SamplingParams, Section, SettingError};
 
-/// The recipe's `[sample]`: how often and how each problem is sampled. The defaults are Sky-T1's:
-/// once, greedily, with room for 16,384 tokens.
+/// The recipe's `[sample]`: how many samples of each problem, and how they are drawn. The defaults
+/// are Sky-T1's: one greedy sample of at most 16,384 tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SampleConfig {
-    /// Samples of each problem.
+    /// Samples of each problem, 1 to 100,000.
     pub n: u32,
-    /// Divides the logits; 0 takes the likeliest token.
+    /// Temperature, 0 to 10. The logits are divided by it; 0 is greedy sampling.
     pub temperature: f64,
-    /// Nucleus sampling.
+    /// Nucleus sampling: the total probability of the tokens to draw from, above 0 and at most 1.
     pub top_p: f64,
     /// Most new tokens of one reply.
     pub max_tokens: u32,
-    /// The same for code problems; `max_tokens` when unset.
+    /// Most new tokens of a reply to a code problem; `max_tokens` when unset.
     pub code_max_tokens: Option<u32>,
-    /// The teacher's system prompt, when it is another than `[prompt]` gives the student.
+    /// The teacher's system prompt; that of `[prompt]`, which the student gets, when unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// Worked examples, put before a problem as earlier turns. Code problems go without.
+    /// Worked examples, put before a problem as earlier turns. Code problems have none.
     pub examples: Vec<Example>,
 }
 
@@ -27,9 +27,9 @@ pub struct SampleConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Example {
-    /// What is asked.
+    /// The user's turn: the question.
     pub user: String,
-    /// What the model is shown to have said.
+    /// The assistant's turn: the answer.
     pub assistant: String,
 }
 
@@ -70,7 +70,7 @@ impl Section for SampleConfig {
 }
 
 impl SampleConfig {
-    /// How a problem of this domain is sampled.
+    /// The sampling parameters for a problem of this domain.
     pub fn params(&self, domain: Domain) -> SamplingParams {
         let max_tokens = match domain {
             Domain::Code => self.code_max_tokens.unwrap_or(self.max_tokens),
@@ -83,7 +83,7 @@ impl SampleConfig {
         }
     }
 
-    /// The worked examples as turns, for a problem of this domain.
+    /// The worked examples as turns, for a problem of this domain; empty for code.
     pub fn example_messages(&self, domain: Domain) -> Vec<Message> {
         if domain == Domain::Code {
             return Vec::new();
@@ -100,8 +100,8 @@ impl SampleConfig {
     }
 }
 
-/// The recipe's `[rewrite]`: who puts a reply into its two sections. With `kind = "model"` the
-/// defaults are Sky-T1's: GPT-4o-mini at temperature 0.7, five requests a second.
+/// The recipe's `[rewrite]`: how a reply is put into its two sections. With `kind = "model"` the
+/// defaults are Sky-T1's: GPT-4o-mini at temperature 0.7, five requests per second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RewriteConfig {
@@ -111,11 +111,11 @@ pub struct RewriteConfig {
     pub endpoint: String,
     /// The model's name at the server.
     pub name: String,
-    /// Environment variable that holds the server's key; empty for none.
+    /// Name of the environment variable with the server's key; empty for a server without a key.
     pub api_key_env: String,
-    /// Requests under way at once.
+    /// Concurrent requests, 1 to 4096.
     pub concurrency: usize,
-    /// Requests begun in a second, at most; 0 for no limit.
+    /// Most requests begun per second; 0 for no limit.
     pub requests_per_second: f64,
     /// As in `[sample]`.
     pub temperature: f64,
@@ -125,14 +125,14 @@ pub struct RewriteConfig {
     pub max_tokens: u32,
 }
 
-/// Who rewrites.
+/// What rewrites a reply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RewriteKind {
-    /// Rules that move text and never invent any.
+    /// Rules, which move text and never make any up.
     #[default]
     Rules,
-    /// A model; what loses the answer or the form falls back to the rules.
+    /// A model. Where it loses the answer or the form, the rules rewrite the reply instead.
     Model,
 }
 

@@ -2,11 +2,11 @@ use sky_types::{Generate, GenerateError, Reply, Request};
 
 use crate::SampleError;
 
-/// Generates the replies that are missing and hands each of them to `fresh` once.
+/// Generates the missing replies and gives each of them to `fresh` once.
 ///
-/// When replies of a batch depend on each other, requests are cut into fixed groups. A group that
-/// lacks a reply is generated whole, in a call of its own; a reply that was present before goes to
-/// `again` instead.
+/// When the replies of a batch depend on each other, requests are cut into fixed groups. A group
+/// that lacks a reply is generated as a whole, in a call of its own, so that its replies are those
+/// of an uninterrupted run. Replies that were present before go to `again` instead.
 pub(crate) fn generate_missing(
     generate: &mut dyn Generate,
     present: &[bool],

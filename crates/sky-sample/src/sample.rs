@@ -11,56 +11,56 @@ use sky_types::{
 
 use crate::{SampleConfig, SampleError, generate_missing::generate_missing};
 
-/// How often the journal is forced to the disk, in rows. A kill loses nothing that was appended;
-/// only a crash of the whole machine can, and then at most so many.
+/// The journal is synced to disk after each of this many rows. A killed process loses no appended
+/// row. A crash of the whole machine loses at most these.
 const ROWS_PER_SYNC: usize = 64;
 
-/// What to sample: `n` replies to each problem.
+/// What to sample: `config.n` replies to each problem.
 #[derive(Clone, Copy, Debug)]
 pub struct Sampling<'a> {
     /// The problems.
     pub problems: &'a [Problem],
-    /// How a problem is put to the model.
+    /// The prompt that a problem's text is put into.
     pub prompt: &'a Prompt,
-    /// How often and how each is sampled.
+    /// How many samples of each problem, and how they are drawn.
     pub config: &'a SampleConfig,
     /// The run's seed.
     pub seed: u64,
 }
 
-/// What happens while sampling or rewriting.
+/// Progress of sampling or rewriting, for the caller's display.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// An earlier process left so many results in the journal. Comes once, first.
+    /// What was read from the journal of an earlier process. Comes once, as the first event.
     Resumed {
         /// Results that are kept.
         done: usize,
-        /// Lines that were torn or damaged; their results are made again.
+        /// Damaged lines; their results are generated again.
         damaged: usize,
     },
-    /// A new result.
+    /// A new result, already in the journal.
     Finished(&'a Sample),
 }
 
-/// What sampling came to.
+/// The counts of a finished call of [`sample()`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sampled {
     /// Rows written.
     pub samples: usize,
-    /// Of them, read back from the journal.
+    /// Rows among them that were read from the journal.
     pub resumed: usize,
     /// Tokens of all replies.
     pub completion_tokens: u64,
     /// Replies that hit the token limit.
     pub unfinished: usize,
-    /// Replies of a repeated group that differed from the journaled ones, which stay. Above 0, the
-    /// source breaks its promise of the same bits for the same group, and an undisturbed run may
-    /// differ from a resumed one.
+    /// Replies of a repeated group that differ from the journaled ones; the journaled ones stay.
+    /// Above 0, the source does not give the same bits for the same group, and an uninterrupted run
+    /// may differ from a resumed one.
     pub differed: usize,
 }
 
 impl Sampling<'_> {
-    /// Number of samples.
+    /// Number of samples of all problems.
     pub fn len(&self) -> usize {
         self.problems.len() * self.config.n as usize
     }
@@ -70,9 +70,9 @@ impl Sampling<'_> {
         self.len() == 0
     }
 
-    /// The request for sample `at`, counted problem by problem. Its seed depends on the run's seed,
-    /// the problem's id and the sample's index alone, so that adding problems changes no other
-    /// sample's.
+    /// The request for sample number `at`, counted problem by problem. Its seed depends only on the
+    /// run's seed, the problem's id and the sample's index, so that adding problems changes no
+    /// other sample.
     pub fn request(&self, at: usize) -> Request {
         let (problem, index) = self.place(at);
         let prompt = match &self.config.system {
@@ -113,7 +113,7 @@ impl Sampling<'_> {
         }
     }
 
-    /// The journal's rows, each at its place; `None` where a reply is missing.
+    /// Sorts the journal's rows by sample number; `None` where a reply is missing.
     fn in_order(&self, journaled: Vec<Sample>, model: &str) -> Vec<Option<Sample>> {
         let places: HashMap<&str, usize> = (0..self.len())
             .step_by(self.config.n.max(1) as usize)
@@ -129,8 +129,8 @@ impl Sampling<'_> {
             }
             let at = first + row.index as usize;
             let request = self.request(at);
-            // The stage's settings guard against this; a row drawn otherwise is drawn again rather
-            // than believed.
+            // The stage's manifest guards against other settings. All the same, a row that was
+            // drawn with others is drawn again.
             if row.model == model && row.seed == request.seed && row.params == request.params {
                 rows[at] = Some(row);
             }
@@ -156,12 +156,14 @@ impl Sampling<'_> {
     }
 }
 
-/// Samples what the journal lacks, appending each reply to it, then writes all samples to `out`:
-/// the problems in their order, each one's samples by index. Killed at any moment, the same call
-/// goes on where it stopped and writes the same bytes.
+/// Samples what the journal lacks and appends each reply to it. Then writes all samples to `out`,
+/// in the order of the problems, and by index within a problem.
+///
+/// It may be killed at any moment: the same call resumes and writes the same bytes.
 ///
 /// # Errors
-/// When the source of replies fails or a file cannot be written; what was journaled stays.
+/// When two problems have the same id, the source of replies fails, or a file cannot be written.
+/// Journaled replies stay.
 pub fn sample(
     sampling: Sampling<'_>,
     generate: &mut dyn Generate,
@@ -180,7 +182,7 @@ pub fn sample(
         damaged: found.damaged_lines.len(),
     });
 
-    // What a repeated group is compared with; replies that stand alone are never repeated.
+    // The texts that a repeated group is compared with. Without groups nothing is repeated.
     let journaled: Vec<(usize, String)> = rows
         .iter()
         .enumerate()

@@ -25,22 +25,26 @@ use crate::layout::{Functions, Layout};
 use crate::{digest, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
-const SUPPORT: &str = include_str!("guest/support.py");
-const DRIVER: &str = include_str!("guest/driver.py");
-const ISOLATED_TEST: &str = include_str!("guest/isolated_test.py");
-/// What boots the guest reads, by name.
-const OURS: [(&str, &str); 3] = [
-    ("support.py", SUPPORT),
-    ("driver.py", DRIVER),
-    // `boot.py` opens it by this name, which is part of the cache key and of the guest's memory.
-    ("exam.py", ISOLATED_TEST),
+/// The sources that `boot.py` reads, by the name under which it opens them.
+const OURS: [(&str, &str); 7] = [
+    ("support.py", include_str!("guest/support.py")),
+    ("wide.py", include_str!("guest/wide.py")),
+    ("driver.py", include_str!("guest/driver.py")),
+    ("values.py", include_str!("guest/values.py")),
+    ("stand_ins.py", include_str!("guest/stand_ins.py")),
+    (
+        "test_frameworks.py",
+        include_str!("guest/test_frameworks.py"),
+    ),
+    ("answers.py", include_str!("guest/answers.py")),
 ];
 
-/// Changes when the meaning of a snapshot does; part of the cache key.
+/// Part of the cache key. Raise it when a change of this crate makes old snapshots unusable and
+/// nothing else in the key changes.
 const FORMAT: u32 = 5;
 /// The module inside the guest's folder.
 const MODULE: &str = "python3.11.wasm";
-/// Its standard library, as the guest sees it too.
+/// The standard library, under the guest's folder and in the guest's own file system.
 const LIBRARY: &str = "lib/python3.11";
 
 /// Offset of `tp_call` in CPython 3.11's `PyTypeObject` on a 32-bit machine.
@@ -52,17 +56,19 @@ const METHOD_DEF: u32 = 8;
 /// Offset of `ml_meth` in `PyMethodDef`.
 const METHOD_ENTRY: u32 = 4;
 
-/// Where the guest's files are.
+/// The folders that [`Sandbox::with_paths`](crate::Sandbox::with_paths) reads and writes.
 #[derive(Clone, Debug)]
 pub struct GuestPaths {
-    /// The folder with `python3.11.wasm` and `lib/python3.11`.
+    /// The folder with `python3.11.wasm` and `lib/python3.11`. Sources in an optional folder `site`
+    /// are added to the library.
     pub guest: PathBuf,
-    /// The folder that baked guests are kept in; it must belong to the user who runs this.
+    /// The folder that baked guests are kept in. It is created when it is missing; otherwise it
+    /// must belong to the user who runs this.
     pub cache: PathBuf,
 }
 
 impl GuestPaths {
-    /// Where `cargo xtask setup` puts them under `sky_home`.
+    /// The folders that `cargo xtask setup` uses under `sky_home`.
     pub fn new(sky_home: &Path) -> Self {
         Self {
             guest: sky_home.join("python-guest"),
@@ -71,7 +77,7 @@ impl GuestPaths {
     }
 }
 
-/// The guest as it came, found and hashed.
+/// The guest's files, found and hashed, before they are baked.
 pub(crate) struct Source {
     module: Part,
     /// Python sources, by the path that the guest will see.
@@ -86,7 +92,7 @@ struct Part {
     digest: String,
 }
 
-/// What the driver says of itself when it is done.
+/// What the driver reports right before the snapshot: addresses in the guest's memory.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Addresses {
@@ -106,7 +112,7 @@ impl Source {
     /// Finds and hashes the guest.
     pub(crate) fn find(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
         let fail = |(path, source)| SandboxError::Guest { path, source };
-        // First: its absence is the better message when all is missing.
+        // First: when everything is missing, its absence makes the better message.
         let path = paths.guest.join(MODULE);
         let digest = File::open(&path)
             .and_then(|file| digest::of_file(&file))
@@ -147,7 +153,8 @@ impl Source {
         })
     }
 
-    /// Bakes the guest: compiled code and where to find things in it. Takes some 30 s of two cores.
+    /// Bakes the guest. Gives the compiled code and the addresses in it. Takes about 30 s on two
+    /// cores.
     pub(crate) fn bake(self, engine: &Engine) -> Result<(Vec<u8>, Layout), SandboxError> {
         let path = self.module.path.clone();
         let unsuitable = |reason| SandboxError::Unsuitable {
@@ -186,7 +193,8 @@ impl Source {
 }
 
 impl Part {
-    /// What was hashed, and nothing that came later.
+    /// Reads the file and checks that it is still the one that was hashed, since that hash is in
+    /// the cache key.
     fn read(&self) -> Result<Vec<u8>, SandboxError> {
         let fail = |source| SandboxError::Guest {
             path: self.path.clone(),
@@ -201,8 +209,8 @@ impl Part {
     }
 }
 
-/// Runs the interpreter up to the snapshot. Gives its memory, the new stack pointer and the
-/// driver's addresses.
+/// Runs the interpreter up to the snapshot. Gives its memory, the stack pointer that runs start
+/// with, and the driver's addresses.
 fn boot(
     path: &Path,
     files: Files,
@@ -245,8 +253,8 @@ fn boot(
     let memory = instance
         .get_memory(&mut store, "memory")
         .ok_or_else(|| unsuitable("it exports no memory".to_owned()))?;
-    // The frames under the snapshot are never returned to; programs get a new, deep stack on top of
-    // everything.
+    // Control never returns to the frames that the snapshot was taken in. So programs get a new,
+    // deep stack behind everything else.
     let old = memory
         .grow(&mut store, (SHADOW_STACK / WASM_PAGE) as u64)
         .map_err(SandboxError::engine("grow the guest's stack"))?;
@@ -259,11 +267,11 @@ fn boot(
     Ok((memory.data(&store).to_vec(), stack_pointer, addresses))
 }
 
-/// Disarms what the driver names, in the image, and finds the call slot.
+/// Disarms in the image the functions that the driver names, and finds the call slot.
 ///
-/// `sys.settrace` and its like stay callable and do nothing: their C entry points become that of a
-/// function without effect. A program that finds them again through a re-created module finds the
-/// same.
+/// `sys.settrace` and its like stay callable and do nothing: their C entry points are replaced by
+/// that of a function without effect. Deleting the Python names would not do, since a program can
+/// re-create a module; it then finds the same harmless functions.
 fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
     let silent = read(
         memory,
@@ -273,6 +281,7 @@ fn arrange(memory: &mut [u8], addresses: &Addresses) -> Option<Layout> {
         let entry = read(memory, function + METHOD_DEF)? + METHOD_ENTRY;
         write(memory, entry, silent)?;
     }
+    // Without `tp_new` no code object can be built: hand-made bytecode reads and writes raw memory.
     write(memory, addresses.code_type + TYPE_NEW, 0)?;
     Some(Layout {
         call: read(memory, addresses.function_type + TYPE_CALL)?,

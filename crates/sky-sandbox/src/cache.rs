@@ -1,5 +1,9 @@
-//! Baked guests on disk. Loading one runs the machine code in it, so what is loaded is what this
-//! user wrote: the folder is theirs alone, and the file's hash is the recorded one.
+//! The cache of baked guests on disk.
+//!
+//! An entry is two files: a record (`KEY.json`) and the compiled code that it names
+//! (`HASH.cwasm`). Loading an entry means running its machine code, so only code that this user
+//! wrote is loaded: nobody else can write to the folder, and the code has the hash that the record
+//! names.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -15,18 +19,18 @@ use crate::bake::Source;
 use crate::digest;
 use crate::layout::Layout;
 
-/// What stands beside the compiled code.
+/// The record of a baked guest.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     /// The digest of the compiled code, which is its file's name too.
     code: String,
     layout: Layout,
-    /// SHA-256 of the two fields above.
+    /// SHA-256 of the two fields above. A damaged layout would send calls to wrong addresses.
     check: String,
 }
 
-/// What `tidy` needs to know of an entry, of this version or another.
+/// The part of a record that `tidy` reads. Records of other versions have it too.
 #[derive(Deserialize)]
 struct Kept {
     code: String,
@@ -53,13 +57,13 @@ impl Entry {
     }
 }
 
-/// Why the guest is baked, which takes about 30 s: for a caller to tell its user.
+/// Why the guest is baked, which takes about 30 s. Its `Display` is one line for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BakeReason {
     /// These files have not been baked before.
     First,
-    /// This file of the cache is damaged.
+    /// They were, but this file of the cache is damaged.
     Damaged(PathBuf),
 }
 
@@ -74,10 +78,10 @@ impl std::fmt::Display for BakeReason {
     }
 }
 
-/// Held by the process that bakes.
+/// The file that a process locks while it bakes.
 const LOCK: &str = ".lock";
-/// Guests that stay when another is baked, that one included: builds of several versions may share
-/// a folder.
+/// Entries that stay when one is baked, the new one included. More than one, since builds of
+/// several versions may share a folder.
 const KEPT: usize = 4;
 
 /// A folder that only its owner can write to.
@@ -86,8 +90,8 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens or makes the folder. What others could have written into is emptied; what others own
-    /// is refused.
+    /// Opens or creates the folder. A folder that others can write to is emptied, since its code
+    /// may be theirs. A folder that others own is refused, since they can change it at any time.
     pub(crate) fn open(folder: &Path) -> Result<Self, SandboxError> {
         let io = |action| move |source| sky_files::FileError::io(folder, action, source);
         if let Some(parent) = folder.parent() {
@@ -121,7 +125,7 @@ impl Cache {
         })
     }
 
-    /// Whether there is a baked guest for this source, or was one that is damaged now.
+    /// Whether there is an entry for this source, intact or damaged.
     pub(crate) fn holds(&self, source: &Source) -> bool {
         self.record(source).exists()
     }
@@ -130,8 +134,8 @@ impl Cache {
         self.folder.join(format!("{}.json", source.key))
     }
 
-    /// The baked guest for this source, from disk when it is there and whole, made and kept
-    /// otherwise. One process bakes at a time; others wait for it. `on_bake` runs before this
+    /// Loads the baked guest for this source. Bakes and keeps it first when the entry is missing or
+    /// damaged. One process bakes at a time; others wait for it. `on_bake` runs right before this
     /// process bakes.
     pub(crate) fn load(
         &self,
@@ -149,8 +153,9 @@ impl Cache {
             move |source| sky_files::FileError::io(lock, action, source)
         };
         let file = File::create(&lock).map_err(io("create"))?;
-        // Let go of when it is closed.
+        // Released when `file` is closed, however this process ends.
         file.lock().map_err(io("lock"))?;
+        // Another process may have baked it while this one waited.
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
         }
@@ -165,8 +170,10 @@ impl Cache {
         on_bake(&reason);
         let (code, layout) = source.bake(engine)?;
         let entry = Entry::new(digest::of_bytes(&code), layout);
+        // The record last: what it names is there and whole.
         sky_files::write_bytes(&self.code(&entry.code), &code)?;
         sky_files::write_json(&record, &entry)?;
+        // Loaded like any other entry, so that the first run uses what later ones use.
         let found = self
             .find(engine, &record)
             .ok_or_else(|| SandboxError::Cache {
@@ -177,9 +184,9 @@ impl Cache {
         Ok(found)
     }
 
-    /// Removes all but the guests used last, and code that no record names. Only files named as
-    /// ours are; a process that has one of them mapped keeps it. What cannot be removed stays: it
-    /// is only space.
+    /// Removes all but the entries used last, and code that no record names. Only files with names
+    /// of the cache's form are removed. A process that has one of them mapped keeps its mapping. A
+    /// file that cannot be removed stays: it costs space and nothing else.
     fn tidy(&self) {
         let ours = |name: &str, suffix| {
             name.strip_suffix(suffix).is_some_and(|stem: &str| {
@@ -214,7 +221,7 @@ impl Cache {
         }
     }
 
-    /// The file at fault, when there is a record that [`Cache::find`] cannot use.
+    /// The damaged file of an entry that [`Cache::find`] cannot use. None without a record.
     fn remains(&self, record: &Path) -> Option<PathBuf> {
         let bytes = std::fs::read(record).ok()?;
         let entry = serde_json::from_slice(&bytes).ok();
@@ -230,17 +237,18 @@ impl Cache {
         self.folder.join(format!("{hash}.cwasm"))
     }
 
-    /// A whole entry, or nothing: damage of any kind means that the guest is baked again.
+    /// Loads an intact entry. None for a missing or damaged one: then the guest is baked again.
     fn find(&self, engine: &Engine, record: &Path) -> Option<(Module, Layout)> {
         let entry: Entry = sky_files::read_json(record).ok()?;
         if entry.check != entry.expected_check() {
             return None;
         }
+        // The name becomes a path.
         if entry.code.len() != 64 || !entry.code.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let file = File::open(self.code(&entry.code)).ok()?;
-        // When it was used last is when its record was written, as far as `tidy` is concerned.
+        // `tidy` takes the record's modification time as the time of the last use.
         let used = File::options().write(true).open(record);
         let _ = used.and_then(|record| record.set_modified(SystemTime::now()));
         if digest::of_file(&file).ok()? != entry.code {
@@ -274,7 +282,7 @@ mod tests {
         let write = |name: &str| std::fs::write(folder.join(name), b"x").unwrap();
         let layout = || {
             let functions = serde_json::json!({
-                "prepare": 1, "prepare_test": 1, "prepare_call": 1, "prepare_exam": 1, "guard": 1, "finish": 1,
+                "prepare": 1, "prepare_test": 1, "prepare_call": 1, "prepare_isolated_test": 1, "guard": 1, "finish": 1,
             });
             let layout = serde_json::json!({
                 "call": 1, "functions": functions, "answering": 1, "no_arguments": 1, "none": 1, "cell": 1, "memory": 1,

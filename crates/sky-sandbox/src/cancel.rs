@@ -1,9 +1,13 @@
-//! Cancelling runs whose result nobody needs any more.
+//! Cancels runs whose result is no longer needed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Tells a run that nobody waits for it any more: a test before this one has failed.
+/// Ends a run early because an earlier test of its problem has failed.
+///
+/// A problem's tests run at the same time, and the first failure in their order decides the
+/// verdict. Later tests need not finish. The guest notices at its next call to the host, within a
+/// few tens of milliseconds, and ends with [`Exit::OutOfTime`](crate::Exit::OutOfTime).
 #[derive(Clone)]
 pub struct Cancel {
     first_failed: Arc<AtomicUsize>,
@@ -11,7 +15,8 @@ pub struct Cancel {
 }
 
 impl Cancel {
-    /// Cancels run number `index` once `first_failed` is below it.
+    /// Cancels the run with this `index` once `first_failed` holds a smaller index. The caller
+    /// lowers `first_failed` when a test fails, and starts it at `usize::MAX`.
     pub fn new(first_failed: Arc<AtomicUsize>, index: usize) -> Self {
         Self {
             first_failed,

@@ -43,16 +43,18 @@ const REGIONS: usize = 512;
 /// This process's page tables, as far as it may read them.
 pub(crate) fn open() -> Option<File> {
     let pagemap = File::open("/proc/self/pagemap").ok()?;
-    // An older system does not know the request.
+    // Asks once, about a page of the stack: an older kernel does not know the request.
     let here = 0_u64;
     let page = (&raw const here as usize) & !0xfff;
     written(&pagemap, page, 0x1000, 0x1000)?;
     Some(pagemap)
 }
 
-/// The parts of the `len` bytes at `start` that are the process's own pages, in memory or swapped
-/// out, as offsets from `start`: neither pages of the file mapped there nor the page of zeros. None
-/// when they are more than `most` bytes, or the system does not tell.
+/// The pages of the `len` bytes at `start` that this process has written to, as offsets from
+/// `start`. None when they are more than `most` bytes, or the kernel does not report them.
+///
+/// A written page is the process's own, in memory or swapped out: neither a page of the file that
+/// is mapped there nor the shared page of zeros.
 pub(crate) fn written(
     pagemap: &File,
     start: usize,
@@ -73,7 +75,7 @@ pub(crate) fn written(
             vec: regions.as_mut_ptr().expose_provenance() as u64,
             vec_len: REGIONS as u64,
             max_pages: 0,
-            // Asked for when absent.
+            // These two are asked for inverted: a page counts when it has neither.
             category_inverted: IS_FILE | IS_ZERO,
             category_mask: IS_FILE | IS_ZERO,
             category_anyof_mask: IS_PRESENT | IS_SWAPPED,

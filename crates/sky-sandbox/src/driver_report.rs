@@ -1,18 +1,18 @@
-//! What the driver says about a run. A program can write to the same channel, so this is read as
-//! data of unknown origin: nothing a forger could say here turns a wrong answer into a right one.
+//! What the driver reports about a run. A program can write to the same channel, so the report is
+//! read as untrusted data: no forged report can turn a wrong answer into a right one.
 
 use serde::Deserialize;
 
-/// What the driver says about a call, in one line.
+/// The driver's report on one call.
 #[derive(Debug, PartialEq)]
 pub(crate) enum DriverReport {
     /// It ended with this code.
     Exited(i32),
-    /// An exception nobody caught.
+    /// The program did not catch this exception.
     Raised { kind: String, message: String },
     /// The source does not compile.
     CompileError(String),
-    /// A function returned this: a text that ought to be JSON as Python writes it.
+    /// A function returned this: a text that should be JSON in Python's spelling.
     Returned(String),
     /// Nothing that could be read.
     Unreadable,
@@ -27,7 +27,7 @@ enum Line {
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> DriverReport {
-    // Not read as JSON here: Python's has numbers that Rust's has not.
+    // Not read as JSON here: Python writes `NaN` and longer integers than serde_json reads.
     let returned = bytes
         .strip_prefix(b"{\"returned\": ")
         .and_then(|rest| rest.strip_suffix(b"}"));
@@ -45,7 +45,7 @@ pub(crate) fn parse(bytes: &[u8]) -> DriverReport {
     }
 }
 
-/// No more of a text than a person wants to read.
+/// Shortens a text for a message.
 fn cut(mut text: String) -> String {
     const MOST: usize = 500;
     if text.len() > MOST {

@@ -1,4 +1,4 @@
-//! How the guest is compiled and run.
+//! The engine's settings: how the guest is compiled and run.
 
 use std::hash::{Hash, Hasher};
 
@@ -10,36 +10,38 @@ use wasmtime::{
 use crate::SandboxError;
 use crate::limits::MAX_MEMORY;
 
-/// Native stack that compiled guest code may use: recursion in C 20,000 to 50,000 levels deep.
+/// Bytes of native stack that compiled guest code may use: enough for 20,000 to 50,000 levels of
+/// recursion in C.
 pub(crate) const NATIVE_STACK: usize = 512 << 20;
-/// Native stack that a guest runs on: its own, and room for the host's calls below it.
+/// Bytes of the stack that a guest runs on: its own part, and room for the host functions that it
+/// calls. The engine refuses a stack below `NATIVE_STACK`.
 pub(crate) const THREAD_STACK: usize = NATIVE_STACK + (16 << 20);
-/// Bytes of it that stay in memory from one guest to the next.
+/// Bytes of that stack that stay in memory from one guest to the next.
 const KEPT_STACK: usize = 256 << 10;
-/// The guest's own (shadow) stack in its memory, grown for the snapshot. Most recursion takes less
-/// of this than of the native stack; what runs into its end is stopped there (`stack_check.rs`).
+/// Bytes of the guest's own (shadow) stack, which lies in its memory and is grown for the snapshot.
+/// Most recursion takes less of it than of the native stack. `stack_check.rs` guards its end.
 pub(crate) const SHADOW_STACK: usize = 256 << 20;
-/// The most a guest's memory may come to: its heap, its stack, the baked interpreter.
+/// Largest memory of a guest in bytes: heap, shadow stack, and room for the baked interpreter.
 pub(crate) const MAX_LINEAR_MEMORY: usize = MAX_MEMORY as usize + SHADOW_STACK + (256 << 20);
 
-/// An engine for at most `at_once` runs at once, each of up to two guests: a program, and a test
-/// that asks it. One guest more never runs.
+/// An engine for at most `at_once` runs at once. A run has up to two guests: a program, and a test
+/// that asks it. One more guest never runs: the one whose memory is the snapshot.
 pub(crate) fn engine(at_once: u32) -> Result<Engine, SandboxError> {
     let instances = 2 * at_once + 1;
     let mut config = Config::new();
     config
         .max_wasm_stack(NATIVE_STACK)
         .async_stack_size(THREAD_STACK)
-        // What deep recursion has touched goes back to the system.
+        // The pages that deep recursion has touched go back to the system.
         .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .generate_address_map(false)
-        // Guests are made once and used often; filling their tables then makes calls through them
-        // quicker.
+        // Guests are made once and used often: a table that is filled at the start makes each
+        // indirect call quicker.
         .table_lazy_init(false)
-        // What `meter.rs` says will not happen is compiled out of the way.
+        // Moves the branches that the instrumentation marks as unlikely out of the way.
         .wasm_branch_hinting(true)
-        // The same bits on any machine: without it a NaN's payload is the processor's choice.
+        // The same bits on any machine: otherwise the processor chooses a NaN's payload.
         .cranelift_nan_canonicalization(true);
     let mut pool = PoolingAllocationConfig::default();
     pool.total_core_instances(instances)
@@ -54,8 +56,8 @@ pub(crate) fn engine(at_once: u32) -> Result<Engine, SandboxError> {
     Engine::new(&config).map_err(SandboxError::engine("start"))
 }
 
-/// What compiled code depends on besides the module: the engine's version, its settings, the
-/// processor's features.
+/// A hash of what compiled code depends on besides the module: the engine's version, its settings,
+/// the processor's features.
 pub(crate) fn compatibility(engine: &Engine) -> [u8; 32] {
     let mut hasher = ByteHasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -1,8 +1,9 @@
-//! The fuel of a guest: the instructions that it has left, and when the host looks at the clock.
+//! Fuel: a guest's instruction budget, and when the host checks the clock.
 //!
-//! The guest counts down a slice in a global of its own, because a call to the host for every count
-//! would cost more than what it counts. The host hands out the next slice and checks the deadline
-//! and cancellation there, so that no verdict depends on the clock but in an emergency.
+//! The guest counts down a slice of its budget in a global inside the guest, because a host call
+//! for every count would cost more than the work that it counts. When the slice is used up, the
+//! guest calls the host. The host checks the deadline and the cancellation, then hands out the next
+//! slice. So a verdict depends on instructions; the clock is for emergencies.
 
 use std::time::Instant;
 
@@ -11,20 +12,22 @@ use wasmtime::{AsContextMut, Error, Global, Result, Val};
 use crate::cancel::Cancel;
 use crate::host_trap::HostTrap;
 
-/// Instructions between two looks at the clock: some tens of milliseconds.
+/// Instructions in one slice. They take a few tens of milliseconds, which bounds how late the host
+/// notices a deadline.
 const SLICE: u64 = 400_000_000;
 
-/// A guest's instructions. Those of the slice it is in are counted down in a global of its own
-/// (`meter.rs`).
+/// A guest's instruction budget. The slice in the guest's hands is counted down in a global of the
+/// guest (`meter.rs`).
 pub(crate) struct Fuel {
-    /// What it was given.
+    /// Instructions granted for the whole run.
     given: u64,
-    /// What is not in its hands yet.
+    /// Instructions that are not handed to the guest yet.
     rest: u64,
-    /// None while it is baked: its instructions are not counted then.
+    /// The guest's counting global. None while the guest is baked, when nothing is counted.
     counter: Option<Global>,
-    /// When the host has had enough, by the wall.
+    /// When the run must end by the wall clock.
     pub(crate) deadline: Option<Instant>,
+    /// Ends the run when its result is no longer needed.
     pub(crate) cancel: Option<Cancel>,
 }
 
@@ -38,7 +41,7 @@ pub(crate) trait Fueled {
 
 impl Fuel {
     pub(crate) fn new(given: u64) -> Self {
-        // Sums of two stay far within an i64.
+        // Sums of two budgets stay far inside an i64.
         let given = given.min(1 << 61);
         Self {
             given,
@@ -58,7 +61,8 @@ impl Fuel {
     }
 }
 
-/// Has a new guest count in this global of its own.
+/// Attaches a guest's counting global and empties it: the guest asks for its first slice at its
+/// next check.
 pub(crate) fn begin(
     mut store: impl AsContextMut<Data = impl Fueled + 'static>,
     counter: Global,
@@ -67,7 +71,7 @@ pub(crate) fn begin(
     counter.set(&mut store, Val::I64(0))
 }
 
-/// Instructions that a guest has used up.
+/// Instructions that a guest has used so far.
 pub(crate) fn used(mut store: impl AsContextMut<Data = impl Fueled + 'static>) -> u64 {
     let in_hand = in_hand(&mut store);
     let context = store.as_context_mut();
@@ -75,11 +79,12 @@ pub(crate) fn used(mut store: impl AsContextMut<Data = impl Fueled + 'static>) -
     given - rest.saturating_add_signed(in_hand).min(given)
 }
 
-/// Takes instructions for work done in the guest's name, looks at the clock, and hands out the next
-/// slice.
+/// Charges `instructions` for host work that the guest asked for, checks the clock, and hands out
+/// the next slice.
 ///
 /// # Errors
-/// [`HostTrap`] when it has no more of either.
+/// [`HostTrap::OutOfTime`] when the deadline has passed or the run is cancelled,
+/// [`HostTrap::OutOfInstructions`] when the budget is used up.
 pub(crate) fn charge(
     mut store: impl AsContextMut<Data = impl Fueled + 'static>,
     instructions: u64,
@@ -88,6 +93,7 @@ pub(crate) fn charge(
     let in_hand = in_hand(&mut store);
     let mut context = store.as_context_mut();
     let fuel = context.data_mut().fuel_mut();
+    // In i128: a charge may be any u64, as for a sleep without end.
     let left = i128::from(fuel.rest) + i128::from(in_hand) - i128::from(instructions);
     let is_over = left < 0;
     let left = u64::try_from(left.max(0)).unwrap_or(u64::MAX);
@@ -96,6 +102,7 @@ pub(crate) fn charge(
     } else {
         0
     };
+    // Set before the trap, so that `used` reports exactly the budget of a run that used it up.
     fuel.rest = left - slice;
     if let Some(counter) = fuel.counter {
         counter.set(&mut store, Val::I64(slice as i64))?;
@@ -106,7 +113,8 @@ pub(crate) fn charge(
     Ok(())
 }
 
-/// What the guest counts down; below zero where it took the last at once.
+/// Instructions left in the guest's slice. Below zero when the guest's last charge was larger than
+/// what the slice still held.
 fn in_hand(mut store: impl AsContextMut<Data = impl Fueled + 'static>) -> i64 {
     let counter = store.as_context_mut().data().fuel().counter;
     counter

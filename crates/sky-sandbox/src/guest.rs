@@ -1,13 +1,16 @@
-//! Guests, and how one that has run is made fresh again.
+//! Guests: instances of the snapshot, and how a used one is reset for the next run.
 //!
-//! A new guest takes hundreds of page faults, each of which interrupts the other cores. So one that
-//! has come to its end in good order is put back into the snapshot's state and used again: every
-//! page it has written to is overwritten with what the snapshot has there, by the kernel's own
-//! account of what was written. The engine resets its pooled memories in the same way. Memory and
-//! the stack pointer are all the state there is, but for the count of instructions, which begins
-//! anew with each run: `image.rs` and `stack_check.rs` refuse a module that has, or could change,
-//! anything else. A guest that broke off, grew, or has written to much is dropped; where the system
-//! does not tell, all are.
+//! A new guest takes hundreds of page faults, and each of them interrupts the other cores. So a
+//! guest whose run ended normally is reset and used again. The kernel reports which pages it has
+//! written to, and the snapshot's content is copied over these. The engine resets its pooled
+//! memories in the same way.
+//!
+//! This restores everything: memory and the stack pointer are the only state of a guest. `image.rs`
+//! and `stack_check.rs` refuse a module that has, or could change, any other. The instruction
+//! counter is set at the start of every run.
+//!
+//! A guest is dropped when it broke off, has grown, or has written too many pages. On a kernel that
+//! does not report written pages, every guest is dropped.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -19,28 +22,28 @@ use crate::instrument::COUNTER;
 use crate::layout::Layout;
 use crate::{SandboxError, dirty_pages, fuel, image, wasi};
 
-/// Most bytes of a guest's own pages, all those it ever wrote to, at which it is used again:
-/// copying more takes longer than a new one.
+/// A guest is dropped when the pages that it ever wrote to exceed these bytes: copying more takes
+/// longer than a new guest.
 const MOST_WRITTEN: usize = 8 << 20;
 
 /// A C function of the guest: `tp_call(function, arguments, names)`.
 type Call = TypedFunc<(u32, u32, u32), u32>;
 
-/// The baked interpreter, and fresh guests of it.
+/// The baked interpreter, and guests that wait to be used again.
 pub(crate) struct Guests {
     engine: Engine,
     guest: InstancePre<Host>,
     pub(crate) layout: Layout,
-    /// None where the system does not tell what was written.
+    /// None where the kernel does not report written pages; then no guest is used again.
     snapshot: Option<Snapshot>,
-    /// Guests as fresh as new.
+    /// Guests in the snapshot's state.
     fresh: Mutex<Vec<Guest>>,
 }
 
-/// What makes a guest fresh again.
+/// What resetting a guest needs.
 struct Snapshot {
     pagemap: File,
-    /// A guest that never runs: what the pages of the others held.
+    /// A guest that never runs. Its memory is the snapshot that pages are copied from.
     untouched: Guest,
 }
 
@@ -79,28 +82,30 @@ impl Guests {
         Ok(guests)
     }
 
-    /// A guest in the snapshot's state, with this host.
+    /// Gives a guest in the snapshot's state, reused or new, with this host's state behind it.
     pub(crate) fn take(&self, host: Host) -> Result<Guest, SandboxError> {
         let waiting = self.fresh().pop();
         let Some(mut guest) = waiting else {
             return self.make(host);
         };
         *guest.store.data_mut() = host;
-        // What the engine tells a new guest's host.
+        // A new guest's instantiation reports this size to its host; a reused one must start with
+        // the same peak.
         guest.store.data_mut().heap.peak = self.layout.memory as usize;
         guest.count()?;
         Ok(guest)
     }
 
-    /// Takes back a guest that has come to its end in good order.
+    /// Takes back a guest whose every call has returned, and keeps it if it can be reset.
     pub(crate) fn give_back(&self, mut guest: Guest) {
+        // Frees the run's buffers and drops what its host refers to: the guest may wait for long.
         *guest.store.data_mut() = Host::new(Vec::new(), 0, 0, Heap::new(0));
         if self.reset(&mut guest).is_some() {
             self.fresh().push(guest);
         }
     }
 
-    /// None when it cannot be done, or not cheaply.
+    /// Puts a guest back into the snapshot's state. None when that is impossible or too expensive.
     fn reset(&self, guest: &mut Guest) -> Option<()> {
         let len = self.layout.memory as usize;
         let Snapshot { pagemap, untouched } = self.snapshot.as_ref()?;
@@ -110,7 +115,7 @@ impl Guests {
             return None;
         }
         let written = dirty_pages::written(pagemap, start, len, MOST_WRITTEN)?;
-        // A run cannot but write.
+        // Every run writes. None found means that the kernel's report does not cover this memory.
         if written.is_empty() {
             return None;
         }
@@ -167,7 +172,7 @@ impl Guests {
 }
 
 impl Guest {
-    /// Has its instructions counted for the host it has now.
+    /// Starts the instruction count of a run at zero, for the host that the guest has now.
     fn count(&mut self) -> Result<(), SandboxError> {
         fuel::begin(&mut self.store, self.counter).map_err(SandboxError::engine("count"))
     }

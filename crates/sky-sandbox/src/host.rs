@@ -1,16 +1,17 @@
-//! What one guest sees of the host: a standard input, two outputs, a control channel. Nothing else
-//! exists for it.
+//! The host's state behind one guest: a standard input, two outputs, a control channel. A guest
+//! sees nothing else of the host.
 
 use wasmtime::ResourceLimiter;
 
 use crate::files::Files;
 use crate::fuel::{Fuel, Fueled};
 
-/// Descriptor of what the host tells the driver.
+/// The descriptor on which the driver reads what the host sends.
 pub(crate) const CONTROL_IN: u32 = 100;
-/// Descriptor of what the driver, or a program pretending to be it, tells the host.
+/// The descriptor on which the driver reports to the host. A program can write to it too.
 pub(crate) const CONTROL_OUT: u32 = 101;
-/// Most bytes on the control channel, besides those that the output limit allows.
+/// Bytes that the control channel may hold beyond the output limit: a report about a small output
+/// still has room.
 const CONTROL_SLACK: u64 = 1 << 20;
 
 /// Takes a test's question to the program's guest and brings back the answer; `None` ends the test.
@@ -87,7 +88,7 @@ impl Host {
         }
     }
 
-    /// Appends to an output; false when that would be too much.
+    /// Appends to an output. False, and nothing is appended, when it would exceed the limit.
     pub(crate) fn write(&mut self, descriptor: u32, bytes: &[u8]) -> bool {
         let used = match descriptor {
             CONTROL_OUT => self.control_out.len() as u64,
@@ -115,13 +116,13 @@ impl Host {
     }
 }
 
-/// Lets memory grow to a limit and remembers how far it went.
+/// Lets a guest's memory grow up to a limit, and records the peak.
 pub(crate) struct Heap {
-    /// Bytes the memory may have in all.
+    /// Most bytes of the whole memory, the interpreter's own included.
     pub(crate) limit: usize,
-    /// Most bytes it had.
+    /// Peak bytes of the whole memory.
     pub(crate) peak: usize,
-    /// Whether it was ever refused more.
+    /// Whether the guest ever asked for more. Tells a lack of memory from other crashes.
     pub(crate) refused: bool,
 }
 

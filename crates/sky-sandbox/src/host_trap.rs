@@ -13,7 +13,7 @@ pub(crate) enum HostTrap {
     OutOfInstructions,
     /// The wall-clock deadline passed, or the run was cancelled.
     OutOfTime,
-    /// The program that a test asks has ended, or the test asks for a shared interpreter.
+    /// The program that the test asks has ended, or the test needs a shared interpreter.
     ProgramEnded,
     /// The guest is at the point where the snapshot is taken.
     Snapshot,

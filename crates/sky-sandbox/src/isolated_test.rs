@@ -1,10 +1,10 @@
-//! Assert-style tests, kept apart from the program they test: two guests, and the host between
-//! them.
+//! Isolated tests: an assert-style test and its program in two guests, with the host between them.
 //!
-//! The test's guest has never seen the program. What it asks of the program's names comes to the
-//! host as data, the host hands it to the program's guest and its answer back. So a program can do
-//! to a test what its values can do, and no more: it reaches neither the test's builtins nor its
-//! constants, and what compares its values is not its own.
+//! The test's guest has never seen the program. When the test uses one of the program's names, its
+//! question goes to the host as data. The host passes it to the program's guest and passes the
+//! answer back. So a program can influence a test by the values that it returns, and in no other
+//! way: it reaches neither the test's builtins nor its constants, and its values are compared by
+//! code that is not its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,45 +15,59 @@ use crate::guest::Guests;
 use crate::limits::{Exit, Limits};
 use crate::session::{Finished, Session};
 
-/// A program and the test it has to pass.
+/// A program and a test of it, to be run in two interpreters by
+/// [`Sandbox::run_isolated_test`](crate::Sandbox::run_isolated_test).
 pub struct IsolatedTest<'a> {
     /// The program's source.
     pub program: &'a str,
     /// The test's source.
     pub test: &'a str,
-    /// What the problem itself gives: what it defines is not taken from the program.
+    /// Source that the problem itself gives. The test takes the names that this defines from here,
+    /// not from the program.
     pub prefix: Option<&'a str>,
-    /// But for these, which the program openly defines again.
+    /// Names of `prefix` that the test takes from the program all the same, because the program
+    /// openly defines them again.
     pub replaced: &'a [&'a str],
-    /// `check` is called with this function last.
+    /// The program's function that the test's `check` is called with at the end. None: the test
+    /// calls everything itself.
     pub entry: Option<&'a str>,
 }
 
 /// How an [`IsolatedTest`] ended.
 pub enum IsolatedResult {
-    /// The test ran, or something ended it.
+    /// The test ran to its end, or the program or the test ended before. The instructions are the
+    /// sum of both interpreters', the peak memory is the larger of the two.
     Finished(Finished),
-    /// The test hands the program something that cannot leave its interpreter, such as a function
-    /// or an object of a class of its own. Run both in one interpreter:
+    /// The test passes the program something that cannot leave its interpreter, such as a function
+    /// or an object of its own class. Nothing is decided; run both in one interpreter with
     /// [`Job::Test`](crate::Job::Test).
     NeedsSharedInterpreter,
+    /// The test cannot judge a program, for this reason: it asks the program nothing, or needs a
+    /// module that the guest lacks. Nothing is decided.
+    Unsupported(String),
 }
 
-/// The program that a test asks.
+/// The program's side: a session that answers the test's questions.
 struct AskedProgram {
     session: Session,
-    /// How the program ended, when it ended in a call.
+    /// How the program ended, when it ended while it answered.
     ended: Option<Exit>,
-    /// The test has asked for a shared interpreter.
-    wants_sharing: bool,
+    /// What the test has said instead of asking on: that nothing is decided.
+    undecided: Option<IsolatedResult>,
 }
 
 impl AskedProgram {
-    /// The answer to what the test asks; nothing when there will be no more.
+    /// Answers a question of the test. None ends the test.
     fn answer(&mut self, question: Vec<u8>) -> Option<Vec<u8>> {
-        // The test's guest is the problem's own: this word of it is true.
+        // No code of the program runs in the test's guest, so these can be believed.
         if question.starts_with(b"[\"share\"") {
-            self.wants_sharing = true;
+            self.undecided = Some(IsolatedResult::NeedsSharedInterpreter);
+            return None;
+        }
+        if question.starts_with(b"[\"unsupported\"") {
+            let said: Result<(String, String), _> = serde_json::from_slice(&question);
+            let reason = said.map_or_else(|_| "its test gives up".to_owned(), |said| said.1);
+            self.undecided = Some(IsolatedResult::Unsupported(reason));
             return None;
         }
         self.session.send(question);
@@ -97,7 +111,7 @@ impl IsolatedTest<'_> {
         let program = Arc::new(Mutex::new(AskedProgram {
             session: program,
             ended: None,
-            wants_sharing: false,
+            undecided: None,
         }));
         let mut test = Session::start(guests, b"", limits, None)?;
         let asked = Arc::clone(&program);
@@ -109,7 +123,7 @@ impl IsolatedTest<'_> {
         test.send(request.to_string().into_bytes());
         let prepare = test.layout().functions.prepare_isolated_test;
         let ended = test.prepare_and_run(prepare);
-        // Drops the host's handle on the program, so that this is the only one.
+        // Drops the closure's handle on the program, so that `into_inner` finds the only one.
         test.host().ask_program = None;
         let Some(program) = Arc::into_inner(program) else {
             return Err(SandboxError::Engine {
@@ -118,8 +132,8 @@ impl IsolatedTest<'_> {
             });
         };
         let mut program = program.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if program.wants_sharing {
-            return Ok(IsolatedResult::NeedsSharedInterpreter);
+        if let Some(undecided) = program.undecided.take() {
+            return Ok(undecided);
         }
         let passed = program.ended.is_none() && matches!(ended, Ok(None));
         let exit = match (program.ended.take(), ended) {

@@ -1,5 +1,17 @@
 #![doc = include_str!("../README.md")]
-// The sandbox loads compiled code, once, with its reasons beside it.
+//!
+//! # Modules
+//!
+//! - `bake` starts the guest and takes the snapshot. `files` is the library that it imports from,
+//!   `image` rewrites the module, `instrument` adds instruction counting and the stack check, and
+//!   `cache` keeps the compiled result on disk.
+//! - `guest` makes guests from the snapshot and resets used ones (`dirty_pages`). `session` runs
+//!   one job in one guest; `isolated_test` runs a test in a second one.
+//! - `wasi` is every call that a guest can make, `host` the state behind these calls, and `fuel`
+//!   its instruction budget.
+
+// Unsafe code is allowed in two places, each with its reason: loading the compiled guest
+// (`cache`) and the ioctl for dirty pages.
 #![deny(unsafe_code)]
 
 mod bake;

@@ -7,39 +7,44 @@ use crate::SandboxError;
 /// Guest instructions that do the work of one second of native CPython 3.11, as measured in
 /// `docs/benchmarks.md`.
 ///
-/// Time limits given in seconds are translated with it, so that a verdict is the same on any
-/// machine, at any load.
+/// Time limits in seconds are converted with it, so that a verdict is the same on any machine, at
+/// any load.
 pub const INSTRUCTIONS_PER_SECOND: u64 = 80_000_000_000;
 
-/// The most memory one program can be given, in bytes.
+/// The largest value of [`Limits::memory`] and of [`Limits::output`], in bytes: 1 GiB.
 pub const MAX_MEMORY: u64 = 1 << 30;
 
-/// What one program may use up. Each limit ends it in its own way: see [`Exit`].
+/// What one program may use. Each limit ends the program with its own [`Exit`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// WebAssembly instructions, as `meter.rs` counts them: the same run costs the same anywhere.
+    /// WebAssembly instructions, counted inside the guest: the same run costs the same on any
+    /// machine. Ends with [`Exit::OutOfInstructions`].
     pub instructions: u64,
-    /// Bytes of heap on top of the interpreter's own.
+    /// Bytes of heap beyond the interpreter's own, at most [`MAX_MEMORY`]. Ends with
+    /// [`Exit::OutOfMemory`].
     pub memory: u64,
-    /// Bytes on standard output and standard error together.
+    /// Bytes on standard output and standard error together, at most [`MAX_MEMORY`]. Ends with
+    /// [`Exit::OutputLimit`].
     pub output: u64,
-    /// Seconds by the wall, for the host's safety alone: far behind `instructions`, so that no
-    /// verdict depends on it.
+    /// Wall-clock seconds, for the host's safety alone. The default lies far beyond what
+    /// `instructions` take, so that no verdict depends on the clock. A value that is no duration
+    /// counts as one hour. Ends with [`Exit::OutOfTime`].
     pub wall_s: f64,
 }
 
 impl Default for Limits {
-    /// Ten native seconds, 256 MiB, 16 MiB of output.
+    /// Instructions for 10 s of native CPython, 256 MiB of memory, 16 MiB of output.
     fn default() -> Self {
         Self::seconds(10.0)
     }
 }
 
 impl Limits {
-    /// The default limits, with instructions for `seconds` of a native interpreter.
+    /// The default limits, with instructions for `seconds` of native CPython and a wall clock of
+    /// 60 s plus 60 s for each of these seconds.
     ///
-    /// Negative, infinite and absurd values are brought into 0.001 s to one hour.
+    /// `seconds` is clamped to between 0.001 and 3600; NaN counts as 10.
     pub fn seconds(seconds: f64) -> Self {
         let seconds = if seconds.is_nan() {
             10.0
@@ -50,8 +55,8 @@ impl Limits {
             instructions: (seconds * INSTRUCTIONS_PER_SECOND as f64) as u64,
             memory: 256 << 20,
             output: 16 << 20,
-            // The guest needs about 4 s for a native second; more than ten times that for a machine
-            // with better things to do.
+            // The guest needs about 4 s for a native second. The rest is room for a machine under
+            // load.
             wall_s: 60.0 + seconds * 60.0,
         }
     }
@@ -83,50 +88,51 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
-    /// It ran to its end (0), or left through `sys.exit` or `os._exit`.
+    /// It ran to its end (0), or left through `sys.exit` or `os._exit` with this code.
     Exited(i32),
-    /// An exception nobody caught.
+    /// It did not catch an exception.
     Raised {
-        /// The exception's class.
+        /// The name of the exception's class.
         kind: String,
-        /// Its message, cut to a few hundred characters.
+        /// The exception's message, at most 500 bytes.
         message: String,
     },
     /// It does not compile.
     CompileError {
-        /// What the compiler says.
+        /// The compiler's message, with the line, at most 500 bytes.
         message: String,
     },
-    /// It used up its instructions.
+    /// It used up [`Limits::instructions`].
     OutOfInstructions,
-    /// It used up its time by the wall: the host was far too busy, or far too slow.
+    /// It reached [`Limits::wall_s`], since the host is far too busy or too slow, or its
+    /// [`Cancel`](crate::Cancel) ended it.
     OutOfTime,
-    /// It used up its memory.
+    /// It needed more than [`Limits::memory`].
     OutOfMemory,
-    /// It wrote more than it may.
+    /// It wrote more than [`Limits::output`].
     OutputLimit,
-    /// It recursed in C until the native stack ran out.
+    /// It recursed in C until the native stack or the guest's own stack was full.
     StackOverflow,
-    /// It broke its interpreter: what the engine reported.
+    /// Its interpreter broke.
     Crashed {
-        /// The trap.
+        /// What the engine reported.
         trap: String,
     },
 }
 
-/// Everything one run left behind.
+/// What one run leaves behind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What it wrote to standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to standard error, a traceback included.
+    /// What it wrote to standard error, with the traceback of an uncaught exception.
     pub stderr: Vec<u8>,
     /// How it ended.
     pub exit: Exit,
     /// WebAssembly instructions used; the same on any machine.
     pub instructions: u64,
-    /// Most bytes of heap on top of the interpreter's own.
+    /// Peak bytes of heap beyond the interpreter's own.
     pub peak_memory: u64,
-    /// Time by the wall, from before the instance to after its end.
+    /// Wall-clock time of the run, without the wait for a free core.
     pub wall: Duration,
 }

@@ -15,11 +15,11 @@ use crate::isolated_test::{IsolatedResult, IsolatedTest};
 use crate::limits::{Limits, Outcome};
 use crate::session::{Finished, Job, Session};
 
-/// A baked Python that any number of programs can be run in, each in a fresh copy of it that sees
-/// nothing but its input.
+/// A baked Python interpreter that runs programs, each in a fresh copy of it that sees nothing but
+/// its input.
 ///
-/// Cheap to share between threads. As many programs run at once as there are cores; further calls
-/// wait their turn, so memory stays bounded however many ask.
+/// Share one between threads. It runs as many programs at once as there are cores, at most 256.
+/// Further calls wait, which bounds the memory of the host.
 ///
 /// ```no_run
 /// use sky_sandbox::{Exit, Limits, Sandbox};
@@ -31,12 +31,17 @@ use crate::session::{Finished, Job, Session};
 /// ```
 pub struct Sandbox {
     pub(crate) guests: Arc<Guests>,
+    /// Runs that may begin now.
     free: Mutex<usize>,
+    /// Wakes one waiting call when a run ends.
     freed: Condvar,
 }
 
-/// A guest that was found: its files are hashed, and whether they have been baked is known.
+/// A guest that was found and hashed, but not opened: nothing of it has run yet.
+///
+/// A caller that knows which files to expect can compare them before [`Found::open`] runs them.
 pub struct Found {
+    /// Runs at once that the engine is made for.
     at_once: usize,
     engine: Engine,
     source: Source,
@@ -44,13 +49,13 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether these very files have been baked before. If not, a caller who knows what they should
-    /// be can compare them first.
+    /// Whether exactly these files were baked before, by this build for this kind of processor. If
+    /// so, opening takes milliseconds; if not, about 30 s. A damaged cache entry counts as baked.
     pub fn is_baked(&self) -> bool {
         self.cache.holds(&self.source)
     }
 
-    /// Opens the sandbox.
+    /// Opens the sandbox. Bakes the guest first when the cache does not hold it.
     ///
     /// # Errors
     /// As [`Sandbox::open`].
@@ -58,7 +63,8 @@ impl Found {
         self.open_with(|_| {})
     }
 
-    /// Opens the sandbox, and calls `on_bake` before it bakes the guest: once, or not at all.
+    /// Opens the sandbox and calls `on_bake` right before it bakes the guest: once, or not at all
+    /// when the cache holds it. A caller can tell its user about the wait.
     ///
     /// # Errors
     /// As [`Sandbox::open`].
@@ -82,17 +88,20 @@ impl Found {
 }
 
 impl Sandbox {
-    /// Opens the sandbox of what `cargo xtask setup` put under `sky_home`; bakes the guest the
-    /// first time, for some 30 s.
+    /// Opens the sandbox with the guest that `cargo xtask setup` put under `sky_home`. The first
+    /// call bakes the guest, which takes about 30 s; later ones load it from the cache.
     ///
     /// # Errors
-    /// When the guest is not there or not the right one, or the cache folder cannot be trusted or
-    /// written.
+    /// - [`SandboxError::Guest`]: the guest is missing or unreadable.
+    /// - [`SandboxError::Unsuitable`]: it is not the CPython that this build can bake.
+    /// - [`SandboxError::Cache`]: another user owns the cache folder.
+    /// - [`SandboxError::File`]: the cache cannot be read or written.
+    /// - [`SandboxError::Engine`]: the engine or a thread does not start.
     pub fn open(sky_home: &Path) -> Result<Self, SandboxError> {
         Self::with_paths(&GuestPaths::new(sky_home))
     }
 
-    /// Opens the sandbox from folders of the caller's choice.
+    /// Opens the sandbox with the guest and the cache in these folders.
     ///
     /// # Errors
     /// As [`Sandbox::open`].
@@ -100,10 +109,10 @@ impl Sandbox {
         Self::find(paths)?.open()
     }
 
-    /// Finds the guest without baking it yet: see [`Found`].
+    /// Finds and hashes the guest's files without running them: see [`Found`].
     ///
     /// # Errors
-    /// When the guest is not there, or the cache folder cannot be trusted or written.
+    /// As [`Sandbox::open`], except [`SandboxError::Unsuitable`]: only baking finds that.
     pub fn find(paths: &GuestPaths) -> Result<Found, SandboxError> {
         let at_once = std::thread::available_parallelism()
             .map_or(1, NonZero::get)
@@ -119,10 +128,11 @@ impl Sandbox {
         })
     }
 
-    /// Runs one program with `stdin` as its standard input.
+    /// Runs one program with `stdin` as its standard input; returns when it has ended.
     ///
     /// # Errors
-    /// When the host fails, never for what the program does.
+    /// [`SandboxError::Limit`] for a limit above its maximum, [`SandboxError::Engine`] when the
+    /// host fails. Never for what the program does.
     pub fn run(
         &self,
         program: &str,
@@ -134,10 +144,11 @@ impl Sandbox {
             .outcome)
     }
 
-    /// Runs one job: a program, a program and its test, or a call of a program's function.
+    /// Runs one [`Job`] with `stdin` as its standard input; returns when it has ended. `cancel` can
+    /// end it earlier.
     ///
     /// # Errors
-    /// When the host fails, never for what the program does.
+    /// As [`Sandbox::run`].
     pub fn execute(
         &self,
         job: &Job<'_>,
@@ -153,10 +164,11 @@ impl Sandbox {
         Ok(finished)
     }
 
-    /// Runs a test in an interpreter of its own, beside the program's.
+    /// Runs a program and its test in two interpreters; returns when the test has ended. Each of
+    /// the two has the whole of `limits`, and both have an empty standard input.
     ///
     /// # Errors
-    /// When the host fails, never for what the program or the test does.
+    /// As [`Sandbox::run`].
     pub fn run_isolated_test(
         &self,
         test: &IsolatedTest<'_>,
@@ -167,7 +179,8 @@ impl Sandbox {
         test.run(&self.guests, limits)
     }
 
-    /// Whether another run could begin at once.
+    /// Whether another run could begin without waiting. Another thread may begin one before the
+    /// caller does.
     pub fn is_idle(&self) -> bool {
         *self.free.lock().unwrap_or_else(PoisonError::into_inner) > 0
     }
@@ -185,7 +198,7 @@ impl Sandbox {
     }
 }
 
-/// The right to run one program now.
+/// The right to run one job now. Dropping it lets a waiting call begin.
 struct Turn<'a>(&'a Sandbox);
 
 impl Drop for Turn<'_> {
@@ -195,7 +208,8 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Runs `work` on a thread with room for deep recursion.
+/// Runs `work` on a thread with a deep stack. Baking runs the guest on the caller's stack, and the
+/// engine takes for granted that `NATIVE_STACK` bytes of it are there.
 fn big_thread<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, SandboxError> {
     let failed = |reason: String| SandboxError::Engine {
         action: "start a thread",

@@ -1,4 +1,8 @@
-//! One fresh guest, from its start to its end.
+//! A session: one job in one fresh guest, from its start to its end.
+//!
+//! The host calls the driver's functions (`guest/driver.py`) by their addresses, one for each phase
+//! of the run. Whatever the guest writes may be forged by the program. The host trusts one thing:
+//! which of its own calls returned, and with what.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,18 +20,19 @@ use crate::host_trap::HostTrap;
 use crate::layout::Layout;
 use crate::limits::{Exit, Limits, Outcome};
 
-/// What a run is for: which parts of a program's life the driver goes through.
+/// What [`Sandbox::execute`](crate::Sandbox::execute) runs in one interpreter.
 pub enum Job<'a> {
-    /// A program of its own that reads standard input.
+    /// The source of a program that reads standard input, run as `__main__`.
     Script(&'a str),
-    /// A program, then a test that shares its names and its interpreter: what it defines, then what
-    /// it runs.
+    /// A program, then a test in the same interpreter and with the program's names. The program can
+    /// fool such a test; [`IsolatedTest`](crate::IsolatedTest) keeps the two apart.
     Test {
         /// The program's source.
         program: &'a str,
-        /// Source that runs first, for what it defines.
+        /// Source that runs before the test and defines names for it. These definitions see the
+        /// original builtins, whatever the program did to them.
         define: Option<&'a str>,
-        /// Source that runs after that: the test itself.
+        /// The test's source.
         run: &'a str,
     },
     /// A program, then a call of one of its functions.
@@ -36,22 +41,26 @@ pub enum Job<'a> {
         program: &'a str,
         /// The function, or the method of `class Solution`.
         name: &'a str,
-        /// A JSON array.
+        /// The arguments: a JSON array.
         arguments: &'a str,
-        /// The program is a problem's own judge.
+        /// Whether the program is the problem's own judge. A judge reads integers of any length and
+        /// gets its arguments unchanged.
         judge: bool,
     },
 }
 
-/// How a [`Job`] ended, besides its outcome.
+/// How a [`Job`] or an [`IsolatedTest`](crate::IsolatedTest) ended.
 pub struct Finished {
-    /// What the run left behind.
+    /// What the run leaves behind.
     pub outcome: Outcome,
-    /// The test ran to its end: the host's own call into it returned.
+    /// Whether the test ran to its end. True only when the host's own call into the test returned:
+    /// no output, exit code or exit handler can forge that. False for jobs without a test.
     pub passed: bool,
-    /// What the function returned, as far as the guest can be believed: JSON as Python writes it.
+    /// The value that the function of a [`Job::Call`] returned, as JSON in Python's spelling: `NaN`
+    /// and integers of any length occur. It comes from the guest, so a program can forge it.
     pub returned: Option<String>,
-    /// Whether the program itself had ended when this happened.
+    /// Whether the program itself had ended well, so that the outcome is that of its test or call.
+    /// False for a [`Job::Script`].
     pub in_test: bool,
 }
 
@@ -59,18 +68,20 @@ pub struct Finished {
 pub(crate) struct Session {
     guest: Guest,
     guests: Arc<Guests>,
-    /// Every call into it has returned.
+    /// Whether every call into the guest has returned. Only then can the guest be used again.
     sound: bool,
 }
 
-/// Why a phase did not give a value.
+/// Why a call into the guest gave no value.
 pub(crate) enum Broken {
+    /// The call did not return; the run ended so.
     Exit(Exit),
-    /// The driver's call failed inside the interpreter.
+    /// The driver's function returned no object: it failed inside the interpreter.
     Null,
 }
 
 impl Session {
+    /// Takes a fresh guest. The wall clock runs from here.
     pub(crate) fn start(
         guests: &Arc<Guests>,
         stdin: &[u8],
@@ -88,6 +99,7 @@ impl Session {
         })
     }
 
+    /// Runs the job to its end.
     pub(crate) fn go(mut self, job: &Job<'_>) -> Finished {
         let mut passed = false;
         let mut in_test = false;
@@ -103,19 +115,19 @@ impl Session {
         }
     }
 
-    /// How a guest that broke off has ended.
+    /// How a run ended whose guest gave no value.
     pub(crate) fn exit(&self, broken: Broken) -> Exit {
         match broken {
             Broken::Exit(exit) => exit,
-            // The driver itself found no memory.
+            // The driver itself ran out of memory.
             Broken::Null if self.guest.store.data().heap.refused => Exit::OutOfMemory,
             Broken::Null => Exit::Crashed {
-                trap: "the interpreter gave up".to_owned(),
+                trap: "the interpreter failed inside the driver".to_owned(),
             },
         }
     }
 
-    /// What it leaves behind.
+    /// Ends the session: takes what the run leaves behind and gives the guest back for reuse.
     pub(crate) fn end(mut self, exit: Exit) -> Outcome {
         let instructions = fuel::used(&mut self.guest.store);
         let host = self.guest.store.data_mut();
@@ -141,7 +153,8 @@ impl Session {
         &self.guests.layout
     }
 
-    /// The phases of one run. Each is a call from the host; between them no program code runs.
+    /// The phases of one run. Each is a call from the host; between them no program code runs. What
+    /// was reached is written through the references, since a phase may end the run with an error.
     fn phases(
         &mut self,
         job: &Job<'_>,
@@ -170,7 +183,7 @@ impl Session {
                         return Ok(exit);
                     }
                 }
-                // Nothing after this counts: exit handlers and the like are not run.
+                // The verdict is known. Exit handlers are not run: nothing after this counts.
                 *passed = true;
                 return Ok(Exit::Exited(0));
             }
@@ -181,6 +194,7 @@ impl Session {
                 ..
             } => {
                 *in_test = true;
+                // Escaped as JSON; `arguments` is JSON already.
                 let name = serde_json::Value::from(*name);
                 self.send(format!("[{name},{arguments},{judge}]").into_bytes());
                 if let Some(exit) = self.prepare_and_run(functions.prepare_call)? {
@@ -195,8 +209,8 @@ impl Session {
         self.finish(self.layout().none)
     }
 
-    /// Calls the driver's function `prepare` on what was sent, then runs the function that it
-    /// gives, as [`Session::run_prepared`] does. `None` when it returned; how it ended otherwise.
+    /// Has the driver's function `prepare` compile what was sent, then runs the function that it
+    /// returns with [`Session::run_prepared`]. `None` when that returned, else how it ended.
     pub(crate) fn prepare_and_run(&mut self, prepare: u32) -> Result<Option<Exit>, Broken> {
         let program = self.call(prepare, self.layout().no_arguments)?;
         if program == self.layout().none {
@@ -209,9 +223,11 @@ impl Session {
         self.run_prepared(program)
     }
 
-    /// Runs a function that is prepared already, the one in this tuple, under the driver's `guard`,
-    /// which catches exceptions. `None` when it returned; how it ended otherwise.
+    /// Runs a prepared function under the driver's `guard`, which catches exceptions. `program` is
+    /// the address of a one-item tuple with the function. `None` when it returned, else how it
+    /// ended.
     pub(crate) fn run_prepared(&mut self, program: u32) -> Result<Option<Exit>, Broken> {
+        // What the program wrote there before may be forged.
         self.guest.store.data_mut().control_out.clear();
         let error = self.call(self.layout().functions.guard, program)?;
         if error == self.layout().none {
@@ -220,9 +236,11 @@ impl Session {
         self.finish(error).map(Some)
     }
 
-    /// The end of a program that ended with this exception, or None.
+    /// Has the driver end the program: traceback, exit handlers, unwritten output. `error` is the
+    /// address of the exception that it ended with, or of `None`.
     fn finish(&mut self, error: u32) -> Result<Exit, Broken> {
-        // The first item of the driver's one-item tuple.
+        // The item of the driver's one-item tuple. In 32-bit CPython it follows 12 bytes: reference
+        // count, type, length.
         let item = self.layout().cell as usize + 12;
         let guest = &mut self.guest;
         if guest
@@ -239,32 +257,35 @@ impl Session {
             DriverReport::Raised { kind, .. } if kind == "MemoryError" => Exit::OutOfMemory,
             DriverReport::Raised { kind, message } => Exit::Raised { kind, message },
             _ => Exit::Crashed {
-                trap: "the driver's last word was lost".to_owned(),
+                trap: "the driver's report is missing or unreadable".to_owned(),
             },
         })
     }
 
+    /// Puts bytes where the driver's next function reads them.
     pub(crate) fn send(&mut self, bytes: Vec<u8>) {
         self.guest.store.data_mut().control_in = Stream::new(bytes);
     }
 
-    /// What the driver reported last; a second call finds nothing.
+    /// Takes the driver's last report; a second call finds nothing.
     pub(crate) fn take_report(&mut self) -> DriverReport {
         driver_report::parse(&std::mem::take(
             &mut self.guest.store.data_mut().control_out,
         ))
     }
 
-    /// Calls a function of the driver with a tuple of arguments; gives the address of what it
-    /// returns.
+    /// Calls a function of the driver with a tuple of arguments. Takes and gives the addresses of
+    /// Python objects.
     fn call(&mut self, function: u32, arguments: u32) -> Result<u32, Broken> {
         let guest = &mut self.guest;
+        // Until the call returns: a guest that breaks off must never be used again.
         self.sound = false;
         let call = guest
             .call
             .call_async(&mut guest.store, (function, arguments, 0));
         let mut context = Context::from_waker(Waker::noop());
-        // It is asynchronous for the deep stack it runs on; nothing in it ever waits.
+        // Asynchronous only because the engine then runs the guest on a deep stack of its own.
+        // Nothing in the guest ever waits, so that the first poll ends the call.
         let Poll::Ready(ended) = std::pin::pin!(call).poll(&mut context) else {
             return Err(Broken::Exit(Exit::OutOfTime));
         };
@@ -275,7 +296,7 @@ impl Session {
                 Ok(value)
             }
             Err(error) => {
-                // What stands in front of the end of the guest's stack leaves this mark.
+                // `stack_check.rs` leaves this mark when the guest's own stack is full.
                 let full = guest.stack_pointer.get(&mut guest.store).i32() == Some(0);
                 if full {
                     return Err(Broken::Exit(Exit::StackOverflow));
@@ -287,7 +308,8 @@ impl Session {
     }
 }
 
-/// What a guest that did not return ended with.
+/// The exit of a guest whose call ended with this error. `refused`: it asked for more memory than
+/// its limit.
 fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
     if let Some(trap) = error.downcast_ref::<HostTrap>() {
         return match trap {
@@ -299,13 +321,13 @@ fn exit_of(error: &wasmtime::Error, refused: bool) -> Exit {
                 trap: "the program it asks has ended".to_owned(),
             },
             HostTrap::Snapshot => Exit::Crashed {
-                trap: "it stopped for a snapshot".to_owned(),
+                trap: "it asked for a snapshot in the middle of a run".to_owned(),
             },
         };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Exit::StackOverflow,
-        // CPython aborts where it cannot report that there is no memory.
+        // CPython aborts where it cannot raise a `MemoryError`.
         Some(Trap::UnreachableCodeReached) if refused => Exit::OutOfMemory,
         Some(trap) => Exit::Crashed {
             trap: trap.to_string(),

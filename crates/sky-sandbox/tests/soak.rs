@@ -1,9 +1,6 @@
-//! Honest and hostile programs in turn, for as long as `SKY_SOAK_MINUTES` says (a few seconds
-//! without): every verdict right, no growth in memory.
-//!
-//! ```text
-//! SKY_SOAK_MINUTES=30 cargo test --workspace --test python_soak -- --nocapture
-//! ```
+//! Honest and hostile programs in turn: every verdict stays right and memory does not grow. Takes
+//! six seconds, or `SKY_SOAK_MINUTES`:
+//! `SKY_SOAK_MINUTES=30 cargo test -p sky-sandbox --test soak -- --nocapture`.
 #![allow(clippy::unwrap_used)]
 
 mod guest;
@@ -16,7 +13,7 @@ use sky_sandbox::{Exit, Limits, Sandbox};
 struct Case {
     name: &'static str,
     program: &'static str,
-    /// Native seconds it may use.
+    /// Seconds of native time that it may use.
     seconds: f64,
     right: fn(&Exit, &[u8]) -> bool,
 }
@@ -102,7 +99,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Memory of this process that is in use, in MiB.
+/// Resident memory of this process in MiB.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -115,7 +112,7 @@ fn resident() -> f64 {
     kib / 1024.0
 }
 
-/// Runs every case once, the `turn`th first.
+/// Runs every case once, beginning with number `turn`.
 fn round(sandbox: &Sandbox, turn: usize) {
     for step in 0..CASES.len() {
         let case = &CASES[(turn + step) % CASES.len()];
@@ -144,22 +141,21 @@ fn verdicts_stay_right_and_memory_stays_flat() {
     let minutes: f64 = std::env::var("SKY_SOAK_MINUTES").map_or(0.1, |text| text.parse().unwrap());
     let lasts = Duration::from_secs_f64(minutes * 60.0);
     let rounds = AtomicUsize::new(0);
-    // Measured at rest: a run may have a quarter of a gigabyte. After a tenth of the time
-    // everything has been used once.
-    for_a_while(sandbox, &rounds, lasts / 10);
-    let warm = resident();
-    for_a_while(sandbox, &rounds, lasts - lasts / 10);
-    let now = resident();
+    // Warm after a tenth of the time, when everything was used once. Measured at rest, since a
+    // single run may use hundreds of megabytes.
+    let [warm, now] = [lasts / 10, lasts - lasts / 10].map(|part| {
+        for_a_while(sandbox, &rounds, part);
+        resident()
+    });
     let runs = rounds.load(Ordering::Relaxed) * CASES.len();
     eprintln!("{runs} runs: {now:.0} MiB, {warm:.0} MiB when warm");
-    // Room for what guests keep that wait to be used again, and for the allocator's moods: not for
-    // a leak.
+    // Room for guests that wait to be used again and for the allocator, not for a leak.
     let cores = std::thread::available_parallelism().unwrap().get();
     let room = 20.0 + 16.0 * cores as f64;
     assert!(now < warm + room, "{now} MiB, {warm} MiB when warm");
 }
 
-/// Rounds on every core, at least one on each.
+/// Runs rounds on every core for this long, at least one on each.
 fn for_a_while(sandbox: &Sandbox, rounds: &AtomicUsize, lasts: Duration) {
     let started = Instant::now();
     let threads = std::thread::available_parallelism().unwrap().get();

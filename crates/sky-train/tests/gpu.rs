@@ -246,7 +246,7 @@ fn nccl_works_on_all_gpus_of_this_host() {
     gpu();
     let world_size = Cuda::device_count() as usize;
     if world_size < 2 {
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"SKIPPED: one GPU\n");
+        let _ = std::io::stderr().write_all(b"SKIPPED: one GPU\n");
         return;
     }
     let id = nccl_id().unwrap();

@@ -31,11 +31,14 @@ pub enum Verdict {
     Truncated,
     /// The model or its server refused to answer.
     Refused,
+    /// The problem cannot be judged: its test does not run, or asks the program nothing. It says
+    /// nothing about the reply, and scores leave it out.
+    Unsupported,
 }
 
 impl Verdict {
     /// Every verdict, in the order reports show them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Correct,
         Self::Wrong,
         Self::Unparsed,
@@ -47,6 +50,7 @@ impl Verdict {
         Self::OutputLimit,
         Self::Truncated,
         Self::Refused,
+        Self::Unsupported,
     ];
 
     /// The name used on disk.
@@ -63,6 +67,7 @@ impl Verdict {
             Self::OutputLimit => "output_limit",
             Self::Truncated => "truncated",
             Self::Refused => "refused",
+            Self::Unsupported => "unsupported",
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sky_files::{Journal, read_jsonl, write_atomic};
-use sky_types::{Check, Problem, Sample, VerdictRecord, Version};
+use sky_types::{Check, CheckOutcome, Problem, Sample, Verdict, VerdictRecord, Version};
 
 use crate::{ProblemIndex, Result, VerdictCounts, VerifyError};
 
@@ -149,8 +149,9 @@ impl ParallelChecker<'_> {
     /// false for one that the journal held.
     ///
     /// # Errors
-    /// When a file fails, a sample has no problem or occurs twice, or `check` itself fails.
-    /// Verdicts reached before stay in the journal.
+    /// When a file fails, a sample has no problem or occurs twice, or the host fails `check`.
+    /// Verdicts reached before stay in the journal. A problem that `check` cannot judge is a
+    /// [`Verdict::Unsupported`], not an error.
     pub fn run(
         &self,
         check: &dyn Check,
@@ -284,7 +285,14 @@ fn record(
     problem: &Problem,
     sample: &Sample,
 ) -> std::result::Result<VerdictRecord, sky_types::CheckError> {
-    let checked = check.check(problem, &sample.text, sample.finish_reason)?;
+    let checked = match check.check(problem, &sample.text, sample.finish_reason) {
+        // One problem that cannot be judged does not end the work.
+        Err(sky_types::CheckError::Unsupported { reason, .. }) => CheckOutcome {
+            verdict: Verdict::Unsupported,
+            detail: reason,
+        },
+        checked => checked?,
+    };
     Ok(VerdictRecord {
         v: Version,
         problem_id: sample.problem_id.clone(),

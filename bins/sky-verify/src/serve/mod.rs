@@ -1,5 +1,6 @@
 //! `sky-verify serve`: serves the sandbox over HTTP.
 
+mod access;
 mod memory_budget;
 mod service;
 mod wire;
@@ -18,7 +19,9 @@ use tokio::{
     sync::Semaphore,
 };
 
-use self::{memory_budget::MemoryBudget, service::Service, write_timeout::WriteTimeout};
+use self::{
+    access::Access, memory_budget::MemoryBudget, service::Service, write_timeout::WriteTimeout,
+};
 
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -26,6 +29,13 @@ pub(crate) struct ServeArgs {
     /// Address to listen on. Everyone who reaches it can run sandboxed programs on your cores.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// A name under which clients reach this server, besides its addresses and `localhost`;
+    /// requests for other names are refused. May be given several times.
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// Environment variable with a key that clients must send as `Authorization: Bearer KEY`.
+    #[arg(long, value_name = "VARIABLE")]
+    api_key_env: Option<String>,
     /// Most requests that wait for a free core; further ones get 503 with Retry-After.
     #[arg(long, default_value_t = NonZero::new(64).unwrap_or(NonZero::<usize>::MIN), value_name = "N")]
     queue: NonZero<usize>,
@@ -58,7 +68,7 @@ requests and exits when the running programs have ended.
 
 Example:
   sky-verify serve --listen 127.0.0.1:8080 &
-  curl -s 127.0.0.1:8080/run_code -d '{"code": "print(1 + 1)", "language": "python", "run_timeout": 2}'
+  curl -s 127.0.0.1:8080/run_code --json '{"code": "print(1 + 1)", "language": "python", "run_timeout": 2}'
   curl -s 127.0.0.1:8080/healthz"#;
 
 /// Time limit for running programs to end after a stop signal.
@@ -77,6 +87,10 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
         .saturating_add(args.queue.get())
         .min(Semaphore::MAX_PERMITS);
     let service = Arc::new(Service {
+        access: Access {
+            hosts: args.host.clone(),
+            key: sky_cli::api_key(args.api_key_env.as_deref().unwrap_or_default())?,
+        },
         sandbox: crate::sandbox()?,
         max_limits: Limits {
             memory: args.memory << 20,
@@ -116,19 +130,20 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        (terminate, interrupt)
     });
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(
         args.connections.get().min(Semaphore::MAX_PERMITS),
     ));
-    loop {
+    let (mut terminate, mut interrupt) = loop {
         let accepted = async {
             let permit = Arc::clone(&connections).acquire_owned().await;
             (listener.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
             accepted = accepted => accepted,
-            () = &mut stop => break,
+            signals = &mut stop => break signals,
         };
         let Ok((stream, _)) = accepted else {
             // Most likely out of file descriptors; they become free as connections end.
@@ -138,6 +153,8 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
         let (service, timeout) = (Arc::clone(&service), service.client_timeout);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            // A client that has sent all it has to say may still be waiting for the answer.
+            .half_close(true)
             .header_read_timeout(timeout)
             .serve_connection(
                 TokioIo::new(WriteTimeout::new(stream, timeout)),
@@ -149,16 +166,19 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
             let _ = connection.await;
             drop(permit);
         });
-    }
+    };
     drop(listener);
-    eprintln!("stopping: waiting for running programs to end");
-    if tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        anyhow::bail!(
-            "programs still ran {SHUTDOWN_TIMEOUT:?} after the stop signal and were aborted"
-        );
+    eprintln!("stopping: waiting for running programs to end; a second signal ends them");
+    tokio::select! {
+        ended = tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()) => {
+            if ended.is_err() {
+                anyhow::bail!(
+                    "programs still ran {SHUTDOWN_TIMEOUT:?} after the stop signal and were aborted"
+                );
+            }
+        }
+        _ = terminate.recv() => anyhow::bail!("stopped by a second signal"),
+        _ = interrupt.recv() => anyhow::bail!("stopped by a second signal"),
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    access::Access,
     memory_budget::MemoryBudget,
     wire::{ErrorBody, Health, RunCodeRequest, RunCodeResponse},
 };
@@ -45,6 +46,7 @@ impl AsRef<[u8]> for AnswerBytes {
 /// The state that all connections share.
 pub(super) struct Service {
     pub(super) sandbox: Sandbox,
+    pub(super) access: Access,
     /// The most memory and output of one program.
     pub(super) max_limits: Limits,
     pub(super) max_seconds: f64,
@@ -66,6 +68,9 @@ impl Service {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Answer, Infallible> {
+        if let Some((status, detail)) = self.access.refuse(&request) {
+            return Ok(error_response(status, &detail));
+        }
         let known = ["/run_code", "/healthz"];
         Ok(match (request.method(), request.uri().path()) {
             (&Method::POST, "/run_code") => self.run_code(request.into_body()).await,
@@ -95,24 +100,20 @@ impl Service {
     }
 
     async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
-        // Before the body is read, because a body that waits takes memory too.
+        // What a client declares costs nobody else anything: memory is taken as bytes arrive, and a
+        // place once the request is there.
+        if body.size_hint().lower() > self.max_body {
+            return too_large(self.max_body);
+        }
+        let (request, limits, memory) = match self.read_request(body).await {
+            Ok(read) => read,
+            Err(answer) => return answer,
+        };
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return busy(&format!(
                 "all {} places for requests are taken",
                 self.capacity
             ));
-        };
-        // The body's own length, which bounds what it can send; the maximum when it names none.
-        let bytes = body.size_hint().upper().unwrap_or(self.max_body);
-        if bytes > self.max_body {
-            return too_large(self.max_body);
-        }
-        let Some(memory) = self.memory.try_reserve(REQUEST_COPIES * bytes) else {
-            return busy("requests and answers take all the memory that --max-buffered allows");
-        };
-        let (request, limits) = match self.read_request(body).await {
-            Ok(read) => read,
-            Err(answer) => return answer,
         };
         let service = Arc::clone(&self);
         let run = move || {
@@ -133,22 +134,17 @@ impl Service {
         }
     }
 
-    /// The request in a body with the limits of its run, or the answer that refuses it.
-    async fn read_request(&self, body: Incoming) -> Result<(RunCodeRequest, Limits), Answer> {
-        let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);
-        let body = match timeout(self.client_timeout, Limited::new(body, most).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err(too_large(self.max_body));
-            }
-            Ok(Err(error)) => {
-                return Err(error_response(StatusCode::BAD_REQUEST, &error.to_string()));
-            }
-            Err(_) => {
-                let detail = "the body took too long";
-                return Err(error_response(StatusCode::REQUEST_TIMEOUT, detail));
-            }
-        };
+    /// The request in a body with the limits of its run and the memory that it takes, or the answer
+    /// that refuses it.
+    async fn read_request(
+        &self,
+        body: Incoming,
+    ) -> Result<(RunCodeRequest, Limits, OwnedSemaphorePermit), Answer> {
+        let read = timeout(self.client_timeout, self.read_body(body)).await;
+        let (body, memory) = read.unwrap_or_else(|_| {
+            let detail = "the body took too long";
+            Err(error_response(StatusCode::REQUEST_TIMEOUT, detail))
+        })?;
         // 422 is what web frameworks answer, and clients expect, for a body of another shape.
         let unprocessable = |detail: &str| error_response(StatusCode::UNPROCESSABLE_ENTITY, detail);
         let request: RunCodeRequest =
@@ -156,7 +152,37 @@ impl Service {
         let limits = request
             .limits(&self.max_limits, self.max_seconds)
             .map_err(|detail| unprocessable(&detail))?;
-        Ok((request, limits))
+        Ok((request, limits, memory))
+    }
+
+    /// The bytes of a body, with the memory that they and their copies take.
+    async fn read_body(&self, body: Incoming) -> Result<(Vec<u8>, OwnedSemaphorePermit), Answer> {
+        let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);
+        let mut body = Limited::new(body, most);
+        let mut bytes = Vec::new();
+        let full = || busy("requests and answers take all the memory that --max-buffered allows");
+        let mut memory = self.memory.try_reserve(ANSWER_FRAME).ok_or_else(full)?;
+        let mut reserved = ANSWER_FRAME;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    return too_large(self.max_body);
+                }
+                error_response(StatusCode::BAD_REQUEST, &error.to_string())
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            bytes.extend_from_slice(&data);
+            let needed = REQUEST_COPIES * bytes.len() as u64;
+            if needed > reserved {
+                // Twice what is there, so that a long body is not reserved piece by piece.
+                let more = needed.max(2 * reserved) - reserved;
+                memory.merge(self.memory.try_reserve(more).ok_or_else(full)?);
+                reserved += more;
+            }
+        }
+        Ok((bytes, memory))
     }
 
     async fn answer_outcome(&self, outcome: Outcome, slot: OwnedSemaphorePermit) -> Answer {

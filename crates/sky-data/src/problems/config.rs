@@ -5,27 +5,26 @@ use sky_types::{Section, SettingError};
 
 use super::Family;
 
-/// The recipe's `[problems]`: what to sample and what to keep apart for evaluation.
+/// The recipe's `[problems]`: which problems to sample, and which to hold out for evaluation.
 ///
-/// The defaults generate one-step problems with small numbers, which a model of 135M parameters
-/// with three worked examples gets right between one time in five and four times in five. Sky-T1's
-/// own problems come from `files`.
+/// The defaults generate one-step problems with small numbers. A model of 135M parameters with
+/// three worked examples gets 20 to 80 % of them right. Sky-T1's own problems come from `files`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProblemsConfig {
-    /// Generated problems to sample.
+    /// Number of generated problems to sample.
     pub train: usize,
-    /// Generated problems kept apart for evaluation.
+    /// Number of generated problems held out for evaluation.
     pub heldout: usize,
-    /// Largest number that a generated problem's operands take; at least 3. The difficulty knob.
+    /// Largest operand of a generated problem, 3 to 1,000,000. It sets the difficulty.
     pub max_operand: u32,
-    /// Families to draw from.
+    /// Families to draw from, each named once.
     pub families: Vec<Family>,
-    /// How often each family is drawn, relative to the others; 1 unless named.
+    /// Relative frequency of each family; 1 for a family that is not named.
     pub weights: BTreeMap<Family, u32>,
     /// What training and held-out problems may not share.
     pub disjoint: Disjoint,
-    /// HumanEval problems to sample, drawn with the seed; at most 164.
+    /// Number of HumanEval problems to sample, drawn with the seed; at most 164.
     pub human_eval: usize,
     /// Files of problems, as `sky-data convert` writes them.
     pub files: Vec<ProblemFile>,
@@ -46,8 +45,9 @@ impl Default for ProblemsConfig {
     }
 }
 
-/// What generated training and held-out problems may not share. Either way the side is a hash, the
-/// same for every seed, so that no seed's training set meets any seed's held-out set.
+/// What generated training and held-out problems may not share. A hash that is the same for every
+/// seed decides the side of a problem, so that no seed's training set meets any seed's held-out
+/// set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disjoint {
@@ -63,23 +63,24 @@ pub enum Disjoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProblemFile {
-    /// The file, looked up under `SKY_HOME`, then here; `.gz` is read as well.
+    /// The file, plain or `.gz`. A relative path is looked up under `SKY_HOME`, then in the current
+    /// folder.
     pub path: PathBuf,
     /// Only problems of this `source`.
     pub source: Option<String>,
-    /// Only the first so many rows of those.
+    /// Only this many rows from the start, of those with that source; all when unset.
     pub first: Option<usize>,
-    /// Lowest and highest `meta.difficulty` taken; problems without one are left out.
+    /// Lowest and highest `meta.difficulty`, both included; problems without one are left out.
     pub difficulty: Option<[f64; 2]>,
     /// Only problems whose `meta.difficulty` or `meta.level` is this word, in any case: `MEDIUM`.
     pub level: Option<String>,
     /// Only problems whose reference solution gives its answer in a box (`meta.boxed`).
     pub boxed: bool,
-    /// So many of what is left, drawn with the seed; all when unset.
+    /// Draw this many of the remaining problems with the seed; all when unset.
     pub take: Option<usize>,
-    /// Keep them apart for evaluation instead of sampling them.
+    /// Hold the problems out for evaluation instead of sampling them.
     pub heldout: bool,
-    /// How to get the file, for whoever does not have it.
+    /// How to get the file; printed while it is missing.
     pub get: String,
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::seeded_rng::SeededRng;
 
-/// A kind of generated problem. The first six take one step; the others are harder, roughly in
+/// A kind of generated problem. The first six take one step; the others are harder, roughly in this
 /// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,17 +17,17 @@ pub enum Family {
     Difference,
     /// `What is 3 x 6?`
     Product,
-    /// Somebody has some and gets more.
+    /// Sum as a story: somebody has some things and gets more.
     SumStory,
-    /// Somebody has some and loses a few.
+    /// Difference as a story: somebody has some things and loses a few.
     DifferenceStory,
-    /// So many containers with so many things in each.
+    /// Product as a story: containers with equally many things in each.
     ProductStory,
-    /// How many more one has than the other.
+    /// Comparison: how many more things one person has than another.
     CompareStory,
-    /// Sharing out evenly, with nothing left over.
+    /// Quotient as a story: sharing out evenly, with nothing left over.
     QuotientStory,
-    /// What is left after sharing out.
+    /// Remainder: what is left after sharing out evenly.
     Remainder,
     /// Two steps: containers, then some more or fewer.
     TwoStepStory,
@@ -90,7 +90,7 @@ impl Family {
         }
     }
 
-    /// Steps a person would take: 1 to 3.
+    /// Number of steps to the answer, 1 to 3.
     pub fn steps(self) -> u32 {
         match self {
             Self::TwoStepStory | Self::LinearEquation | Self::FractionOf => 2,
@@ -120,7 +120,7 @@ impl Family {
     }
 }
 
-/// A drawn problem. `fact` is what has to be known to answer it ("3+5"), the same for every
+/// A drawn problem. `fact` is what one has to know to answer it ("3+5"): the same for every
 /// wording.
 pub(crate) struct Drawn {
     pub(crate) prompt: String,
@@ -136,7 +136,7 @@ fn drawn(prompt: String, answer: impl Into<Rational>, fact: String) -> Drawn {
     }
 }
 
-/// One of several wordings; all are formatted, which is cheap and keeps them readable.
+/// Picks one of several wordings. All are formatted first: that is cheap and keeps them readable.
 fn one_of<const N: usize>(draw: &mut SeededRng, wordings: [String; N]) -> String {
     let at = draw.below(N as u64) as usize;
     // `below` stays under N.

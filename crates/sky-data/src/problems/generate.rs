@@ -5,11 +5,11 @@ use sky_types::{Answer, Domain, Problem, Section, derive_seed};
 use super::{Disjoint, Family, ProblemsConfig};
 use crate::{DataError, Result, seeded_rng::SeededRng, text::normalise};
 
-/// Draws the generated problems: `(train, heldout)`.
+/// Generates the problems of the settings' families: `(train, heldout)`.
 ///
-/// Each family has its own stream, so a larger set begins with the smaller one's problems under the
-/// same ids; only the order is shuffled over the whole. No two problems of a set have the same
-/// wording, and none shares with the other set, of this or any other seed, what [`Disjoint`] says.
+/// Each family has its own random stream. So a larger set contains the smaller one's problems under
+/// the same ids; only the order is shuffled. No two problems of a set have the same wording. No
+/// problem shares with the other set, of this or any other seed, what [`Disjoint`] names.
 ///
 /// # Errors
 /// When a setting is impossible, or a family has too few different problems.
@@ -96,8 +96,8 @@ fn draw_set(config: &ProblemsConfig, seed: u64, side: Side, total: usize) -> Res
     Ok(problems)
 }
 
-/// Splits a total by weight; what rounding leaves over goes to the largest remainders, earlier
-/// families first.
+/// Splits a total by weight. The rest of the rounding goes to the largest remainders, and to
+/// earlier families first.
 fn shares(config: &ProblemsConfig, total: usize) -> Vec<(Family, usize)> {
     let weights: Vec<u64> = config
         .families

@@ -15,15 +15,15 @@ use crate::{
 /// Where set-up puts HumanEval, under `SKY_HOME`.
 pub const HUMAN_EVAL: &str = "datasets/humaneval/HumanEval.jsonl.gz";
 
-/// Where relative paths are looked up.
+/// Where relative paths of problem files are looked up.
 #[derive(Clone, Debug)]
 pub struct ProblemPaths {
-    /// The set-up's folder, looked at first.
+    /// The folder that set-up fills (`SKY_HOME`). It is looked at before the current folder.
     pub home: PathBuf,
 }
 
 impl ProblemPaths {
-    /// The file under the set-up's folder, else as given from here; the former when neither exists.
+    /// The path under `home`, or the path as given when only that exists.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         let at_home = self.home.join(path);
         if !at_home.exists() && path.exists() {
@@ -32,7 +32,7 @@ impl ProblemPaths {
         at_home
     }
 
-    /// Every file that the settings need, with how to get it.
+    /// Every file that the settings need, with a text that says how to get it.
     pub fn needs(&self, config: &ProblemsConfig) -> Vec<(PathBuf, String)> {
         let human_eval = (config.human_eval > 0).then(|| {
             (
@@ -51,22 +51,22 @@ impl ProblemPaths {
 /// The problems of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadedProblems {
-    /// To be sampled.
+    /// Problems to sample.
     pub train: Vec<Problem>,
-    /// Kept apart.
+    /// Problems held out for evaluation.
     pub heldout: Vec<Problem>,
-    /// Problems left out, by reason.
+    /// Number of problems left out, by reason: `repeated`, `difficulty`, `not_boxed`.
     pub dropped: BTreeMap<String, usize>,
 }
 
-/// Generates, reads and draws what the settings say. The same settings, seed and files give the
-/// same problems.
+/// Generates problems, reads files and draws from them, as the settings say. The same settings,
+/// seed and files give the same problems.
 ///
 /// A training problem with the wording of a held-out one or of an earlier training problem is
 /// dropped and counted.
 ///
 /// # Errors
-/// When a setting is impossible, a file is missing or damaged, or two problems have one id.
+/// When a setting is impossible, a file is missing or damaged, or two problems have the same id.
 pub fn load_problems(
     config: &ProblemsConfig,
     seed: u64,
@@ -198,8 +198,8 @@ fn at_level(problem: &Problem, file: &ProblemFile) -> bool {
         .is_none_or(|wanted| named("difficulty", wanted) || named("level", wanted))
 }
 
-/// The `take` problems of lowest rank, in their old order; a problem's rank is its own, so adding
-/// problems moves none.
+/// Draws `take` problems and keeps their order. Each problem's rank is a hash of its id and the
+/// seed, so that adding problems changes the rank of no other.
 fn draw(problems: Vec<Problem>, take: usize, seed: u64) -> Vec<Problem> {
     let mut ranked: Vec<(u64, usize, Problem)> = problems
         .into_iter()

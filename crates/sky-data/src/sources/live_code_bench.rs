@@ -165,10 +165,8 @@ mod tests {
         });
         let path = format!("{root}/sandboxfusion_samples/code_eval_live_code_bench_v1.jsonl");
         let Ok(text) = std::fs::read_to_string(&path) else {
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("SKIPPED: {path} is not here\n").as_bytes(),
-            );
+            let _ =
+                std::io::stderr().write_all(format!("SKIPPED: {path} is not here\n").as_bytes());
             return;
         };
         for line in text.lines() {

@@ -19,7 +19,7 @@ use sky_types::Problem;
 
 use crate::{DataError, Result};
 
-/// Whose rows a file holds.
+/// The format of a file's rows: the public data set that they are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -46,7 +46,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format with the name the command line knows it by.
+    /// Every format with its name on the command line.
     pub const ALL: [(&'static str, Self); 10] = [
         ("problems", Self::Problems),
         ("gsm8k", Self::Gsm8k),
@@ -60,7 +60,7 @@ impl Format {
         ("humaneval", Self::HumanEval),
     ];
 
-    /// The name the command line knows it by; also the `source` of its problems.
+    /// Its name on the command line, which is also the `source` of its problems.
     pub fn name(self) -> &'static str {
         Self::ALL
             .iter()
@@ -68,7 +68,7 @@ impl Format {
             .map_or("problems", |(name, _)| name)
     }
 
-    /// The format with this name.
+    /// The format with this name; none for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
@@ -82,17 +82,17 @@ impl Format {
 pub enum Row {
     /// A problem with an answer that can be checked.
     Problem(Box<Problem>),
-    /// A row without one, left out.
+    /// A row without such an answer, left out.
     Skipped {
         /// 0-based number of the row.
         row: usize,
-        /// What it lacks.
+        /// What the row lacks.
         reason: String,
     },
 }
 
 impl Row {
-    /// The problem, if there is one.
+    /// The problem; none for a skipped row.
     pub fn into_problem(self) -> Option<Problem> {
         match self {
             Self::Problem(problem) => Some(*problem),
@@ -101,11 +101,10 @@ impl Row {
     }
 }
 
-/// Reads a file of JSON lines row by row, `.gz` unpacked on the way.
+/// Reads a file of JSON lines row by row, plain or `.gz`.
 ///
 /// # Errors
-/// At once when the file cannot be opened; per row when it is not JSON or lacks the format's
-/// fields.
+/// When the file cannot be opened. Then per row, when it is not JSON or lacks the format's fields.
 pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<Row>> + use<>> {
     let file = File::open(path).map_err(|source| FileError::io(path, "open", source))?;
     let reader: Box<dyn BufRead> = if path.extension().is_some_and(|ext| ext == "gz") {
@@ -135,7 +134,7 @@ pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<R
     }))
 }
 
-/// Why a row gives no problem.
+/// Why a row does not give a problem.
 enum Refusal {
     /// It is a row of this source without a checkable answer.
     Skip(String),

@@ -291,6 +291,6 @@ impl Steps {
 pub(super) fn has_answer(verdict: Verdict) -> bool {
     !matches!(
         verdict,
-        Verdict::Unparsed | Verdict::Truncated | Verdict::Refused
+        Verdict::Unparsed | Verdict::Truncated | Verdict::Refused | Verdict::Unsupported
     )
 }

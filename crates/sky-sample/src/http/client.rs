@@ -17,7 +17,7 @@ use super::{
     wire::{ChatRequest, error_message, is_refusal, read_reply},
 };
 
-/// An OpenAI-style server and how hard to lean on it.
+/// An OpenAI-style server, and how many requests it gets.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Base URL, up to and including `/v1`.
@@ -26,23 +26,24 @@ pub struct Endpoint {
     pub model: String,
     /// The key sent as `Authorization: Bearer`; empty for none.
     pub api_key: String,
-    /// Requests under way at once.
+    /// Concurrent requests.
     pub concurrency: usize,
-    /// Requests begun in a second, at most; 0 for no limit. Repeated tries count.
+    /// Most requests begun per second, retries included; 0 for no limit.
     pub requests_per_second: f64,
-    /// Longest time for one try, from the connection to the last byte.
+    /// Longest time of one try, from the connection to the last byte.
     pub timeout: Duration,
-    /// Tries after the first one.
+    /// Most tries after the first one.
     pub retries: u32,
-    /// The wait before the second try; it doubles each time.
+    /// The wait before the second try. It doubles with each try, up to two minutes.
     pub backoff: Duration,
     /// Largest reply read, in bytes.
     pub max_body: u64,
 }
 
 impl Endpoint {
-    /// A server with 16 requests under way, no limit a second, 30 minutes a try (32k tokens at a
-    /// busy server take many of them), 8 retries from 1 s on, 64 MiB a reply.
+    /// A server with these defaults: 16 concurrent requests, no limit per second, 30 minutes per
+    /// try (a busy server needs many of them for 32k tokens), 8 retries that start with a wait of
+    /// 1 s, and 64 MiB per reply.
     pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -59,7 +60,7 @@ impl Endpoint {
 }
 
 impl fmt::Debug for Endpoint {
-    /// Without the key.
+    /// Leaves the key out, so that it reaches no log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
             .field("url", &self.url)
@@ -69,12 +70,13 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Replies from an OpenAI-style server over a pool of connections.
+/// Gets replies from an OpenAI-style server over a pool of connections.
 ///
-/// A busy or failing server (408, 409, 429, 5xx, a broken connection, a time-out, a reply that
-/// makes no sense) is asked again after a growing wait or the one its `Retry-After` names; what
-/// stays wrong ends the generation, after the replies under way have been handed over. A content
-/// filter is a [`FinishReason::Refused`] reply.
+/// A request is tried again after a status of 408, 409, 425, 429 or 5xx, a broken connection, a
+/// timeout or an unreadable reply. The wait grows with each try, or is what the server's
+/// `Retry-After` says. When the retries are used up, or after another status, generation ends with
+/// an error, once the requests under way have ended. A content filter gives a
+/// [`FinishReason::Refused`] reply, which is no error.
 pub struct HttpGenerator {
     endpoint: Endpoint,
     agent: Agent,
@@ -88,7 +90,7 @@ impl fmt::Debug for HttpGenerator {
     }
 }
 
-/// What a server did wrong, retries included.
+/// The last error of a request, with the number of its tries.
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {reason}{}", if *tries > 1 { format!(" (after {tries} tries)") } else { String::new() })]
 struct ServerError {
@@ -97,16 +99,16 @@ struct ServerError {
     tries: u32,
 }
 
-/// How one try ended, when not with a reply.
+/// Why one try gave no reply.
 enum Failure {
-    /// Worth another try, after the wait that the server named.
+    /// Another try may succeed, after the wait that the server named, if any.
     Retryable(String, Option<Duration>),
-    /// Will fail again.
+    /// Another try would fail too.
     Final(String),
 }
 
 impl HttpGenerator {
-    /// A client; connects when first used.
+    /// Creates a client. It connects with its first request.
     pub fn new(endpoint: Endpoint) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -223,7 +225,7 @@ fn from_ureq(error: &ureq::Error) -> Failure {
     }
 }
 
-/// Whether the server is on this machine, which no proxy should be asked for.
+/// Whether the server is on this machine: then no proxy is used.
 fn is_local(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -233,7 +235,7 @@ fn is_local(url: &str) -> bool {
     })
 }
 
-/// Waits, looking up now and then whether there is still anything to wait for.
+/// Waits, but ends early when `stop` is set.
 fn sleep(wait: Duration, stop: &AtomicBool) {
     let until = Instant::now() + wait;
     while !stop.load(Ordering::Relaxed) {
@@ -245,7 +247,7 @@ fn sleep(wait: Duration, stop: &AtomicBool) {
     }
 }
 
-/// Spaces the beginnings of tries.
+/// Limits how many tries begin per second.
 struct Pace {
     interval: Duration,
     next: Mutex<Instant>,
@@ -266,7 +268,7 @@ impl Pace {
             return;
         }
         let now = Instant::now();
-        // A poisoned lock only means that another thread died; its time is still a time.
+        // After a panic in another thread the time in the lock is still usable.
         let mut next = self
             .next
             .lock()
@@ -321,7 +323,7 @@ impl Generate for HttpGenerator {
                         });
                     }
                     if work.send(request).is_err() {
-                        // Cannot be: `waiting` outlives the scope.
+                        // Unreachable: `waiting` outlives the scope.
                         under_way -= 1;
                     }
                 }
@@ -351,7 +353,7 @@ impl Generate for HttpGenerator {
     }
 }
 
-/// The next request, or `None` when there will be no more.
+/// Takes the next request; `None` when no more will come.
 fn take(waiting: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
     let waiting = waiting
         .lock()

@@ -2,12 +2,12 @@ use std::time::{Duration, SystemTime};
 
 use sky_types::derive_seed;
 
-/// Longest wait between two tries, also when the server asks for more.
+/// Longest wait between two tries, even when the server asks for more.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// How long to wait before try `attempt + 1` (`attempt` counts from 0): what the server asked for,
-/// else `base` doubled each time, with up to half of it taken off by chance so that a pool does not
-/// come back all at once.
+/// The wait after try number `attempt`, counted from 0: what the server asked for, else `base`,
+/// doubled each time. Seeded jitter takes off up to half of that, so that the workers of a pool do
+/// not come back all at once.
 pub(super) fn wait(
     base: Duration,
     attempt: u32,

@@ -10,23 +10,23 @@ pub use model::{Rewriting, rewrite_with_model};
 pub use rules::split;
 pub use sections::{MARKERS, Sections};
 
-/// What became of a reply.
+/// How a reply was rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rewritten {
-    /// Was in form already, white space aside.
+    /// It had the two sections already; only white space changed.
     Already,
-    /// Parted by the rules.
+    /// The rules split it.
     Rules,
-    /// Put into form by a model that kept the answer.
+    /// A model rewrote it and kept the answer.
     Model,
-    /// Parted by the rules because the model lost the answer or the form.
+    /// The rules split it, because the model lost the answer or the form.
     FellBack,
-    /// Left as it was: unfinished, refused, or without a solution.
+    /// It is unchanged: unfinished, refused, or without a solution.
     Left,
 }
 
 impl Rewritten {
-    /// The name manifests use.
+    /// The name in manifests.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Already => "already",
@@ -38,12 +38,12 @@ impl Rewritten {
     }
 }
 
-/// How many replies became what.
+/// The number of replies by how they were rewritten.
 pub type RewriteCounts = BTreeMap<Rewritten, usize>;
 
-/// Puts a sample's reply into the two sections by rules; everything else of the sample stays. A
-/// reply that hit the token limit is left as it is unless it is in form already: cutting it off did
-/// not give it a solution.
+/// Puts a sample's reply into the two sections by rules; the rest of the sample is unchanged. A
+/// reply that hit the token limit or was refused has no solution, so that it stays as it is unless
+/// it has the two sections already.
 pub fn rewrite_by_rules(mut sample: Sample) -> (Sample, Rewritten) {
     let sections = Sections::parse(&sample.text);
     let (how, sections) = match (sample.finish_reason, sections) {

@@ -9,12 +9,12 @@ use sky_types::{
 use super::{MARKERS, RewriteCounts, Rewritten, Sections, rewrite_by_rules, rules::fenced_blocks};
 use crate::{Event, SampleError, generate_missing::generate_missing};
 
-/// What a model is asked to rewrite, and how.
+/// What a model rewrites, and how its replies are sampled.
 #[derive(Clone, Debug)]
 pub struct Rewriting<'a> {
-    /// The samples.
+    /// The samples to rewrite.
     pub samples: &'a [Sample],
-    /// How the rewriter's replies are drawn.
+    /// The sampling parameters of the rewriter's replies.
     pub params: SamplingParams,
     /// The run's seed.
     pub seed: u64,
@@ -31,12 +31,13 @@ struct Row {
 /// Has a model put each finished reply into the two sections, then writes all samples to `out` in
 /// their order.
 ///
-/// What comes back is checked: both sections in form, and the box, the program or the last number
-/// of the original again in the solution. Else the rules part the original. Resumes from its
-/// journal as [`sample`](crate::sample()) does.
+/// The model's text must have both sections, and its solution must have the original's box, program
+/// or last number. Otherwise the rules split the original. Resumes from its journal as
+/// [`sample`](crate::sample()) does.
 ///
 /// # Errors
-/// When the source of replies fails or a file cannot be written; what was journaled stays.
+/// When a sample appears twice, the source of replies fails, or a file cannot be written. Journaled
+/// replies stay.
 pub fn rewrite_with_model(
     rewriting: &Rewriting<'_>,
     generate: &mut dyn Generate,
@@ -74,7 +75,7 @@ pub fn rewrite_with_model(
         damaged: found.damaged_lines.len(),
     });
 
-    // Requests go to the samples that need one, so that the model's groups hold nothing else.
+    // Only samples that need the model are numbered, so that its groups hold nothing else.
     let asked: Vec<usize> = (0..samples.len())
         .filter(|&at| needs_model(&samples[at]))
         .collect();
@@ -118,7 +119,8 @@ fn outcome(fell_back: bool) -> Rewritten {
     }
 }
 
-/// The sample with the model's sections, or with the rules' when the model's will not do.
+/// The sample with the model's sections, or with those of the rules when the model's are unusable;
+/// true for the latter.
 fn judge(original: &Sample, reply: &Reply) -> (Sample, bool) {
     let sections = Sections::parse(&reply.text)
         .filter(|_| reply.finish_reason == FinishReason::Stop)

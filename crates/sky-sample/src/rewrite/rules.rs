@@ -18,14 +18,16 @@ pub(super) const SOLUTION_TAGS: [(&str, &str); 3] = [
 /// Beginnings of a line, marks of emphasis aside, that announce the answer.
 const HEADINGS: [&str; 3] = ["final answer", "the final answer", "answer:"];
 
-/// Parts a finished reply into thought and solution by rules. Text is moved, never made up: apart
+/// Splits a finished reply into thought and solution by rules. Text is moved, never made up: apart
 /// from tags, the words that come out are those that went in. `None` for a reply without a
 /// solution: empty, or still thinking when it ended.
 ///
-/// Tags around the thinking decide where there are any. Else the solution begins at the last
-/// heading such as "Final Answer", else with the sentence or paragraph of the last box, else with
-/// the last code block, else with the last paragraph, line or sentence; a reply of one sentence is
-/// all solution.
+/// Tags around the thinking decide, when there are any. Without tags the solution begins with the
+/// first of these that the reply has:
+/// - the last heading such as "Final Answer",
+/// - the sentence or paragraph of the last box,
+/// - the last code block,
+/// - the last paragraph, line or sentence. A reply of one sentence is all solution.
 ///
 /// ```
 /// let sections = sky_sample::split("Add the numbers: 3 + 5 = 8. The answer is \\boxed{8}.").unwrap();

@@ -16,15 +16,16 @@ pub const MARKERS: [&str; 4] = [
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sections {
-    /// How the answer is found; may be empty.
+    /// The reasoning; may be empty.
     pub thought: String,
     /// The answer; never empty in a text that [`Sections::parse`] accepts.
     pub solution: String,
 }
 
 impl Sections {
-    /// The sections of a text in exactly this form, white space around each section aside: each
-    /// marker once, in order, with nothing outside, and a solution that is not empty.
+    /// Reads a text that has exactly this form: each marker once and in order, nothing outside of
+    /// them, and a solution that is not empty. White space around a section does not matter. None
+    /// for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if MARKERS
             .iter()
@@ -45,7 +46,7 @@ impl Sections {
         })
     }
 
-    /// The text with markers, one blank line between the parts.
+    /// Writes the text with its markers, with one blank line between the parts.
     pub fn render(&self) -> String {
         let [begin, end, begin_solution, end_solution] = MARKERS;
         format!(

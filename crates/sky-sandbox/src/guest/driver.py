@@ -2,11 +2,12 @@
 # no frame of theirs lies under the program's, and what would find them (gc, tracing) is disarmed once this is baked.
 # What they use of builtins and modules is theirs, taken before any program could replace it; no garbage is collected while
 # they run, so that no finalizer runs above one of their frames.
-import sys, os, io, json, builtins, collections, types, atexit, traceback, warnings
+import sys, os, io, json, builtins, collections, decimal, fractions, types, atexit, traceback, warnings
 from types import FunctionType, ModuleType
 from gc import disable as collect_nothing, enable as collect_again
 
-get_digits, set_digits = sys.get_int_max_str_digits, sys.set_int_max_str_digits
+# The limit guards servers against long inputs; here every run is metered.
+sys.set_int_max_str_digits(0)
 CONTROL_IN, CONTROL_OUT = 100, 101
 PRISTINE = dict(vars(builtins))
 state = {}
@@ -55,12 +56,11 @@ def prepare():
     name = "__main__" if kind == "script" else "solution"
     module = ModuleType(name)
     space = module.__dict__
-    if kind == "judge":
-        # A judge reads numbers of any length, where a program has CPython's own limit of 4300 digits.
-        set_digits(0)
     if kind in ("call", "judge"):
         space.update(PRELUDE)
         space["__name__"] = name
+        state["code"] = code
+    widen(source, space)
     space["__builtins__"] = builtins
     space["__file__"] = "solution.py"
     if kind == "script":
@@ -93,30 +93,34 @@ def prepare_test():
 
 
 def plain(value, depth=0):
+    """What a program returned, as its benchmark's harness compares it: by `==` with a value that was read from JSON, tuples being
+    lists and the keys of a dict texts. What equals no such value is told as an object that none is."""
     if depth > 100:
         raise ValueError("nested too deeply")
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
         return [plain(item, depth + 1) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return [plain(item, depth + 1) for item in sorted(value)]
-    if isinstance(value, dict):
+    if isinstance(value, dict) and all(isinstance(key, (str, int)) for key in value):
         return {str(key): plain(item, depth + 1) for key, item in value.items()}
-    if hasattr(value, "__next__") or isinstance(value, (range, type({}.keys()), type({}.values()))):
-        return [plain(item, depth + 1) for item in value]
-    return repr(value)
+    if isinstance(value, (decimal.Decimal, fractions.Fraction)):
+        for kind in (int, float):
+            try:
+                if value == (number := kind(value)):
+                    return number
+            except (ValueError, OverflowError):
+                pass
+    return {"%s of Python's, which equals nothing" % type(value).__name__: text_of(value)}
 
 
 def prepare_call():
     """Reads `[name, [arguments], whether a judge is asked]`, gives `(function,)` that calls the function and sends what it
     returns."""
     collect_nothing()
-    digits = get_digits()
-    set_digits(0)
     name, arguments, judge = json.loads(receive())
-    set_digits(digits)
     space = state["space"]
+    # What the prelude put there is the program's only where the program takes it by that name itself.
+    lent = name in PRELUDE and name not in free_names(state["code"], **OPERATIONS)[1]
     # JSON has no integer keys; the graders of APPS restore them in a first argument. A judge sees what there is.
     if arguments and isinstance(arguments[0], dict) and not judge:
         try:
@@ -130,11 +134,9 @@ def prepare_call():
             target = getattr(target(), name)
         else:
             target = space.get(name)
-        if target is None:
+        if target is None or lent and target is PRELUDE[name]:
             raise NameError("name %r is not defined" % name)
         returned = target(*arguments)
-        # Told with every digit, however many.
-        set_digits(0)
         send({"returned": plain(returned)})
     found = (call,)
     collect_again()
@@ -242,6 +244,7 @@ def compiled_error():
         return error
 
 
+STDIN.mode, STDOUT.mode, STDERR.mode = "r", "w", "w"
 sys.stdin = sys.__stdin__ = STDIN
 sys.stdout = sys.__stdout__ = STDOUT
 sys.stderr = sys.__stderr__ = STDERR
@@ -288,7 +291,7 @@ def emit(failed):
     import gc, marshal, _imp
     methods = disarm(gc, marshal, types.CodeType, types.FrameType, types.FunctionType, _imp)
     addresses = {
-        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_exam, guard, finish)},
+        "functions": {f.__name__: id(f) for f in (prepare, prepare_test, prepare_call, prepare_isolated_test, guard, finish)},
         "answering": id(answering),
         "function_type": id(types.FunctionType),
         "code_type": id(types.CodeType),
@@ -304,7 +307,7 @@ def emit(failed):
     sys._clear_type_cache()
     # Filled again here, not in every run: each page that a run writes to costs it microseconds.
     warm()
-    warm_exam()
+    warm_isolated_test()
     gc.collect()
     fill_holes()
     gc.freeze()

@@ -1,18 +1,18 @@
-//! The call graph, and which functions a chain of calls may come back to.
+//! The call graph: which functions check the counter because of recursion.
 //!
-//! Recursion without a loop never passes a loop header, so the meter has to look at the counter in
-//! at least one function of every cycle of calls.
+//! Recursion without a loop never passes a loop header. So the meter checks the counter in at least
+//! one function of every cycle of calls.
 
 use wasmparser::{FunctionBody, Operator};
 
 use super::insertion::Refused;
 
-/// For each function whether it is one of those that every circle of calls passes: those called by
-/// address, and at least one of each circle of calls by name. `imported` functions come before
-/// these; they call none.
+/// For each function with a body, whether it checks the counter: all functions that an indirect
+/// call can reach, and at least one function of each cycle of direct calls. So every cycle of calls
+/// of either kind has one. `imported` functions have the lower indices and call nothing here.
 ///
 /// # Errors
-/// When a function goes elsewhere in a way that the count does not know, with the reason.
+/// When a function transfers control in a way that metering does not cover.
 pub(super) fn recurring(
     bodies: &[FunctionBody<'_>],
     imported: u32,
@@ -56,7 +56,8 @@ fn by_name(body: &FunctionBody<'_>, imported: u32) -> Result<Vec<usize>, Refused
     Ok(found)
 }
 
-/// Those that a walk along the calls comes to again before it has left them.
+/// The targets of back edges in a depth-first walk: every cycle has at least one. The walk keeps
+/// its path in a vector, since a chain of calls may be longer than this thread's stack is deep.
 fn circles(calls: &[Vec<usize>]) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq)]
     enum Walk {

@@ -1,5 +1,4 @@
-//! What the parts of the instrumentation hand to each other: instructions to insert, and why a
-//! module is refused.
+//! Insertions: instructions to add to a function, and why a module is refused.
 
 use wasm_encoder::Instruction;
 use wasmparser::BinaryReaderError;
@@ -26,9 +25,9 @@ impl From<&str> for Refused {
     }
 }
 
-/// Instructions to insert into a function. The engine is told that no `if` among them is taken.
+/// Instructions to insert at one place of a function. Every `if` among them is marked as unlikely.
 pub(super) struct Insertion {
-    /// Byte offset in the module.
+    /// Byte offset in the module, before the instruction that stands there.
     pub(super) at: usize,
     pub(super) instructions: Vec<Instruction<'static>>,
 }

@@ -1,61 +1,64 @@
-//! Counting the guest's instructions, inside the guest.
+//! Instruction metering inside the guest.
 //!
-//! The engine can count them (fuel): each function keeps the count in a variable of its own, writes
-//! it back before every call and reads it again after. In an interpreter, which calls all the time,
-//! that is a fifth of all it does. Here the count is a global that goes down, and it goes down at
-//! few places: where a function begins, where a loop does, and where a branch leads to many
-//! instructions. A few are taken before the branch, whether or not it is taken then. So no
-//! instruction runs that has not been paid for, and the same run costs the same anywhere.
+//! The engine can count instructions (fuel), but each function then keeps the count in a local,
+//! writes it back before every call and reads it again afterwards. An interpreter calls all the
+//! time, so that this takes a fifth of its speed. Here the counter is one global that goes down,
+//! and it is charged in few places: at the start of a function, at the start of a loop, and where a
+//! branch leads to many instructions. A short branch is prepaid by the place before it, whether or
+//! not it is taken. So no instruction runs unpaid, and the same run costs the same on any machine.
 //!
-//! Where every endless run passes again and again, at loops and in functions that circles of calls
-//! lead back to (`call_graph.rs`), the guest looks whether anything is left; if nothing is, it
-//! calls `sched_yield`, and the host hands it more or ends it (`fuel.rs`).
+//! An endless run passes a loop header, or a function in a cycle of calls (`call_graph.rs`), again
+//! and again. Only there does the guest check the counter. Below zero it calls `sched_yield`, and
+//! the host hands out the next slice or ends the run (`fuel.rs`).
 
 use wasm_encoder::{BlockType, Instruction};
 use wasmparser::{FunctionBody, Operator};
 
 use super::insertion::{Insertion, Refused};
 
-/// Most instructions that are taken before the branch that leads to them, or by the caller of a
-/// function that has no more.
+/// Most instructions of a branch that is prepaid before it, or of a function that its callers pay
+/// for.
 pub(super) const FEW: u32 = 48;
-/// Most that one place takes for others, so that the count stays near to what runs.
+/// Most instructions that one place prepays in all, so that the count stays near to what really
+/// runs.
 const MANY: u32 = 96;
-/// Instructions for each byte that one instruction copies or fills.
+/// Price in instructions of each byte that `memory.copy` or `memory.fill` writes: one such
+/// instruction may write megabytes.
 const BYTE: i64 = 2;
 
-/// What the count needs to know of a module.
+/// What metering has to know of a module.
 pub(super) struct Meter {
-    /// The global that counts, an i64.
+    /// Index of the global that counts, an i64.
     pub(super) counter: u32,
-    /// A global to put lengths away in, an i32.
+    /// Index of a scratch global for lengths, an i32.
     pub(super) length: u32,
-    /// The function to call when nothing is left.
+    /// Index of the function to call when the slice is used up.
     pub(super) yields: u32,
-    /// Functions that are imported, which come before all others.
+    /// Number of imported functions. Their indices come first.
     pub(super) imported: u32,
-    /// For each other function what its callers pay for it.
+    /// For each other function: the instructions that its callers pay. None when it pays itself.
     pub(super) short: Vec<Option<u32>>,
-    /// For each other function whether a circle of calls may lead back to it.
+    /// For each other function: whether it checks the counter because a cycle of calls may pass it.
     pub(super) recurring: Vec<bool>,
 }
 
-/// A place in a function that a branch may lead to, or that begins it.
+/// A place where the counter may be charged: the start of the function, or a point that a branch
+/// leads to or falls through to.
 struct Place {
-    /// Where in the module.
+    /// Byte offset in the module.
     at: usize,
-    /// Instructions from here to the next one.
+    /// Instructions charged here: those up to the next place, and those prepaid for later places.
     cost: u32,
-    /// Those of them that may not run.
+    /// The prepaid ones among them, which may never run.
     absorbed: u32,
-    /// The place that every run has passed before it comes here.
+    /// Index of an earlier place that every run passes before it comes here. It can prepay.
     before: usize,
-    /// What is left is looked at here.
+    /// Whether the counter is checked here.
     looks: bool,
 }
 
 impl Meter {
-    /// What counts in function `index`.
+    /// The instructions that meter function `index`.
     pub(super) fn insertions(
         &self,
         body: &FunctionBody<'_>,
@@ -105,7 +108,7 @@ impl Meter {
         }
     }
 
-    /// Counts the bytes that single instructions copy and fill.
+    /// Charges for the bytes that single instructions copy or fill.
     fn long_work(&self, body: &FunctionBody<'_>) -> Result<Vec<Insertion>, Refused> {
         let mut operators = body.get_operators_reader()?;
         let mut found = Vec::new();
@@ -115,7 +118,8 @@ impl Meter {
                 continue;
             }
             let instructions = vec![
-                // Their number is the last operand.
+                // The length is on top of the stack. It is saved and put back: the instruction
+                // needs it.
                 Instruction::GlobalSet(self.length),
                 Instruction::GlobalGet(self.length),
                 Instruction::GlobalGet(self.counter),
@@ -131,7 +135,7 @@ impl Meter {
         Ok(found)
     }
 
-    /// The places of a function where instructions are taken, in order.
+    /// The places of a function where the counter is charged, in order.
     fn places(&self, body: &FunctionBody<'_>, recurring: bool) -> Result<Vec<Place>, Refused> {
         let mut operators = body.get_operators_reader()?;
         let mut places = vec![Place {
@@ -141,7 +145,8 @@ impl Meter {
             before: 0,
             looks: false,
         }];
-        // For each open block the place before it.
+        // For each open block, the place that it was entered from. Every run that leaves the block
+        // has passed that place, which may therefore prepay what follows the block.
         let mut open = vec![0];
         while !operators.eof() {
             let operator = operators.read()?;
@@ -160,6 +165,7 @@ impl Meter {
                     open.push(here);
                     (here, false)
                 }
+                // Reached from the `if`, not from the end of its first branch.
                 Operator::Else => (*open.last().ok_or("blocks do not match")?, false),
                 Operator::End => (open.pop().ok_or("blocks do not match")?, false),
                 Operator::Br { .. }
@@ -167,6 +173,7 @@ impl Meter {
                 | Operator::BrTable { .. }
                 | Operator::Return
                 | Operator::Unreachable => (here, false),
+                // Only a function that calls can be part of a cycle.
                 Operator::Call { function_index } => {
                     places[0].looks = recurring;
                     places[here].cost += self.paid_by_callers(function_index).unwrap_or(0);
@@ -186,8 +193,8 @@ impl Meter {
                 looks,
             });
         }
-        // From the last to the first, so that what is taken before can go on to the place before
-        // that.
+        // From last to first, so that what a place takes over can itself be taken over by the place
+        // before it. A checked place keeps its cost: a loop runs it more than once.
         for index in (1..places.len()).rev() {
             let Place {
                 cost,
@@ -207,7 +214,8 @@ impl Meter {
     }
 }
 
-/// The instructions of a function that has few, and none that take long: its callers pay for it.
+/// The price of a function that its callers pay for: it is short, and has no loop, no call and no
+/// instruction that works on many bytes. None for all others.
 pub(super) fn short(body: &FunctionBody<'_>) -> Result<Option<u32>, Refused> {
     let mut cost = 0;
     for operator in body.get_operators_reader()? {
@@ -226,7 +234,7 @@ pub(super) fn short(body: &FunctionBody<'_>) -> Result<Option<u32>, Refused> {
     Ok(Some(cost))
 }
 
-/// Whether it does as much as it is told, at once.
+/// Whether this one instruction may work on any number of bytes.
 fn is_long(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
@@ -234,7 +242,8 @@ fn is_long(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// What only gives the code its shape costs nothing, as with the engine's own count.
+/// The price of an instruction. Instructions that only structure the code are free, as in the
+/// engine's own count, which a test compares with this one.
 fn weight(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Nop

@@ -1,5 +1,8 @@
-//! Instruments the guest: a count of its instructions (`meter.rs`) and a check of its own stack
+//! Instruments the guest: it counts its instructions (`meter.rs`) and checks its own stack
 //! (`stack_check.rs`).
+//!
+//! Both insert instructions into function bodies and change nothing else in them. What this code
+//! does not understand is refused, since an uncounted or unguarded path would be a hole.
 
 mod call_graph;
 mod insertion;
@@ -20,15 +23,17 @@ use self::insertion::Insertion;
 pub(crate) use self::insertion::Refused;
 use self::meter::{Meter, short};
 
-/// The name under which the count of instructions is exported.
+/// The name under which the counter is exported to the host.
 pub(crate) const COUNTER: &str = "__sky_fuel";
-/// The call that the guest makes when no instructions are left.
+/// The import that the guest calls when its slice is used up. CPython imports it already, so that
+/// no import is added, which would renumber every function.
 const YIELD: &str = "sched_yield";
 
-/// The module with its instructions counted, and its stack guarded against going below `stack_end`.
+/// Gives the module with its instructions counted and its shadow stack guarded. `stack_end` is the
+/// address of the stack's lower end.
 ///
 /// # Errors
-/// When the module is not one that this understands, with the reason.
+/// Why the module cannot be instrumented.
 pub(crate) fn instrumented(module: &[u8], stack_end: i32) -> Result<Vec<u8>, Refused> {
     let mut found = Module::new();
     let mut imported = 0;
@@ -101,7 +106,7 @@ pub(crate) fn instrumented(module: &[u8], stack_end: i32) -> Result<Vec<u8>, Ref
     Ok(found.finish())
 }
 
-/// How many functions are imported, and the number of the one that yields.
+/// The number of imported functions, and the index of the one that yields.
 fn imported_functions(reader: &ImportSectionReader<'_>) -> Result<(u32, Option<u32>), Refused> {
     let (mut count, mut yields) = (0, None);
     for import in reader.clone().into_imports() {
@@ -120,7 +125,7 @@ fn imported_functions(reader: &ImportSectionReader<'_>) -> Result<(u32, Option<u
     Ok((count, yields))
 }
 
-/// The functions that a call through a table can reach.
+/// The functions that an indirect call can reach.
 fn functions_by_address(reader: &ElementSectionReader<'_>) -> Result<Vec<u32>, Refused> {
     let mut found = Vec::new();
     for element in reader.clone() {
@@ -148,7 +153,7 @@ fn global(val_type: ValType, value: &ConstExpr) -> Vec<u8> {
     found
 }
 
-/// A section that lists things, and these things after them.
+/// A section that is a list, with these items appended. The old items keep their indices.
 fn with_others(section: &[u8], others: &[Vec<u8>]) -> Result<Vec<u8>, Refused> {
     let mut reader = BinaryReader::new(section, 0);
     let count = reader.read_var_u32()?;
@@ -162,8 +167,8 @@ fn with_others(section: &[u8], others: &[Vec<u8>]) -> Result<Vec<u8>, Refused> {
     Ok(found)
 }
 
-/// A function's body with these insertions, byte for byte otherwise; and the hints that no `if`
-/// among them is taken.
+/// A function's body with these insertions, sorted by place, and a hint for each inserted `if` that
+/// it is not taken. All other bytes are copied as they are.
 fn with(
     body: std::ops::Range<usize>,
     module: &[u8],

@@ -1,9 +1,9 @@
-//! A floor under the guest's own stack.
+//! Stack check: guards the lower end of the guest's own (shadow) stack.
 //!
-//! Compiled C keeps arrays and whatever has an address on a stack of its own in the guest's memory,
-//! which WebAssembly does not guard: recursion deep enough, through functions with large frames,
-//! would run it into the heap, and a program could write over the interpreter. So whatever moves
-//! the stack pointer looks where it has come to.
+//! Compiled C keeps arrays and all variables that have an address on a stack in the guest's memory.
+//! WebAssembly does not guard this stack. Deep recursion through functions with large frames would
+//! run it into the heap, and a program could overwrite the interpreter. So every instruction that
+//! sets the stack pointer is followed by a check of its new value.
 
 use wasm_encoder::{BlockType, Instruction};
 use wasmparser::{FunctionBody, Operator};
@@ -12,21 +12,21 @@ use super::insertion::{Insertion, Refused};
 
 /// The stack pointer is global 0.
 const STACK_POINTER: u32 = 0;
-/// Bytes above the end of the stack at which it counts as full: functions that call no others may
-/// use some below their pointer.
+/// The stack counts as full this many bytes above its end: a leaf function may use memory below the
+/// stack pointer without moving it.
 const SLACK: i32 = 1 << 16;
 
-/// What guards the stack in a function: once its pointer is below `end`, plus some slack, it is
-/// made 0, and the guest traps.
+/// The checks of one function. When the stack pointer is below `end` plus the slack, the guest sets
+/// it to 0 and traps. The 0 tells the host that the stack was full: the trap alone could be any.
 ///
 /// # Errors
-/// When the function changes what is not made fresh between two runs, with the reason.
+/// When the function may change state outside of memory, which is not reset between two runs.
 pub(super) fn insertions(body: &FunctionBody<'_>, end: i32) -> Result<Vec<Insertion>, Refused> {
     let mut found = Vec::new();
     let mut operators = body.get_operators_reader()?;
     while !operators.eof() {
         let operator = operators.read()?;
-        // A guest that has run is made fresh by restoring its memory alone.
+        // A used guest is reset by restoring its memory and stack pointer alone (`guest.rs`).
         if matches!(
             operator,
             Operator::TableSet { .. }

@@ -22,15 +22,15 @@ pub(super) const CHARACTER_DEVICE: u8 = 2;
 pub(super) const DIRECTORY: u8 = 3;
 pub(super) const REGULAR_FILE: u8 = 4;
 
-/// The root folder, there while the guest is baked and a dead end afterwards.
+/// Descriptor of the root folder. It exists only while the guest is baked.
 pub(super) const ROOT: u32 = 3;
 /// Most buffers in one read or write, as `IOV_MAX` of Linux.
 pub(super) const MAX_BUFFERS: u32 = 1024;
 
-/// Instructions for a call to the host that does something, whatever it does: some hundred
-/// nanoseconds, so that such calls take the host no longer than other instructions do.
+/// Price in instructions of a host call that does any work. It stands for a few hundred
+/// nanoseconds, so that a guest full of host calls runs no longer than its instructions allow.
 pub(super) const CALL: u64 = 4_000;
-/// Instructions for a random byte.
+/// Price in instructions of a random byte.
 pub(super) const RANDOM_BYTE: u64 = 32;
 
 pub(super) type Answer = Result<(), Errno>;

@@ -1,4 +1,4 @@
-//! A guest's memory, checked: every pointer it passes goes through here.
+//! Checked access to a guest's memory: every pointer that a guest passes goes through here.
 
 use wasmtime::{Caller, Extern};
 
@@ -43,7 +43,7 @@ impl Call<'_> {
         self.write(pointer, &value.to_le_bytes())
     }
 
-    /// The `index`th (pointer, length) of a list of buffers.
+    /// The pointer and the length of the `index`th buffer in a list.
     pub(super) fn buffer(&mut self, list: u32, index: u32) -> Result<(u32, u32), Errno> {
         let at = list.checked_add(8 * index).ok_or(FAULT)?;
         Ok((
@@ -101,7 +101,7 @@ pub(super) fn environment(host: &Host) -> &[String] {
     &host.environment
 }
 
-/// Runs one call against checked memory.
+/// Runs one host call on checked memory; gives its error number, 0 for success.
 pub(super) fn with(
     caller: &mut Caller<'_, Host>,
     call: impl FnOnce(&mut Call<'_>) -> Answer,

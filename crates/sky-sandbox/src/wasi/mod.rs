@@ -1,5 +1,6 @@
-//! A WASI (preview 1) that grants nothing. Every pointer a guest passes is checked; work done for
-//! it is charged to its instructions, so that no call is a way to spend the host's time for free.
+//! A WASI (preview 1) that grants nothing. Every pointer that a guest passes is checked. Work that
+//! the host does for a guest is charged to its instructions, so that no call spends the host's time
+//! for free.
 
 mod abi;
 mod memory;
@@ -15,9 +16,10 @@ use crate::fuel::charge;
 use crate::host::Host;
 use crate::host_trap::HostTrap;
 
-/// Everything a guest may import.
+/// Links everything that a guest may import.
 pub(crate) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
     let mut linker: Linker<Host> = Linker::new(engine);
+    // The definitions below replace the denials.
     linker.allow_shadowing(true);
     deny(&mut linker, module)?;
     linker.func_wrap(
@@ -81,7 +83,7 @@ pub(crate) fn linker(engine: &Engine, module: &Module) -> Result<Linker<Host>> {
     Ok(linker)
 }
 
-/// Whatever the guest imports answers that it may not, unless a later definition says otherwise.
+/// Denies every import of the guest with an error number. Later definitions replace some of these.
 fn deny(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
     for import in module.imports() {
         let ExternType::Func(kind) = import.ty() else {

@@ -1,5 +1,5 @@
-//! Reading and writing: the standard streams, the control channel, and the library's files while
-//! the guest is baked.
+//! Reads and writes: the standard streams, the control channel, and the library's files while the
+//! guest is baked.
 
 use wasmtime::{Caller, Error, Linker, Result};
 
@@ -13,8 +13,8 @@ use crate::fuel::charge;
 use crate::host::{CONTROL_IN, CONTROL_OUT, Host, Stream};
 use crate::host_trap::HostTrap;
 
-/// Bytes of host work for one guest instruction: a copy moves at least this much in the time of
-/// one.
+/// Bytes that the host copies for the price of one instruction. A copy moves at least as many in
+/// the time of one.
 const BYTES_PER_INSTRUCTION: u64 = 4;
 /// Rights on a stream: everything, so that `isatty` finds no terminal.
 const RIGHTS: u64 = 0x1fff_ffff;
@@ -146,13 +146,14 @@ fn fd_seek(mut c: Caller<'_, Host>, fd: u32, offset: i64, whence: u32, at: u32) 
     })
 }
 
-/// A test that has written a question reads the answer of the program's interpreter.
+/// Before a test reads: passes the question that it wrote to the program's interpreter, and makes
+/// the answer what it reads.
 fn consult(caller: &mut Caller<'_, Host>) -> Result<()> {
     let host = caller.data_mut();
     if host.control_out.is_empty() {
         return Ok(());
     }
-    // Taken out while it runs: it must not see the host's state that it is part of.
+    // Taken out for the call: it is part of the state that the caller borrows.
     let Some(mut ask_program) = host.ask_program.take() else {
         return Ok(());
     };

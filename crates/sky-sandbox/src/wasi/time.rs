@@ -1,4 +1,4 @@
-//! Clocks and sleep, told by the guest's own instructions.
+//! Clocks and sleep, measured in the guest's own instructions: a real clock would make runs differ.
 
 use wasmtime::{Caller, Error, Linker, Result};
 
@@ -9,10 +9,11 @@ use crate::host::Host;
 use crate::host_trap::HostTrap;
 use crate::limits::INSTRUCTIONS_PER_SECOND;
 
-/// Where a guest's clock starts, in nanoseconds since 1970: a fixed moment in November 2023.
+/// The time at which every guest's clock starts, in nanoseconds since 1970: a moment in November
+/// 2023.
 const EPOCH_NS: u64 = 1_700_000_000_000_000_000;
 
-/// Nanoseconds of native time that the guest has had, by its instructions.
+/// Nanoseconds of native time that the guest's instructions so far stand for.
 fn elapsed_ns(caller: &mut Caller<'_, Host>) -> u64 {
     let ns = u128::from(used(caller)) * 1_000_000_000 / u128::from(INSTRUCTIONS_PER_SECOND);
     u64::try_from(ns).unwrap_or(u64::MAX / 2).min(u64::MAX / 2)
@@ -28,6 +29,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
         MODULE,
         "clock_time_get",
         |mut c: Caller<'_, Host>, clock: u32, _precision: u64, at: u32| -> Result<i32> {
+            // The driver reports its addresses, then reads the clock: this is the snapshot.
             if c.data().bake.is_some() && !c.data().control_out.is_empty() {
                 return Err(Error::new(HostTrap::Snapshot));
             }
@@ -40,8 +42,8 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             Ok(with(&mut c, |call| call.write_u64(at, now)))
         },
     )?;
-    // Sleeping takes no time, but its instructions are gone: a program that sleeps for a minute has
-    // used up a minute.
+    // Sleeping returns at once and costs the instructions of its time: a program that sleeps for a
+    // minute has used a minute of its limit.
     linker.func_wrap(
         MODULE,
         "poll_oneoff",

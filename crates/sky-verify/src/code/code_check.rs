@@ -9,7 +9,7 @@ use sky_types::{
 
 use crate::CodeOptions;
 
-use super::extract::{Extracted, defines, definitions, extract};
+use super::extract::{Extracted, defines, defines_somewhere, definitions, extract};
 use super::io_tests::IoTests;
 use super::loop_depth::loop_depth;
 use super::run_verdict::{failed, host, limits, right, unsupported};
@@ -64,8 +64,12 @@ impl CodeCheck {
             .sandbox
             .run_isolated_test(&test, &limits)
             .map_err(host)?;
-        let IsolatedResult::Finished(finished) = isolated else {
-            return self.run_in_shared_interpreter(problem, answer, &program, &limits);
+        let finished = match isolated {
+            IsolatedResult::Finished(finished) => finished,
+            IsolatedResult::NeedsSharedInterpreter => {
+                return self.run_in_shared_interpreter(problem, answer, &program, &limits);
+            }
+            IsolatedResult::Unsupported(reason) => return Err(unsupported(problem, reason)),
         };
         if finished.passed {
             let own = replaced.iter().filter(|name| answer.test.contains(*name));
@@ -204,20 +208,6 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     let Some(prefix) = &answer.prefix else {
         return code.clone();
     };
-    let complete = answer
-        .entry_point
-        .as_deref()
-        .is_none_or(|name| defines(code, name));
-    if complete {
-        // The opening may define helpers and import names that the program relies on. What the
-        // program defines again, it replaces, for itself and for its test. A `__future__` import
-        // has to stand first.
-        return if code.contains("from __future__") {
-            code.clone()
-        } else {
-            format!("{prefix}\n{code}")
-        };
-    }
     let indented = code
         .lines()
         .find(|line| !line.trim().is_empty())
@@ -225,11 +215,46 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     if indented {
         return format!("{prefix}{code}");
     }
+    let complete = answer
+        .entry_point
+        .as_deref()
+        .is_none_or(|name| defines_somewhere(code, name));
+    if complete {
+        // The opening may define helpers and import names that the program relies on. What the
+        // program defines again, it replaces, for itself and for its test. A `__future__` import
+        // has to stand first.
+        return if begins_with_future_import(code) {
+            code.clone()
+        } else {
+            format!("{prefix}\n{code}")
+        };
+    }
     let body = code
         .lines()
         .map(|line| format!("    {line}\n"))
         .collect::<String>();
     format!("{prefix}{body}")
+}
+
+/// Whether the first statement, after comments and the text that documents the program, is a
+/// `__future__` import.
+fn begins_with_future_import(code: &str) -> bool {
+    let mut rest = code.trim_start();
+    loop {
+        if rest.starts_with('#') {
+            rest = rest.split_once('\n').map_or("", |(_, after)| after);
+        } else if let Some(quote) = ["\"\"\"", "'''", "\"", "'"]
+            .iter()
+            .find(|quote| rest.starts_with(**quote))
+        {
+            rest = rest[quote.len()..]
+                .split_once(*quote)
+                .map_or("", |(_, after)| after);
+        } else {
+            return rest.starts_with("from __future__ ");
+        }
+        rest = rest.trim_start();
+    }
 }
 
 /// What the problem's opening defines and the reply defines again, besides the function that is

@@ -14,10 +14,6 @@ pub(super) fn same_output(found: &str, expected: &str, compare: Compare, toleran
     };
     let line = |a: &str, b: &str| same_line(a, b, tolerance);
     let word = |a: &str, b: &str| same_word(a, b, tolerance);
-    let sorted = |mut items: Vec<_>| {
-        items.sort_unstable();
-        items
-    };
     let (a, b) = (found, expected);
     match compare {
         Compare::Exact => a.trim_end() == b.trim_end(),
@@ -30,6 +26,34 @@ pub(super) fn same_output(found: &str, expected: &str, compare: Compare, toleran
             same(&words(&a), &words(&b), &word)
         }
     }
+}
+
+/// Lines or words in an order of their own. Numbers go by value, so that `.9` and `0.9` stand at the
+/// same place.
+fn sorted(mut items: Vec<&str>) -> Vec<&str> {
+    items.sort_by_cached_key(|item| {
+        let words = item.split_whitespace().map(|word| match number(word) {
+            // The bits of a float in the order of its values.
+            Some(value) => {
+                let bits = value.to_bits() as i64;
+                (0, bits ^ (((bits >> 63) as u64) >> 1) as i64, word)
+            }
+            None => (1, 0, word),
+        });
+        words.collect::<Vec<_>>()
+    });
+    items
+}
+
+/// The value of a word that is a number.
+fn number(word: &str) -> Option<f64> {
+    let plain = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    word.bytes()
+        .all(plain)
+        .then(|| word.parse().ok())
+        .flatten()
+        // Negative zero is zero.
+        .map(|value: f64| value + 0.0)
 }
 
 fn lines(text: &str) -> Vec<&str> {
@@ -59,12 +83,6 @@ fn same_word(found: &str, expected: &str, tolerance: f64) -> bool {
     if found == expected {
         return true;
     }
-    let number = |word: &str| {
-        word.bytes()
-            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
-            .then(|| word.parse::<f64>().ok())
-            .flatten()
-    };
     let (Some(a), Some(b)) = (number(found), number(expected)) else {
         return false;
     };
@@ -147,6 +165,9 @@ mod tests {
             (LinesAnyOrder, "a\na\nb", "a\nb\nb", false),
             (WordsAnyOrder, "3 1\n2", "1 2 3", true),
             (WordsAnyOrder, "1 1 2", "1 2 2", false),
+            (WordsAnyOrder, ".9 0.7", "0.9 0.7", true),
+            (WordsAnyOrder, "10 9 -3", "-3.0 9.0 1e1", true),
+            (LinesAnyOrder, "10 a\n9 b", "9 b\n10 a", true),
         ] {
             let found_same = same_output(found, expected, compare, TOLERANCE);
             assert_eq!(found_same, same, "{compare:?} {found:?} {expected:?}");

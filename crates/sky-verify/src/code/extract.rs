@@ -32,15 +32,24 @@ struct Block {
 pub fn extract(reply: &str, entry_point: Option<&str>) -> Option<Extracted> {
     let text = solution(reply);
     let blocks = blocks(text);
-    let is_python =
-        |block: &&Block| matches!(&*block.tag, "python" | "py" | "python3" | "python2" | "py3");
+    let is_python = |block: &&Block| matches!(&*block.tag, "python" | "py");
     let is_untagged = |block: &&Block| block.tag.is_empty();
     let defining = entry_point.and_then(|name| {
-        let mut found = blocks
+        let found = blocks
             .iter()
             .rev()
             .filter(|block| is_python(block) || is_untagged(block));
-        found.find(|block| defines(&block.code, name))
+        let mut found: Vec<_> = found.collect();
+        // At the top level first: what a class defines may be another's method of that name.
+        let top = found
+            .iter()
+            .position(|block| defines(&block.code, name))
+            .or_else(|| {
+                found
+                    .iter()
+                    .position(|block| defines_somewhere(&block.code, name))
+            });
+        top.map(|at| found.swap_remove(at))
     });
     let chosen = defining
         .or_else(|| blocks.iter().rev().find(is_python))
@@ -67,26 +76,46 @@ pub(super) fn defines(code: &str, name: &str) -> bool {
     definitions(code).any(|defined| defined == name)
 }
 
-/// The names that a program openly defines at its top level: functions, classes, plain assignments.
+/// Whether a program defines a name at its top level, or a function or class of that name at any
+/// depth: in a class, or under a condition.
+pub(super) fn defines_somewhere(code: &str, name: &str) -> bool {
+    let inner = |line: &str| {
+        let line = line.trim_start();
+        let header = ["def ", "class ", "async def "];
+        header.iter().any(|start| line.starts_with(start)) && definition(line) == Some(name)
+    };
+    defines(code, name) || code.lines().any(inner)
+}
+
+/// The names that a program openly defines at its top level: functions, classes, assignments.
 pub(super) fn definitions(code: &str) -> impl Iterator<Item = &str> {
-    code.lines().filter_map(|line| {
-        let rest = line.strip_prefix("async ").unwrap_or(line);
-        let header = rest
-            .strip_prefix("def ")
-            .or_else(|| rest.strip_prefix("class "));
-        let rest = header.map_or(line, str::trim_start);
-        let end = rest
-            .find(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|&end| end > 0)?;
-        let (name, after) = rest.split_at(end);
-        let after = after.trim_start();
-        let defined = if header.is_some() {
-            after.starts_with(['(', ':', '['])
-        } else {
-            after.starts_with('=') && !after.starts_with("==")
-        };
-        defined.then_some(name)
-    })
+    code.lines().filter_map(definition)
+}
+
+/// The name that a line begins to define.
+fn definition(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("async ").unwrap_or(line);
+    let header = rest
+        .strip_prefix("def ")
+        .or_else(|| rest.strip_prefix("class "));
+    let rest = header.map_or(line, str::trim_start);
+    let end = rest
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|&end| end > 0)?;
+    let (name, after) = rest.split_at(end);
+    let after = after.trim_start();
+    let assigned = |after: &str| after.starts_with('=') && !after.starts_with("==");
+    let defined = if header.is_some() {
+        after.starts_with(['(', ':', '['])
+    } else if let Some(annotated) = after.strip_prefix(':') {
+        // `f: Callable[[int], int] = lambda x: x`; not `else: x = 1`.
+        let keyword = matches!(name, "else" | "try" | "finally" | "lambda");
+        let equals = annotated.find('=');
+        !keyword && equals.is_some_and(|at| assigned(&annotated[at..]))
+    } else {
+        assigned(after)
+    };
+    defined.then_some(name)
 }
 
 /// What follows the thought, inside the solution's markers where there are some.
@@ -118,7 +147,12 @@ fn blocks(text: &str) -> Vec<Block> {
                 }
                 let tag = inner[fence.len()..].split_whitespace().next().unwrap_or("");
                 // A fence with more on its line after the tag's word is inline code, not a block.
-                let tag = tag.trim_matches(['{', '}', '.']).to_ascii_lowercase();
+                let tag = tag.trim_start_matches(['{', '.']).to_ascii_lowercase();
+                // `python3`, `python3.11` and `python:main.py` are Python too.
+                let word = tag.split([':', '.', '}', ',', '=']).next().unwrap_or("");
+                let tag = word
+                    .trim_end_matches(|c: char| c.is_ascii_digit())
+                    .to_owned();
                 let block = Block {
                     tag,
                     code: String::new(),
@@ -128,9 +162,12 @@ fn blocks(text: &str) -> Vec<Block> {
             }
             Some((block, mark, outer)) => {
                 let found = fence(inner);
+                // One that is indented by four and more is part of the program: of a docstring,
+                // say (CommonMark 0.31, section 4.5).
                 if found.len() >= mark.len()
                     && found.starts_with(*mark)
                     && inner.trim_end().len() == found.len()
+                    && indent < *outer + 4
                 {
                     block.closed = true;
                     blocks.extend(open.take().map(|(block, ..)| block));
@@ -217,6 +254,9 @@ mod tests {
         for reply in [
             "```python\nx = 1\n```",
             "```Python3\nx = 1\n```",
+            "```python3.11\nx = 1\n```",
+            "```python:main.py\nx = 1\n```",
+            "```{.python}\nx = 1\n```",
             "```\nx = 1\n```",
             "~~~python\nx = 1\n~~~",
             "````python\nx = 1\n````",
@@ -240,6 +280,24 @@ mod tests {
             extract(reply, Some("f")).unwrap().code,
             "def f(x):\n    return x\n"
         );
+    }
+
+    #[test]
+    fn a_usage_behind_the_class_is_not_the_program() {
+        let reply = "```python\nclass Solution:\n    def f(self, x):\n        return x\n```\nUse:\n\
+                     ```python\nprint(Solution().f(1))\n```";
+        assert!(
+            extract(reply, Some("f"))
+                .unwrap()
+                .code
+                .starts_with("class Solution")
+        );
+    }
+
+    #[test]
+    fn a_fence_in_a_docstring_closes_nothing() {
+        let reply = "```python\ndef f(x):\n    \"\"\"\n    ```\n    f(1)\n    ```\n    \"\"\"\n    return x\n```";
+        assert!(code(reply).ends_with("return x\n"));
     }
 
     #[test]
@@ -267,6 +325,7 @@ mod tests {
             "f = lambda: 1",
             "class f:",
             "def f (x):",
+            "f: Callable = lambda x: x",
         ] {
             assert!(defines(yes, "f"), "{yes}");
         }
@@ -275,6 +334,12 @@ mod tests {
         }
         let code =
             "import os\ndef f(x):\n    g = 1\nclass A: pass\nx: int = 1\ny=2\nz == 3\n= 4\ndef";
-        assert_eq!(definitions(code).collect::<Vec<_>>(), ["f", "A", "y"]);
+        assert_eq!(definitions(code).collect::<Vec<_>>(), ["f", "A", "x", "y"]);
+        for somewhere in [
+            "class A:\n    def f(self): pass",
+            "if True:\n    def f(): pass",
+        ] {
+            assert!(defines_somewhere(somewhere, "f") && !defines(somewhere, "f"));
+        }
     }
 }

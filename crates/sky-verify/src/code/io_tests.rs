@@ -10,7 +10,7 @@ use sky_types::{CheckError, CheckOutcome, Json, Problem, Tests};
 use crate::CodeOptions;
 
 use super::compare::{TOLERANCE, same_output};
-use super::result::{Expected, same_result};
+use super::result::{Expected, is_one_value, same_result};
 use super::run_verdict::{failed, host, limits, right, unsupported, wrong};
 
 /// One program on one problem's tests.
@@ -229,6 +229,14 @@ impl<'a> IoTests<'a> {
         found: &str,
         shown: &str,
     ) -> Result<CheckOutcome, CheckError> {
+        // The program may have written this text itself: more than one value in it would be more
+        // arguments for the judge.
+        if !is_one_value(found) {
+            return Ok(wrong(format!(
+                "what came back is no value: {}",
+                short(shown)
+            )));
+        }
         let tests = self.tests;
         let (input, output) = (tests.inputs[index].text(), tests.outputs[index].text());
         let job = Job::Call {

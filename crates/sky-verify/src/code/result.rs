@@ -48,6 +48,12 @@ pub(super) fn same_result(found: &str, expected: &Expected<'_>, tolerance: f64) 
     }
 }
 
+/// Whether a text is one JSON value, as Python writes it, and nothing else.
+pub(super) fn is_one_value(text: &str) -> bool {
+    let mut reader = Reader { text, at: 0 };
+    reader.skip(0).is_some() && reader.ends()
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -200,6 +206,33 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads a value and keeps nothing of it.
+    fn skip(&mut self, depth: usize) -> Option<()> {
+        if depth > MOST_DEEP {
+            return None;
+        }
+        let (open, close) = match self.peek()? {
+            b'"' => return self.string().map(drop),
+            b'[' => (b'[', b']'),
+            b'{' => (b'{', b'}'),
+            _ => return self.word().map(drop),
+        };
+        self.at += 1;
+        if self.takes(close) {
+            return Some(());
+        }
+        loop {
+            if open == b'{' {
+                self.string()?;
+                self.takes(b':').then_some(())?;
+            }
+            self.skip(depth + 1)?;
+            if !self.takes(b',') {
+                return self.takes(close).then_some(());
+            }
+        }
+    }
+
     /// Reads a value along with the expected one. After a difference the rest is not read.
     fn same(&mut self, expected: &Expected<'_>, tolerance: f64, depth: usize) -> Option<bool> {
         if depth > MOST_DEEP {
@@ -329,6 +362,17 @@ fn same_number(found: &str, expected: &str, tolerance: f64) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_to_a_judge_is_one_value() {
+        for one in ["0", " [1, {\"a\": NaN}] ", "\"x, y\"", "{}", "[]"] {
+            assert!(is_one_value(one), "{one}");
+        }
+        let deep = "[".repeat(100_000);
+        for other in ["0, 1e99", "", "[1", "0]", "[1,]", "{\"a\"}", "x", &deep] {
+            assert!(!is_one_value(other), "{other:.20}");
+        }
+    }
 
     fn alike(found: &str, expected: &str) -> bool {
         same_result(found, &Expected::read(expected).unwrap(), 1e-6).unwrap()

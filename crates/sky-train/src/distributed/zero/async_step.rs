@@ -12,6 +12,7 @@ use crate::TrainError;
 /// It is exact, not stale: the gradient norm is known before it begins, and no block is used before
 /// its step is done. It overlaps the forward pass of the next step's first micro-batch.
 pub(super) struct AsyncOptimizerStep {
+    /// One result per block, in the order of the blocks. None tells the thread to end.
     results: Option<Receiver<Result<(), TrainError>>>,
     thread: Option<JoinHandle<()>>,
     next: usize,
@@ -24,6 +25,8 @@ impl AsyncOptimizerStep {
         let thread = Builder::new()
             .name("optimizer".into())
             .spawn(move || {
+                // In the order in which the forward pass uses the blocks. Each part is dropped with
+                // its gradient before the next block's step begins.
                 for part in parts {
                     let result = part.apply(&step);
                     let failed = result.is_err();

@@ -43,6 +43,7 @@ pub(super) struct BlockStep {
 impl BlockStep {
     /// Takes the optimizer's step and casts the new weights.
     pub(super) fn apply(&self, step: &StepParams) -> Result<(), TrainError> {
+        // With adapters, a block without any has no gradient.
         let Some(grad) = &self.grad else {
             return Ok(());
         };
@@ -120,6 +121,7 @@ impl BlockStep {
         if !supports_fused(grad.kind(), self.master.device()) {
             return Ok(false);
         }
+        // The kernel writes these compute weights in the same pass; others are cast afterwards.
         let here = |t: &&Tensor| t.kind() == Kind::BFloat16 && t.device() == self.master.device();
         let weights = self.weights.as_ref().filter(here);
         for (from, length, weight_decay) in self.param_groups(step.hyper.weight_decay)? {
@@ -168,6 +170,7 @@ impl BlockStep {
         grad: &Tensor,
         step: &StepParams,
     ) -> Result<(), TrainError> {
+        // An f32 gradient is scaled in place: nothing reads it after the step.
         let mut grad = grad.f_to_kind(Kind::Float)?;
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;

@@ -8,11 +8,13 @@ use crate::TrainError;
 pub(super) struct Buffers(Vec<Tensor>);
 
 impl Buffers {
+    /// Gives a vector with unspecified content: whoever needs zeros writes them.
     pub(super) fn take(
         &mut self,
         length: i64,
         options: (Kind, Device),
     ) -> Result<Tensor, TrainError> {
+        // The device is not compared: all buffers are on the compute device.
         let found = self
             .0
             .iter()

@@ -14,8 +14,9 @@ use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
-/// What is written at once where a file system cannot set space aside.
+/// Bytes written at once where a file system cannot set space aside.
 const ZEROS: usize = 1 << 20;
+/// Bytes of an f32, the unit in which the file is divided.
 const WIDTH: u64 = 4;
 
 /// Vectors in one file that is mapped into memory: the system keeps as much of it in memory as it
@@ -46,7 +47,8 @@ impl Disk {
         })
     }
 
-    /// The next `length` numbers of the file, which are zero; a multiple of 64.
+    /// The next `length` numbers of the file, which are zero. A multiple of 64, so that every
+    /// vector is aligned for any dtype.
     pub(super) fn take(&mut self, length: i64, kind: Kind) -> Result<Tensor, TrainError> {
         let words = words(length, kind);
         let part = self.file.f_narrow(0, self.used, words)?;

@@ -35,6 +35,8 @@ pub(super) fn fill(
         };
         let shard = devices.zeros(local.1 - local.0, kind, devices.weights)?;
         for (param, offset) in &layout.params {
+            // Hashed whole and after the cast: the bits that adapters are trained against, however
+            // they are sharded and whatever dtype the file has.
             let whole = checked(param, weights(param)?)?.f_to_kind(kind)?;
             hash.add(param, &whole)?;
             copy_part(&whole, *offset, &shard, local)?;

@@ -20,10 +20,13 @@ impl ShardedState<'_> {
         grads: &[T],
     ) -> Result<(), TrainError> {
         let exchanged = self.exchanged();
+        // Two shortcuts for a step's first gradient, which need no zeroed vector and no addition.
         if !exchanged && (self.adopt(block, grads)? || self.keep_in_bf16(block, grads)?) {
             return Ok(());
         }
         let away = self.devices.optimizer != self.devices.compute;
+        // A gradient that goes to other ranks or to the host is collected in a buffer first. One
+        // that stays is added to the step's sum directly.
         let sum = if exchanged || away {
             self.gradient_buffer(block)?
         } else {
@@ -104,7 +107,8 @@ impl ShardedState<'_> {
     }
 
     /// Takes a block's first gradient as the sum itself, where the block has one parameter: a copy
-    /// of the head's would be a hundred megabytes and more.
+    /// of the head's would be a hundred megabytes and more. Later micro-batches are added to this
+    /// tensor in place, so the caller must not use it again.
     fn adopt<T: Borrow<Tensor>>(&mut self, block: usize, grads: &[T]) -> Result<bool, TrainError> {
         let (layout, shard) = (&self.layouts[block], &mut self.shards[block]);
         let [grad] = grads else { return Ok(false) };
@@ -130,6 +134,7 @@ impl ShardedState<'_> {
     ) -> Result<bool, TrainError> {
         let (layout, shard) = (&self.layouts[block], &mut self.shards[block]);
         let place = self.devices.optimizer;
+        // With more ranks, the sum over them is in f32 in any case.
         let fits = self.comm.world_size() == 1
             && self.devices.compute == place
             && shard.grad.is_none()
@@ -215,7 +220,8 @@ impl ShardedState<'_> {
             return Ok(());
         }
         for block in 0..self.shards.len() {
-            // A rank without a micro-batch has zeros.
+            // `sum` makes zeros on a rank that had no micro-batch: it takes part in the collectives
+            // all the same.
             let sum = self.sum(block)?;
             let layout = &self.layouts[block];
             if self.sharded.gradients || layout.numel == 0 {
@@ -225,6 +231,7 @@ impl ShardedState<'_> {
                 let mine = Tensor::f_zeros([layout.shard], (Kind::Float, sum.device()))?;
                 self.comm.reduce_scatter(&mine, &sum)?.wait()?;
                 let (from, _) = layout.shard_range(self.comm.rank());
+                // The rest of `sum` stays incomplete: `local_grad` reads this rank's range alone.
                 sum.f_narrow(0, from, layout.shard)?.f_copy_(&mine)?;
             } else {
                 self.comm.all_reduce(&sum)?.wait()?;
@@ -262,6 +269,7 @@ impl ShardedState<'_> {
             let norms = norms.f_to_kind(Kind::Double)?;
             sum += norms.f_dot(&norms)?.f_double_value(&[])?;
         }
+        // In stage 0 each rank has the whole gradient.
         if self.sharded.optimizer {
             sum = self.sum_over_ranks(sum)?;
         }

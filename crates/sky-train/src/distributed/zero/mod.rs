@@ -11,8 +11,8 @@
 //! - `shard.rs`: what a rank keeps of a block, in which dtype and on which device; `frozen.rs` the
 //!   same of weights that are not trained; `disk.rs` optimizer states in a mapped file.
 //!
-//! Collectives are ordered: every rank begins the same ones in the same order, so they begin on the
-//! trainer's thread alone.
+//! Every rank must begin the same collectives in the same order. So only the trainer's thread
+//! begins them, never the thread of the optimizer step.
 
 mod async_step;
 mod block_step;

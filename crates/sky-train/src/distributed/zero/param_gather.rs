@@ -35,14 +35,16 @@ impl ShardedState<'_> {
         block: usize,
         next: Option<usize>,
     ) -> Result<Gathered, TrainError> {
+        // The prefetch reads the next block's weights: their optimizer step must be done as well.
         self.wait_for_block(block.max(next.unwrap_or(block)))?;
         if self.sharded.parameters && self.comm.world_size() > 1 {
             let found = self.prefetch.take();
             let now = match found {
                 Some(prefetch) if prefetch.block == block => prefetch,
                 other => {
-                    // The wrong guess, as after an evaluation that was broken off. Its collective
-                    // has begun on every rank and must end before its buffers are used for another.
+                    // A prefetch of another block, as after an evaluation that failed. Its
+                    // collective has begun on every rank, and must end before its buffers are used
+                    // again.
                     if let Some(unused) = other {
                         let block = unused.block;
                         let wholes = unused.wait()?;
@@ -51,8 +53,8 @@ impl ShardedState<'_> {
                     self.start_all_gather(block)?
                 }
             };
-            // Started before this block is waited for: both are in flight, in the same order on all
-            // ranks.
+            // Started before the wait for this block, so that the link does not idle between the
+            // two. The order is the same on all ranks.
             if let Some(next) = next {
                 self.prefetch = Some(self.start_all_gather(next)?);
             }
@@ -102,6 +104,7 @@ impl ShardedState<'_> {
         if self.sharded.parameters && self.comm.world_size() > 1 {
             for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {
                 let options = (self.dtypes.compute, self.devices.compute);
+                // `whole` is this rank's shard until the gathered vector takes its place.
                 let shard =
                     std::mem::replace(whole, Tensor::f_zeros([layout.padded_numel()], options)?);
                 self.comm.all_gather_into(whole, &shard)?.wait()?;

@@ -76,8 +76,8 @@ impl Devices {
         }
     }
 
-    /// Whether master weights are apart from the weights; of one kind and in one place they are the
-    /// same memory.
+    /// Whether master weights have memory of their own. With one dtype on one device they are the
+    /// compute weights.
     pub(super) fn has_separate_master(self, dtypes: Dtypes) -> bool {
         dtypes.master != dtypes.compute || self.weights != self.optimizer
     }
@@ -195,6 +195,7 @@ impl Shard {
             master: if devices.has_separate_master(dtypes) {
                 state(length, dtypes.master)?
             } else if sharded.optimizer && !sharded.parameters {
+                // Aliases this rank's range: the step changes the compute weights in place.
                 let (from, to) = layout.shard_range(rank);
                 weights.f_narrow(0, from, to - from)?
             } else {

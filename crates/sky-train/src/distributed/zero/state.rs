@@ -34,7 +34,7 @@ use crate::{
 pub(crate) struct ShardedState<'c> {
     pub(crate) layouts: Vec<FlatLayout>,
     pub(super) shards: Vec<Shard>,
-    /// Block by block; nothing when all weights are trained.
+    /// The frozen weights, block by block; empty when all weights are trained.
     pub(super) frozen: Vec<Frozen>,
     /// SHA-256 of the frozen weights.
     pub(super) base: Option<String>,
@@ -52,6 +52,7 @@ pub(crate) struct ShardedState<'c> {
     pub(super) overlaps_compute: bool,
     /// In a cell: a checkpoint or an evaluation, which only reads, has to wait for it too.
     pub(super) async_step: RefCell<Option<AsyncOptimizerStep>>,
+    /// Time that the trainer's thread has spent waiting for the asynchronous step.
     pub(super) wait_time: Cell<Duration>,
 }
 
@@ -106,6 +107,7 @@ impl<'c> ShardedState<'c> {
             async_step: RefCell::default(),
             wait_time: Cell::default(),
         };
+        // Each rank reads every parameter and keeps its part, so that nothing has to be sent.
         for index in 0..sharded_state.layouts.len() {
             let (layout, master) = (
                 &sharded_state.layouts[index],
@@ -187,11 +189,13 @@ impl<'c> ShardedState<'c> {
         self.tensors(block, self.layouts[block].shard_range(self.comm.rank()))
     }
 
+    /// Whether a block is a layer. The first block is the embedding, the last one the head; layers
+    /// have one size, so that their buffers can be reused.
     pub(super) fn is_layer(&self, block: usize) -> bool {
         (1..self.layouts.len() - 1).contains(&block)
     }
 
-    /// A number summed over all ranks.
+    /// A number summed over all ranks. A collective: every rank calls it at the same point.
     pub(crate) fn sum_over_ranks(&self, value: f64) -> Result<f64, TrainError> {
         if self.comm.world_size() == 1 {
             return Ok(value);
@@ -201,7 +205,8 @@ impl<'c> ShardedState<'c> {
         Ok(tensor.f_double_value(&[0])?)
     }
 
-    /// Whether it is true on any rank.
+    /// Whether it is true on any rank. A collective too: when the answer decides which collectives
+    /// follow, all ranks must decide alike.
     pub(crate) fn any_rank(&self, this: bool) -> Result<bool, TrainError> {
         Ok(self.sum_over_ranks(if this { 1.0 } else { 0.0 })? > 0.0)
     }

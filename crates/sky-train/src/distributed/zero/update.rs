@@ -31,6 +31,7 @@ impl ShardedState<'_> {
         seed: u64,
         custom: Option<Arc<dyn Optimizer>>,
     ) -> Result<(), TrainError> {
+        // A step that still runs writes to the same tensors.
         self.wait_all()?;
         let stochastic_rounding = self.dtypes.stochastic_rounding();
         let rounding =
@@ -49,6 +50,8 @@ impl ShardedState<'_> {
             if let Some(grad) = grad {
                 self.gradient_bytes += bytes_of(&grad);
                 part.grad = Some(self.local_grad(block, &grad)?);
+                // A pinned gradient stays with the shard and is zeroed. Any other now belongs to
+                // the step, which frees it.
                 if self.devices.optimizer != self.devices.compute {
                     part.pinned_grad = Some(grad.shallow_clone());
                     self.shards[block].grad = Some(grad);
@@ -64,6 +67,7 @@ impl ShardedState<'_> {
         let mut gathering = Pending::done();
         for (block, part) in parts.into_iter().enumerate() {
             part.apply(&step)?;
+            // Frees this block's gradient.
             drop(part);
             // The all-gather of this block overlaps the next block's step; two are never in flight,
             // so that at most one copy of a block's shard exists.
@@ -84,6 +88,7 @@ impl ShardedState<'_> {
         {
             let began = Instant::now();
             let ready = async_step.wait()?;
+            // The last block: dropping the step joins its thread.
             if ready + 1 == self.shards.len() {
                 *slot = None;
             }
