@@ -405,7 +405,7 @@ mod tests {
             (
                 "\"num_key_value_heads\": 8",
                 "\"head_dim\": 999999",
-                "head_dim is 999999",
+                "head_dim 999999",
             ),
             ("heads\": 8", "heads\": 41", "num_key_value_heads: 40 heads"),
         ] {

@@ -158,21 +158,31 @@ pub(crate) fn smoke() -> PathBuf {
     root().join("recipes/smoke.toml")
 }
 
-/// The smoke recipe with a tiny student, so that a training or an evaluation that is killed,
-/// damaged and repeated takes a second. The teacher stays the real model.
+/// The smoke recipe with a tiny model as teacher and student, and a checkpoint at every step: each
+/// stage takes a second, so that it can be killed, damaged and repeated.
 pub(crate) fn tiny() -> PathBuf {
     static RECIPE: OnceLock<PathBuf> = OnceLock::new();
     RECIPE
         .get_or_init(|| {
             let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-            let student = folder.join("tiny-student");
-            tiny_model::write(&student);
-            let old = "[student]\npath = \"models/smollm2-135m-instruct/model.gguf\"";
-            let new = format!("[student]\npath = {student:?}");
-            let text = fs::read_to_string(smoke()).unwrap();
-            assert_eq!(text.matches(old).count(), 1);
+            let model = folder.join("tiny-model");
+            tiny_model::write(&model);
+            let mut text = fs::read_to_string(smoke()).unwrap();
+            for (old, new, times) in [
+                (
+                    "path = \"models/smollm2-135m-instruct/model.gguf\"",
+                    format!("path = {model:?}"),
+                    2,
+                ),
+                ("n = 2", "n = 4".to_owned(), 1),
+                ("temperature = 0.8", "temperature = 1.0".to_owned(), 1),
+                ("[train]", "[train]\nsave_every = 1".to_owned(), 1),
+            ] {
+                assert_eq!(text.matches(old).count(), times, "{old}");
+                text = text.replace(old, &new);
+            }
             let path = folder.join("tiny.toml");
-            fs::write(&path, text.replace(old, &new)).unwrap();
+            fs::write(&path, text).unwrap();
             path
         })
         .clone()

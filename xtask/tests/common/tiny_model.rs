@@ -1,4 +1,6 @@
-//! A model of the student's kind that trains in a second: random weights, a token for each byte.
+//! A model that says what its weights spell out: `\\boxed{` and a digit by chance, so that some
+//! of its answers to small sums are right. A token for each byte, and so small that sampling from
+//! it and training it take a second.
 
 use std::{fs, path::Path};
 
@@ -9,8 +11,9 @@ use super::Moments;
 
 /// Tokens that stand for no byte: the ends of a text and of a turn, as ChatML writes them.
 const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+const END_OF_TURN: usize = 2;
 const VOCAB: usize = SPECIAL.len() + 256;
-const HIDDEN: usize = 16;
+const HIDDEN: usize = 32;
 const FFN: usize = 24;
 const LAYERS: usize = 2;
 
@@ -33,8 +36,8 @@ fn config() -> Value {
     json!({
         "model_type": "llama", "vocab_size": VOCAB, "hidden_size": HIDDEN,
         "intermediate_size": FFN, "num_hidden_layers": LAYERS, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "tie_word_embeddings": true, "max_position_embeddings": 4096,
-        "eos_token_id": 2,
+        "num_key_value_heads": 2, "tie_word_embeddings": false, "max_position_embeddings": 4096,
+        "eos_token_id": END_OF_TURN,
     })
 }
 
@@ -51,6 +54,7 @@ fn tokenizer() -> Value {
         };
         symbol.to_string()
     });
+    // As many byte tokens as there are bytes, in their order: token `SPECIAL.len() + byte`.
     let vocab: serde_json::Map<String, Value> = SPECIAL
         .map(str::to_owned)
         .into_iter()
@@ -78,11 +82,50 @@ fn tokenizer() -> Value {
     })
 }
 
-/// Every tensor of the model as f32: gains are 1, the rest is uniform in -0.1..0.1.
+/// Every tensor of the model as f32.
+///
+/// The layers' outputs are zero at first, so the logits are the head's product with the last
+/// token's embedding. Each token of the reply has a direction of its own in the embedding, which
+/// the head's row of its successors has too.
 fn weights() -> Vec<u8> {
+    let mut random = Moments(1);
+    let mut noise = |count: usize| -> Vec<f32> {
+        (0..count)
+            .map(|_| 0.2 * random.next() as f32 - 0.1)
+            .collect()
+    };
+    let (mut embedding, mut head) = (noise(VOCAB * HIDDEN), noise(VOCAB * HIDDEN));
+    let token = |byte: u8| SPECIAL.len() + usize::from(byte);
+    // Behind the line break that opens a reply, one byte after the other; behind the brace a digit.
+    let reply = b"\n\\boxed{";
+    let (digits, close) = (b'2'..=b'9', token(b'}'));
+    let mut steps: Vec<(usize, Vec<usize>)> = reply
+        .windows(2)
+        .map(|pair| (token(pair[0]), vec![token(pair[1])]))
+        .collect();
+    steps.push((token(b'{'), digits.clone().map(token).collect()));
+    steps.extend(digits.map(|digit| (token(digit), vec![close])));
+    steps.push((close, vec![END_OF_TURN]));
+    assert!(steps.len() <= HIDDEN);
+    for (direction, (from, to)) in steps.into_iter().enumerate() {
+        embedding[from * HIDDEN..][..HIDDEN].fill(0.0);
+        embedding[from * HIDDEN + direction] = 1.0;
+        for next in to {
+            head[next * HIDDEN + direction] = 4.0;
+        }
+    }
     let mut tensors = vec![
-        ("model.embed_tokens.weight".to_owned(), vec![VOCAB, HIDDEN]),
-        ("model.norm.weight".to_owned(), vec![HIDDEN]),
+        (
+            "model.embed_tokens.weight".to_owned(),
+            vec![VOCAB, HIDDEN],
+            embedding,
+        ),
+        ("lm_head.weight".to_owned(), vec![VOCAB, HIDDEN], head),
+        (
+            "model.norm.weight".to_owned(),
+            vec![HIDDEN],
+            vec![1.0; HIDDEN],
+        ),
     ];
     for layer in 0..LAYERS {
         for (name, shape) in [
@@ -96,19 +139,19 @@ fn weights() -> Vec<u8> {
             ("mlp.up_proj", vec![FFN, HIDDEN]),
             ("mlp.down_proj", vec![HIDDEN, FFN]),
         ] {
-            tensors.push((format!("model.layers.{layer}.{name}.weight"), shape));
+            let count = shape.iter().product();
+            let values = match name {
+                "self_attn.o_proj" | "mlp.down_proj" => vec![0.0; count],
+                _ if shape.len() == 1 => vec![1.0; count],
+                _ => noise(count),
+            };
+            tensors.push((format!("model.layers.{layer}.{name}.weight"), shape, values));
         }
     }
-    let mut random = Moments(1);
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .into_iter()
-        .map(|(name, shape)| {
-            let mut value = || match shape.len() {
-                1 => 1.0,
-                _ => 0.2 * random.next() as f32 - 0.1,
-            };
-            let count = shape.iter().product();
-            let bytes = (0..count).flat_map(|_| value().to_le_bytes()).collect();
+        .map(|(name, shape, values)| {
+            let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
             (name, shape, bytes)
         })
         .collect();

@@ -105,8 +105,9 @@ def stand_in(number):
 
 
 class StandIn:
-    """Something of the program's that is no plain value. It can be called, looked into and gone through; it is equal to itself
-    alone, whatever the program would say."""
+    # Something of the program's that is no plain value. It can be called, looked into and gone through; it is equal to itself
+    # alone, and to what the program calls equal of its own.
+    __doc__ = property(lambda self: ask("get", object.__getattribute__(self, "number"), "__doc__"))
     __slots__ = ("number", "__weakref__")
     __module__ = "solution"
 
@@ -247,6 +248,8 @@ def prepare_isolated_test():
             except BaseException:
                 pass
         read, bound, looked = free_names(code, **OPERATIONS)
+        for example in doctest_examples(code):
+            read |= free_names(compile(example.source, "test.py", "exec"), **OPERATIONS)[0]
         given = set(space) - {entry, *replaced}
         # A module that the test does not import itself is the library's own, not what the program calls so.
         for name in (looked & sys.stdlib_module_names) - given - bound:

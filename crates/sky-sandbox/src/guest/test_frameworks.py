@@ -66,11 +66,14 @@ def run_function(function):
         asyncio.run(returned)
 
 
+def doctest_examples(code):
+    """Those of the text that documents the test, its first constant."""
+    text = code.co_consts[0] if code.co_consts else None
+    return doctest.DocTestParser().get_examples(text) if isinstance(text, str) and ">>>" in text else []
+
+
 def run_doctest(code, space):
-    text = space.get("__doc__") or ""
-    if ">>>" not in text:
-        return
-    examples = doctest.DocTestParser().get_doctest(text, space, "test", "test.py", 0)
+    examples = doctest.DocTest(doctest_examples(code), space, "test", "test.py", 0, None)
     said = []
     if doctest.DocTestRunner(verbose=False).run(examples, out=said.append, clear_globs=False).failed:
         raise AssertionError("".join(said).strip()[-400:])
