@@ -399,8 +399,12 @@ mod tests {
         let other = ModelShape::from_json(&text.replace("qwen2", "mamba"));
         assert!(other.unwrap_err().to_string().contains("`mamba`"));
         for (from, to, named) in [
-            ("64,", "0,", "num_hidden_layers is 0"),
-            ("64,", "9999999,", "num_hidden_layers is 9999999"),
+            ("layers\": 64", "layers\": 0", "num_hidden_layers is 0"),
+            (
+                "layers\": 64",
+                "layers\": 9999999",
+                "num_hidden_layers is 9999999",
+            ),
             ("5120", "16777216", "hidden_size is 16777216"),
             (
                 "\"num_key_value_heads\": 8",
