@@ -1,9 +1,13 @@
 //! Where the answer stands in a response. Every scan is linear in the length of the text.
 
 mod boxed;
+mod formula;
+pub(crate) mod glyphs;
 mod phrase;
+mod prose;
 mod section;
 mod spans;
+mod tokens;
 
 use std::borrow::Cow;
 
@@ -99,8 +103,7 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
         .and_then(|answer| found(answer, Rule::HashMarks))
         .or_else(|| phrase::after_phrase(text).and_then(|answer| found(&answer, Rule::Phrase)))
         .or_else(|| phrase::whole(text).and_then(|answer| found(answer, Rule::Whole)))
-        .or_else(|| phrase::last_sentence(text).and_then(|(answer, rule)| found(&answer, rule)))
-        .or_else(|| phrase::last_number(text).and_then(|answer| found(answer, Rule::LastNumber)))
+        .or_else(|| phrase::last_value(text).and_then(|(answer, rule)| found(&answer, rule)))
         .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
         .ok_or(NoAnswer::NothingFound)
 }

@@ -2,7 +2,7 @@
 //! number.
 
 use super::{
-    Rule,
+    Rule, prose,
     spans::{math_spans, numbers},
 };
 use crate::wording::{self, negation};
@@ -227,7 +227,7 @@ fn is_answer_like(text: &str) -> bool {
     words == 0 || (starts && words <= 3 && !text.contains('$'))
 }
 
-fn is_math_word(word: &str) -> bool {
+pub(super) fn is_math_word(word: &str) -> bool {
     matches!(
         word,
         "and"
@@ -253,48 +253,9 @@ fn is_math_word(word: &str) -> bool {
     )
 }
 
-/// The value at the end of a sentence: its last formula, or the number behind "is", "are", "=",
-/// "by".
+/// The value at the end of a sentence.
 fn in_sentence(sentence: &str) -> Option<String> {
-    let spans = math_spans(sentence);
-    let number = numbers(sentence).last().cloned();
-    match (spans.last(), number) {
-        (Some(span), Some(number))
-            if number.start >= span.end && after_verb(sentence, number.start) =>
-        {
-            Some(sentence[number].to_owned())
-        }
-        (Some(span), _) => Some(span.inner(sentence).to_owned()),
-        (None, Some(number)) => Some(sentence[number].to_owned()),
-        (None, None) => None,
-    }
-}
-
-fn after_verb(text: &str, at: usize) -> bool {
-    let before = text[..at]
-        .trim_end_matches([' ', '$', '~', '€', '£', '*'])
-        .to_ascii_lowercase();
-    [
-        "is",
-        "are",
-        "=",
-        "by",
-        "be",
-        "was",
-        "were",
-        "equals",
-        "approximately",
-        "about",
-        "exactly",
-        "pays",
-        "has",
-        "have",
-        "to",
-        "of",
-        ":",
-    ]
-    .iter()
-    .any(|verb| before.ends_with(verb))
+    prose::last_value(sentence).map(|(value, _)| value)
 }
 
 /// The whole response, when nothing in it is prose.
@@ -403,49 +364,9 @@ fn without_lead(text: &str) -> &str {
     }
 }
 
-/// The value of the last sentence that has one.
-pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
-    let tail = negation::without_questions(tail(text, WINDOW));
-    let spans = math_spans(tail);
-    let last_math = spans.last();
-    let last_number = numbers(tail).last().cloned();
-    let at = last_math.map_or(0, |span| span.start);
-    if negation::before(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
-        return None;
-    }
-    match (last_math, last_number) {
-        (Some(span), Some(number))
-            if number.start >= span.end && after_verb(tail, number.start) =>
-        {
-            (!negation::after(&tail[number.end..]))
-                .then(|| (tail[number].to_owned(), Rule::LastNumber))
-        }
-        (Some(span), _) if negation::after(&tail[span.end..]) => None,
-        (Some(span), _) => Some((span.inner(tail).to_owned(), Rule::LastMath)),
-        _ => None,
-    }
-}
-
-/// The last number that is a word of its own, unless it is said not to be the one.
-pub(super) fn last_number(text: &str) -> Option<&str> {
-    let tail = negation::without_questions(tail(text, WINDOW));
-    let range = numbers(tail).last().cloned()?;
-    let before = tail[..range.start]
-        .trim_end_matches([' ', '$', '*'])
-        .to_ascii_lowercase();
-    let denied = [
-        " not",
-        " not be",
-        " cannot be",
-        " can't be",
-        " isn't",
-        " never",
-        " never be",
-    ]
-    .iter()
-    .any(|words| before.ends_with(words))
-        || negation::after(&tail[range.end..]);
-    (!denied && !negation::before(&tail[..range.start])).then_some(&tail[range])
+/// The value that the text ends with.
+pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
+    prose::last_value(negation::without_questions(tail(text, WINDOW)))
 }
 
 /// `A`, `B)`, `(C)`, `D.` at the beginning.

@@ -1,5 +1,7 @@
 //! Formulas and numbers in prose.
 
+use super::glyphs::is_cjk;
+
 /// A formula between delimiters.
 pub(super) struct Span {
     pub(super) start: usize,
@@ -52,12 +54,17 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                     inside.split_whitespace().filter(word).count()
                 };
                 // Such a sign stands in front of its number.
-                let money = kind == 3
+                let amount = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
                     && !inside.contains('\\')
                     && (inside.ends_with(' ')
-                        || bytes.get(end + 1).is_some_and(u8::is_ascii_digit))
-                    && words() >= 2;
+                        || bytes.get(end + 1).is_some_and(u8::is_ascii_digit));
+                // `$10 + $5 = $15`: a sign of money behind an operator.
+                let summed = inside
+                    .trim_end()
+                    .ends_with(['+', '-', '*', '/', '=', '×', '(', '÷', '−', ',', '<', '>'])
+                    && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+                let money = amount && (words() >= 2 || summed);
                 if money {
                     at += 1;
                     continue;
@@ -118,14 +125,18 @@ pub(super) fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
             end += 1;
         }
         at = end;
-        let glued = before.is_some_and(char::is_alphabetic)
-            || text[end..].chars().next().is_some_and(char::is_alphabetic)
-                && !text[end..].starts_with(['e', 'x', 't', 's', 'n']);
-        if glued {
+        // `H2O`; a text of Chinese has no spaces.
+        if before.is_some_and(|c| c.is_alphabetic() && !is_cjk(c)) {
             continue;
         }
         if before == Some('.') {
             start -= 1;
+        }
+        // `-$40`.
+        if let Some(sign) = text[..start].strip_suffix('$')
+            && sign.trim_end_matches('\\').ends_with(['-', '−'])
+        {
+            start = sign.trim_end_matches('\\').len();
         }
         if text[..start].ends_with('-') || text[..start].ends_with('−') {
             let minus = if text[..start].ends_with('-') {
