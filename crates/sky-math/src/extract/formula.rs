@@ -122,6 +122,11 @@ impl<'a> Grower<'a> {
         self.tokens.get(i).is_none_or(|t| t.spaced)
     }
 
+    /// Whether no space stands between two tokens.
+    fn tied(&self, before: usize, at: usize) -> bool {
+        (before + 1..=at).all(|i| !self.spaced(i))
+    }
+
     /// The token before, but for marks.
     fn before(&self, i: usize) -> Option<usize> {
         (0..i).rev().find(|&i| self.tokens[i].tok != Tok::Mark)
@@ -266,7 +271,7 @@ impl<'a> Grower<'a> {
         let Some(before) = self.before(self.lo) else {
             return false;
         };
-        let glued = !self.spaced(self.lo);
+        let glued = self.tied(before, self.lo);
         match self.tok(before) {
             Tok::Sign => self.left_of_sign(before),
             Tok::Lead => {
@@ -306,7 +311,7 @@ impl<'a> Grower<'a> {
         let left = self.before(sign);
         let operand = left.and_then(|at| self.operand_before(at));
         let first = left.is_none();
-        let gap = self.spaced(self.lo);
+        let gap = !self.tied(sign, self.lo);
         let unary = minus || matches!(mark, "±" | "\\pm" | "+");
         // ` -3`: a sign stands at its number.
         let own = unary && !gap && (self.spaced(sign) || operand.is_none());
@@ -391,7 +396,7 @@ impl<'a> Grower<'a> {
         let Some(next) = self.after(self.hi) else {
             return false;
         };
-        let glued = !self.spaced(next);
+        let glued = self.tied(self.hi, next);
         match self.tok(next) {
             Tok::Postfix => self.postfix(next, glued),
             Tok::Command => {

@@ -1,6 +1,7 @@
 //! Where the answer stands in a response. Every scan is linear in the length of the text.
 
 mod boxed;
+mod correction;
 mod formula;
 pub(crate) mod glyphs;
 mod phrase;
@@ -10,6 +11,8 @@ mod spans;
 mod tokens;
 
 use std::borrow::Cow;
+
+use correction::Later;
 
 /// Which rule found the answer, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,44 +80,75 @@ impl NoAnswer {
 
 /// Finds the answer of a whole response.
 pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
-    let text = section::final_part(response).ok_or(NoAnswer::UnfinishedThought)?;
+    let response = glyphs::halfwidth(response);
+    let text = section::final_part(&response).ok_or(NoAnswer::UnfinishedThought)?;
     if text.trim().is_empty() {
         return Err(NoAnswer::Empty);
     }
-    let tagged = section::answer_tag(text);
-    let text = tagged.unwrap_or(text);
-    let found = |answer: &str, rule| {
-        let answer = tidy(answer);
-        (!answer.is_empty()).then(|| Extraction {
-            answer: answer.into_owned(),
-            rule,
-        })
+    let (answer, rule, end) = match marked(text)? {
+        Some(found) => found,
+        None => match phrase::after_phrase_at(text).filter(|(answer, _)| !tidy(answer).is_empty()) {
+            Some((answer, end)) => (answer, Rule::Phrase, end),
+            None => return unmarked(text).ok_or(NoAnswer::NothingFound),
+        },
     };
+    match correction::later(&text[end..], rule) {
+        Later::Stands => found(&answer, rule),
+        Later::Replaced(answer, rule) => found(&answer, rule),
+        Later::TakenBack => None,
+    }
+    .ok_or(NoAnswer::NothingFound)
+}
+
+fn found(answer: &str, rule: Rule) -> Option<Extraction> {
+    let answer = tidy(answer);
+    (!answer.is_empty()).then(|| Extraction {
+        answer: answer.into_owned(),
+        rule,
+    })
+}
+
+/// The answer in a box, a tag or behind hash marks, and where it ends.
+fn marked(text: &str) -> Result<Option<(String, Rule, usize)>, NoAnswer> {
+    if let Some((inside, end)) = section::answer_tag(text) {
+        let behind = &text[end..];
+        if let Some((answer, len)) = boxed::last(behind).filter(|_| !boxed::is_open(behind)) {
+            return Ok(Some((answer, Rule::Boxed, end + len)));
+        }
+        if boxed::is_open(inside) {
+            return Err(NoAnswer::UnfinishedBox);
+        }
+        return Ok(Some(match boxed::last(inside) {
+            Some((answer, _)) => (answer, Rule::Boxed, end),
+            None => (inside.to_owned(), Rule::AnswerTag, end),
+        }));
+    }
     if boxed::is_open(text) {
         return Err(NoAnswer::UnfinishedBox);
     }
-    if let Some(answer) = boxed::last(text) {
-        return found(&answer, Rule::Boxed).ok_or(NoAnswer::NothingFound);
+    if let Some((answer, end)) = boxed::last(text) {
+        return Ok(Some((answer, Rule::Boxed, end)));
     }
-    if let Some(inside) = tagged {
-        return found(inside, Rule::AnswerTag).ok_or(NoAnswer::NothingFound);
-    }
-    phrase::hash_marks(text)
-        .and_then(|answer| found(answer, Rule::HashMarks))
-        .or_else(|| phrase::after_phrase(text).and_then(|answer| found(&answer, Rule::Phrase)))
-        .or_else(|| phrase::whole(text).and_then(|answer| found(answer, Rule::Whole)))
+    Ok(phrase::hash_marks(text)
+        .filter(|(answer, _)| !tidy(answer).is_empty())
+        .map(|(answer, end)| (answer.to_owned(), Rule::HashMarks, end)))
+}
+
+/// The answer of a text that announces none.
+fn unmarked(text: &str) -> Option<Extraction> {
+    phrase::whole(text)
+        .and_then(|answer| found(answer, Rule::Whole))
         .or_else(|| phrase::last_value(text).and_then(|(answer, rule)| found(&answer, rule)))
         .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
-        .ok_or(NoAnswer::NothingFound)
 }
 
 /// The gold answer: a dataset's field may be bare, in dollars, or a whole solution with a box.
 pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     let trimmed = gold.trim();
-    if let Some(answer) = boxed::last(trimmed) {
+    if let Some((answer, _)) = boxed::last(trimmed) {
         return Cow::Owned(tidy(&answer).into_owned());
     }
-    if let Some(answer) = phrase::hash_marks(trimmed) {
+    if let Some((answer, _)) = phrase::hash_marks(trimmed) {
         return Cow::Owned(tidy(answer).into_owned());
     }
     tidy(trimmed)
@@ -135,7 +169,8 @@ fn tidy(text: &str) -> Cow<'_, str> {
     let mut text = text.trim();
     loop {
         let before = text;
-        if !text.ends_with("...") {
+        // `1..` is no number, and dots continue one.
+        if !text.ends_with("..") {
             text = text.trim_end_matches(['.', ',', ';', ':', '。']).trim();
         }
         for (open, close) in [

@@ -45,17 +45,30 @@ const REASONS: [&str; 7] = [
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;
 
-/// The line behind the last `####`.
-pub(super) fn hash_marks(text: &str) -> Option<&str> {
-    let at = text.rfind("#### ")?;
-    let line = text[at + 5..].lines().next()?.trim();
+/// The line behind the last `####`, and where it ends.
+pub(super) fn hash_marks(text: &str) -> Option<(&str, usize)> {
+    const MARK: &str = "####";
+    let at = text.rfind(MARK)? + MARK.len();
+    let rest = text[at..].trim_start_matches(':');
+    let value = |c: char| c.is_ascii_digit() || "$-\\".contains(c);
+    if !rest.starts_with([' ', '\t']) && !rest.starts_with(value) {
+        return None;
+    }
+    let line = rest.lines().next()?;
+    let end = text.len() - rest.len() + line.len();
+    let line = line.trim();
     // A markdown heading has words, an answer does not.
     (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
-        .then_some(line)
+        .then_some((line, end))
 }
 
 /// What the last answer phrase announces.
 pub(super) fn after_phrase(text: &str) -> Option<String> {
+    after_phrase_at(text).map(|(answer, _)| answer)
+}
+
+/// What the last answer phrase announces, and where its sentence ends.
+pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
     let tail = tail(text, WINDOW);
     let lower = tail.to_ascii_lowercase();
     let mut best: Option<usize> = None;
@@ -73,12 +86,15 @@ pub(super) fn after_phrase(text: &str) -> Option<String> {
             end = at;
         }
     }
+    let before = text.len() - tail.len();
     if let Some(at) = best
         && let Some(answer) = announced(&tail[at..])
     {
-        return Some(answer);
+        let rest = tail[at..].trim_start_matches(|c: char| !c.is_alphanumeric() && c != '\\');
+        let end = tail.len() - rest.len() + first_sentence(rest).len();
+        return Some((answer, before + end));
     }
-    last_line_label(tail)
+    last_line_label(tail).map(|answer| (answer, text.len()))
 }
 
 /// "I don't know the answer:" announces nothing; "answers" is another word.
