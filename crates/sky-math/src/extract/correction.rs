@@ -48,11 +48,12 @@ const RETRACTIONS: [&str; 32] = [
     "错了",
     "更正",
 ];
-/// Words that only begin a second thought.
+/// Words that only begin a second thought; behind the first few a value is the new answer.
 const DOUBTS: [&str; 12] = [
-    "wait", "hmm", "hold on", "actually", "oops", "sorry", "recheck", "let me", "on second thought",
-    "no,", "however", "but",
+    "wait", "actually", "oops", "sorry", "no,", "on second thought", "hmm", "hold on", "recheck",
+    "let me", "however", "but",
 ];
+const SECOND_THOUGHTS: usize = 6;
 
 /// What the text behind an answer makes of it.
 pub(super) fn later(behind: &str, rule: Rule) -> Later {
@@ -62,8 +63,8 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     }
     let lower = tail.to_lowercase().replace('’', "'");
     let retracts = |text: &str| RETRACTIONS.iter().any(|words| text.contains(words));
-    let doubts = |text: &str| {
-        DOUBTS.iter().any(|word| {
+    let doubts = |text: &str, words: &[&str]| {
+        words.iter().any(|word| {
             text.match_indices(word).any(|(at, _)| {
                 let tied = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
                 !tied(text[..at].chars().next_back())
@@ -78,11 +79,12 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     let announced = phrase::after_phrase(tail).filter(|answer| is_value(answer));
     let loose = matches!(rule, Rule::HashMarks | Rule::AnswerTag);
     if let Some(answer) = announced
-        && (loose || at_once || retracts(&lower) || doubts(&lower))
+        && (loose || at_once || retracts(&lower) || doubts(&lower, &DOUBTS))
     {
         return Later::Replaced(answer, Rule::Phrase);
     }
-    if at_once || loose && doubts(first.split('.').next().unwrap_or("")) {
+    let sentence = first.split('.').next().unwrap_or("");
+    if at_once || loose && doubts(sentence, &DOUBTS[..SECOND_THOUGHTS]) {
         return match phrase::last_value(tail) {
             Some((answer, rule)) => Later::Replaced(answer, rule),
             None if at_once => Later::TakenBack,

@@ -103,7 +103,7 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
 fn found(answer: &str, rule: Rule) -> Option<Extraction> {
     let answer = tidy(answer);
     (!answer.is_empty()).then(|| Extraction {
-        answer: answer.into_owned(),
+        answer: phrase::without_emphasis(&answer),
         rule,
     })
 }
@@ -136,6 +136,11 @@ fn marked(text: &str) -> Result<Option<(String, Rule, usize)>, NoAnswer> {
 
 /// The answer of a text that announces none.
 fn unmarked(text: &str) -> Option<Extraction> {
+    // `1..` is no number.
+    let dots = text.trim_end();
+    if dots.ends_with("..") && !dots.ends_with("...") && !dots.contains(' ') {
+        return None;
+    }
     phrase::whole(text)
         .and_then(|answer| found(answer, Rule::Whole))
         .or_else(|| phrase::last_value(text).and_then(|(answer, rule)| found(&answer, rule)))
@@ -169,8 +174,7 @@ fn tidy(text: &str) -> Cow<'_, str> {
     let mut text = text.trim();
     loop {
         let before = text;
-        // `1..` is no number, and dots continue one.
-        if !text.ends_with("..") {
+        if !text.ends_with("...") {
             text = text.trim_end_matches(['.', ',', ';', ':', '。']).trim();
         }
         for (open, close) in [

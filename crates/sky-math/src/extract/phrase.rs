@@ -2,13 +2,15 @@
 //! number.
 
 use super::{
-    Rule, prose,
+    Rule,
+    glyphs::is_cjk,
+    prose,
     spans::{math_spans, numbers},
 };
 use crate::wording::{self, negation};
 
 /// Phrases that announce an answer, in lower case.
-const PHRASES: [&str; 22] = [
+const PHRASES: [&str; 52] = [
     "final answer is",
     "answer is",
     "answer to the question is",
@@ -22,18 +24,48 @@ const PHRASES: [&str; 22] = [
     "answer**",
     "answers are",
     "answer would be",
+    "answer should be",
+    "answer must be",
+    "answer =",
     "solutions are",
     "option is",
     "choice is",
     "答案是",
     "答案为",
-    "答案：",
+    "答案应为",
+    "答案应该是",
+    "答案:",
+    "答案 :",
+    "答案**:",
+    "回答:",
+    "解答:",
+    "答:",
+    "答**:",
+    "答え:",
+    "答えは",
+    "정답:",
+    "정답은",
+    "답:",
+    "답은",
     "respuesta es",
+    "respuesta:",
+    "respuesta :",
     "réponse est",
+    "réponse:",
+    "réponse :",
+    "réponse**:",
+    "reponse:",
     "antwort ist",
+    "antwort:",
+    "antwort :",
+    "lösung:",
+    "risposta:",
+    "resposta:",
+    "resposta é",
+    "ответ:",
 ];
 /// Words that end what is announced and begin a reason.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 11] = [
     " because ",
     " since ",
     ", since ",
@@ -41,6 +73,37 @@ const REASONS: [&str; 7] = [
     ", which ",
     ", as ",
     " as desired",
+    ",因为",
+    ",所以",
+    "因为",
+    ", car ",
+];
+/// Remarks behind an answer that add nothing to it.
+const REMARKS: [&str; 24] = [
+    "obviously",
+    "clearly",
+    "of course",
+    "naturally",
+    "certainly",
+    "definitely",
+    "evidently",
+    "indeed",
+    "surely",
+    "undoubtedly",
+    "trivially",
+    "simply",
+    "exactly",
+    "precisely",
+    "for sure",
+    "in fact",
+    "as required",
+    "as expected",
+    "as needed",
+    "as claimed",
+    "i think",
+    "i believe",
+    "right",
+    "qed",
 ];
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;
@@ -70,7 +133,8 @@ pub(super) fn after_phrase(text: &str) -> Option<String> {
 /// What the last answer phrase announces, and where its sentence ends.
 pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
     let tail = tail(text, WINDOW);
-    let lower = tail.to_ascii_lowercase();
+    // Of the same length, so that an offset in one is one in the other.
+    let lower = tail.to_ascii_lowercase().replace('É', "é").replace('О', "о");
     let mut best: Option<usize> = None;
     for phrase in PHRASES {
         let mut end = lower.len();
@@ -103,7 +167,7 @@ fn announces(lower: &str, at: usize) -> bool {
     let boundary = before
         .chars()
         .next_back()
-        .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
+        .is_none_or(|c| !c.is_alphanumeric() || is_cjk(c));
     boundary
         && !["know the ", "not the ", "no longer the "]
             .iter()
@@ -181,7 +245,7 @@ fn announced(behind: &str) -> Option<String> {
         Some(head) if is_answer_like(head) => head,
         _ => sentence,
     };
-    let direct = sentence.trim_matches(['*', '_', ' ', '`']);
+    let direct = without_remark(sentence.trim_matches(['*', '_', ' ', '`']));
     if is_answer_like(direct) || wording::is_set_or_numeral(direct) {
         return Some(direct.to_owned());
     }
@@ -195,6 +259,53 @@ fn announced(behind: &str) -> Option<String> {
     }
     let bytes = direct.as_bytes();
     (bytes.len() <= 80 && direct.split_whitespace().count() <= 8).then(|| direct.to_owned())
+}
+
+/// `5, obviously` without its remark.
+fn without_remark(sentence: &str) -> &str {
+    let bare = sentence.trim_end_matches(['.', '!', ' ', ',']);
+    let lower = bare.to_ascii_lowercase();
+    let remark = REMARKS.iter().find_map(|remark| {
+        let head = lower.strip_suffix(remark)?;
+        // "5 exactly" and "5, of course", not "upright".
+        let value = head.trim_end_matches([',', ' ', '-', '–', '(']);
+        let ends = value.ends_with(|c: char| c.is_ascii_digit() || ")}]%$".contains(c));
+        (head.len() > value.len() && (ends || head.trim_end().ends_with(',')))
+            .then_some(value.len())
+    });
+    remark.map_or(sentence, |len| &bare[..len])
+}
+
+/// The text without marks of emphasis around its parts: `64 + 67 = **131**`; `2**3` is a power.
+pub(super) fn without_emphasis(text: &str) -> String {
+    let mut out = text.to_owned();
+    for mark in ["**", "__", "`", "*"] {
+        if !text.contains(mark) {
+            continue;
+        }
+        let blank = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || is_cjk(c));
+        let mut at = 0;
+        while let Some(open) = out.get(at..).and_then(|t| t.find(mark)).map(|i| at + i) {
+            let inside = open + mark.len();
+            at = inside;
+            let before = out[..open].chars().next_back();
+            let lead = before == Some('=') || before == Some(':') || before == Some('$');
+            if !(blank(before) || lead) || blank(out[inside..].chars().next()) {
+                continue;
+            }
+            let Some(close) = out[inside..].find(mark).map(|i| inside + i) else {
+                break;
+            };
+            let behind = out[close + mark.len()..].chars().next();
+            let ends = blank(behind) || behind.is_some_and(|c| ".,;:!?)$=".contains(c));
+            if close > inside && ends && !blank(out[..close].chars().next_back()) {
+                out.replace_range(close..close + mark.len(), "");
+                out.replace_range(open..inside, "");
+                at = open;
+            }
+        }
+    }
+    out
 }
 
 /// Whether a sentence begins with words that bound or deny the value behind them.
@@ -323,9 +434,47 @@ pub(super) fn whole(text: &str) -> Option<&str> {
         .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
         .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
         .count();
+    if prose > 0 && is_named_sum(text) {
+        return Some(text);
+    }
+    // A sentence of Chinese with a number in it.
+    let sentence = said.chars().filter(|c| is_cjk(*c)).count() > 6;
+    if prose > 0 && sentence && !numbers(text).is_empty() {
+        return None;
+    }
     let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
         .then_some(text)
+}
+
+/// `3*longName**2 + 3*longName + 5`: names of several letters between operators, not prose.
+fn is_named_sum(text: &str) -> bool {
+    let signs = |c: char| "+*/^=".contains(c);
+    let identifier =
+        |word: &str| word.len() >= 2 && word.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let operands: Vec<&str> = text.split_whitespace().collect();
+    // Two words side by side are prose, unless the same name occurs beside a sign too.
+    let pairs_of_words = operands
+        .windows(2)
+        .any(|pair| pair.iter().all(|word| identifier(word) && word.starts_with(char::is_alphabetic)));
+    let glued = |word: &str| {
+        word.contains(signs)
+            || word.starts_with(|c: char| c.is_ascii_digit())
+            || word.chars().all(|c| "+-−*/^=()".contains(c))
+            || word.contains(['(', ')'])
+    };
+    let bound = operands
+        .iter()
+        .enumerate()
+        .all(|(i, word)| {
+            let sign = |at: Option<usize>| {
+                at.and_then(|at| operands.get(at))
+                    .is_some_and(|w| w.chars().all(|c| "+-−*/^".contains(c)) || glued(w))
+            };
+            glued(word) || identifier(word) && (sign(i.checked_sub(1)) || sign(Some(i + 1)))
+        });
+    !pairs_of_words && bound && text.contains(signs) && !text.contains(['=', '\\', '$', ':', '\n'])
+        && !text.ends_with(['.', '!', '?'])
 }
 
 /// The text without a `\text{}` at its end.
@@ -355,9 +504,9 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
     .then_some(text)
 }
 
-/// "Hence 3 + 4 = 7" without its first word.
+/// "Hence 3 + 4 = 7" and "Therefore, 4/7." without their first word.
 fn without_lead(text: &str) -> &str {
-    const LEADS: [&str; 10] = [
+    const LEADS: [&str; 28] = [
         "hence",
         "thus",
         "so",
@@ -365,18 +514,50 @@ fn without_lead(text: &str) -> &str {
         "then",
         "finally",
         "clearly",
+        "consequently",
+        "accordingly",
+        "ergo",
+        "in conclusion",
+        "in total",
         "we get",
         "we have",
+        "we obtain",
         "it is",
+        "it's",
+        "this gives",
+        "that gives",
+        "final",
+        "final result",
+        "result",
+        "total",
+        "donc",
+        "also",
+        "因此",
+        "所以",
+        "于是",
     ];
-    let rest = LEADS.iter().find_map(|lead| {
-        let head = text.get(..lead.len())?;
-        let rest = &text[lead.len()..];
-        (head.eq_ignore_ascii_case(lead) && rest.starts_with([' ', ','])).then_some(rest)
-    });
-    match rest.map(|rest| rest.trim_start_matches([' ', ','])) {
-        Some(rest) if rest.contains('=') && !rest.contains('$') => without_lead(rest),
-        _ => text,
+    let mut leads: Vec<_> = LEADS
+        .iter()
+        .filter_map(|lead| {
+            let head = text.get(..lead.len())?;
+            let rest = &text[lead.len()..];
+            let parted = rest.starts_with([' ', ',', ':']) || !lead.is_ascii();
+            (head.eq_ignore_ascii_case(lead) && parted).then_some(rest)
+        })
+        .collect();
+    leads.sort_by_key(|rest| rest.len());
+    let Some(rest) = leads.first().map(|rest| rest.trim_start_matches([' ', ',', ':'])) else {
+        return text;
+    };
+    let rest = without_lead(rest);
+    let stated = rest.contains('=') && !rest.contains('$');
+    let value = rest.starts_with(|c: char| c.is_ascii_digit() || "-\\(.√π".contains(c))
+        && is_answer_like(rest.trim_end_matches(['.', '!']))
+        && !rest.trim_end_matches('.').contains(". ");
+    if stated || value || math_spans(rest).first().is_some_and(|m| m.start == 0 && m.end == rest.trim_end_matches('.').len()) {
+        rest
+    } else {
+        text
     }
 }
 
@@ -429,5 +610,6 @@ fn first_sentence(text: &str) -> &str {
                 || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
         })
         .unwrap_or(bytes.len());
+    let end = text[..end].find('。').unwrap_or(end);
     text[..end].trim()
 }
