@@ -307,7 +307,7 @@ impl<'a> Grower<'a> {
     /// A sign to the left: between two operands, or the sign of this one.
     fn left_of_sign(&mut self, sign: usize) -> bool {
         let mark = self.slice(sign);
-        let minus = matches!(mark, "-" | "−" | "–");
+        let minus = matches!(mark, "-" | "−" | "–" | "△" | "▲");
         let left = self.before(sign);
         let operand = left.and_then(|at| self.operand_before(at));
         let first = left.is_none();

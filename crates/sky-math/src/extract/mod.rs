@@ -1,6 +1,7 @@
 //! Where the answer stands in a response. Every scan is linear in the length of the text.
 
 mod boxed;
+mod choice;
 mod correction;
 mod formula;
 pub(crate) mod glyphs;
@@ -159,13 +160,16 @@ pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     tidy(trimmed)
 }
 
-/// The letter of a choice when a response begins with one: `A. Because ...`.
+/// The letter of a choice when a response begins with one (`A. Because ...`) or settles on one.
 pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
-    let text = section::final_part(response)?;
-    phrase::leading_choice(text).map(|letter| Extraction {
-        answer: letter.to_string(),
-        rule: Rule::ChoiceLetter,
-    })
+    let response = glyphs::halfwidth(response);
+    let text = section::final_part(&response)?;
+    phrase::leading_choice(text)
+        .or_else(|| choice::settled(text))
+        .map(|letter| Extraction {
+            answer: letter.to_string(),
+            rule: Rule::ChoiceLetter,
+        })
 }
 
 /// Takes off what surrounds an answer: white space, math delimiters, bold marks, quotes, a full

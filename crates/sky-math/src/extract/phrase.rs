@@ -3,7 +3,7 @@
 
 use super::{
     Rule,
-    glyphs::is_cjk,
+    glyphs::{is_cjk, is_numeral},
     prose,
     spans::{math_spans, numbers},
 };
@@ -438,8 +438,12 @@ pub(super) fn whole(text: &str) -> Option<&str> {
         return Some(text);
     }
     // A sentence of Chinese with a number in it.
-    let sentence = said.chars().filter(|c| is_cjk(*c)).count() > 6;
-    if prose > 0 && sentence && !numbers(text).is_empty() {
+    let lead = said
+        .chars()
+        .take_while(|c| !c.is_ascii_digit())
+        .filter(|c| is_cjk(*c) && !is_numeral(*c))
+        .count();
+    if lead >= 3 && !numbers(text).is_empty() {
         return None;
     }
     let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
@@ -473,7 +477,7 @@ fn is_named_sum(text: &str) -> bool {
             };
             glued(word) || identifier(word) && (sign(i.checked_sub(1)) || sign(Some(i + 1)))
         });
-    !pairs_of_words && bound && text.contains(signs) && !text.contains(['=', '\\', '$', ':', '\n'])
+    text.is_ascii() && !pairs_of_words && bound && text.contains(signs) && !text.contains(['=', '\\', '$', ':', '\n'])
         && !text.ends_with(['.', '!', '?'])
 }
 
@@ -593,7 +597,7 @@ pub(super) fn leading_choice(text: &str) -> Option<char> {
 }
 
 /// The end of the text, at most `window` bytes, cut at a character.
-fn tail(text: &str, window: usize) -> &str {
+pub(super) fn tail(text: &str, window: usize) -> &str {
     let mut from = text.len().saturating_sub(window);
     while !text.is_char_boundary(from) {
         from += 1;

@@ -100,6 +100,7 @@ fn token(rest: &str, c: char, spaced: bool) -> (Tok, usize) {
         '-' if rest.starts_with("->") => (Tok::Lead, 2),
         '<' | '>' | '!' if next == Some('=') => (Tok::Sign, 2),
         '!' | '°' | '²' | '³' | '%' => (Tok::Postfix, len),
+        '△' | '▲' if next.is_some_and(|c| c.is_ascii_digit()) => (Tok::Sign, len),
         '+' | '-' | '−' | '–' | '/' | '×' | '·' | '⋅' | '÷' | '^' | '<' | '>' | '≤' | '≥' | '≠'
         | '±' | '∪' | '∩' | '|' | '∈' => (Tok::Sign, len),
         ':' | '∶' => (Tok::Colon, len),

@@ -4,6 +4,7 @@
 //! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words
 //! behind it, which [`super::units`] reads, so that it is not taken for the bare number.
 
+mod chinese;
 pub(super) mod negation;
 mod number;
 
@@ -108,6 +109,17 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     let same = Cow::Borrowed(text);
     if text.len() > MAX_TEXT {
         return same;
+    }
+    if let Some(value) = chinese::reword(text) {
+        return Cow::Owned(value);
+    }
+    // `△5` is a loss of 5.
+    let loss = text.trim().strip_prefix(['△', '▲']);
+    if let Some(value) = loss.filter(|v| v.starts_with(|c: char| c.is_ascii_digit())) {
+        return Cow::Owned(format!("-{value}"));
+    }
+    if text.trim() == "{}" {
+        return Cow::Borrowed(r"\emptyset");
     }
     if !text.bytes().any(|b| b.is_ascii_alphabetic()) {
         return date(text.trim()).map_or(same, Cow::Owned);
@@ -405,10 +417,17 @@ fn currency(flat: &str) -> Option<String> {
     })
 }
 
-/// `75 per cent`.
+/// `75 per cent`, `28 pct`, `twenty-eight percent`.
 fn percent(flat: &str, lower: &str) -> Option<String> {
-    let at = lower.strip_suffix(" per cent")?.len();
-    Some(format!("{}\\%", &flat[..at]))
+    let words = ["per cent", "percent", "percents", "percentage", "pct", "pct.", "pc"];
+    let value = words.iter().find_map(|word| lower.strip_suffix(word))?.trim_end();
+    let value = &flat[..value.len()];
+    match number(value) {
+        Some(n) => Some(format!("{{{n}}}\\%")),
+        None => value
+            .ends_with(|c: char| c.is_ascii_digit() || c == '}' || c == ')')
+            .then(|| format!("{value}\\%")),
+    }
 }
 
 /// `3 to 4`, `1 in 4`, `3 times 10^8`, `10 mod 3`: a sign in words between two values.
