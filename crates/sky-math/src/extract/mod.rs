@@ -172,6 +172,44 @@ pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
         })
 }
 
+/// A whole response, for a gold answer in words.
+pub(crate) fn words(response: &str) -> Option<Extraction> {
+    let text = section::final_part(response)?;
+    found(text, Rule::Whole)
+}
+
+/// The answer when the gold answer is words and formulas, such as `odd $n$`, and the response is
+/// or announces the same text.
+pub(crate) fn mixed(response: &str, gold: &str) -> Option<Extraction> {
+    let spans = spans::math_spans(gold);
+    let words = spans.iter().rev().fold(gold.to_owned(), |mut text, span| {
+        text.replace_range(span.start..span.end, " ");
+        text
+    });
+    if spans.is_empty() || !words.contains(char::is_alphabetic) {
+        return None;
+    }
+    let bare = |text: &str| {
+        let text = text.trim().trim_end_matches(['.', '!']);
+        let bare: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '$')
+            .collect();
+        bare
+    };
+    let text = section::final_part(response)?;
+    let found = |answer: &str, rule| {
+        (bare(answer) == bare(gold)).then(|| Extraction {
+            answer: answer.trim().to_owned(),
+            rule,
+        })
+    };
+    found(text, Rule::Whole).or_else(|| {
+        let said = phrase::announced_sentence(text)?;
+        found(said, Rule::Phrase)
+    })
+}
+
 /// Takes off what surrounds an answer: white space, math delimiters, bold marks, quotes, a full
 /// stop.
 fn tidy(text: &str) -> Cow<'_, str> {

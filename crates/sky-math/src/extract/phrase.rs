@@ -3,7 +3,7 @@
 
 use super::{
     Rule,
-    glyphs::{is_cjk, is_numeral},
+    glyphs::is_cjk,
     prose,
     spans::{math_spans, numbers},
 };
@@ -130,9 +130,17 @@ pub(super) fn after_phrase(text: &str) -> Option<String> {
     after_phrase_at(text).map(|(answer, _)| answer)
 }
 
-/// What the last answer phrase announces, and where its sentence ends.
-pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
+/// The whole sentence behind the last answer phrase.
+pub(super) fn announced_sentence(text: &str) -> Option<&str> {
     let tail = tail(text, WINDOW);
+    let at = last_phrase(tail)?;
+    Some(first_sentence(
+        tail[at..].trim_start_matches([':', '*', ' ', '\n']),
+    ))
+}
+
+/// Where the last answer phrase ends.
+fn last_phrase(tail: &str) -> Option<usize> {
     // Of the same length, so that an offset in one is one in the other.
     let lower = tail.to_ascii_lowercase().replace('É', "é").replace('О', "о");
     let mut best: Option<usize> = None;
@@ -150,8 +158,14 @@ pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
             end = at;
         }
     }
+    best
+}
+
+/// What the last answer phrase announces, and where its sentence ends.
+pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
+    let tail = tail(text, WINDOW);
     let before = text.len() - tail.len();
-    if let Some(at) = best
+    if let Some(at) = last_phrase(tail)
         && let Some(answer) = announced(&tail[at..])
     {
         let rest = tail[at..].trim_start_matches(|c: char| !c.is_alphanumeric() && c != '\\');
@@ -438,12 +452,7 @@ pub(super) fn whole(text: &str) -> Option<&str> {
         return Some(text);
     }
     // A sentence of Chinese with a number in it.
-    let lead = said
-        .chars()
-        .take_while(|c| !c.is_ascii_digit())
-        .filter(|c| is_cjk(*c) && !is_numeral(*c))
-        .count();
-    if lead >= 3 && !numbers(text).is_empty() {
+    if text.contains(is_cjk) && !numbers(text).is_empty() && !wording::is_chinese_value(text) {
         return None;
     }
     let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");

@@ -167,7 +167,12 @@ fn before_duration(text: &str, atoms: &[Atom], last: usize) -> usize {
 
 /// Whether the words before a value deny it at once: `is not `.
 fn denied(before: &str) -> bool {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 13] = [
+        "不是",
+        "不为",
+        "不等于",
+        "不能是",
+        "不可能是",
         " not",
         " not be",
         " cannot be",

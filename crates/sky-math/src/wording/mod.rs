@@ -5,12 +5,18 @@
 //! behind it, which [`super::units`] reads, so that it is not taken for the bare number.
 
 mod chinese;
+mod clock;
+mod label;
+mod names;
 pub(super) mod negation;
 mod number;
 
 use std::borrow::Cow;
 
 use super::{latex_names, lex::group_end, unicode_to_latex::letters, units};
+pub(super) use clock::time;
+pub(super) use label::{labelled, lone_letter};
+pub(super) use names::named;
 pub(super) use number::number;
 
 /// Longer texts are not answers in words.
@@ -163,7 +169,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| currency(&flat))
         .or_else(|| sign_in_words(&flat, &lower))
         .or_else(|| hexadecimal(&flat))
-        .or_else(|| time(&lower))
+        .or_else(|| time_of_day(&lower))
         .or_else(|| in_base(&flat, &lower));
     rewritten.map_or(same, Cow::Owned)
 }
@@ -180,6 +186,11 @@ pub(super) fn is_set_or_numeral(text: &str) -> bool {
         || NO_VALUE.contains(&plain)
         || all_but(&flat, plain).is_some()
         || in_base(&flat, &lower).is_some()
+}
+
+/// Whether a text in Chinese is a value and nothing else.
+pub(super) fn is_chinese_value(text: &str) -> bool {
+    chinese::reword(text).is_some()
 }
 
 /// The text without the marks that set words.
@@ -496,7 +507,7 @@ fn remainder(lower: &str) -> Option<String> {
 }
 
 /// `3 pm`, `3:30 p.m.`: minutes of half a day.
-fn time(lower: &str) -> Option<String> {
+fn time_of_day(lower: &str) -> Option<String> {
     let lower = lower.replace('.', "");
     let half = ["am", "pm"]
         .into_iter()
