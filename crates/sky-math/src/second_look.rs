@@ -29,6 +29,7 @@ impl MathChecker {
                 wording::lone_letter(&answer_text),
             )
             && x.eq_ignore_ascii_case(&y)
+            && x != 'e'
         {
             return Some(format!("choice {x} against choice {y}"));
         }

@@ -245,7 +245,10 @@ pub(crate) fn choice_letter(text: &str) -> Option<char> {
     let behind = chars.as_str();
     match behind.chars().next() {
         None => Some(letter),
-        Some(')' | ']' | '.' | ':') => (!another_choice(behind)).then_some(letter),
+        Some(')' | ']' | '.' | ':') => {
+            let denied = wording::negation::after(&behind[1..]);
+            (!denied && !another_choice(behind)).then_some(letter)
+        }
         Some('}') => {
             let rest = behind.trim_start_matches(['}', ')', ']', '.', ' ', '$', '*']);
             (rest.is_empty() || bracketed && !another_choice(rest)).then_some(letter)

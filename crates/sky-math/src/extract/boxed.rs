@@ -328,7 +328,7 @@ fn is_glue(between: &str) -> bool {
     }
     words.retain(|w| !matches!(w.as_str(), "quad" | "qquad" | "text"));
     // `... no, \boxed{2}` and `? \boxed{2}` take the first one back.
-    if between.contains("...") || between.contains(['?', '!', '→', '⇒']) || between.contains("arrow")
+    if between.contains("...") || between.contains("->") || between.contains(['?', '!', '→', '⇒']) || between.contains("arrow")
     {
         return false;
     }

@@ -237,6 +237,10 @@ fn settles(before: &str) -> bool {
         }
     }
     let bare = rest.trim_end_matches([':', ' ', '*']);
+    // "Definitely B".
+    if bare.is_empty() && before.trim().len() > 3 {
+        return true;
+    }
     [rest, bare].iter().any(|rest| {
         CUES.iter().any(|cue| {
             rest.strip_suffix(cue)

@@ -14,12 +14,13 @@ pub(super) enum Later {
 }
 
 /// Words that take the answer before them back.
-const RETRACTIONS: [&str; 32] = [
+const RETRACTIONS: [&str; 33] = [
     "is wrong",
     "was wrong",
     "that's wrong",
     "is incorrect",
     "was incorrect",
+    "that's incorrect",
     "not right",
     "not correct",
     "isn't right",

@@ -223,7 +223,7 @@ impl<'a> Grower<'a> {
             Tok::Break => false,
             Tok::Word => {
                 let word = self.slice(i);
-                word.chars().count() == 1 || is_function(word) || word.contains(char::is_numeric)
+                word.chars().count() == 1 || is_function(word) || word == "mod" || word.contains(char::is_numeric)
             }
             _ => true,
         })
@@ -371,6 +371,8 @@ impl<'a> Grower<'a> {
         let powered = self.tok(self.lo) == Tok::Word
             && (self.lo + 1..=self.hi).any(|i| self.tok(i) == Tok::Sign);
         let command = self.tok(self.lo) == Tok::Command || first == "π";
+        // `3 (mod 7)`.
+        let modulus = number && self.tok(self.lo) == Tok::Open && self.slice(self.lo + 1) == "mod";
         let plain = |i: usize| {
             self.tok(i) == Tok::Number && self.slice(i).bytes().all(|b| b.is_ascii_digit())
         };
@@ -384,7 +386,7 @@ impl<'a> Grower<'a> {
             && self.tok(before) == Tok::Word
             && (units::read(word).is_known() || word == "π")
             && (before.saturating_sub(2)..before).any(|i| self.tok(i) == Tok::Number);
-        let belongs = mixed || number && (powered || command) || unit || word == "π";
+        let belongs = mixed || modulus || number && (powered || command) || unit || word == "π";
         if belongs {
             self.lo = before;
         }
@@ -505,8 +507,23 @@ impl<'a> Grower<'a> {
             lo = number;
             hi = number;
         }
+        // `27 m^3` is no product with a name.
+        let unit = lo + 1;
+        let measured = self.tok(lo) == Tok::Number
+            && unit <= hi
+            && self.tok(unit) == Tok::Word
+            && self.spaced(unit)
+            && (unit..=hi).all(|i| {
+                matches!(self.tok(i), Tok::Word | Tok::Number)
+                    || matches!(self.slice(i), "^" | "/" | "*" | "-" | "·" | "{" | "}")
+            })
+            && (unit..=hi).any(|i| self.tok(i) == Tok::Sign)
+            && units::read(&self.text[self.tokens[unit].start..self.tokens[hi].end]).is_known();
         let mut text = String::new();
         for i in lo..=hi {
+            if measured && i == unit {
+                text.push_str("\\text{");
+            }
             if self.tok(i) == Tok::Mark && !self.slice(i).starts_with('\\') {
                 continue;
             }
@@ -520,6 +537,9 @@ impl<'a> Grower<'a> {
                 }
                 _ => text.push_str(self.slice(i)),
             }
+        }
+        if measured {
+            text.push('}');
         }
         let start = self.tokens[lo].start;
         Formula {

@@ -119,7 +119,7 @@ pub(super) fn hash_marks(text: &str) -> Option<(&str, usize)> {
     }
     let line = rest.lines().next()?;
     let end = text.len() - rest.len() + line.len();
-    let line = line.trim();
+    let line = line.trim_start_matches([' ', '\t', ':']).trim();
     // A markdown heading has words, an answer does not.
     (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
         .then_some((line, end))
@@ -482,7 +482,7 @@ fn is_named_sum(text: &str) -> bool {
         .all(|(i, word)| {
             let sign = |at: Option<usize>| {
                 at.and_then(|at| operands.get(at))
-                    .is_some_and(|w| w.chars().all(|c| "+-−*/^".contains(c)) || glued(w))
+                    .is_some_and(|w| w.chars().all(|c| "+-−*/^".contains(c)))
             };
             glued(word) || identifier(word) && (sign(i.checked_sub(1)) || sign(Some(i + 1)))
         });
@@ -519,7 +519,7 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
 
 /// "Hence 3 + 4 = 7" and "Therefore, 4/7." without their first word.
 fn without_lead(text: &str) -> &str {
-    const LEADS: [&str; 28] = [
+    const LEADS: [&str; 34] = [
         "hence",
         "thus",
         "so",
@@ -541,6 +541,12 @@ fn without_lead(text: &str) -> &str {
         "that gives",
         "final",
         "final result",
+        "final answer",
+        "answer",
+        "the answer",
+        "solution",
+        "the result",
+        "value",
         "result",
         "total",
         "donc",
@@ -600,7 +606,10 @@ pub(super) fn leading_choice(text: &str) -> Option<char> {
     }
     match chars.next() {
         None => Some(letter),
-        Some('.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
+        Some('.' | ')' | ':' | ',' | '*' | ']') => {
+            let behind = chars.as_str().trim_start_matches([')', '*', ']', '.', ':']);
+            (!negation::after(behind)).then_some(letter)
+        }
         _ => None,
     }
 }

@@ -191,12 +191,8 @@ fn denied(before: &str) -> bool {
 
 /// Whether the words before a value exclude it: `all integers except `.
 fn excluded(text: &str, before: &str) -> bool {
-    const WORDS: [&str; 15] = [
+    const WORDS: [&str; 12] = [
         "except",
-        "except for",
-        "except when",
-        "except where",
-        "except if",
         "excepting",
         "excluding",
         "other than",
@@ -205,11 +201,15 @@ fn excluded(text: &str, before: &str) -> bool {
         "besides",
         "unless",
         "with the exception of",
+        "with exception of",
         "anything but",
         "but not",
     ];
     let lower = sentence(before).to_ascii_lowercase();
-    let lower = lower.trim_end_matches([' ', '$', '*', ':']);
+    let mut lower = lower.trim_end_matches([' ', '$', '*', ':']);
+    for tail in [" possibly", " at", " when", " where", " if", " for", " the value", " the number"] {
+        lower = lower.strip_suffix(tail).unwrap_or(lower);
+    }
     let ends = |word: &str| {
         lower
             .strip_suffix(word)
@@ -233,7 +233,7 @@ fn exception(text: &str, end: usize) -> Option<String> {
     let lower = text[begins..end].to_ascii_lowercase();
     let at = ALL.iter().filter_map(|word| lower.find(word)).min()?;
     let said = text[begins + at..end].trim();
-    (said.len() <= MAX_STATEMENT).then(|| said.replace('$', ""))
+    (said.len() <= MAX_STATEMENT).then(|| format!("\\text{{{}}}", said.replace(['$', '{', '}'], "")))
 }
 
 /// `negative 5` is another number, and `price minus 5` a sum in words, which is not read.
@@ -266,8 +266,13 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
     let mut words = 0;
     while first > 0 {
         let (a, b) = (&atoms[first - 1], &atoms[first]);
-        let or = alternative(text, a, b);
-        if !or && !(first == last && listed(text, a, b)) && !(words > 0 && comma(text, a, b)) {
+        let or = alternative(text, a, b) || range(text, a, b);
+        let hedged = || comma(text, a, b) && hedges(&text[..b.head]);
+        if !or
+            && !(first == last && listed(text, a, b))
+            && !(words > 0 && comma(text, a, b))
+            && !hedged()
+        {
             break;
         }
         words += 1;
@@ -303,8 +308,15 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
         return Joined::Unread;
     }
     let parts: Vec<&str> = atoms[first..=last].iter().map(|a| a.text.as_str()).collect();
-    let or = (first..last).any(|i| alternative(text, &atoms[i], &atoms[i + 1]));
-    Joined::List(parts.join(if or { " or " } else { ", " }))
+    let pairs = || (first..last).map(|i| (&atoms[i], &atoms[i + 1]));
+    let link = if pairs().any(|(a, b)| range(text, a, b)) {
+        " to "
+    } else if pairs().any(|(a, b)| alternative(text, a, b)) || hedges(&text[..atoms[last].head]) {
+        " or "
+    } else {
+        ", "
+    };
+    Joined::List(parts.join(link))
 }
 
 /// `5 or more` is one value.
@@ -348,6 +360,20 @@ fn alternative(text: &str, a: &Atom, b: &Atom) -> bool {
         glue.split_once(' '),
         Some((noun, "or")) if noun.len() <= 16 && noun.chars().all(char::is_alphabetic)
     )
+}
+
+/// `10 to 12`; not what goes from 10 to 12.
+fn range(text: &str, a: &Atom, b: &Atom) -> bool {
+    let from = text[..a.head].trim_end_matches([' ', '$']).ends_with("from");
+    !from && glue(text, a, b).is_some_and(|glue| matches!(glue.as_str(), "to" | "through"))
+}
+
+/// Whether the sentence that ends here only offers values.
+fn hedges(before: &str) -> bool {
+    let lower = sentence(before).to_ascii_lowercase();
+    lower
+        .split(|c: char| !c.is_alphabetic())
+        .any(|word| matches!(word, "maybe" | "perhaps" | "possibly" | "might" | "could" | "either"))
 }
 
 /// `2 and 3` without a name that is given.

@@ -309,10 +309,10 @@ fn quantity(text: &str) -> Option<String> {
             .find_map(|end| {
                 let head = rest[..end].trim();
                 // `3千克` is three kilograms, `3分钟` three minutes.
-                let unit = ["千克", "千米", "分钟", "分米", "点"];
+                let unit = ["千克", "千米", "分钟", "分米"];
                 let cut = unit.iter().any(|u| {
-                    let first = u.chars().next().map_or(0, char::len_utf8);
-                    end >= first && rest[end - first..].starts_with(u) && u.chars().count() > 1
+                    let first = u.chars().next().filter(|c| rest[..end].ends_with(*c));
+                    first.is_some_and(|c| rest[end - c.len_utf8()..].starts_with(u))
                 });
                 (!cut).then(|| value(head))?.map(|v| (v, end))
             })?;
@@ -346,6 +346,7 @@ fn unit(text: &str) -> Option<String> {
         match known {
             Some((_, unit)) => Some((*unit).to_owned()),
             None if UNREAD.iter().any(|unread| word.contains(unread)) => None,
+            None if word.starts_with(crate::extract::glyphs::is_numeral) => None,
             None if word.chars().any(char::is_alphabetic) => Some(word.to_owned()),
             None => None,
         }

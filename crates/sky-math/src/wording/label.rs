@@ -1,5 +1,7 @@
 //! The letter of a choice in front of its text: `c. 3`, `(B) 18`, `C Cecile`.
 
+use super::negation;
+
 /// The letter, in upper case, and what it stands for.
 pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
     let text = text.trim().trim_matches('$').trim();
@@ -39,7 +41,7 @@ pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
         }
         None => return None,
     };
-    (!rest.is_empty() && !another(rest)).then_some((letter.to_ascii_uppercase(), rest))
+    (!rest.is_empty() && !another(rest) && !negation::after(rest)).then_some((letter.to_ascii_uppercase(), rest))
 }
 
 /// Whether a text names another choice: `3, (B) 4`.
