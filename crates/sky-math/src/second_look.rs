@@ -29,7 +29,8 @@ impl MathChecker {
                 wording::lone_letter(&answer_text),
             )
             && x.eq_ignore_ascii_case(&y)
-            && x != 'e'
+            // The number e is no choice.
+            && (x != 'e' && y != 'e' || answer_text.contains(')'))
         {
             return Some(format!("choice {x} against choice {y}"));
         }
@@ -50,7 +51,7 @@ impl MathChecker {
     /// A choice for its text and its text for a choice: `c. 3` for `3`, `A` for `A: 18`.
     fn choices(&self, gold: &str, answer: &str, budget: &Budget) -> Option<String> {
         let equal = |a: &str, b: &str| self.means(a, b, budget);
-        let letter = |text: &str| choice_letter(text).or_else(|| wording::lone_letter(text));
+        let letter = |text: &str| choice_letter(text).or_else(|| wording::lone_letter(text).filter(|c| *c != 'e'));
         match (wording::labelled(gold), wording::labelled(answer)) {
             (Some((x, said)), Some((y, says))) => (x == y
                 && equal(extract::extract_gold(said).as_ref(), extract::extract_gold(says).as_ref()))

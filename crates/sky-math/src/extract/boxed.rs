@@ -43,6 +43,7 @@ pub(super) fn last(text: &str) -> Option<(String, usize)> {
         contents.push(before);
     }
     contents.reverse();
+    contents.retain(|content| !content.is_empty());
     // The same answer boxed twice is one answer.
     contents.dedup();
     let mut answer = contents.join(", ");

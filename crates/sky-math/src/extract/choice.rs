@@ -220,6 +220,8 @@ fn settles(before: &str) -> bool {
         "finalize", "finalise", "say", "rather", "instead", "bet on", "réponse est", "réponse",
         "réponse:", "c'est", "choisis", "opte pour", "选", "选择", "答案是", "答案为", "答案", "是",
     ];
+    // The first are sure of what follows; the others only name it.
+    const CERTAIN: usize = 12;
     const ADVERBS: [&str; 22] = [
         "for sure", "definitely", "clearly", "certainly", "surely", "simply", "obviously", "thus",
         "therefore", "most likely", "likely", "probably", "option", "choice", "letter", "the",
@@ -238,7 +240,8 @@ fn settles(before: &str) -> bool {
     }
     let bare = rest.trim_end_matches([':', ' ', '*']);
     // "Definitely B".
-    if bare.is_empty() && before.trim().len() > 3 {
+    let sure = |word: &&&str| before.trim_start().starts_with(**word);
+    if bare.is_empty() && ADVERBS[..CERTAIN].iter().any(|word| sure(&word)) {
         return true;
     }
     [rest, bare].iter().any(|rest| {

@@ -56,6 +56,13 @@ const DOUBTS: [&str; 12] = [
 ];
 const SECOND_THOUGHTS: usize = 6;
 
+/// How a sentence begins that speaks of the answer before it.
+const OPENINGS: [&str; 24] = [
+    "wait", "no", "actually", "sorry", "oops", "hmm", "that", "this", "it ", "it'", "i ", "scratch",
+    "correction", "my ", "ignore", "disregard", "strike", "hold on", "make that", "should", "on second",
+    "不", "错", "更正",
+];
+
 /// What the text behind an answer makes of it.
 pub(super) fn later(behind: &str, rule: Rule) -> Later {
     let tail = behind.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -76,7 +83,8 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     };
     // Two sentences: "Wait. That is wrong."
     let first = opening(&lower);
-    let at_once = retracts(first) && !first.contains("would be") && !first.contains("common");
+    let speaks = OPENINGS.iter().any(|word| lower.starts_with(word));
+    let at_once = speaks && retracts(first) && !first.contains("would be") && !first.contains("common");
     let announced = phrase::after_phrase(tail).filter(|answer| is_value(answer));
     let loose = matches!(rule, Rule::HashMarks | Rule::AnswerTag);
     if let Some(answer) = announced

@@ -277,6 +277,10 @@ impl<'a> Grower<'a> {
             Tok::Lead => {
                 let left = self.before(before).and_then(|at| self.operand_before(at));
                 self.head = Some(left.unwrap_or(before));
+                if let Some(start) = self.equation(before) {
+                    self.lo = start;
+                    self.head = Some(start);
+                }
                 false
             }
             Tok::Colon => self.ratio(before),
@@ -348,6 +352,24 @@ impl<'a> Grower<'a> {
             }
             None => false,
         }
+    }
+
+    /// Where `x^2 + y^2 = 9` begins: its left side is no name for the value.
+    fn equation(&self, lead: usize) -> Option<usize> {
+        if self.slice(lead) != "=" {
+            return None;
+        }
+        let part = |i: usize| match self.tok(i) {
+            Tok::Number | Tok::Sign | Tok::Open | Tok::Close => true,
+            Tok::Word => self.slice(i).chars().count() == 1,
+            _ => false,
+        };
+        let start = (0..lead).rev().take_while(|&i| part(i)).last()?;
+        let power = (start..lead).any(|i| self.slice(i) == "^");
+        let name = (start..lead).any(|i| self.tok(i) == Tok::Word && self.slice(i) != "a");
+        let chain = start.checked_sub(1).is_some_and(|i| self.tok(i) == Tok::Lead);
+        let operand = matches!(self.tok(start), Tok::Word | Tok::Number | Tok::Open);
+        (power && name && !chain && operand).then_some(start)
     }
 
     /// `3:7`, `3 : 7`; not `Total: 7`.

@@ -510,16 +510,14 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
         && words.len() <= 4
         && !speaks
         && !inside.contains(['.', '?', '!', ':', '\n', '$'])
-        && !negation::before(text)
-        && !numbers(text)
-            .iter()
-            .any(|number| negation::after(&text[number.end..])))
+        && !text.contains(|c: char| c.is_ascii_digit())
+        && !negation::before(text))
     .then_some(text)
 }
 
 /// "Hence 3 + 4 = 7" and "Therefore, 4/7." without their first word.
 fn without_lead(text: &str) -> &str {
-    const LEADS: [&str; 34] = [
+    const LEADS: [&str; 38] = [
         "hence",
         "thus",
         "so",
@@ -549,6 +547,10 @@ fn without_lead(text: &str) -> &str {
         "value",
         "result",
         "total",
+        "no",
+        "yes",
+        "well",
+        "indeed",
         "donc",
         "also",
         "因此",
@@ -573,7 +575,7 @@ fn without_lead(text: &str) -> &str {
     let value = rest.starts_with(|c: char| c.is_ascii_digit() || "-\\(.√π".contains(c))
         && is_answer_like(rest.trim_end_matches(['.', '!']))
         && !rest.trim_end_matches('.').contains(". ");
-    if stated || value || math_spans(rest).first().is_some_and(|m| m.start == 0 && m.end == rest.trim_end_matches('.').len()) {
+    if stated || value || qualifies(rest) || math_spans(rest).first().is_some_and(|m| m.start == 0 && m.end == rest.trim_end_matches('.').len()) {
         rest
     } else {
         text

@@ -9,7 +9,7 @@ use super::{
     formula::around,
     spans::{Span, math_spans, numbers},
 };
-use crate::wording::negation;
+use crate::{units, wording::negation};
 
 /// Numbers looked at from the end.
 const MAX_ATOMS: usize = 24;
@@ -50,6 +50,12 @@ pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
     }
     if excluded(text, &text[..atom.head]) {
         return exception(text, atom.end).map(|answer| (answer, rule));
+    }
+    if let Some(answer) = last
+        .checked_sub(1)
+        .and_then(|before| compound(text, &atoms[before], atom))
+    {
+        return Some((answer, rule));
     }
     match joined(text, &atoms, last) {
         Joined::No => {}
@@ -240,6 +246,14 @@ fn exception(text: &str, end: usize) -> Option<String> {
 fn signed_in_words(before: &str, value: &str) -> Option<Option<String>> {
     let lower = sentence(before).trim_end().to_ascii_lowercase();
     let (rest, word) = lower.rsplit_once(' ').unwrap_or(("", &lower));
+    // `more than 5` is no 5.
+    if word == "than" {
+        let bound = rest.split(' ').next_back().unwrap_or("");
+        let known = ["more", "less", "greater", "fewer", "larger", "smaller", "bigger"];
+        return known
+            .contains(&bound)
+            .then(|| Some(format!("{bound} than {value}")));
+    }
     match word {
         "negative" => Some(Some(format!("-{value}"))),
         "minus" | "plus" | "times" => {
@@ -317,6 +331,25 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
         ", "
     };
     Joined::List(parts.join(link))
+}
+
+/// `2 hours and 30 minutes`, `6 feet 2 inches`: one quantity in two units.
+fn compound(text: &str, a: &Atom, b: &Atom) -> Option<String> {
+    let between = text.get(a.end..b.head)?;
+    let word = |text: &str| -> usize {
+        text.find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(text.len())
+    };
+    let unit = between.trim_start();
+    let unit = &unit[..word(unit)];
+    let link = between.trim_start()[unit.len()..].trim_matches([' ', ',']);
+    let behind = &text[b.end..];
+    let gap = behind.len() - behind.trim_start_matches(' ').len();
+    let end = b.end + gap + word(&behind[gap..]);
+    let second = &text[b.end + gap..end];
+    let (x, y) = (units::read(unit), units::read(second));
+    let same = x.is_known() && y.is_known() && x.dimension == y.dimension && x.size > y.size;
+    (same && matches!(link, "" | "and")).then(|| text[a.start..end].to_owned())
 }
 
 /// `5 or more` is one value.

@@ -149,7 +149,7 @@ fn value(text: &str) -> Option<String> {
     }
     if let Some((parts, above)) = text.split_once("分之") {
         let parts = match parts {
-            "百" => "100".to_owned(),
+            "百" => return Some(format!(r"{}\%", value(above)?)),
             "千" => "1000".to_owned(),
             "万" => "10000".to_owned(),
             parts => value(parts)?,
@@ -369,7 +369,7 @@ mod tests {
             ("负三", "-3"),
             ("三点一四", "3.14"),
             ("四分之三", r"\frac{3}{4}"),
-            ("百分之八", r"\frac{8}{100}"),
+            ("百分之八", r"8\%"),
             ("3根号5", r"3 \sqrt{5}"),
             ("二分之根号三", r"\frac{\sqrt{3}}{2}"),
             ("2又1/3", "(2 + 1/3)"),
