@@ -143,8 +143,12 @@ impl<'a> Grower<'a> {
             return true;
         }
         let word = self.slice(next);
-        word.chars().count() == 1 && word.starts_with(char::is_lowercase)
-            || matches!(word, "st" | "nd" | "rd" | "th" | "am" | "pm" | "x" | "s" | "times")
+        // "the 3rd turn", "her 401k".
+        if matches!(word, "st" | "nd" | "rd" | "th") {
+            return self.tok(next + 1) != Tok::Word;
+        }
+        word.chars().count() == 1 && word.starts_with(char::is_lowercase) && word != "k"
+            || matches!(word, "am" | "pm" | "x" | "s" | "times")
             || is_exponent(word)
             || units::read(word).is_known()
             || is_function(word)
@@ -376,6 +380,15 @@ impl<'a> Grower<'a> {
     fn ratio(&mut self, colon: usize) -> bool {
         let even = self.spaced(colon) == self.spaced(self.lo);
         let left = self.before(colon).filter(|&at| self.tok(at) == Tok::Number);
+        // `Week 3:210`.
+        const NUMBERED: [&str; 12] = [
+            "week", "day", "step", "part", "case", "question", "problem", "year", "month", "round",
+            "stage", "item",
+        ];
+        let numbered = left.and_then(|at| self.before(at)).is_some_and(|at| {
+            NUMBERED.contains(&self.slice(at).to_ascii_lowercase().as_str())
+        });
+        let left = left.filter(|_| !numbered);
         match left {
             Some(at) if even => {
                 self.lo = self.operand_before(at).unwrap_or(at);
@@ -464,8 +477,8 @@ impl<'a> Grower<'a> {
     }
 
     fn right_word(&mut self, next: usize, glued: bool) -> bool {
-        const SCALES: [&str; 8] = [
-            "hundred", "thousand", "million", "billion", "trillion", "dozen", "squared", "cubed",
+        const SCALES: [&str; 7] = [
+            "hundred", "thousand", "million", "billion", "trillion", "squared", "cubed",
         ];
         let word = self.slice(next);
         let names = matches!(word, "x" | "y" | "z" | "n" | "k" | "π");

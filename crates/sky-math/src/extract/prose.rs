@@ -123,7 +123,7 @@ fn chosen(text: &str, atoms: &[Atom]) -> Option<usize> {
     match formula {
         Some(at) if at < last => {
             let number = &atoms[last];
-            let led = after_verb(text, number.head);
+            let led = number.head < number.start || after_verb(text, number.start);
             let or = alternative(text, &atoms[last - 1], number) && at + 1 == last;
             Some(if led || or { last } else { at })
         }
@@ -300,8 +300,9 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
             .is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
     };
     if words == 0 {
-        // An alternative that is no value: `something() or 0`.
-        let or = ["or", "or even", "or perhaps", "or maybe", "or possibly", "或"]
+        // An alternative that is no value: `something() or 0`; behind a comma the same in other
+        // words: `all of them, or 5`.
+        let or = !head.ends_with(", or") && ["or", "or even", "or perhaps", "or maybe", "or possibly", "或"]
             .iter()
             .any(|word| after(word) || word.starts_with('或') && head.ends_with('或'));
         let doubt = text[atoms[last].end..].trim_start_matches([' ', '$', ',', '?', '.']);
@@ -384,21 +385,34 @@ fn alternative(text: &str, a: &Atom, b: &Atom) -> bool {
     let Some(glue) = glue(text, a, b) else {
         return false;
     };
+    // `360 + 2x = 600, or x = 120` says the same again.
+    let left = |atom: &Atom| {
+        let side = match atom.text.split_once('=') {
+            Some((side, _)) => side,
+            None => &text[atom.head..atom.start],
+        };
+        side.trim_matches([' ', '=', '$', '*']).to_owned()
+    };
+    let parted = glue == ", or" || glue == "or" && a.text.ends_with(',');
+    if parted && !left(b).is_empty() && left(a) != left(b) {
+        return false;
+    }
     let glue = glue.trim_matches(',');
     if matches!(glue, "or" | "and/or" | "ou" | "oder" | "或" | "或者" | "或是" | "还是") {
         return true;
     }
-    // `2 apples or 3`, `5 cm or 6`.
+    // `2 apples or 3`, `180 rings, or 180`.
     matches!(
         glue.split_once(' '),
-        Some((noun, "or")) if noun.len() <= 16 && noun.chars().all(char::is_alphabetic)
+        Some((noun, "or"))
+            if noun.len() <= 16 && noun.trim_end_matches(',').chars().all(char::is_alphabetic)
     )
 }
 
 /// `10 to 12`; not what goes from 10 to 12.
 fn range(text: &str, a: &Atom, b: &Atom) -> bool {
     let from = text[..a.head].trim_end_matches([' ', '$']).ends_with("from");
-    !from && glue(text, a, b).is_some_and(|glue| matches!(glue.as_str(), "to" | "through"))
+    !from && b.head == b.start && glue(text, a, b).is_some_and(|glue| matches!(glue.as_str(), "to" | "through"))
 }
 
 /// Whether the sentence that ends here only offers values.
@@ -411,7 +425,7 @@ fn hedges(before: &str) -> bool {
 
 /// `2 and 3` without a name that is given.
 fn listed(text: &str, a: &Atom, b: &Atom) -> bool {
-    let bare = |atom: &Atom| !atom.text.contains('=') && atom.head == atom.start;
+    let bare = |atom: &Atom| !states(atom) && atom.head == atom.start;
     matches!(
         glue(text, a, b).as_deref().map(|glue| glue.trim_matches(',')),
         Some("and" | "und" | "et" | "和" | "与")
@@ -441,12 +455,11 @@ fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String>
         "assuming",
         "given that",
     ];
-    // A condition is a statement: it relates something.
-    let states = condition.head < condition.start
-        || condition.text.contains(['=', '<', '>', '≤', '≥', '≠'])
-        || ["\\le", "\\ge", "\\ne", "\\in", "\\lt", "\\gt"]
-            .iter()
-            .any(|name| condition.text.contains(name));
+    // A condition is a statement, and of a name.
+    let left = text[condition.head..condition.start]
+        .chars()
+        .filter(|c| c.is_alphabetic());
+    let states = (1..=2).contains(&left.count()) || states(condition);
     let name = value.text.trim().chars().filter(|c| c.is_alphanumeric()).count() <= 1
         && !value.text.contains(|c: char| c.is_ascii_digit());
     if name {
@@ -454,11 +467,22 @@ fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String>
     }
     let between = text.get(value.end..condition.head)?.to_ascii_lowercase();
     let between = between.trim_matches([' ', ',', '$', '*', '\n']);
-    if WHERE.contains(&between) && states {
+    if !states {
+        return None;
+    }
+    if WHERE.contains(&between) {
         return Some(value.text.clone());
     }
     IF.contains(&between)
         .then(|| format!("{} \\text{{ {between} {}}}", value.text, condition.text.replace(['{', '}'], " ")))
+}
+
+/// Whether a value is a statement: it relates something.
+fn states(atom: &Atom) -> bool {
+    atom.text.contains(['=', '<', '>', '≤', '≥', '≠'])
+        || ["\\le", "\\ge", "\\ne", "\\in", "\\lt", "\\gt"]
+            .iter()
+            .any(|name| atom.text.contains(name))
 }
 
 /// The sentence that ends here.

@@ -51,20 +51,19 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                 let inside = &text[at + mark..end];
                 let words = || {
                     let word = |w: &&str| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase());
-                    inside.split_whitespace().filter(word).count()
+                    inside
+                        .split([' ', '\n', '.', ','])
+                        .filter(word)
+                        .count()
                 };
                 // Such a sign stands in front of its number.
-                let amount = kind == 3
+                // `$10 + $5 = $15` and `$7.\nHe paid $3`: the next sign stands at a number too.
+                let next = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+                let money = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
                     && !inside.contains('\\')
-                    && (inside.ends_with(' ')
-                        || bytes.get(end + 1).is_some_and(u8::is_ascii_digit));
-                // `$10 + $5 = $15`: a sign of money behind an operator.
-                let summed = inside
-                    .trim_end()
-                    .ends_with(['+', '-', '*', '/', '=', '×', '(', '÷', '−', ',', '<', '>'])
-                    && bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
-                let money = amount && (words() >= 2 || summed);
+                    && (next && inside.contains(' ') || next && inside.ends_with(['+', '-', '*', '/', '='])
+                        || words() >= 2);
                 if money {
                     at += 1;
                     continue;
