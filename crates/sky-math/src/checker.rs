@@ -97,7 +97,8 @@ impl MathChecker {
         let found = match found {
             Ok(found) => found,
             Err(none) => {
-                return match extract::words(response).filter(|f| self.same_words(&gold, &f.answer)) {
+                return match extract::words(response).filter(|f| self.same_words(&gold, &f.answer))
+                {
                     Some(found) => graded(Grade::Correct, Some(found), "the same words".to_owned()),
                     None => graded(Grade::Unparsed, None, none.reason().to_owned()),
                 };

@@ -16,10 +16,8 @@ impl MathChecker {
             unicode_to_latex::unicode_to_latex(gold),
             unicode_to_latex::unicode_to_latex(answer),
         );
-        if let (Some(x), Some(y)) = (
-            wording::time(&gold_text),
-            wording::time(&answer_text),
-        ) && (x.certain || y.certain)
+        if let (Some(x), Some(y)) = (wording::time(&gold_text), wording::time(&answer_text))
+            && (x.certain || y.certain)
         {
             return (x.seconds == y.seconds).then(|| "the same time of day".to_owned());
         }
@@ -51,18 +49,25 @@ impl MathChecker {
     /// A choice for its text and its text for a choice: `c. 3` for `3`, `A` for `A: 18`.
     fn choices(&self, gold: &str, answer: &str, budget: &Budget) -> Option<String> {
         let equal = |a: &str, b: &str| self.means(a, b, budget);
-        let letter = |text: &str| choice_letter(text).or_else(|| wording::lone_letter(text).filter(|c| *c != 'e'));
+        let letter = |text: &str| {
+            choice_letter(text).or_else(|| wording::lone_letter(text).filter(|c| *c != 'e'))
+        };
         match (wording::labelled(gold), wording::labelled(answer)) {
             (Some((x, said)), Some((y, says))) => (x == y
-                && equal(extract::extract_gold(said).as_ref(), extract::extract_gold(says).as_ref()))
-                .then(|| format!("choice {x} with the same text")),
+                && equal(
+                    extract::extract_gold(said).as_ref(),
+                    extract::extract_gold(says).as_ref(),
+                ))
+            .then(|| format!("choice {x} with the same text")),
             (Some((x, said)), None) => match letter(answer) {
                 Some(y) => (x == y.to_ascii_uppercase()).then(|| format!("choice {x}")),
                 None => equal(extract::extract_gold(said).as_ref(), answer)
                     .then(|| format!("the text of choice {x}")),
             },
             (None, Some((y, says))) => match letter(gold) {
-                Some(x) => (x.to_ascii_uppercase() == y).then(|| format!("choice {y}, with its text")),
+                Some(x) => {
+                    (x.to_ascii_uppercase() == y).then(|| format!("choice {y}, with its text"))
+                }
                 None => equal(gold, extract::extract_gold(says).as_ref())
                     .then(|| format!("the text of choice {y}")),
             },
@@ -73,9 +78,16 @@ impl MathChecker {
     /// `7/2 or 3.5`: each of the values that are offered is the gold answer.
     fn alternatives(&self, gold: &str, answer: &str, budget: &Budget) -> Option<String> {
         const MAX_PARTS: usize = 4;
-        let flat = answer.replace(r"\text{ or }", " or ").replace(r"\text{or}", " or ");
-        let parts: Vec<&str> = flat.split(" or ").map(|part| part.trim().trim_end_matches(',')).collect();
-        let bounded = parts.iter().any(|part| !part.contains(|c: char| c.is_ascii_digit()));
+        let flat = answer
+            .replace(r"\text{ or }", " or ")
+            .replace(r"\text{or}", " or ");
+        let parts: Vec<&str> = flat
+            .split(" or ")
+            .map(|part| part.trim().trim_end_matches(','))
+            .collect();
+        let bounded = parts
+            .iter()
+            .any(|part| !part.contains(|c: char| c.is_ascii_digit()));
         ((2..=MAX_PARTS).contains(&parts.len())
             && !bounded
             && parts.iter().all(|part| self.means(gold, part, budget)))

@@ -162,9 +162,9 @@ pub(crate) fn plain_words(text: &str, options: &Options) -> Option<Vec<String>> 
         .any(|c| !c.is_alphanumeric() && c != ' ' && !silent.clone().any(|s| s == c));
     let digit = |c: char| c.is_ascii_digit();
     // "3, 4" and "3-4" are not "34".
-    let marked = flat
-        .char_indices()
-        .any(|(at, c)| "-(:.,".contains(c) && flat[at + c.len_utf8()..].trim_start().starts_with(digit));
+    let marked = flat.char_indices().any(|(at, c)| {
+        "-(:.,".contains(c) && flat[at + c.len_utf8()..].trim_start().starts_with(digit)
+    });
     if other || marked {
         return None;
     }
@@ -203,9 +203,7 @@ pub(crate) fn truth_value(text: &str) -> Option<(bool, bool)> {
         "对" | "正确" | "是" | "是的" => Some((true, true)),
         "错" | "错误" | "否" | "不是" | "不对" | "不正确" => Some((false, true)),
         word if ["true", "yes"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((true, true)),
-        word if ["false", "no"].iter().any(|w| word.eq_ignore_ascii_case(w)) => {
-            Some((false, true))
-        }
+        word if ["false", "no"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((false, true)),
         _ => None,
     }
 }

@@ -120,9 +120,17 @@ fn approximates(between: &str, content: &str) -> bool {
             .bytes()
             .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b','));
     let lower = between.to_ascii_lowercase();
-    let said = ["approx", "≈", "numerically", "roughly", "about", "decimal", "rounded"]
-        .iter()
-        .any(|word| lower.contains(word));
+    let said = [
+        "approx",
+        "≈",
+        "numerically",
+        "roughly",
+        "about",
+        "decimal",
+        "rounded",
+    ]
+    .iter()
+    .any(|word| lower.contains(word));
     decimal && (rough || said)
 }
 
@@ -261,7 +269,10 @@ fn outermost(text: &str) -> Vec<BoxSpan> {
 /// Whether what stands behind `\boxed ` is its content, not the next word of a sentence.
 fn is_bare(behind: &str) -> bool {
     let letters = behind.len() - behind.trim_start_matches(char::is_alphabetic).len();
-    let one = behind.chars().next().is_some_and(|c| c.len_utf8() == letters);
+    let one = behind
+        .chars()
+        .next()
+        .is_some_and(|c| c.len_utf8() == letters);
     // "a \boxed a reader can find": an article.
     let article = behind.starts_with(['a', 'A', 'I'])
         && behind[1..]
@@ -329,7 +340,10 @@ fn is_glue(between: &str) -> bool {
     }
     words.retain(|w| !matches!(w.as_str(), "quad" | "qquad" | "text"));
     // `... no, \boxed{2}` and `? \boxed{2}` take the first one back.
-    if between.contains("...") || between.contains("->") || between.contains(['?', '!', '→', '⇒']) || between.contains("arrow")
+    if between.contains("...")
+        || between.contains("->")
+        || between.contains(['?', '!', '→', '⇒'])
+        || between.contains("arrow")
     {
         return false;
     }

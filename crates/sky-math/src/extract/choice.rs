@@ -35,8 +35,7 @@ pub(super) fn settled(text: &str) -> Option<char> {
         .collect();
     let last = said.iter().rposition(|s| *s == Said::Settled);
     let open = |from: usize, letter: char| {
-        (from..mentions.len())
-            .any(|i| mentions[i].letter != letter && said[i] != Said::Denied)
+        (from..mentions.len()).any(|i| mentions[i].letter != letter && said[i] != Said::Denied)
     };
     if let Some(last) = last {
         let letter = mentions[last].letter;
@@ -134,7 +133,18 @@ fn together(text: &str, a: &Mention, b: &Mention) -> bool {
     let between = text[a.end..b.start].trim_matches([' ', '(', ')', '[', ']', '*', '$']);
     matches!(
         between.to_lowercase().as_str(),
-        "or" | "and" | "," | ", or" | ", and" | "/" | "nor" | "ou" | "et" | "或" | "和" | "、" | "&"
+        "or" | "and"
+            | ","
+            | ", or"
+            | ", and"
+            | "/"
+            | "nor"
+            | "ou"
+            | "et"
+            | "或"
+            | "和"
+            | "、"
+            | "&"
     )
 }
 
@@ -153,7 +163,9 @@ fn clause(before: &str) -> &str {
     if clause.trim_matches([' ', '(', '*', '[']).is_empty() {
         let head = before[..from].trim_end();
         if let Some(head) = head.strip_suffix([':', ',']) {
-            let from = head.rfind(['.', '\n', '!', '?', ';']).map_or(0, |at| at + 1);
+            let from = head
+                .rfind(['.', '\n', '!', '?', ';'])
+                .map_or(0, |at| at + 1);
             return &before[from..];
         }
     }
@@ -171,9 +183,32 @@ fn has_word(text: &str, word: &str) -> bool {
 
 fn denies(before: &str) -> bool {
     const WORDS: [&str; 26] = [
-        "not", "n't", "cannot", "never", "neither", "nor", "rather than", "instead of", "eliminate",
-        "eliminated", "eliminates", "rule out", "rules out", "ruled out", "exclude", "discard",
-        "reject", "unlike", "than", "不是", "不选", "不能", "排除", "而非", "pas", "plutôt que",
+        "not",
+        "n't",
+        "cannot",
+        "never",
+        "neither",
+        "nor",
+        "rather than",
+        "instead of",
+        "eliminate",
+        "eliminated",
+        "eliminates",
+        "rule out",
+        "rules out",
+        "ruled out",
+        "exclude",
+        "discard",
+        "reject",
+        "unlike",
+        "than",
+        "不是",
+        "不选",
+        "不能",
+        "排除",
+        "而非",
+        "pas",
+        "plutôt que",
     ];
     WORDS
         .iter()
@@ -182,8 +217,19 @@ fn denies(before: &str) -> bool {
 
 fn doubts(before: &str) -> bool {
     const WORDS: [&str; 13] = [
-        "maybe", "perhaps", "possibly", "might", "could", "may", "if", "whether", "either",
-        "between", "peut-être", "可能", "或许",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "might",
+        "could",
+        "may",
+        "if",
+        "whether",
+        "either",
+        "between",
+        "peut-être",
+        "可能",
+        "或许",
     ];
     WORDS
         .iter()
@@ -193,9 +239,27 @@ fn doubts(before: &str) -> bool {
 /// Whether what follows a letter denies it.
 fn denied_behind(behind: &str) -> bool {
     const SAID: [&str; 22] = [
-        "is not", "isn't", "is wrong", "is incorrect", "is false", "is impossible", "is ruled out",
-        "is eliminated", "is out", "is too", "are not", "aren't", "are wrong", "are incorrect",
-        "are false", "are too", "are impossible", "cannot", "can't", "doesn't", "does not",
+        "is not",
+        "isn't",
+        "is wrong",
+        "is incorrect",
+        "is false",
+        "is impossible",
+        "is ruled out",
+        "is eliminated",
+        "is out",
+        "is too",
+        "are not",
+        "aren't",
+        "are wrong",
+        "are incorrect",
+        "are false",
+        "are too",
+        "are impossible",
+        "cannot",
+        "can't",
+        "doesn't",
+        "does not",
         "n'est pas",
     ];
     let behind = behind.trim_start_matches([' ', ',']);
@@ -206,26 +270,88 @@ fn denied_behind(behind: &str) -> bool {
             let rest = rest.trim_start();
             !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '(')
         });
-    contrast || ["错", "排除"].iter().any(|word| behind.starts_with(word))
+    contrast
+        || ["错", "排除"].iter().any(|word| behind.starts_with(word))
         || SAID.iter().any(|words| behind.starts_with(words))
 }
 
 /// Whether the words before a letter settle on it.
 fn settles(before: &str) -> bool {
     const CUES: [&str; 48] = [
-        "answer is", "answer:", "answer", "choice is", "option is", "one is", "letter is",
-        "solution is", "it is", "it's", "its", "that's", "that is", "this is", "must be",
-        "would be", "should be", "has to be", "will be", "go with", "going with", "went with",
-        "settle on", "choose", "chose", "choosing", "pick", "picking", "select", "selecting",
-        "finalize", "finalise", "say", "rather", "instead", "bet on", "réponse est", "réponse",
-        "réponse:", "c'est", "choisis", "opte pour", "选", "选择", "答案是", "答案为", "答案", "是",
+        "answer is",
+        "answer:",
+        "answer",
+        "choice is",
+        "option is",
+        "one is",
+        "letter is",
+        "solution is",
+        "it is",
+        "it's",
+        "its",
+        "that's",
+        "that is",
+        "this is",
+        "must be",
+        "would be",
+        "should be",
+        "has to be",
+        "will be",
+        "go with",
+        "going with",
+        "went with",
+        "settle on",
+        "choose",
+        "chose",
+        "choosing",
+        "pick",
+        "picking",
+        "select",
+        "selecting",
+        "finalize",
+        "finalise",
+        "say",
+        "rather",
+        "instead",
+        "bet on",
+        "réponse est",
+        "réponse",
+        "réponse:",
+        "c'est",
+        "choisis",
+        "opte pour",
+        "选",
+        "选择",
+        "答案是",
+        "答案为",
+        "答案",
+        "是",
     ];
     // The first are sure of what follows; the others only name it.
     const CERTAIN: usize = 12;
     const ADVERBS: [&str; 22] = [
-        "for sure", "definitely", "clearly", "certainly", "surely", "simply", "obviously", "thus",
-        "therefore", "most likely", "likely", "probably", "option", "choice", "letter", "the",
-        "answer choice", "la", "l'option", "lettre", "选项", "now",
+        "for sure",
+        "definitely",
+        "clearly",
+        "certainly",
+        "surely",
+        "simply",
+        "obviously",
+        "thus",
+        "therefore",
+        "most likely",
+        "likely",
+        "probably",
+        "option",
+        "choice",
+        "letter",
+        "the",
+        "answer choice",
+        "la",
+        "l'option",
+        "lettre",
+        "选项",
+        "now",
     ];
     let mut rest = before.trim_end_matches([' ', '(', '[', '*', '"', '`', '$', '{', '\u{1}']);
     for _ in 0..4 {
@@ -255,9 +381,25 @@ fn settles(before: &str) -> bool {
 /// Whether what follows a letter says that it is the answer.
 fn settled_behind(behind: &str) -> bool {
     const SAID: [&str; 20] = [
-        "is correct", "is right", "is the correct", "is the right", "is the best", "is the answer",
-        "is my answer", "is true", "must be right", "must be correct", "is clearly correct",
-        "it is", "seems right", "est correct", "est la bonne", "est juste", "正确", "是正确", "是对",
+        "is correct",
+        "is right",
+        "is the correct",
+        "is the right",
+        "is the best",
+        "is the answer",
+        "is my answer",
+        "is true",
+        "must be right",
+        "must be correct",
+        "is clearly correct",
+        "it is",
+        "seems right",
+        "est correct",
+        "est la bonne",
+        "est juste",
+        "正确",
+        "是正确",
+        "是对",
         "is indeed correct",
     ];
     let behind = behind.trim_start_matches([' ', ',']);

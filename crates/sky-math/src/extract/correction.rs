@@ -51,16 +51,47 @@ const RETRACTIONS: [&str; 33] = [
 ];
 /// Words that only begin a second thought; behind the first few a value is the new answer.
 const DOUBTS: [&str; 12] = [
-    "wait", "actually", "oops", "sorry", "no,", "on second thought", "hmm", "hold on", "recheck",
-    "let me", "however", "but",
+    "wait",
+    "actually",
+    "oops",
+    "sorry",
+    "no,",
+    "on second thought",
+    "hmm",
+    "hold on",
+    "recheck",
+    "let me",
+    "however",
+    "but",
 ];
 const SECOND_THOUGHTS: usize = 6;
 
 /// How a sentence begins that speaks of the answer before it.
 const OPENINGS: [&str; 24] = [
-    "wait", "no", "actually", "sorry", "oops", "hmm", "that", "this", "it ", "it'", "i ", "scratch",
-    "correction", "my ", "ignore", "disregard", "strike", "hold on", "make that", "should", "on second",
-    "不", "错", "更正",
+    "wait",
+    "no",
+    "actually",
+    "sorry",
+    "oops",
+    "hmm",
+    "that",
+    "this",
+    "it ",
+    "it'",
+    "i ",
+    "scratch",
+    "correction",
+    "my ",
+    "ignore",
+    "disregard",
+    "strike",
+    "hold on",
+    "make that",
+    "should",
+    "on second",
+    "不",
+    "错",
+    "更正",
 ];
 
 /// What the text behind an answer makes of it.
@@ -84,7 +115,8 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     // Two sentences: "Wait. That is wrong."
     let first = opening(&lower);
     let speaks = OPENINGS.iter().any(|word| lower.starts_with(word));
-    let at_once = speaks && retracts(first) && !first.contains("would be") && !first.contains("common");
+    let at_once =
+        speaks && retracts(first) && !first.contains("would be") && !first.contains("common");
     let announced = phrase::after_phrase(tail).filter(|answer| is_value(answer));
     let loose = matches!(rule, Rule::HashMarks | Rule::AnswerTag);
     if let Some(answer) = announced

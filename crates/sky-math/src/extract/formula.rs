@@ -89,7 +89,12 @@ fn chinese(text: &str, number: &Range<usize>, floor: usize) -> Option<Formula> {
     let scales = right.len() - right.trim_start_matches(is_scale).len();
     // A kilogram, not a thousand.
     let unit = right[scales..].starts_with(['克', '米', '瓦', '卡', '帕', '伏', '赫', '焦']);
-    let scales = scales - if unit && right[..scales].ends_with('千') { 3 } else { 0 };
+    let scales = scales
+        - if unit && right[..scales].ends_with('千') {
+            3
+        } else {
+            0
+        };
     let end = number.end + scales;
     (start < number.start || end > number.end).then(|| Formula {
         head: start,
@@ -227,7 +232,10 @@ impl<'a> Grower<'a> {
             Tok::Break => false,
             Tok::Word => {
                 let word = self.slice(i);
-                word.chars().count() == 1 || is_function(word) || word == "mod" || word.contains(char::is_numeric)
+                word.chars().count() == 1
+                    || is_function(word)
+                    || word == "mod"
+                    || word.contains(char::is_numeric)
             }
             _ => true,
         })
@@ -297,7 +305,10 @@ impl<'a> Grower<'a> {
                 None => false,
             },
             Tok::Command => {
-                let text = matches!(self.slice(before), "\\text" | "\\item" | "\\boxed" | "\\therefore");
+                let text = matches!(
+                    self.slice(before),
+                    "\\text" | "\\item" | "\\boxed" | "\\therefore"
+                );
                 if !text {
                     self.lo = before;
                 }
@@ -371,7 +382,9 @@ impl<'a> Grower<'a> {
         let start = (0..lead).rev().take_while(|&i| part(i)).last()?;
         let power = (start..lead).any(|i| self.slice(i) == "^");
         let name = (start..lead).any(|i| self.tok(i) == Tok::Word && self.slice(i) != "a");
-        let chain = start.checked_sub(1).is_some_and(|i| self.tok(i) == Tok::Lead);
+        let chain = start
+            .checked_sub(1)
+            .is_some_and(|i| self.tok(i) == Tok::Lead);
         let operand = matches!(self.tok(start), Tok::Word | Tok::Number | Tok::Open);
         (power && name && !chain && operand).then_some(start)
     }
@@ -385,9 +398,9 @@ impl<'a> Grower<'a> {
             "week", "day", "step", "part", "case", "question", "problem", "year", "month", "round",
             "stage", "item",
         ];
-        let numbered = left.and_then(|at| self.before(at)).is_some_and(|at| {
-            NUMBERED.contains(&self.slice(at).to_ascii_lowercase().as_str())
-        });
+        let numbered = left
+            .and_then(|at| self.before(at))
+            .is_some_and(|at| NUMBERED.contains(&self.slice(at).to_ascii_lowercase().as_str()));
         let left = left.filter(|_| !numbered);
         match left {
             Some(at) if even => {
@@ -417,11 +430,17 @@ impl<'a> Grower<'a> {
             && self.slice(self.lo + 1) == "/"
             && !self.spaced(self.lo + 1)
             && plain(self.hi);
+        // `$400 000`.
+        let money = word.strip_prefix("\\$").or(word.strip_prefix('$'));
+        let thousands = plain(self.lo)
+            && first.len() == 3
+            && (money.is_some_and(|digits| digits.len() <= 3) || first == "000" && plain(before));
         let unit = powered
             && self.tok(before) == Tok::Word
             && (units::read(word).is_known() || word == "π")
             && (before.saturating_sub(2)..before).any(|i| self.tok(i) == Tok::Number);
-        let belongs = mixed || modulus || number && (powered || command) || unit || word == "π";
+        let belongs =
+            mixed || thousands || modulus || number && (powered || command) || unit || word == "π";
         if belongs {
             self.lo = before;
         }

@@ -21,9 +21,29 @@ pub(crate) fn is_scale(c: char) -> bool {
 /// Characters of a numeral in Chinese.
 pub(crate) fn is_numeral(c: char) -> bool {
     is_scale(c)
-        || matches!(c,
-            '零' | '〇' | '一' | '二' | '两' | '三' | '四' | '五' | '六' | '七' | '八' | '九' | '点'
-            | '分' | '之' | '又' | '负' | '根' | '号' | '倍' | '半')
+        || matches!(
+            c,
+            '零' | '〇'
+                | '一'
+                | '二'
+                | '两'
+                | '三'
+                | '四'
+                | '五'
+                | '六'
+                | '七'
+                | '八'
+                | '九'
+                | '点'
+                | '分'
+                | '之'
+                | '又'
+                | '负'
+                | '根'
+                | '号'
+                | '倍'
+                | '半'
+        )
 }
 
 /// Full-width forms of ASCII, as Chinese and Japanese text has them, in their usual width.

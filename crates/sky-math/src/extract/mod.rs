@@ -88,10 +88,12 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
     }
     let (answer, rule, end) = match marked(text)? {
         Some(found) => found,
-        None => match phrase::after_phrase_at(text).filter(|(answer, _)| !tidy(answer).is_empty()) {
-            Some((answer, end)) => (answer, Rule::Phrase, end),
-            None => return unmarked(text).ok_or(NoAnswer::NothingFound),
-        },
+        None => {
+            match phrase::after_phrase_at(text).filter(|(answer, _)| !tidy(answer).is_empty()) {
+                Some((answer, end)) => (answer, Rule::Phrase, end),
+                None => return unmarked(text).ok_or(NoAnswer::NothingFound),
+            }
+        }
     };
     match correction::later(&text[end..], rule) {
         Later::Stands => found(&answer, rule),

@@ -142,7 +142,10 @@ pub(super) fn announced_sentence(text: &str) -> Option<&str> {
 /// Where the last answer phrase ends.
 fn last_phrase(tail: &str) -> Option<usize> {
     // Of the same length, so that an offset in one is one in the other.
-    let lower = tail.to_ascii_lowercase().replace('É', "é").replace('О', "о");
+    let lower = tail
+        .to_ascii_lowercase()
+        .replace('É', "é")
+        .replace('О', "о");
     let mut best: Option<usize> = None;
     for phrase in PHRASES {
         let mut end = lower.len();
@@ -467,26 +470,28 @@ fn is_named_sum(text: &str) -> bool {
         |word: &str| word.len() >= 2 && word.chars().all(|c| c.is_alphanumeric() || c == '_');
     let operands: Vec<&str> = text.split_whitespace().collect();
     // Two words side by side are prose, unless the same name occurs beside a sign too.
-    let pairs_of_words = operands
-        .windows(2)
-        .any(|pair| pair.iter().all(|word| identifier(word) && word.starts_with(char::is_alphabetic)));
+    let pairs_of_words = operands.windows(2).any(|pair| {
+        pair.iter()
+            .all(|word| identifier(word) && word.starts_with(char::is_alphabetic))
+    });
     let glued = |word: &str| {
         word.contains(signs)
             || word.starts_with(|c: char| c.is_ascii_digit())
             || word.chars().all(|c| "+-−*/^=()".contains(c))
             || word.contains(['(', ')'])
     };
-    let bound = operands
-        .iter()
-        .enumerate()
-        .all(|(i, word)| {
-            let sign = |at: Option<usize>| {
-                at.and_then(|at| operands.get(at))
-                    .is_some_and(|w| w.chars().all(|c| "+-−*/^".contains(c)))
-            };
-            glued(word) || identifier(word) && (sign(i.checked_sub(1)) || sign(Some(i + 1)))
-        });
-    text.is_ascii() && !pairs_of_words && bound && text.contains(signs) && !text.contains(['=', '\\', '$', ':', '\n'])
+    let bound = operands.iter().enumerate().all(|(i, word)| {
+        let sign = |at: Option<usize>| {
+            at.and_then(|at| operands.get(at))
+                .is_some_and(|w| w.chars().all(|c| "+-−*/^".contains(c)))
+        };
+        glued(word) || identifier(word) && (sign(i.checked_sub(1)) || sign(Some(i + 1)))
+    });
+    text.is_ascii()
+        && !pairs_of_words
+        && bound
+        && text.contains(signs)
+        && !text.contains(['=', '\\', '$', ':', '\n'])
         && !text.ends_with(['.', '!', '?'])
 }
 
@@ -567,7 +572,10 @@ fn without_lead(text: &str) -> &str {
         })
         .collect();
     leads.sort_by_key(|rest| rest.len());
-    let Some(rest) = leads.first().map(|rest| rest.trim_start_matches([' ', ',', ':'])) else {
+    let Some(rest) = leads
+        .first()
+        .map(|rest| rest.trim_start_matches([' ', ',', ':']))
+    else {
         return text;
     };
     let rest = without_lead(rest);
@@ -575,7 +583,13 @@ fn without_lead(text: &str) -> &str {
     let value = rest.starts_with(|c: char| c.is_ascii_digit() || "-\\(.√π".contains(c))
         && is_answer_like(rest.trim_end_matches(['.', '!']))
         && !rest.trim_end_matches('.').contains(". ");
-    if stated || value || qualifies(rest) || math_spans(rest).first().is_some_and(|m| m.start == 0 && m.end == rest.trim_end_matches('.').len()) {
+    if stated
+        || value
+        || qualifies(rest)
+        || math_spans(rest)
+            .first()
+            .is_some_and(|m| m.start == 0 && m.end == rest.trim_end_matches('.').len())
+    {
         rest
     } else {
         text

@@ -129,7 +129,38 @@ fn chosen(text: &str, atoms: &[Atom]) -> Option<usize> {
         }
         _ => Some(last),
     }
-    .map(|at| before_duration(text, atoms, at))
+    .map(|at| before_duration(text, atoms, result_before(text, atoms, at)))
+}
+
+/// `He pays \$4 x 6 = \$24 for the 6 shirts`: the result of the sum, not what it is for.
+fn result_before(text: &str, atoms: &[Atom], last: usize) -> usize {
+    const LINKS: [&str; 10] = [
+        "for", "from", "in", "after", "per", "on", "with", "than", "to", "of",
+    ];
+    if atoms[last].formula || atoms[last].head < atoms[last].start {
+        return last;
+    }
+    for at in (last.saturating_sub(3)..last).rev() {
+        let atom = &atoms[at];
+        let between = text.get(atom.end..atoms[last].head).unwrap_or("\n");
+        if between.contains(['.', ',', ';', ':', '\n', '?', '!', '=']) || between.len() > 120 {
+            break;
+        }
+        // "which rounds to 14".
+        if between.contains("round") {
+            break;
+        }
+        let linked = between
+            .split([' ', '$', '*'])
+            .any(|word| LINKS.contains(&word));
+        let verb = after_verb(text, atoms[last].start)
+            && !between.trim_end().ends_with(" of")
+            && !between.trim_end().ends_with(" to");
+        if atom.head < atom.start && !atom.formula && linked && !verb {
+            return at;
+        }
+    }
+    last
 }
 
 /// `He saves \$220 in 12 months`: an amount of money, not the time that it takes.
@@ -153,12 +184,11 @@ fn before_duration(text: &str, atoms: &[Atom], last: usize) -> usize {
         .unwrap_or("")
         .to_lowercase();
     let time = TIMES.contains(&word.as_str())
-        || word.strip_suffix('s').is_some_and(|one| TIMES.contains(&one));
+        || word
+            .strip_suffix('s')
+            .is_some_and(|one| TIMES.contains(&one));
     let between = text.get(before.end..atom.head).unwrap_or("");
-    let lead = between
-        .split_whitespace()
-        .next_back()
-        .unwrap_or("");
+    let lead = between.split_whitespace().next_back().unwrap_or("");
     let signs = ['$', '€', '£', '¥'];
     let money = text[..before.start].ends_with(signs)
         || before.text.contains(signs)
@@ -213,7 +243,16 @@ fn excluded(text: &str, before: &str) -> bool {
     ];
     let lower = sentence(before).to_ascii_lowercase();
     let mut lower = lower.trim_end_matches([' ', '$', '*', ':']);
-    for tail in [" possibly", " at", " when", " where", " if", " for", " the value", " the number"] {
+    for tail in [
+        " possibly",
+        " at",
+        " when",
+        " where",
+        " if",
+        " for",
+        " the value",
+        " the number",
+    ] {
         lower = lower.strip_suffix(tail).unwrap_or(lower);
     }
     let ends = |word: &str| {
@@ -222,12 +261,22 @@ fn excluded(text: &str, before: &str) -> bool {
             .is_some_and(|rest| !rest.ends_with(char::is_alphanumeric))
     };
     // `every integer but 3`.
-    let all = ["all", "any", "every", "everything", "each", "none", "nothing"];
+    let all = [
+        "all",
+        "any",
+        "every",
+        "everything",
+        "each",
+        "none",
+        "nothing",
+    ];
     let but = ends("but")
         && lower
             .split(|c: char| !c.is_alphabetic())
             .any(|word| all.contains(&word));
-    let cjk = ["除了", "除去", "除"].iter().any(|word| lower.ends_with(word))
+    let cjk = ["除了", "除去", "除"]
+        .iter()
+        .any(|word| lower.ends_with(word))
         && text[before.len()..].contains('外');
     but || cjk || WORDS.iter().any(|word| ends(word))
 }
@@ -239,7 +288,8 @@ fn exception(text: &str, end: usize) -> Option<String> {
     let lower = text[begins..end].to_ascii_lowercase();
     let at = ALL.iter().filter_map(|word| lower.find(word)).min()?;
     let said = text[begins + at..end].trim();
-    (said.len() <= MAX_STATEMENT).then(|| format!("\\text{{{}}}", said.replace(['$', '{', '}'], "")))
+    (said.len() <= MAX_STATEMENT)
+        .then(|| format!("\\text{{{}}}", said.replace(['$', '{', '}'], "")))
 }
 
 /// `negative 5` is another number, and `price minus 5` a sum in words, which is not read.
@@ -249,7 +299,9 @@ fn signed_in_words(before: &str, value: &str) -> Option<Option<String>> {
     // `more than 5` is no 5.
     if word == "than" {
         let bound = rest.split(' ').next_back().unwrap_or("");
-        let known = ["more", "less", "greater", "fewer", "larger", "smaller", "bigger"];
+        let known = [
+            "more", "less", "greater", "fewer", "larger", "smaller", "bigger",
+        ];
         return known
             .contains(&bound)
             .then(|| Some(format!("{bound} than {value}")));
@@ -302,7 +354,15 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
     if words == 0 {
         // An alternative that is no value: `something() or 0`; behind a comma the same in other
         // words: `all of them, or 5`.
-        let or = !head.ends_with(", or") && ["or", "or even", "or perhaps", "or maybe", "or possibly", "或"]
+        let or = !head.ends_with(", or")
+            && [
+                "or",
+                "or even",
+                "or perhaps",
+                "or maybe",
+                "or possibly",
+                "或",
+            ]
             .iter()
             .any(|word| after(word) || word.starts_with('或') && head.ends_with('或'));
         let doubt = text[atoms[last].end..].trim_start_matches([' ', '$', ',', '?', '.']);
@@ -316,13 +376,18 @@ fn joined(text: &str, atoms: &[Atom], last: usize) -> Joined {
             Joined::No
         };
     }
-    if ["between", "of", "from", "neither", "zwischen", "entre", "among"]
-        .iter()
-        .any(|word| after(word))
+    if [
+        "between", "of", "from", "neither", "zwischen", "entre", "among",
+    ]
+    .iter()
+    .any(|word| after(word))
     {
         return Joined::Unread;
     }
-    let parts: Vec<&str> = atoms[first..=last].iter().map(|a| a.text.as_str()).collect();
+    let parts: Vec<&str> = atoms[first..=last]
+        .iter()
+        .map(|a| a.text.as_str())
+        .collect();
     let pairs = || (first..last).map(|i| (&atoms[i], &atoms[i + 1]));
     let link = if pairs().any(|(a, b)| range(text, a, b)) {
         " to "
@@ -398,7 +463,10 @@ fn alternative(text: &str, a: &Atom, b: &Atom) -> bool {
         return false;
     }
     let glue = glue.trim_matches(',');
-    if matches!(glue, "or" | "and/or" | "ou" | "oder" | "或" | "或者" | "或是" | "还是") {
+    if matches!(
+        glue,
+        "or" | "and/or" | "ou" | "oder" | "或" | "或者" | "或是" | "还是"
+    ) {
         return true;
     }
     // `2 apples or 3`, `180 rings, or 180`.
@@ -411,23 +479,32 @@ fn alternative(text: &str, a: &Atom, b: &Atom) -> bool {
 
 /// `10 to 12`; not what goes from 10 to 12.
 fn range(text: &str, a: &Atom, b: &Atom) -> bool {
-    let from = text[..a.head].trim_end_matches([' ', '$']).ends_with("from");
-    !from && b.head == b.start && glue(text, a, b).is_some_and(|glue| matches!(glue.as_str(), "to" | "through"))
+    let from = text[..a.head]
+        .trim_end_matches([' ', '$'])
+        .ends_with("from");
+    !from
+        && b.head == b.start
+        && glue(text, a, b).is_some_and(|glue| matches!(glue.as_str(), "to" | "through"))
 }
 
 /// Whether the sentence that ends here only offers values.
 fn hedges(before: &str) -> bool {
     let lower = sentence(before).to_ascii_lowercase();
-    lower
-        .split(|c: char| !c.is_alphabetic())
-        .any(|word| matches!(word, "maybe" | "perhaps" | "possibly" | "might" | "could" | "either"))
+    lower.split(|c: char| !c.is_alphabetic()).any(|word| {
+        matches!(
+            word,
+            "maybe" | "perhaps" | "possibly" | "might" | "could" | "either"
+        )
+    })
 }
 
 /// `2 and 3` without a name that is given.
 fn listed(text: &str, a: &Atom, b: &Atom) -> bool {
     let bare = |atom: &Atom| !states(atom) && atom.head == atom.start;
     matches!(
-        glue(text, a, b).as_deref().map(|glue| glue.trim_matches(',')),
+        glue(text, a, b)
+            .as_deref()
+            .map(|glue| glue.trim_matches(',')),
         Some("and" | "und" | "et" | "和" | "与")
     ) && bare(a)
         && bare(b)
@@ -441,8 +518,20 @@ fn comma(text: &str, a: &Atom, b: &Atom) -> bool {
 /// `$x^2$ for $x > 0$`, `$5$ if $n$ is odd`: the value that a condition follows.
 fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String> {
     const WHERE: [&str; 14] = [
-        "for", "for all", "for every", "for any", "for each", "for some", "where", "when", "with",
-        "whenever", "at", "since", "because", "as",
+        "for",
+        "for all",
+        "for every",
+        "for any",
+        "for each",
+        "for some",
+        "where",
+        "when",
+        "with",
+        "whenever",
+        "at",
+        "since",
+        "because",
+        "as",
     ];
     const IF: [&str; 9] = [
         "if",
@@ -460,7 +549,13 @@ fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String>
         .chars()
         .filter(|c| c.is_alphabetic());
     let states = (1..=2).contains(&left.count()) || states(condition);
-    let name = value.text.trim().chars().filter(|c| c.is_alphanumeric()).count() <= 1
+    let name = value
+        .text
+        .trim()
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .count()
+        <= 1
         && !value.text.contains(|c: char| c.is_ascii_digit());
     if name {
         return None;
@@ -473,8 +568,13 @@ fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String>
     if WHERE.contains(&between) {
         return Some(value.text.clone());
     }
-    IF.contains(&between)
-        .then(|| format!("{} \\text{{ {between} {}}}", value.text, condition.text.replace(['{', '}'], " ")))
+    IF.contains(&between).then(|| {
+        format!(
+            "{} \\text{{ {between} {}}}",
+            value.text,
+            condition.text.replace(['{', '}'], " ")
+        )
+    })
 }
 
 /// Whether a value is a statement: it relates something.

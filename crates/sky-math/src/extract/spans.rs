@@ -51,10 +51,7 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                 let inside = &text[at + mark..end];
                 let words = || {
                     let word = |w: &&str| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase());
-                    inside
-                        .split([' ', '\n', '.', ','])
-                        .filter(word)
-                        .count()
+                    inside.split([' ', '\n', '.', ',']).filter(word).count()
                 };
                 // Such a sign stands in front of its number.
                 // `$10 + $5 = $15` and `$7.\nHe paid $3`: the next sign stands at a number too.
@@ -62,7 +59,8 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                 let money = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
                     && !inside.contains('\\')
-                    && (next && inside.contains(' ') || next && inside.ends_with(['+', '-', '*', '/', '='])
+                    && (next && inside.contains(' ')
+                        || next && inside.ends_with(['+', '-', '*', '/', '='])
                         || words() >= 2);
                 if money {
                     at += 1;

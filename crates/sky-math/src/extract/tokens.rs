@@ -63,7 +63,12 @@ pub(super) fn tokens(text: &str, base: usize) -> Vec<Token> {
             at += c.len_utf8();
             continue;
         }
-        let (tok, len) = token(rest, c, spaced);
+        // `=.8`.
+        let point = c == '.'
+            && out
+                .last()
+                .is_none_or(|t| matches!(t.tok, Tok::Lead | Tok::Sign | Tok::Open | Tok::Mark));
+        let (tok, len) = token(rest, c, spaced || point);
         out.push(Token {
             tok,
             start: base + at,

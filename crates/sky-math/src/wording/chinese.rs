@@ -82,8 +82,8 @@ const UNITS: [(&str, &str); 50] = [
 
 /// Words that make a value another one, and are not read.
 const UNREAD: [&str; 20] = [
-    "不", "没", "非", "错", "成", "折", "次方", "幂", "超过", "少于", "多于", "大于", "小于", "至少",
-    "至多", "最多", "最少", "分之", "多", "半",
+    "不", "没", "非", "错", "成", "折", "次方", "幂", "超过", "少于", "多于", "大于", "小于",
+    "至少", "至多", "最多", "最少", "分之", "多", "半",
 ];
 
 /// Rewrites an answer in Chinese; `None` when it is no value.
@@ -193,7 +193,9 @@ fn scaled(text: &str) -> Option<String> {
             .chars()
             .map(|c| digit(c).and_then(|d| char::from_digit(d, 10)))
             .collect();
-        return digits.filter(|d| !d.is_empty()).map(|d| format!("{ones}.{d}"));
+        return digits
+            .filter(|d| !d.is_empty())
+            .map(|d| format!("{ones}.{d}"));
     }
     let end = text.find(is_cjk)?;
     let number = text[..end].trim();

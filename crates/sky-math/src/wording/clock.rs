@@ -17,7 +17,9 @@ pub(crate) fn time(text: &str) -> Option<Time> {
     let flat = super::flat(text).to_ascii_lowercase();
     let flat = flat.trim().trim_end_matches('.').replace('.', "");
     let half = ["am", "pm"].into_iter().find(|half| flat.ends_with(half));
-    let clock = half.and_then(|half| flat.strip_suffix(half)).unwrap_or(&flat);
+    let clock = half
+        .and_then(|half| flat.strip_suffix(half))
+        .unwrap_or(&flat);
     let parts: Vec<&str> = clock.trim_end().split(':').collect();
     let read = |i: usize, below: u32| -> Option<u32> {
         let Some(part) = parts.get(i) else {

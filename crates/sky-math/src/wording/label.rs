@@ -28,8 +28,13 @@ pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
             let rest = rest.trim_start_matches([':', '.', '}', '*']);
             // `(a)b` is a product, `a:b` a ratio.
             let gap = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '~');
-            (gap.len() < rest.len() || rest.starts_with("\\ ") || rest.starts_with("\\quad"))
-                .then(|| gap.trim_start_matches("\\ ").trim_start_matches("\\quad").trim())?
+            (gap.len() < rest.len() || rest.starts_with("\\ ") || rest.starts_with("\\quad")).then(
+                || {
+                    gap.trim_start_matches("\\ ")
+                        .trim_start_matches("\\quad")
+                        .trim()
+                },
+            )?
         }
         // "C Cecile"; "A rhombus" begins with an article.
         None if !open && letter.is_ascii_uppercase() => {
@@ -41,7 +46,8 @@ pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
         }
         None => return None,
     };
-    (!rest.is_empty() && !another(rest) && !negation::after(rest)).then_some((letter.to_ascii_uppercase(), rest))
+    (!rest.is_empty() && !another(rest) && !negation::after(rest))
+        .then_some((letter.to_ascii_uppercase(), rest))
 }
 
 /// Whether a text names another choice: `3, (B) 4`.

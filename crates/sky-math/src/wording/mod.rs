@@ -430,8 +430,19 @@ fn currency(flat: &str) -> Option<String> {
 
 /// `75 per cent`, `28 pct`, `twenty-eight percent`.
 fn percent(flat: &str, lower: &str) -> Option<String> {
-    let words = ["per cent", "percent", "percents", "percentage", "pct", "pct.", "pc"];
-    let value = words.iter().find_map(|word| lower.strip_suffix(word))?.trim_end();
+    let words = [
+        "per cent",
+        "percent",
+        "percents",
+        "percentage",
+        "pct",
+        "pct.",
+        "pc",
+    ];
+    let value = words
+        .iter()
+        .find_map(|word| lower.strip_suffix(word))?
+        .trim_end();
     let value = &flat[..value.len()];
     match number(value) {
         Some(n) => Some(format!("{{{n}}}\\%")),

@@ -139,9 +139,18 @@ pub(crate) fn after(behind: &str) -> bool {
             .is_some_and(|next| !next.starts_with(char::is_alphanumeric))
     };
     // `5不是答案`.
-    if ["不是", "不对", "不正确", "不成立", "不符合", "不可能", "是错", "错误"]
-        .iter()
-        .any(|words| rest.starts_with(words))
+    if [
+        "不是",
+        "不对",
+        "不正确",
+        "不成立",
+        "不符合",
+        "不可能",
+        "是错",
+        "错误",
+    ]
+    .iter()
+    .any(|words| rest.starts_with(words))
     {
         return true;
     }
