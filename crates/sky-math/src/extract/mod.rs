@@ -162,7 +162,8 @@ pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     tidy(trimmed)
 }
 
-/// The letter of a choice when a response begins with one (`A. Because ...`) or settles on one.
+/// The letter of a choice when a response begins with one: `A. Because ...`.
+/// Else the one that its sentences settle on.
 pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
     let response = glyphs::halfwidth(response);
     let text = section::final_part(&response)?;
