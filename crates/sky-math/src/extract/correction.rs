@@ -106,9 +106,9 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
         words.iter().any(|word| {
             text.match_indices(word).any(|(at, _)| {
                 let tied = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-                !tied(text[..at].chars().next_back())
-                    && !(tied(text[at + word.len()..].chars().next())
-                        && word.ends_with(char::is_alphabetic))
+                let before = tied(text[..at].chars().next_back());
+                let behind = tied(text[at + word.len()..].chars().next());
+                !before && (!behind || word.ends_with(','))
             })
         })
     };

@@ -5,6 +5,10 @@ mod choice;
 mod correction;
 mod formula;
 pub(crate) mod glyphs;
+mod grow;
+mod joined;
+mod leads;
+
 mod phrase;
 mod prose;
 mod section;
@@ -106,7 +110,7 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
 fn found(answer: &str, rule: Rule) -> Option<Extraction> {
     let answer = tidy(answer);
     (!answer.is_empty()).then(|| Extraction {
-        answer: phrase::without_emphasis(&answer),
+        answer: leads::without_emphasis(&answer),
         rule,
     })
 }

@@ -56,12 +56,12 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                 // Such a sign stands in front of its number.
                 // `$10 + $5 = $15` and `$7.\nHe paid $3`: the next sign stands at a number too.
                 let next = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+                let operator = inside.ends_with(['+', '-', '*', '/', '=']);
+                let sum = next && (inside.contains(' ') || operator);
                 let money = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
                     && !inside.contains('\\')
-                    && (next && inside.contains(' ')
-                        || next && inside.ends_with(['+', '-', '*', '/', '='])
-                        || words() >= 2);
+                    && (sum || words() >= 2 && (inside.ends_with(' ') || inside.contains('\n')));
                 if money {
                     at += 1;
                     continue;

@@ -1,4 +1,4 @@
-//! Times of day: `20:34:00`, `8:34 P.M.`
+//! Times of day and dates: `20:34:00`, `8:34 P.M.`, `2020-01-02`.
 
 /// A time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,34 @@ pub(crate) fn time(text: &str) -> Option<Time> {
         seconds: (hours * 60 + minutes) * 60 + seconds,
         certain: half.is_some() || parts.len() == 3,
     })
+}
+
+/// `2020-01-02`, `1/2/2020`: a date, not a difference or a quotient.
+pub(super) fn date(flat: &str) -> Option<String> {
+    let mark = ['-', '/'].into_iter().find(|mark| flat.contains(*mark))?;
+    let parts: Vec<usize> = flat
+        .split(mark)
+        .map(|part| {
+            part.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then_some(part.len())
+        })
+        .collect::<Option<_>>()?;
+    matches!(parts.as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4])
+        .then(|| format!(r"\text{{on {flat}}}"))
+}
+
+/// `3 pm`, `3:30 p.m.`: minutes of half a day.
+pub(super) fn time_of_day(lower: &str) -> Option<String> {
+    let lower = lower.replace('.', "");
+    let half = ["am", "pm"]
+        .into_iter()
+        .find(|half| lower.ends_with(half))?;
+    let clock = lower.strip_suffix(half)?.trim_end();
+    let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
+    let read = |t: &str, below: u32| t.trim().parse::<u32>().ok().filter(|n| *n < below);
+    let (hours, minutes) = (read(hours, 13)?, read(minutes, 60)?);
+    Some(format!(r"{}\text{{ {half}}}", hours % 12 * 60 + minutes))
 }
 
 #[cfg(test)]

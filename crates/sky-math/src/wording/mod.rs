@@ -15,6 +15,7 @@ use std::borrow::Cow;
 
 use super::{latex_names, lex::group_end, unicode_to_latex::letters, units};
 pub(super) use clock::time;
+use clock::{date, time_of_day};
 pub(super) use label::{labelled, lone_letter};
 pub(super) use names::named;
 pub(super) use number::number;
@@ -475,21 +476,6 @@ fn sign_in_words(flat: &str, lower: &str) -> Option<String> {
     })
 }
 
-/// `2020-01-02`, `1/2/2020`: a date, not a difference or a quotient.
-fn date(flat: &str) -> Option<String> {
-    let mark = ['-', '/'].into_iter().find(|mark| flat.contains(*mark))?;
-    let parts: Vec<usize> = flat
-        .split(mark)
-        .map(|part| {
-            part.bytes()
-                .all(|b| b.is_ascii_digit())
-                .then_some(part.len())
-        })
-        .collect::<Option<_>>()?;
-    matches!(parts.as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4])
-        .then(|| format!(r"\text{{on {flat}}}"))
-}
-
 /// `0x1F`.
 fn hexadecimal(flat: &str) -> Option<String> {
     let digits = flat.strip_prefix("0x")?;
@@ -515,19 +501,6 @@ fn remainder(lower: &str) -> Option<String> {
     }
     (matches!(word, "r" | "rem" | "remainder") && digits(whole) && digits(rest))
         .then(|| format!(r"{whole}\text{{ remainder {rest}}}"))
-}
-
-/// `3 pm`, `3:30 p.m.`: minutes of half a day.
-fn time_of_day(lower: &str) -> Option<String> {
-    let lower = lower.replace('.', "");
-    let half = ["am", "pm"]
-        .into_iter()
-        .find(|half| lower.ends_with(half))?;
-    let clock = lower.strip_suffix(half)?.trim_end();
-    let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
-    let read = |t: &str, below: u32| t.trim().parse::<u32>().ok().filter(|n| *n < below);
-    let (hours, minutes) = (read(hours, 13)?, read(minutes, 60)?);
-    Some(format!(r"{}\text{{ {half}}}", hours % 12 * 60 + minutes))
 }
 
 /// `204 in base 5`, `204 (base five)`.
