@@ -51,7 +51,11 @@ pub(super) fn without_remark(sentence: &str) -> &str {
 
 /// The text without marks of emphasis around its parts: `64 + 67 = **131**`; `2**3` is a power.
 pub(super) fn without_emphasis(text: &str) -> String {
+    const MAX_TEXT: usize = 2000;
     let mut out = text.to_owned();
+    if text.len() > MAX_TEXT {
+        return out;
+    }
     for mark in ["**", "__", "`", "*"] {
         if !text.contains(mark) {
             continue;
@@ -155,23 +159,29 @@ pub(super) fn without_lead(text: &str) -> &str {
         "所以",
         "于是",
     ];
-    let mut leads: Vec<_> = LEADS
-        .iter()
-        .filter_map(|lead| {
+    /// Words in front of words: "So, we have".
+    const MAX_LEADS: usize = 4;
+    const MAX_TEXT: usize = 20_000;
+    let lead = |text: &'_ str| -> Option<usize> {
+        let lens = LEADS.iter().filter_map(|lead| {
             let head = text.get(..lead.len())?;
             let rest = &text[lead.len()..];
             let parted = rest.starts_with([' ', ',', ':']) || !lead.is_ascii();
-            (head.eq_ignore_ascii_case(lead) && parted).then_some(rest)
-        })
-        .collect();
-    leads.sort_by_key(|rest| rest.len());
-    let Some(rest) = leads
-        .first()
-        .map(|rest| rest.trim_start_matches([' ', ',', ':']))
-    else {
-        return text;
+            (head.eq_ignore_ascii_case(lead) && parted).then_some(lead.len())
+        });
+        lens.max()
     };
-    let rest = without_lead(rest);
+    if text.len() > MAX_TEXT {
+        return text;
+    }
+    let mut rest = text;
+    for _ in 0..MAX_LEADS {
+        let Some(len) = lead(rest) else { break };
+        rest = rest[len..].trim_start_matches([' ', ',', ':']);
+    }
+    if rest.len() == text.len() {
+        return text;
+    }
     let stated = rest.contains('=') && !rest.contains('$');
     let value = rest.starts_with(|c: char| c.is_ascii_digit() || "-\\(.√π".contains(c))
         && is_answer_like(rest.trim_end_matches(['.', '!']))

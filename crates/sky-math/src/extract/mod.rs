@@ -189,10 +189,13 @@ pub(crate) fn words(response: &str) -> Option<Extraction> {
 /// or announces the same text.
 pub(crate) fn mixed(response: &str, gold: &str) -> Option<Extraction> {
     let spans = spans::math_spans(gold);
-    let words = spans.iter().rev().fold(gold.to_owned(), |mut text, span| {
-        text.replace_range(span.start..span.end, " ");
-        text
-    });
+    let mut words = String::new();
+    let mut at = 0;
+    for span in &spans {
+        words.push_str(&gold[at..span.start]);
+        at = span.end;
+    }
+    words.push_str(&gold[at..]);
     if spans.is_empty() || !words.contains(char::is_alphabetic) {
         return None;
     }
