@@ -81,9 +81,9 @@ const UNITS: [(&str, &str); 50] = [
 ];
 
 /// Words that make a value another one, and are not read.
-const UNREAD: [&str; 20] = [
-    "不", "没", "非", "错", "成", "折", "次方", "幂", "超过", "少于", "多于", "大于", "小于",
-    "至少", "至多", "最多", "最少", "分之", "多", "半",
+const UNREAD: [&str; 22] = [
+    "共", "有", "不", "没", "非", "错", "成", "折", "次方", "幂", "超过", "少于", "多于", "大于",
+    "小于", "至少", "至多", "最多", "最少", "分之", "多", "半",
 ];
 
 /// Rewrites an answer in Chinese; `None` when it is no value.
@@ -330,6 +330,10 @@ fn quantity(text: &str) -> Option<String> {
             return Some(out);
         }
         if !rest.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        // `一共有17个` is no "one" with a unit: several parts are measures.
+        if !UNITS.iter().any(|(_, known)| unit.contains(known)) {
             return None;
         }
         out.push(' ');
