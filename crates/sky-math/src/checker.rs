@@ -96,7 +96,13 @@ impl MathChecker {
         };
         let found = match found {
             Ok(found) => found,
-            Err(none) => return graded(Grade::Unparsed, None, none.reason().to_owned()),
+            Err(none) => {
+                return match extract::words(response).filter(|f| self.same_words(&gold, &f.answer))
+                {
+                    Some(found) => graded(Grade::Correct, Some(found), "the same words".to_owned()),
+                    None => graded(Grade::Unparsed, None, none.reason().to_owned()),
+                };
+            }
         };
         if gold.is_empty() {
             return graded(
@@ -106,12 +112,16 @@ impl MathChecker {
             );
         }
         let judged = self.judge(&gold, &found.answer, true, &budget);
-        let grade = if judged.equal {
-            Grade::Correct
-        } else {
-            Grade::Wrong
-        };
-        graded(grade, Some(found), judged.why)
+        if judged.equal {
+            return graded(Grade::Correct, Some(found), judged.why);
+        }
+        if let Some(why) = self.second_look(&gold, &found.answer, &budget) {
+            return graded(Grade::Correct, Some(found), why);
+        }
+        match extract::mixed(response, &gold) {
+            Some(same) => graded(Grade::Correct, Some(same), "the same text".to_owned()),
+            None => graded(Grade::Wrong, Some(found), judged.why),
+        }
     }
 
     /// Judges a response to a multiple-choice problem against the letter of the right choice. A
@@ -141,6 +151,11 @@ impl MathChecker {
         let (a, b) = (extract::extract_gold(a), extract::extract_gold(b));
         // In both directions, so that no convention can prefer a side.
         self.judge(&a, &b, false, &budget).equal || self.judge(&b, &a, false, &budget).equal
+    }
+
+    /// Whether an answer or a part of one means the gold answer.
+    pub(super) fn means(&self, gold: &str, answer: &str, budget: &Budget) -> bool {
+        self.judge(gold, answer, true, budget).equal
     }
 
     /// The budget of a call on this many bytes of text: short texts get less.

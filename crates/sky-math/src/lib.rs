@@ -30,6 +30,7 @@ mod normal_form;
 mod options;
 mod parse;
 mod print;
+mod second_look;
 mod unicode_to_latex;
 mod units;
 mod wording;

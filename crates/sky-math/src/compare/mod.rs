@@ -21,7 +21,9 @@ mod scalar;
 mod vector;
 mod words;
 
-pub(super) use words::{choice_letter, list_items, listed_alike, normalized_words, truth_value};
+pub(super) use words::{
+    choice_letter, list_items, listed_alike, normalized_words, plain_words, truth_value,
+};
 
 use super::{
     budget::Budget,

@@ -3,7 +3,7 @@
 use super::{Comparison, Options};
 use crate::{
     expr::{Const, Expr, Kind},
-    wording,
+    latex_names, wording,
 };
 
 /// Longer texts are no list of names, in bytes.
@@ -149,16 +149,61 @@ pub(crate) fn normalized_words(text: &str, options: &Options) -> String {
     if numeric { out } else { out.replace('-', "") }
 }
 
+/// The words of a text that is nothing but words, in lower case and without punctuation; `None`
+/// for anything that may be mathematics, such as `AB` or `Beta`.
+pub(crate) fn plain_words(text: &str, options: &Options) -> Option<Vec<String>> {
+    let flat = wording::flat(text);
+    if !options.ignore_case || flat.len() > MAX_LIST || flat.is_empty() {
+        return None;
+    }
+    let silent = ",.!?;:'\"()-".chars();
+    let other = flat
+        .chars()
+        .any(|c| !c.is_alphanumeric() && c != ' ' && !silent.clone().any(|s| s == c));
+    let digit = |c: char| c.is_ascii_digit();
+    // "3, 4" and "3-4" are not "34".
+    let marked = flat.char_indices().any(|(at, c)| {
+        "-(:.,".contains(c) && flat[at + c.len_utf8()..].trim_start().starts_with(digit)
+    });
+    if other || marked {
+        return None;
+    }
+    let words: Vec<String> = flat
+        .split(|c: char| !c.is_alphanumeric() && c != '\'')
+        .map(|word| word.replace('\'', "").to_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let vowel = |word: &str| word.contains(['a', 'e', 'i', 'o', 'u', 'y']);
+    // A word of four letters, with a vowel, that is no name in mathematics.
+    let wordy = words.iter().any(|word| {
+        word.chars().take_while(|c| c.is_alphabetic()).count() >= 4
+            && vowel(word)
+            && !is_math_name(word)
+    });
+    // Letters and numbers beside words may be mathematics in prose: `n`, `2`.
+    let names = words.iter().any(|word| is_math_name(word));
+    (wordy && !names).then_some(words)
+}
+
+/// `beta` and `Beta` are two letters.
+fn is_math_name(word: &str) -> bool {
+    latex_names::is_greek(word)
+        || latex_names::constant(word).is_some()
+        || latex_names::function(word).is_some()
+}
+
 /// `True`, `F`: a truth value, and whether it is spelled out.
 pub(crate) fn truth_value(text: &str) -> Option<(bool, bool)> {
     if text.len() > MAX_LIST {
         return None;
     }
     match wording::flat(text).trim_end_matches('.') {
-        "T" => Some((true, false)),
-        "F" => Some((false, false)),
-        word if word.eq_ignore_ascii_case("true") => Some((true, true)),
-        word if word.eq_ignore_ascii_case("false") => Some((false, true)),
+        "T" | "Y" | "y" | "\u{221a}" | "\u{2713}" => Some((true, false)),
+        "F" | "N" | "n" | "\u{2717}" => Some((false, false)),
+        "对" | "正确" | "是" | "是的" => Some((true, true)),
+        "错" | "错误" | "否" | "不是" | "不对" | "不正确" => Some((false, true)),
+        word if ["true", "yes"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((true, true)),
+        word if ["false", "no"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((false, true)),
         _ => None,
     }
 }
@@ -198,7 +243,10 @@ pub(crate) fn choice_letter(text: &str) -> Option<char> {
     let behind = chars.as_str();
     match behind.chars().next() {
         None => Some(letter),
-        Some(')' | ']' | '.' | ':') => (!another_choice(behind)).then_some(letter),
+        Some(')' | ']' | '.' | ':') => {
+            let denied = wording::negation::after(&behind[1..]);
+            (!denied && !another_choice(behind)).then_some(letter)
+        }
         Some('}') => {
             let rest = behind.trim_start_matches(['}', ')', ']', '.', ' ', '$', '*']);
             (rest.is_empty() || bracketed && !another_choice(rest)).then_some(letter)

@@ -1,11 +1,23 @@
 //! Where the answer stands in a response. Every scan is linear in the length of the text.
 
 mod boxed;
+mod choice;
+mod correction;
+mod formula;
+pub(crate) mod glyphs;
+mod grow;
+mod joined;
+mod leads;
+
 mod phrase;
+mod prose;
 mod section;
 mod spans;
+mod tokens;
 
 use std::borrow::Cow;
+
+use correction::Later;
 
 /// Which rule found the answer, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,56 +85,138 @@ impl NoAnswer {
 
 /// Finds the answer of a whole response.
 pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
-    let text = section::final_part(response).ok_or(NoAnswer::UnfinishedThought)?;
+    let response = glyphs::halfwidth(response);
+    let text = section::final_part(&response).ok_or(NoAnswer::UnfinishedThought)?;
     if text.trim().is_empty() {
         return Err(NoAnswer::Empty);
     }
-    let tagged = section::answer_tag(text);
-    let text = tagged.unwrap_or(text);
-    let found = |answer: &str, rule| {
-        let answer = tidy(answer);
-        (!answer.is_empty()).then(|| Extraction {
-            answer: answer.into_owned(),
-            rule,
-        })
+    let (answer, rule, end) = match marked(text)? {
+        Some(found) => found,
+        None => {
+            match phrase::after_phrase_at(text).filter(|(answer, _)| !tidy(answer).is_empty()) {
+                Some((answer, end)) => (answer, Rule::Phrase, end),
+                None => return unmarked(text).ok_or(NoAnswer::NothingFound),
+            }
+        }
     };
+    match correction::later(&text[end..], rule) {
+        Later::Stands => found(&answer, rule),
+        Later::Replaced(answer, rule) => found(&answer, rule),
+        Later::TakenBack => None,
+    }
+    .ok_or(NoAnswer::NothingFound)
+}
+
+fn found(answer: &str, rule: Rule) -> Option<Extraction> {
+    let answer = tidy(answer);
+    (!answer.is_empty()).then(|| Extraction {
+        answer: leads::without_emphasis(&answer),
+        rule,
+    })
+}
+
+/// The answer in a box, a tag or behind hash marks, and where it ends.
+fn marked(text: &str) -> Result<Option<(String, Rule, usize)>, NoAnswer> {
+    if let Some((inside, end)) = section::answer_tag(text) {
+        let behind = &text[end..];
+        if let Some((answer, len)) = boxed::last(behind).filter(|_| !boxed::is_open(behind)) {
+            return Ok(Some((answer, Rule::Boxed, end + len)));
+        }
+        if boxed::is_open(inside) {
+            return Err(NoAnswer::UnfinishedBox);
+        }
+        return Ok(Some(match boxed::last(inside) {
+            Some((answer, _)) => (answer, Rule::Boxed, end),
+            None => (inside.to_owned(), Rule::AnswerTag, end),
+        }));
+    }
     if boxed::is_open(text) {
         return Err(NoAnswer::UnfinishedBox);
     }
-    if let Some(answer) = boxed::last(text) {
-        return found(&answer, Rule::Boxed).ok_or(NoAnswer::NothingFound);
+    if let Some((answer, end)) = boxed::last(text) {
+        return Ok(Some((answer, Rule::Boxed, end)));
     }
-    if let Some(inside) = tagged {
-        return found(inside, Rule::AnswerTag).ok_or(NoAnswer::NothingFound);
+    Ok(phrase::hash_marks(text)
+        .filter(|(answer, _)| !tidy(answer).is_empty())
+        .map(|(answer, end)| (answer.to_owned(), Rule::HashMarks, end)))
+}
+
+/// The answer of a text that announces none.
+fn unmarked(text: &str) -> Option<Extraction> {
+    // `1..` is no number.
+    let dots = text.trim_end();
+    if dots.ends_with("..") && !dots.ends_with("...") && !dots.contains(' ') {
+        return None;
     }
-    phrase::hash_marks(text)
-        .and_then(|answer| found(answer, Rule::HashMarks))
-        .or_else(|| phrase::after_phrase(text).and_then(|answer| found(&answer, Rule::Phrase)))
-        .or_else(|| phrase::whole(text).and_then(|answer| found(answer, Rule::Whole)))
-        .or_else(|| phrase::last_sentence(text).and_then(|(answer, rule)| found(&answer, rule)))
-        .or_else(|| phrase::last_number(text).and_then(|answer| found(answer, Rule::LastNumber)))
+    phrase::whole(text)
+        .and_then(|answer| found(answer, Rule::Whole))
+        .or_else(|| phrase::last_value(text).and_then(|(answer, rule)| found(&answer, rule)))
         .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
-        .ok_or(NoAnswer::NothingFound)
 }
 
 /// The gold answer: a dataset's field may be bare, in dollars, or a whole solution with a box.
 pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     let trimmed = gold.trim();
-    if let Some(answer) = boxed::last(trimmed) {
+    if let Some((answer, _)) = boxed::last(trimmed) {
         return Cow::Owned(tidy(&answer).into_owned());
     }
-    if let Some(answer) = phrase::hash_marks(trimmed) {
+    if let Some((answer, _)) = phrase::hash_marks(trimmed) {
         return Cow::Owned(tidy(answer).into_owned());
     }
     tidy(trimmed)
 }
 
 /// The letter of a choice when a response begins with one: `A. Because ...`.
+/// Else the one that its sentences settle on.
 pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
+    let response = glyphs::halfwidth(response);
+    let text = section::final_part(&response)?;
+    phrase::leading_choice(text)
+        .or_else(|| choice::settled(text))
+        .map(|letter| Extraction {
+            answer: letter.to_string(),
+            rule: Rule::ChoiceLetter,
+        })
+}
+
+/// A whole response, for a gold answer in words.
+pub(crate) fn words(response: &str) -> Option<Extraction> {
     let text = section::final_part(response)?;
-    phrase::leading_choice(text).map(|letter| Extraction {
-        answer: letter.to_string(),
-        rule: Rule::ChoiceLetter,
+    found(text, Rule::Whole)
+}
+
+/// The answer when the gold answer is words and formulas, such as `odd $n$`, and the response is
+/// or announces the same text.
+pub(crate) fn mixed(response: &str, gold: &str) -> Option<Extraction> {
+    let spans = spans::math_spans(gold);
+    let mut words = String::new();
+    let mut at = 0;
+    for span in &spans {
+        words.push_str(&gold[at..span.start]);
+        at = span.end;
+    }
+    words.push_str(&gold[at..]);
+    if spans.is_empty() || !words.contains(char::is_alphabetic) {
+        return None;
+    }
+    let bare = |text: &str| {
+        let text = text.trim().trim_end_matches(['.', '!']);
+        let bare: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace() && *c != '$')
+            .collect();
+        bare
+    };
+    let text = section::final_part(response)?;
+    let found = |answer: &str, rule| {
+        (bare(answer) == bare(gold)).then(|| Extraction {
+            answer: answer.trim().to_owned(),
+            rule,
+        })
+    };
+    found(text, Rule::Whole).or_else(|| {
+        let said = phrase::announced_sentence(text)?;
+        found(said, Rule::Phrase)
     })
 }
 

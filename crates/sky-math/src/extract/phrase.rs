@@ -3,12 +3,15 @@
 
 use super::{
     Rule,
+    glyphs::is_cjk,
+    leads::{is_named_sum, without_lead, without_remark},
+    prose,
     spans::{math_spans, numbers},
 };
 use crate::wording::{self, negation};
 
 /// Phrases that announce an answer, in lower case.
-const PHRASES: [&str; 22] = [
+const PHRASES: [&str; 52] = [
     "final answer is",
     "answer is",
     "answer to the question is",
@@ -22,18 +25,48 @@ const PHRASES: [&str; 22] = [
     "answer**",
     "answers are",
     "answer would be",
+    "answer should be",
+    "answer must be",
+    "answer =",
     "solutions are",
     "option is",
     "choice is",
     "答案是",
     "答案为",
-    "答案：",
+    "答案应为",
+    "答案应该是",
+    "答案:",
+    "答案 :",
+    "答案**:",
+    "回答:",
+    "解答:",
+    "答:",
+    "答**:",
+    "答え:",
+    "答えは",
+    "정답:",
+    "정답은",
+    "답:",
+    "답은",
     "respuesta es",
+    "respuesta:",
+    "respuesta :",
     "réponse est",
+    "réponse:",
+    "réponse :",
+    "réponse**:",
+    "reponse:",
     "antwort ist",
+    "antwort:",
+    "antwort :",
+    "lösung:",
+    "risposta:",
+    "resposta:",
+    "resposta é",
+    "ответ:",
 ];
 /// Words that end what is announced and begin a reason.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 11] = [
     " because ",
     " since ",
     ", since ",
@@ -41,23 +74,52 @@ const REASONS: [&str; 7] = [
     ", which ",
     ", as ",
     " as desired",
+    ",因为",
+    ",所以",
+    "因为",
+    ", car ",
 ];
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;
 
-/// The line behind the last `####`.
-pub(super) fn hash_marks(text: &str) -> Option<&str> {
-    let at = text.rfind("#### ")?;
-    let line = text[at + 5..].lines().next()?.trim();
+/// The line behind the last `####`, and where it ends.
+pub(super) fn hash_marks(text: &str) -> Option<(&str, usize)> {
+    const MARK: &str = "####";
+    let at = text.rfind(MARK)? + MARK.len();
+    let rest = text[at..].trim_start_matches(':');
+    let value = |c: char| c.is_ascii_digit() || "$-\\".contains(c);
+    if !rest.starts_with([' ', '\t']) && !rest.starts_with(value) {
+        return None;
+    }
+    let line = rest.lines().next()?;
+    let end = text.len() - rest.len() + line.len();
+    let line = line.trim_start_matches([' ', '\t', ':']).trim();
     // A markdown heading has words, an answer does not.
     (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
-        .then_some(line)
+        .then_some((line, end))
 }
 
 /// What the last answer phrase announces.
 pub(super) fn after_phrase(text: &str) -> Option<String> {
+    after_phrase_at(text).map(|(answer, _)| answer)
+}
+
+/// The whole sentence behind the last answer phrase.
+pub(super) fn announced_sentence(text: &str) -> Option<&str> {
     let tail = tail(text, WINDOW);
-    let lower = tail.to_ascii_lowercase();
+    let at = last_phrase(tail)?;
+    Some(first_sentence(
+        tail[at..].trim_start_matches([':', '*', ' ', '\n']),
+    ))
+}
+
+/// Where the last answer phrase ends.
+fn last_phrase(tail: &str) -> Option<usize> {
+    // Of the same length, so that an offset in one is one in the other.
+    let lower = tail
+        .to_ascii_lowercase()
+        .replace('É', "é")
+        .replace('О', "о");
     let mut best: Option<usize> = None;
     for phrase in PHRASES {
         let mut end = lower.len();
@@ -73,12 +135,21 @@ pub(super) fn after_phrase(text: &str) -> Option<String> {
             end = at;
         }
     }
-    if let Some(at) = best
+    best
+}
+
+/// What the last answer phrase announces, and where its sentence ends.
+pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
+    let tail = tail(text, WINDOW);
+    let before = text.len() - tail.len();
+    if let Some(at) = last_phrase(tail)
         && let Some(answer) = announced(&tail[at..])
     {
-        return Some(answer);
+        let rest = tail[at..].trim_start_matches(|c: char| !c.is_alphanumeric() && c != '\\');
+        let end = tail.len() - rest.len() + first_sentence(rest).len();
+        return Some((answer, before + end));
     }
-    last_line_label(tail)
+    last_line_label(tail).map(|answer| (answer, text.len()))
 }
 
 /// "I don't know the answer:" announces nothing; "answers" is another word.
@@ -87,7 +158,7 @@ fn announces(lower: &str, at: usize) -> bool {
     let boundary = before
         .chars()
         .next_back()
-        .is_none_or(|c| !c.is_alphanumeric() || !c.is_ascii() && !lower.is_char_boundary(at + 1));
+        .is_none_or(|c| !c.is_alphanumeric() || is_cjk(c));
     boundary
         && !["know the ", "not the ", "no longer the "]
             .iter()
@@ -165,7 +236,7 @@ fn announced(behind: &str) -> Option<String> {
         Some(head) if is_answer_like(head) => head,
         _ => sentence,
     };
-    let direct = sentence.trim_matches(['*', '_', ' ', '`']);
+    let direct = without_remark(sentence.trim_matches(['*', '_', ' ', '`']));
     if is_answer_like(direct) || wording::is_set_or_numeral(direct) {
         return Some(direct.to_owned());
     }
@@ -182,7 +253,7 @@ fn announced(behind: &str) -> Option<String> {
 }
 
 /// Whether a sentence begins with words that bound or deny the value behind them.
-fn qualifies(sentence: &str) -> bool {
+pub(super) fn qualifies(sentence: &str) -> bool {
     const WORDS: [&str; 25] = [
         "not ",
         "no more ",
@@ -215,7 +286,7 @@ fn qualifies(sentence: &str) -> bool {
 }
 
 /// A short text that is an answer by itself: a number with its unit, an expression, a letter.
-fn is_answer_like(text: &str) -> bool {
+pub(super) fn is_answer_like(text: &str) -> bool {
     if text.is_empty() || text.len() > 400 {
         return false;
     }
@@ -227,7 +298,7 @@ fn is_answer_like(text: &str) -> bool {
     words == 0 || (starts && words <= 3 && !text.contains('$'))
 }
 
-fn is_math_word(word: &str) -> bool {
+pub(super) fn is_math_word(word: &str) -> bool {
     matches!(
         word,
         "and"
@@ -253,48 +324,9 @@ fn is_math_word(word: &str) -> bool {
     )
 }
 
-/// The value at the end of a sentence: its last formula, or the number behind "is", "are", "=",
-/// "by".
+/// The value at the end of a sentence.
 fn in_sentence(sentence: &str) -> Option<String> {
-    let spans = math_spans(sentence);
-    let number = numbers(sentence).last().cloned();
-    match (spans.last(), number) {
-        (Some(span), Some(number))
-            if number.start >= span.end && after_verb(sentence, number.start) =>
-        {
-            Some(sentence[number].to_owned())
-        }
-        (Some(span), _) => Some(span.inner(sentence).to_owned()),
-        (None, Some(number)) => Some(sentence[number].to_owned()),
-        (None, None) => None,
-    }
-}
-
-fn after_verb(text: &str, at: usize) -> bool {
-    let before = text[..at]
-        .trim_end_matches([' ', '$', '~', '€', '£', '*'])
-        .to_ascii_lowercase();
-    [
-        "is",
-        "are",
-        "=",
-        "by",
-        "be",
-        "was",
-        "were",
-        "equals",
-        "approximately",
-        "about",
-        "exactly",
-        "pays",
-        "has",
-        "have",
-        "to",
-        "of",
-        ":",
-    ]
-    .iter()
-    .any(|verb| before.ends_with(verb))
+    prose::last_value(sentence).map(|(value, _)| value)
 }
 
 /// The whole response, when nothing in it is prose.
@@ -346,6 +378,13 @@ pub(super) fn whole(text: &str) -> Option<&str> {
         .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
         .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
         .count();
+    if prose > 0 && is_named_sum(text) {
+        return Some(text);
+    }
+    // A sentence of Chinese with a number in it.
+    if text.contains(is_cjk) && !numbers(text).is_empty() && !wording::is_chinese_value(text) {
+        return None;
+    }
     let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)
         .then_some(text)
@@ -371,81 +410,14 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
         && words.len() <= 4
         && !speaks
         && !inside.contains(['.', '?', '!', ':', '\n', '$'])
-        && !negation::before(text)
-        && !numbers(text)
-            .iter()
-            .any(|number| negation::after(&text[number.end..])))
+        && !text.contains(|c: char| c.is_ascii_digit())
+        && !negation::before(text))
     .then_some(text)
 }
 
-/// "Hence 3 + 4 = 7" without its first word.
-fn without_lead(text: &str) -> &str {
-    const LEADS: [&str; 10] = [
-        "hence",
-        "thus",
-        "so",
-        "therefore",
-        "then",
-        "finally",
-        "clearly",
-        "we get",
-        "we have",
-        "it is",
-    ];
-    let rest = LEADS.iter().find_map(|lead| {
-        let head = text.get(..lead.len())?;
-        let rest = &text[lead.len()..];
-        (head.eq_ignore_ascii_case(lead) && rest.starts_with([' ', ','])).then_some(rest)
-    });
-    match rest.map(|rest| rest.trim_start_matches([' ', ','])) {
-        Some(rest) if rest.contains('=') && !rest.contains('$') => without_lead(rest),
-        _ => text,
-    }
-}
-
-/// The value of the last sentence that has one.
-pub(super) fn last_sentence(text: &str) -> Option<(String, Rule)> {
-    let tail = negation::without_questions(tail(text, WINDOW));
-    let spans = math_spans(tail);
-    let last_math = spans.last();
-    let last_number = numbers(tail).last().cloned();
-    let at = last_math.map_or(0, |span| span.start);
-    if negation::before(&tail[..at.max(last_number.as_ref().map_or(0, |n| n.start))]) {
-        return None;
-    }
-    match (last_math, last_number) {
-        (Some(span), Some(number))
-            if number.start >= span.end && after_verb(tail, number.start) =>
-        {
-            (!negation::after(&tail[number.end..]))
-                .then(|| (tail[number].to_owned(), Rule::LastNumber))
-        }
-        (Some(span), _) if negation::after(&tail[span.end..]) => None,
-        (Some(span), _) => Some((span.inner(tail).to_owned(), Rule::LastMath)),
-        _ => None,
-    }
-}
-
-/// The last number that is a word of its own, unless it is said not to be the one.
-pub(super) fn last_number(text: &str) -> Option<&str> {
-    let tail = negation::without_questions(tail(text, WINDOW));
-    let range = numbers(tail).last().cloned()?;
-    let before = tail[..range.start]
-        .trim_end_matches([' ', '$', '*'])
-        .to_ascii_lowercase();
-    let denied = [
-        " not",
-        " not be",
-        " cannot be",
-        " can't be",
-        " isn't",
-        " never",
-        " never be",
-    ]
-    .iter()
-    .any(|words| before.ends_with(words))
-        || negation::after(&tail[range.end..]);
-    (!denied && !negation::before(&tail[..range.start])).then_some(&tail[range])
+/// The value that the text ends with.
+pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
+    prose::last_value(negation::without_questions(tail(text, WINDOW)))
 }
 
 /// `A`, `B)`, `(C)`, `D.` at the beginning.
@@ -469,13 +441,16 @@ pub(super) fn leading_choice(text: &str) -> Option<char> {
     }
     match chars.next() {
         None => Some(letter),
-        Some('.' | ')' | ':' | ',' | '*' | ']') => Some(letter),
+        Some('.' | ')' | ':' | ',' | '*' | ']') => {
+            let behind = chars.as_str().trim_start_matches([')', '*', ']', '.', ':']);
+            (!negation::after(behind)).then_some(letter)
+        }
         _ => None,
     }
 }
 
 /// The end of the text, at most `window` bytes, cut at a character.
-fn tail(text: &str, window: usize) -> &str {
+pub(super) fn tail(text: &str, window: usize) -> &str {
     let mut from = text.len().saturating_sub(window);
     while !text.is_char_boundary(from) {
         from += 1;
@@ -492,5 +467,6 @@ fn first_sentence(text: &str) -> &str {
                 || bytes[i] == b'.' && bytes.get(i + 1).is_none_or(u8::is_ascii_whitespace)
         })
         .unwrap_or(bytes.len());
+    let end = text[..end].find('。').unwrap_or(end);
     text[..end].trim()
 }

@@ -49,9 +49,10 @@ pub(super) fn final_part(response: &str) -> Option<&str> {
     Some(text)
 }
 
-/// The content of the last `<answer>` tag.
-pub(super) fn answer_tag(text: &str) -> Option<&str> {
-    let end = text.rfind("</answer>")?;
+/// The content of the last `<answer>` tag, and where the tag ends.
+pub(super) fn answer_tag(text: &str) -> Option<(&str, usize)> {
+    const CLOSE: &str = "</answer>";
+    let end = text.rfind(CLOSE)?;
     let start = text[..end].rfind("<answer>")?;
-    Some(&text[start + "<answer>".len()..end])
+    Some((&text[start + "<answer>".len()..end], end + CLOSE.len()))
 }

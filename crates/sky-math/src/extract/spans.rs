@@ -1,5 +1,7 @@
 //! Formulas and numbers in prose.
 
+use super::glyphs::is_cjk;
+
 /// A formula between delimiters.
 pub(super) struct Span {
     pub(super) start: usize,
@@ -49,15 +51,17 @@ pub(super) fn math_spans(text: &str) -> Vec<Span> {
                 let inside = &text[at + mark..end];
                 let words = || {
                     let word = |w: &&str| w.len() >= 3 && w.bytes().all(|b| b.is_ascii_lowercase());
-                    inside.split_whitespace().filter(word).count()
+                    inside.split([' ', '\n', '.', ',']).filter(word).count()
                 };
                 // Such a sign stands in front of its number.
+                // `$10 + $5 = $15` and `$7.\nHe paid $3`: the next sign stands at a number too.
+                let next = bytes.get(end + 1).is_some_and(u8::is_ascii_digit);
+                let operator = inside.ends_with(['+', '-', '*', '/', '=']);
+                let sum = next && (inside.contains(' ') || operator);
                 let money = kind == 3
                     && inside.starts_with(|c: char| c.is_ascii_digit())
                     && !inside.contains('\\')
-                    && (inside.ends_with(' ')
-                        || bytes.get(end + 1).is_some_and(u8::is_ascii_digit))
-                    && words() >= 2;
+                    && (sum || words() >= 2 && (inside.ends_with(' ') || inside.contains('\n')));
                 if money {
                     at += 1;
                     continue;
@@ -118,14 +122,18 @@ pub(super) fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
             end += 1;
         }
         at = end;
-        let glued = before.is_some_and(char::is_alphabetic)
-            || text[end..].chars().next().is_some_and(char::is_alphabetic)
-                && !text[end..].starts_with(['e', 'x', 't', 's', 'n']);
-        if glued {
+        // `H2O`; a text of Chinese has no spaces.
+        if before.is_some_and(|c| c.is_alphabetic() && !is_cjk(c)) {
             continue;
         }
         if before == Some('.') {
             start -= 1;
+        }
+        // `-$40`.
+        if let Some(sign) = text[..start].strip_suffix('$')
+            && sign.trim_end_matches('\\').ends_with(['-', '−'])
+        {
+            start = sign.trim_end_matches('\\').len();
         }
         if text[..start].ends_with('-') || text[..start].ends_with('−') {
             let minus = if text[..start].ends_with('-') {

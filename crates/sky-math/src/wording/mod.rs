@@ -4,12 +4,20 @@
 //! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words
 //! behind it, which [`super::units`] reads, so that it is not taken for the bare number.
 
+mod chinese;
+mod clock;
+mod label;
+mod names;
 pub(super) mod negation;
 mod number;
 
 use std::borrow::Cow;
 
 use super::{latex_names, lex::group_end, unicode_to_latex::letters, units};
+pub(super) use clock::time;
+use clock::{date, time_of_day};
+pub(super) use label::{labelled, lone_letter};
+pub(super) use names::named;
 pub(super) use number::number;
 
 /// Longer texts are not answers in words.
@@ -109,6 +117,17 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     if text.len() > MAX_TEXT {
         return same;
     }
+    if let Some(value) = chinese::reword(text) {
+        return Cow::Owned(value);
+    }
+    // `△5` is a loss of 5.
+    let loss = text.trim().strip_prefix(['△', '▲']);
+    if let Some(value) = loss.filter(|v| v.starts_with(|c: char| c.is_ascii_digit())) {
+        return Cow::Owned(format!("-{value}"));
+    }
+    if text.trim() == "{}" {
+        return Cow::Borrowed(r"\emptyset");
+    }
     if !text.bytes().any(|b| b.is_ascii_alphabetic()) {
         return date(text.trim()).map_or(same, Cow::Owned);
     }
@@ -151,7 +170,7 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
         .or_else(|| currency(&flat))
         .or_else(|| sign_in_words(&flat, &lower))
         .or_else(|| hexadecimal(&flat))
-        .or_else(|| time(&lower))
+        .or_else(|| time_of_day(&lower))
         .or_else(|| in_base(&flat, &lower));
     rewritten.map_or(same, Cow::Owned)
 }
@@ -168,6 +187,11 @@ pub(super) fn is_set_or_numeral(text: &str) -> bool {
         || NO_VALUE.contains(&plain)
         || all_but(&flat, plain).is_some()
         || in_base(&flat, &lower).is_some()
+}
+
+/// Whether a text in Chinese is a value and nothing else.
+pub(super) fn is_chinese_value(text: &str) -> bool {
+    chinese::reword(text).is_some()
 }
 
 /// The text without the marks that set words.
@@ -405,10 +429,28 @@ fn currency(flat: &str) -> Option<String> {
     })
 }
 
-/// `75 per cent`.
+/// `75 per cent`, `28 pct`, `twenty-eight percent`.
 fn percent(flat: &str, lower: &str) -> Option<String> {
-    let at = lower.strip_suffix(" per cent")?.len();
-    Some(format!("{}\\%", &flat[..at]))
+    let words = [
+        "per cent",
+        "percent",
+        "percents",
+        "percentage",
+        "pct",
+        "pct.",
+        "pc",
+    ];
+    let value = words
+        .iter()
+        .find_map(|word| lower.strip_suffix(word))?
+        .trim_end();
+    let value = &flat[..value.len()];
+    match number(value) {
+        Some(n) => Some(format!("{{{n}}}\\%")),
+        None => value
+            .ends_with(|c: char| c.is_ascii_digit() || c == '}' || c == ')')
+            .then(|| format!("{value}\\%")),
+    }
 }
 
 /// `3 to 4`, `1 in 4`, `3 times 10^8`, `10 mod 3`: a sign in words between two values.
@@ -432,21 +474,6 @@ fn sign_in_words(flat: &str, lower: &str) -> Option<String> {
         };
         fits.then(|| format!("{a}{sign}{b}"))
     })
-}
-
-/// `2020-01-02`, `1/2/2020`: a date, not a difference or a quotient.
-fn date(flat: &str) -> Option<String> {
-    let mark = ['-', '/'].into_iter().find(|mark| flat.contains(*mark))?;
-    let parts: Vec<usize> = flat
-        .split(mark)
-        .map(|part| {
-            part.bytes()
-                .all(|b| b.is_ascii_digit())
-                .then_some(part.len())
-        })
-        .collect::<Option<_>>()?;
-    matches!(parts.as_slice(), [4, 2, 2] | [1 | 2, 1 | 2, 4])
-        .then(|| format!(r"\text{{on {flat}}}"))
 }
 
 /// `0x1F`.
@@ -474,19 +501,6 @@ fn remainder(lower: &str) -> Option<String> {
     }
     (matches!(word, "r" | "rem" | "remainder") && digits(whole) && digits(rest))
         .then(|| format!(r"{whole}\text{{ remainder {rest}}}"))
-}
-
-/// `3 pm`, `3:30 p.m.`: minutes of half a day.
-fn time(lower: &str) -> Option<String> {
-    let lower = lower.replace('.', "");
-    let half = ["am", "pm"]
-        .into_iter()
-        .find(|half| lower.ends_with(half))?;
-    let clock = lower.strip_suffix(half)?.trim_end();
-    let (hours, minutes) = clock.split_once(':').unwrap_or((clock, "0"));
-    let read = |t: &str, below: u32| t.trim().parse::<u32>().ok().filter(|n| *n < below);
-    let (hours, minutes) = (read(hours, 13)?, read(minutes, 60)?);
-    Some(format!(r"{}\text{{ {half}}}", hours % 12 * 60 + minutes))
 }
 
 /// `204 in base 5`, `204 (base five)`.

@@ -138,6 +138,22 @@ pub(crate) fn after(behind: &str) -> bool {
         text.strip_prefix(words)
             .is_some_and(|next| !next.starts_with(char::is_alphanumeric))
     };
+    // `5不是答案`.
+    if [
+        "不是",
+        "不对",
+        "不正确",
+        "不成立",
+        "不符合",
+        "不可能",
+        "是错",
+        "错误",
+    ]
+    .iter()
+    .any(|words| rest.starts_with(words))
+    {
+        return true;
+    }
     if NEGATED_VERBS.iter().any(|words| begins(rest, words)) {
         return true;
     }
