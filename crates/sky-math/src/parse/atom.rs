@@ -3,7 +3,7 @@
 use super::{Parsed, Parser, unit::money};
 use crate::{
     expr::{Const, Expr, Func, Kind},
-    latex_names,
+    latex_names::{self, Detour},
     lex::Tok,
 };
 
@@ -80,6 +80,7 @@ impl<'a> Parser<'a> {
                     _ => self.fail("arguments that are not understood"),
                 };
             }
+            "not" => return self.negation(start),
             "NaN" | "nan" => return Ok(Kind::Text("NaN".to_owned()).at(self.since(start))),
             _ => {}
         }
@@ -109,6 +110,7 @@ impl<'a> Parser<'a> {
                 Ok(Kind::Call(Func::Binomial, vec![upper, lower]).at(self.since(start)))
             }
             "sum" | "prod" | "int" | "lim" => self.big(name, start),
+            "neg" | "lnot" => self.negation(start),
             "boxed" | "fbox" => self.brace_argument(),
             // Alphabets around a letter or a number, and the angle sign, say nothing of the value.
             "angle" | "triangle" if self.letters_ahead() >= 3 => Ok(self.angle(name, start)),
@@ -303,7 +305,17 @@ impl<'a> Parser<'a> {
             (Func::Sinh, true) => (Func::Asinh, None),
             (Func::Cosh, true) => (Func::Acosh, None),
             (Func::Tanh, true) => (Func::Atanh, None),
+            (Func::Sec, true) => (Func::Acos, None),
+            (Func::Csc, true) => (Func::Asin, None),
             (func, _) => (func, power),
+        };
+        let detour = match (latex_names::detour(name), inverse) {
+            // The inverse of `1/f(x)` takes `1/x` to the inverse of f.
+            (Some(Detour::InverseValue), true) => Some(Detour::InverseArgument),
+            (None, true) if matches!(name, "sec" | "csc" | "cosec") => {
+                Some(Detour::InverseArgument)
+            }
+            (detour, _) => detour,
         };
         // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
         let mut args = self.function_arguments()?;
@@ -314,11 +326,8 @@ impl<'a> Parser<'a> {
             let ten = Kind::int(10).at(self.since(start));
             args.insert(0, ten);
         }
-        if name == "cis" && args.len() == 1 {
-            let angle = args.remove(0);
-            let i = Kind::Const(Const::I).at(angle.span.clone());
-            args.push(Kind::Mul(vec![i, angle]).at(self.since(start)));
-        }
+        let of = args.first().cloned();
+        args = self.arguments_for(name, detour, args, start)?;
         let arity = args.len();
         let span = self.since(start);
         let call = match (func, base) {
@@ -343,10 +352,53 @@ impl<'a> Parser<'a> {
             _ => return self.fail("too many arguments"),
         }
         .at(span.clone());
+        let call = match (detour, of) {
+            (Some(Detour::InverseValue), _) => {
+                Kind::Div(Box::new(Kind::int(1).at(span.clone())), Box::new(call)).at(span.clone())
+            }
+            (Some(Detour::Sinc), Some(of)) if of.kind == Kind::int(0) => {
+                Kind::int(1).at(span.clone())
+            }
+            (Some(Detour::Sinc), Some(of)) => {
+                Kind::Div(Box::new(call), Box::new(of)).at(span.clone())
+            }
+            _ => call,
+        };
         Ok(match power {
             Some(power) => Kind::Pow(Box::new(call), Box::new(power)).at(span),
             None => call,
         })
+    }
+
+    /// The arguments as the function that stands for this name takes them.
+    fn arguments_for(
+        &self,
+        name: &str,
+        detour: Option<Detour>,
+        mut args: Vec<Expr>,
+        start: usize,
+    ) -> Parsed<Vec<Expr>> {
+        let at = self.since(start);
+        let i = || Kind::Const(Const::I).at(at.clone());
+        match (detour, args.len()) {
+            (Some(Detour::InverseArgument), 1) => {
+                let one = Box::new(Kind::int(1).at(at.clone()));
+                let inverse = Kind::Div(one, Box::new(args.remove(0))).at(at.clone());
+                args.push(inverse);
+            }
+            (Some(Detour::Angle), 2) => {
+                let (y, x) = (args.remove(0), args.remove(0));
+                let upward = Kind::Mul(vec![i(), y]).at(at.clone());
+                args.push(Kind::Add(vec![x, upward]).at(at.clone()));
+            }
+            (Some(Detour::Angle), _) => return self.fail("this function takes two arguments"),
+            (None, 1) if name == "cis" => {
+                let angle = args.remove(0);
+                args.push(Kind::Mul(vec![i(), angle]).at(at.clone()));
+            }
+            _ => {}
+        }
+        Ok(args)
     }
 
     fn function_arguments(&mut self) -> Parsed<Vec<Expr>> {

@@ -16,7 +16,7 @@ mod unit;
 use super::{
     budget::{Budget, OutOfBudget},
     expr::{Expr, Kind, Rel, Span},
-    lex::{Commas, Tok, Token, lex},
+    lex::{Spelling, Tok, Token, lex},
 };
 
 /// Nesting beyond this is refused: every later pass recurses on the tree.
@@ -29,7 +29,7 @@ pub(super) const MAX_TEXT: usize = 1 << 16;
 /// Readings of what is written ambiguously.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reading {
-    pub(super) commas: Commas,
+    pub(super) spelling: Spelling,
     /// `1/2x` is `1/(2x)`; otherwise `(1/2)x`.
     pub(super) juxtaposition_first: bool,
     /// `\log` without a base is decimal; otherwise natural.
@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tre
         at: 0..text.len(),
         what: "the work budget is spent",
     };
-    let tokens = lex(text, reading.commas, budget).map_err(spent)?;
+    let tokens = lex(text, reading.spelling, budget).map_err(spent)?;
     let mut parser = Parser {
         text,
         tokens,

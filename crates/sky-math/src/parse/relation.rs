@@ -102,6 +102,17 @@ impl<'a> Parser<'a> {
         Ok(Some(rel))
     }
 
+    /// What a sign or a word denies: the numbers that a condition leaves out, or a statement.
+    pub(super) fn negation(&mut self, start: usize) -> Parsed {
+        let inner = self.factor()?;
+        let span = self.since(start);
+        if is_condition(&inner) || matches!(inner.kind, Kind::Sets(..)) {
+            let all = Kind::Const(Const::Reals).at(span.clone());
+            return Ok(Kind::Sets(SetOp::Difference, vec![all, inner]).at(span));
+        }
+        Ok(Kind::Apply("neg".to_owned(), vec![inner]).at(span))
+    }
+
     /// Unions, intersections and differences of sets, from left to right.
     pub(super) fn union(&mut self) -> Parsed {
         let start = self.start();

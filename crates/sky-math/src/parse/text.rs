@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
 
     /// Parses what stood inside `\text{}` as mathematics.
     fn reparse(&self, text: &str) -> Option<Expr> {
-        let tokens = lex(text, self.reading.commas, self.budget).ok()?;
+        let tokens = lex(text, self.reading.spelling, self.budget).ok()?;
         let mut inner = Parser {
             text,
             tokens,
