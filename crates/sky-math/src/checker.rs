@@ -317,6 +317,14 @@ fn alternative_readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, 
         with_commas(Commas::Decimal),
         with_commas(Commas::Separators),
     );
+    let nested = |side: &Side| Reading {
+        nested_bars: parse::may_nest_bars(&side.text),
+        ..plain
+    };
+    let bars = (nested(a), nested(b));
+    if bars != (plain, plain) {
+        out.push(bars);
+    }
     if has_short_greek(&a.text) || has_short_greek(&b.text) {
         let greek = Reading {
             spelling: Spelling {

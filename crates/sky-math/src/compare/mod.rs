@@ -7,17 +7,21 @@
 mod assignment;
 mod clear_denominators;
 mod collection;
+mod condition;
 mod ellipsis;
 mod integer_set;
 mod interval_bounds;
 mod kind_name;
+mod letters_as_units;
 mod matrix;
 mod parameter;
+mod polynomial;
 mod quantity;
 mod ratio;
 mod real_set;
 mod relation;
 mod scalar;
+mod statement;
 mod vector;
 mod words;
 
@@ -77,7 +81,11 @@ impl Comparer<'_> {
         {
             return Comparison::no("the work budget is spent");
         }
-        if let Some(judged) = self.assignments(a, b) {
+        if let Some(judged) = self
+            .statements(a, b)
+            .or_else(|| self.equation_and_conditions(a, b))
+            .or_else(|| self.assignments(a, b))
+        {
             return judged;
         }
         if let Some(judged) = self
@@ -105,13 +113,16 @@ impl Comparer<'_> {
                 return self.compare(x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b));
             }
         }
+        if let Some((x, y)) = self.spelled_as_sets(a, b) {
+            return self.compare(&x, &y);
+        }
         if real_set::is_real_set(a) || real_set::is_real_set(b) {
             match self.in_base_units(a, b) {
                 Some(Ok((x, y))) => return self.compare(&x, &y),
                 Some(Err(judged)) => return judged,
                 None => {}
             }
-            if let Some(judged) = self.real_sets(a, b) {
+            if let Some(judged) = self.real_sets(a, b).or_else(|| self.conjunctions(a, b)) {
                 return judged;
             }
             for (one, other, first) in [(a, b, true), (b, a, false)] {
@@ -123,7 +134,10 @@ impl Comparer<'_> {
                 }
             }
         }
-        if let Some(judged) = self.relations(a, b) {
+        if let Some(judged) = self
+            .relations(a, b)
+            .or_else(|| self.equal_sizes_and_cases(a, b))
+        {
             return judged;
         }
         if let Some((x, y)) = matrix::calculated(a, b, self.budget) {

@@ -1,5 +1,6 @@
 //! Values: percent and degree signs, rounding to the gold's digits.
 
+use dashu_base::BitTest;
 use dashu_ratio::RBig;
 
 use super::{Comparer, Comparison};
@@ -193,7 +194,9 @@ impl Comparer<'_> {
             .at(0..0),
         ])
         .at(0..0);
-        identity::floor(&scaled, self.budget).map(|n| n.to_string())
+        let whole = identity::floor(&scaled, self.budget)?;
+        self.budget.take(whole.bit_len() as u64).ok()?;
+        Some(whole.to_string())
     }
 }
 
@@ -266,7 +269,10 @@ fn decimal(expr: &Expr) -> Option<(RBig, i64)> {
                     },
                     _ => return None,
                 };
-                let shift = exact::ten_to(n.unsigned_abs().min(400));
+                if n.unsigned_abs() > 400 {
+                    return None;
+                }
+                let shift = exact::ten_to(n.unsigned_abs());
                 let value = if n >= 0 { value * shift } else { value / shift };
                 Some((value, decimals - n))
             }
@@ -289,23 +295,26 @@ fn terminates(expr: &Expr, compare: &Comparer<'_>) -> bool {
     let Ok(value) = exact::rational(expr, &mut Vec::new(), compare.budget) else {
         return false;
     };
-    let mut below = value.denominator().clone();
-    for prime in [2_u8, 5] {
-        let prime = dashu_int::UBig::from(prime);
-        for _ in 0..4096 {
-            if &below % &prime != dashu_int::UBig::ZERO {
-                break;
-            }
-            below /= &prime;
-        }
+    let twos = value.denominator().trailing_zeros().unwrap_or(0);
+    let below = value.denominator() >> twos;
+    // A power of five, if anything: five to the k has 2.32 k bits.
+    let k = below.bit_len() * 1000 / 2321;
+    let words = below.bit_len() as u64 / 64 + 1;
+    if compare.budget.take(words * words.isqrt() + 8).is_err() {
+        return false;
     }
-    below == dashu_int::UBig::ONE
+    let five = dashu_int::UBig::from(5_u8).pow(k);
+    below == five || below == five * 5_u8
 }
 
 /// Significant digits of a decimal with `decimals` places.
 fn significant(value: &RBig, decimals: i64) -> i64 {
     if value.is_zero() {
         return 0;
+    }
+    // Digits in plenty: nothing to count.
+    if exact::bit_size(value) > 1 << 14 {
+        return 1 << 12;
     }
     let text = {
         let scale = exact::ten_to(decimals.unsigned_abs().min(400));

@@ -94,12 +94,9 @@ pub(super) fn power(base: &RBig, exponent: &RBig, budget: &Budget) -> ExactResul
         .ok_or(ExactError::NotRational)?;
     let words = result as u64 / 64;
     budget.take(words * words.isqrt() / 2 + words * 4 + 4)?;
-    let value = RBig::from_parts(base.numerator().pow(size), base.denominator().pow(size));
-    Ok(if exponent.is_negative() {
-        RBig::ONE / value
-    } else {
-        value
-    })
+    // Powers of numbers without a common divisor have none: this looks for none.
+    let size = isize::try_from(size).map_err(|_| ExactError::NotRational)?;
+    Ok(base.pow(if exponent.is_negative() { -size } else { size }))
 }
 
 /// The n-th root when it is whole.

@@ -6,7 +6,7 @@ use super::{
     spans::{math_spans, numbers},
 };
 use crate::{
-    latex_names,
+    latex_names, units,
     wording::{self, negation},
 };
 
@@ -364,6 +364,7 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     let prose = condition
         .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
         .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
+        .filter(|w| !(numeric && units::is_unit(w)))
         .count();
     let short = text.len() <= 60 && said.split_whitespace().count() <= 4 && !text.contains(". ");
     (prose == 0 || numeric && prose <= 2 && short || short && text.split_whitespace().count() <= 2)

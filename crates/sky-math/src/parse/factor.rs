@@ -34,7 +34,7 @@ impl<'a> Parser<'a> {
             Tok::Letter('U', _) => !matches!(self.ahead(1), Tok::Ch('(' | '[')) || self.at == 0,
             Tok::Letter(..) => true,
             Tok::Word(word) => !matches!(*word, "and" | "or" | "mod" | "union" | "not"),
-            Tok::Ch('|') => !self.bars,
+            Tok::Ch('|') => !self.bars || self.bar_nests(),
             Tok::Cmd(name) => {
                 latex_names::function(name).is_some()
                     || latex_names::constant(name).is_some()

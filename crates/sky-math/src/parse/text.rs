@@ -99,6 +99,8 @@ impl<'a> Parser<'a> {
             depth: self.depth + 1,
             top: self.depth + 1,
             bars: false,
+            nested_bars: false,
+            open_bars: 0,
             integrals: 0,
             bound: self.bound.clone(),
             reading: self.reading,
