@@ -71,10 +71,7 @@ pub(super) fn is_name(expr: &Expr) -> bool {
         // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
         Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
         // `\det A = 3`.
-        Kind::Call(Func::Det, args) => args
-            .iter()
-            .all(|e| matches!(e.kind, Kind::Sym(_) | Kind::Matrix(_))),
-        Kind::Text(_) => true,
+        Kind::Call(Func::Det, _) | Kind::Text(_) => true,
         // `\int_0^1 x\,dx = \frac12` says what it is.
         Kind::Big { op, .. } => matches!(op, BigOp::Integral | BigOp::Limit),
         _ => false,

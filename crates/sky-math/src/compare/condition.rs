@@ -21,7 +21,7 @@ impl Comparer<'_> {
     /// `x = 1` against `x \ge 1 \text{ and } x \le 1`: as sets of numbers, before the name is
     /// taken off the equation.
     pub(super) fn equation_and_conditions(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
-        let conditions = |e: &Expr| matches!(e.kind, Kind::Sets(..)) && is_relation(e);
+        let conditions = |e: &Expr| is_real_set(e) && is_relation(e);
         if !(is_equation(a) && conditions(b) || is_equation(b) && conditions(a)) {
             return None;
         }
@@ -40,7 +40,7 @@ impl Comparer<'_> {
                 if ends.len() == 2 && ends.iter().any(|end| identity::infinity(end).is_some()));
             let set = match &e.kind {
                 Kind::Sym(name)
-                    if !self.nested && (ray || is_real_set(other) && !is_relation(other)) =>
+                    if !self.nested && (ray || is_set(other) && !is_relation(other)) =>
                 {
                     Kind::Const(match name.as_str() {
                         "R" => Const::Reals,
@@ -50,6 +50,19 @@ impl Comparer<'_> {
                         "C" => Const::Complexes,
                         _ => return None,
                     })
+                }
+                Kind::Sets(SetOp::Union, items) => {
+                    let elements = |item: &Expr| match &item.kind {
+                        Kind::Set(elements) => Some(elements.clone()),
+                        _ => None,
+                    };
+                    Kind::Set(
+                        items
+                            .iter()
+                            .map(elements)
+                            .collect::<Option<Vec<_>>>()?
+                            .concat(),
+                    )
                 }
                 Kind::Const(Const::Rationals | Const::Complexes) => return None,
                 // `(-1, 1] \cap [1, 2)` is `\{1\}`, of which the braces may be lost.
@@ -101,6 +114,10 @@ impl Comparer<'_> {
             false => Comparison::no("other cases"),
         })
     }
+}
+
+fn is_set(e: &Expr) -> bool {
+    is_real_set(e) || matches!(e.kind, Kind::Const(Const::Rationals | Const::Complexes))
 }
 
 /// An operation on sets of numbers.

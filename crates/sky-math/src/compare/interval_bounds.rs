@@ -129,6 +129,18 @@ pub(super) fn roots(
     {
         return Some(roots);
     }
+    for (a, b) in [(left, right), (right, left)] {
+        // Over the denominator, which changes its sign too.
+        if let Kind::Div(above, below) = &a.kind
+            && b.kind != Kind::int(0)
+        {
+            compare.budget.take(40).ok()?;
+            let product = Kind::Mul(vec![b.clone(), (**below).clone()]).at(b.span.clone());
+            let zero = Kind::int(0).at(0..0);
+            let crossings = roots(above, &product, var, compare)?;
+            return Some([crossings, roots(below, &zero, var, compare)?].concat());
+        }
+    }
     let zero = |e: &Expr| e.kind == Kind::int(0);
     match (zero(left), zero(right)) {
         (_, true) => factor_roots(left, var, compare),

@@ -72,8 +72,8 @@ impl Comparer<'_> {
         })
     }
 
-    fn statement<'e>(&self, e: &'e Expr, parts: &mut Vec<&'e Expr>) -> Option<Statement> {
-        let several = |items: &'e [Expr], parts: &mut Vec<&'e Expr>| {
+    fn statement(&self, e: &Expr, parts: &mut Vec<Expr>) -> Option<Statement> {
+        let several = |items: &[Expr], parts: &mut Vec<Expr>| {
             items
                 .iter()
                 .map(|item| self.statement(item, parts))
@@ -110,6 +110,17 @@ impl Comparer<'_> {
                     let (x, y) = (self.statement(first, parts)?, self.statement(then, parts)?);
                     Statement::Same(Box::new(x), Box::new(y))
                 }
+                // `x \ne 2` denies `x = 2`.
+                [(rel @ (Rel::Ne | Rel::Ge | Rel::Le), side)] => {
+                    let denied = match rel {
+                        Rel::Ne => Rel::Eq,
+                        Rel::Ge => Rel::Lt,
+                        _ => Rel::Gt,
+                    };
+                    let rest = vec![(denied, side.clone())];
+                    let denied = Kind::Relation(first.clone(), rest).at(e.span.clone());
+                    self.part(&denied, parts)?.not()
+                }
                 _ => self.part(e, parts)?,
             },
             Kind::Sym(_) | Kind::Const(Const::E | Const::I) | Kind::Mul(_) | Kind::Text(_) => {
@@ -120,14 +131,14 @@ impl Comparer<'_> {
     }
 
     /// What has no sign of logic: the part that says the same, or a new one.
-    fn part<'e>(&self, e: &'e Expr, parts: &mut Vec<&'e Expr>) -> Option<Statement> {
+    fn part(&self, e: &Expr, parts: &mut Vec<Expr>) -> Option<Statement> {
         let known = parts
             .iter()
-            .position(|part| *part == e || self.compare(part, e).equal);
+            .position(|part| part == e || self.compare(part, e).equal);
         if let Some(k) = known {
             return Some(Statement::Part(k));
         }
-        parts.push(e);
+        parts.push(e.clone());
         (parts.len() <= MAX_PARTS).then(|| Statement::Part(parts.len() - 1))
     }
 }

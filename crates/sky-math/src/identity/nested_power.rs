@@ -43,19 +43,20 @@ fn is_whole(e: &Expr) -> bool {
 
 /// Whether the two have different exact values somewhere.
 pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
-    let mut names = Vec::new();
+    let (mut exponents, mut divided, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for e in [a, b] {
-        names_of(e, &mut names);
-    }
-    let mut divided = Vec::new();
-    for e in [a, b] {
+        exponent_names(e, &mut exponents);
         names_below(e, false, &mut divided);
+        names_of(e, &mut all);
     }
+    // Exponents first: they decide whether a negative number has a power.
+    let rest = all.into_iter().filter(|name| !exponents.contains(name));
+    let names: Vec<String> = exponents.iter().cloned().chain(rest).collect();
     let choices: Vec<&[i64]> = names
         .iter()
         .enumerate()
         .map(|(k, name)| match name.as_str() {
-            _ if k >= MAX_NAMES => &VALUES[1..2],
+            _ if k >= MAX_NAMES => &VALUES[2..3],
             "j" | "k" | "l" | "m" | "n" if !divided.contains(name) => &WHOLE_VALUES[..],
             _ => &VALUES[..],
         })
@@ -69,23 +70,46 @@ pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
             values.push((name.clone(), RBig::from_parts(half.into(), 2_u8.into())));
         }
         let mut value = |e: &Expr| exact::rational(e, &mut values, budget);
-        matches!((value(a), value(b)), (Ok(x), Ok(y)) if x != y)
+        let differ = matches!((value(a), value(b)), (Ok(x), Ok(y)) if x != y);
+        differ && !is_even_root(a, &mut values, budget) && !is_even_root(b, &mut values, budget)
     })
 }
 
-/// The names under the fraction bars of exponents and in the degrees of roots, which make an
-/// exponent that is not whole.
+/// Whether `x^{m/n}` is an even root of a negative number here, which `(-2)^{2/2}` would hide.
+fn is_even_root(e: &Expr, values: &mut exact::Names, budget: &Budget) -> bool {
+    let mut found = false;
+    if let Kind::Pow(base, power) = &e.kind
+        && let Kind::Div(_, below) = &power.kind
+        && below.has_names()
+        && let (Ok(base), Ok(below)) = (
+            exact::rational(base, values, budget),
+            exact::rational(below, values, budget),
+        )
+    {
+        let even = exact::integer(&below).is_some_and(|n| (n % 2_u8) == 0_u8.into());
+        found = even && base < RBig::ZERO;
+    }
+    e.children(&mut |child| found = found || is_even_root(child, values, budget));
+    found
+}
+
+/// The names in exponents and in the degrees of roots.
+fn exponent_names(e: &Expr, names: &mut Vec<String>) {
+    if let Kind::Pow(_, power) | Kind::Root(power, _) = &e.kind {
+        names_of(power, names);
+    }
+    e.children(&mut |child| exponent_names(child, names));
+}
+
+/// The names under the fraction bars of exponents, which make an exponent that is not whole.
 fn names_below(e: &Expr, exponent: bool, names: &mut Vec<String>) {
     match &e.kind {
-        Kind::Pow(base, power) => {
+        Kind::Pow(base, power) | Kind::Root(power, base) => {
             names_below(base, exponent, names);
             names_below(power, true, names);
         }
-        Kind::Root(degree, inner) => {
-            names_of(degree, names);
-            names_below(inner, exponent, names);
-        }
-        Kind::Div(above, below) if exponent => {
+        // `m/n`: both stand for integers, as they do in `\sqrt[n]{x^m}`.
+        Kind::Div(above, below) if exponent && !matches!(below.kind, Kind::Sym(_)) => {
             names_below(above, true, names);
             names_of(below, names);
         }

@@ -363,6 +363,14 @@ impl<'a> Lexer<'a, '_> {
             self.push(Tok::Word(run), self.at + run.len());
             return;
         }
+        // `sinxcosx`: what follows the first argument is read next.
+        let parts = run.split_inclusive('x');
+        let function = |part: &str| part.strip_suffix('x').is_some_and(is_plain_function);
+        let chained = run.matches('x').count() > 1 && parts.clone().all(function);
+        let run = match parts.clone().next() {
+            Some(first) if chained => first,
+            _ => run,
+        };
         if let Some((stem, argument)) = self.glued(run, behind) {
             let name = &run[stem..run.len() - argument];
             let before = &run[..stem];
@@ -417,12 +425,7 @@ impl<'a> Lexer<'a, '_> {
         if run.len() > 16 {
             return None;
         }
-        let plain = |name: &str| {
-            matches!(
-                name,
-                "sin" | "cos" | "tan" | "cot" | "sec" | "csc" | "ln" | "log"
-            )
-        };
+        let plain = is_plain_function;
         if let Some(name) = run.strip_suffix('x') {
             let function =
                 latex_names::function(name).is_some() && !matches!(name, "re" | "im" | "Re" | "Im");
@@ -432,6 +435,11 @@ impl<'a> Lexer<'a, '_> {
             if name.get(1..).is_some_and(plain) {
                 return Some((1, 1));
             }
+        }
+        // `nlogn`, `ylny`.
+        let ends = run.get(..1).is_some_and(|first| run.ends_with(first));
+        if ends && run.len() > 3 && plain(&run[1..run.len() - 1]) {
+            return Some((1, 1));
         }
         let called = behind.starts_with('(') || behind.starts_with("\\left(");
         let raised = behind.starts_with(['^', '_']) || behind.starts_with(" (");
@@ -462,6 +470,14 @@ impl<'a> Lexer<'a, '_> {
         );
         self.push(Tok::Num(digits), self.at + len);
     }
+}
+
+/// A function whose argument is often written without brackets.
+fn is_plain_function(name: &str) -> bool {
+    matches!(
+        name,
+        "sin" | "cos" | "tan" | "cot" | "sec" | "csc" | "ln" | "log"
+    )
 }
 
 fn unescaped_dollars(text: &str) -> usize {

@@ -127,7 +127,12 @@ impl<'a> Parser<'a> {
             if !p.eat('|') {
                 return p.fail("a closing bar is missing");
             }
-            Ok(Kind::Call(Func::Abs, vec![inner]).at(p.since(start)))
+            // Bars around a matrix are its determinant.
+            let func = match inner.kind {
+                Kind::Matrix(_) => Func::Det,
+                _ => Func::Abs,
+            };
+            Ok(Kind::Call(func, vec![inner]).at(p.since(start)))
         })
     }
 

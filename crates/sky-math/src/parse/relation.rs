@@ -85,13 +85,14 @@ impl<'a> Parser<'a> {
                 "notin" => (Rel::NotIn, 1),
                 "approx" | "simeq" | "doteq" => (Rel::Approx, 1),
                 "subset" | "subseteq" => (Rel::Subset, 1),
-                "to" | "rightarrow" | "Rightarrow" | "implies" | "longrightarrow" | "mapsto" => {
-                    (Rel::Arrow, 1)
-                }
+                "to" | "rightarrow" | "Rightarrow" | "implies" | "longrightarrow"
+                | "Longrightarrow" | "mapsto" => (Rel::Arrow, 1),
                 "equiv" | "cong" => (Rel::Named("equiv"), 1),
                 "sim" => (Rel::Named("sim"), 1),
                 "propto" => (Rel::Named("propto"), 1),
-                "iff" | "Leftrightarrow" => (Rel::Named("iff"), 1),
+                "iff" | "Leftrightarrow" | "leftrightarrow" | "Longleftrightarrow" => {
+                    (Rel::Named("iff"), 1)
+                }
                 "perp" => (Rel::Named("perp"), 1),
                 "parallel" => (Rel::Named("parallel"), 1),
                 _ => return Ok(None),
@@ -106,7 +107,8 @@ impl<'a> Parser<'a> {
     pub(super) fn negation(&mut self, start: usize) -> Parsed {
         let inner = self.factor()?;
         let span = self.since(start);
-        if is_condition(&inner) || matches!(inner.kind, Kind::Sets(..)) {
+        let equation = matches!(&inner.kind, Kind::Relation(_, rest) if matches!(rest.as_slice(), [(Rel::Eq, _)]));
+        if equation || is_condition(&inner) || matches!(inner.kind, Kind::Sets(..)) {
             let all = Kind::Const(Const::Reals).at(span.clone());
             return Ok(Kind::Sets(SetOp::Difference, vec![all, inner]).at(span));
         }
@@ -197,7 +199,8 @@ impl Parser<'_> {
             return sum;
         };
         // Most sums are of numbers.
-        if first.is_scalar() && !matches!(&first.kind, Kind::Sym(name) if name == "R") {
+        let letter = matches!(&first.kind, Kind::Sym(name) if name == "R");
+        if first.is_scalar() && !letter {
             return sum;
         }
         let Some(rest) = rest.iter().map(taken).collect::<Option<Vec<_>>>() else {
@@ -218,8 +221,7 @@ impl Parser<'_> {
         };
         let braces = rest.iter().all(|e| matches!(e.kind, Kind::Set(_)));
         let intervals = rest.iter().all(is_set)
-            && (is_interval(first) || rest.iter().any(is_interval) && is_set(first));
-        let letter = matches!(&first.kind, Kind::Sym(name) if name == "R");
+            && (letter || is_interval(first) || rest.iter().any(is_interval) && is_set(first));
         if !(braces && (is_set(first) || letter) || intervals) {
             return sum;
         }
@@ -238,23 +240,34 @@ impl Parser<'_> {
 /// between them. `None` for values and relations alone, which are a list.
 pub(super) fn statement(items: &[Expr], separators: &[Separator]) -> Option<Kind> {
     let letters = |e: &Expr| e.is_scalar() && e.has_names();
-    let arrow = |rest: &[(Rel, Expr)]| matches!(rest, [(Rel::Arrow | Rel::Named("iff"), _)]);
+    let arrow = |e: &Expr| match &e.kind {
+        Kind::Relation(_, rest) => matches!(rest.as_slice(), [(Rel::Arrow | Rel::Named("iff"), _)]),
+        _ => false,
+    };
+    // Brackets around it are part of its place.
+    let open = |e: &Expr| match &e.kind {
+        Kind::Relation(first, _) => first.span.start == e.span.start,
+        _ => false,
+    };
     let relation = |e: &Expr| match &e.kind {
         Kind::Relation(first, rest) => {
             first.is_scalar() && rest.iter().all(|(_, side)| side.is_scalar())
+        }
+        // `\\neg (x < 2)`.
+        Kind::Sets(..) => {
+            is_condition(e)
+                || matches!(&e.kind, Kind::Sets(SetOp::Difference, parts) if matches!(parts.as_slice(), [all, Expr { kind: Kind::Relation(..), .. }] if all.kind == Kind::Const(Const::Reals)))
         }
         _ => false,
     };
     if items.len() < 2
         || !items.iter().all(|e| letters(e) || relation(e))
-        || !items.iter().any(letters)
+        || !items.iter().any(|e| letters(e) || arrow(e))
     {
         return None;
     }
     // `p \lor q \to r`: what stands on either side of an arrow is joined first.
-    let split = items
-        .iter()
-        .position(|e| matches!(&e.kind, Kind::Relation(_, rest) if arrow(rest)));
+    let split = items.iter().position(|e| arrow(e) && open(e));
     if let Some(at) = split
         && let Kind::Relation(first, rest) = &items[at].kind
         && let [(rel, then)] = rest.as_slice()

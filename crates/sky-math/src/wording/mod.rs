@@ -223,7 +223,9 @@ fn bounded(flat: &str, lower: &str) -> Option<String> {
             .map(str::trim)
             .filter(|rest| is_value(rest))
             // `not (x < 2)` denies a condition.
-            .filter(|rest| !(*head == "not" && rest.starts_with('(') && rest.contains(['<', '>'])));
+            .filter(|rest| {
+                !(*head == "not" && rest.starts_with('(') && rest.contains(['<', '>', '=']))
+            });
         let Some(rest) = rest else { continue };
         let value = match number(rest) {
             Some(n) => format!("{{{n}}}"),
