@@ -5,7 +5,7 @@ use sky_types::{Section, SettingError};
 /// The revision of the checks. Verdicts of another revision count as stale.
 ///
 /// Raise it with every change that may give a reply another verdict.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// The recipe's `[verify]`: how the pipeline and the evaluations judge replies.
 ///
@@ -33,6 +33,7 @@ impl Section for VerifyConfig {
         }
         for (key, value) in [
             ("math.decimal_gold_digits", math.decimal_gold_digits),
+            ("math.decimal_answer_digits", math.decimal_answer_digits),
             ("math.round_decimals", math.round_decimals),
         ] {
             if !digits(value) {

@@ -155,6 +155,11 @@ impl Comparer<'_> {
             return (x == y)
                 .then(|| Comparison::yes(format!("the same after rounding to {places} decimals")));
         }
+        if self.is_long_decimal_of(a, b) {
+            return Some(Comparison::yes(
+                "a fraction that rounds to the answer's digits",
+            ));
+        }
         let wanted = self.options.decimal_gold_digits.filter(|_| self.gold)?;
         let (value, decimals) = decimal(a)?;
         // Only an exact value may round. A decimal answer states its own digits: 927.51 is not
@@ -171,6 +176,21 @@ impl Comparer<'_> {
         }
         identity::rounds_to(b, &value, decimals, self.budget)
             .then(|| Comparison::yes("rounds to the gold's digits"))
+    }
+
+    /// Whether `b` is a decimal of many digits that the gold, a fraction, rounds to.
+    fn is_long_decimal_of(&self, a: &Expr, b: &Expr) -> bool {
+        let Some(wanted) = self.options.decimal_answer_digits.filter(|_| self.gold) else {
+            return false;
+        };
+        let fraction = exact::rational(a, &mut Vec::new(), self.budget).is_ok();
+        let Some((value, decimals)) = decimal(b).filter(|_| fraction && decimal(a).is_none())
+        else {
+            return false;
+        };
+        significant(&value, decimals) >= i64::from(wanted)
+            && !terminates(a, self)
+            && identity::rounds_to(a, &value, decimals, self.budget)
     }
 
     /// `value` rounded to `places` decimals, as an integer of units of the last one.

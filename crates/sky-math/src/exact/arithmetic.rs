@@ -176,6 +176,7 @@ pub(super) fn binomial(n: &RBig, k: i64, budget: &Budget) -> ExactResult {
     }
     let mut total = RBig::ONE;
     for i in 0..k {
+        budget.take(60)?;
         let factor = (n.clone() - RBig::from(i)) / RBig::from(i + 1);
         charge(&total, &factor, false, budget)?;
         total *= factor;
