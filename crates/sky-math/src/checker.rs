@@ -317,24 +317,7 @@ fn alternative_readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, 
         with_commas(Commas::Decimal),
         with_commas(Commas::Separators),
     );
-    let nested = |side: &Side| Reading {
-        nested_bars: parse::may_nest_bars(&side.text),
-        ..plain
-    };
-    let bars = (nested(a), nested(b));
-    if bars != (plain, plain) {
-        out.push(bars);
-    }
-    if has_short_greek(&a.text) || has_short_greek(&b.text) {
-        let greek = Reading {
-            spelling: Spelling {
-                greek: true,
-                ..plain.spelling
-            },
-            ..plain
-        };
-        out.push((greek, greek));
-    }
+    out.extend(other_bars_and_names(a, b));
     if decimal_log && (a.text.contains("log") || b.text.contains("log")) {
         let reading = Reading {
             decimal_log,
@@ -376,6 +359,31 @@ fn alternative_readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, 
         {
             out.push(pair(parting));
         }
+    }
+    out
+}
+
+/// Bars that open within others, and Greek letters in plain letters.
+fn other_bars_and_names(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
+    let mut out = Vec::new();
+    let plain = Reading::default();
+    let nested = |side: &Side| Reading {
+        nested_bars: parse::may_nest_bars(&side.text),
+        ..plain
+    };
+    let bars = (nested(a), nested(b));
+    if bars != (plain, plain) {
+        out.push(bars);
+    }
+    if has_short_greek(&a.text) || has_short_greek(&b.text) {
+        let greek = Reading {
+            spelling: Spelling {
+                greek: true,
+                ..plain.spelling
+            },
+            ..plain
+        };
+        out.push((greek, greek));
     }
     out
 }

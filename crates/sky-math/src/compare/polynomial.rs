@@ -205,20 +205,13 @@ fn divided(coefficients: &[RBig], root: &RBig) -> Option<Vec<RBig>> {
 }
 
 fn number(value: RBig) -> Expr {
+    let below = value.is_negative();
     let size = Kind::Num {
-        value: if value.is_negative() {
-            -value.clone()
-        } else {
-            value.clone()
-        },
+        value: if below { -value } else { value },
         decimals: None,
     }
     .at(0..0);
-    if value.is_negative() {
-        negative(size)
-    } else {
-        size
-    }
+    if below { negative(size) } else { size }
 }
 
 fn negative(e: Expr) -> Expr {

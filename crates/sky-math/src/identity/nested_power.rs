@@ -86,7 +86,7 @@ fn is_even_root(e: &Expr, values: &mut exact::Names, budget: &Budget) -> bool {
             exact::rational(below, values, budget),
         )
     {
-        let even = exact::integer(&below).is_some_and(|n| (n % 2_u8) == 0_u8.into());
+        let even = exact::integer(&below).is_some_and(|n| n % 2_u8 == 0);
         found = even && base < RBig::ZERO;
     }
     e.children(&mut |child| found = found || is_even_root(child, values, budget));

@@ -52,6 +52,32 @@ pub(super) enum NameRange {
     Alternating,
 }
 
+impl NameRange {
+    /// The point of this number, with integers for these names.
+    fn point<'a>(self, names: &[String], index: u64, prec: usize, budget: &'a Budget) -> Eval<'a> {
+        match self {
+            Self::Integers => Eval::at_integer_point(names, index, prec, budget),
+            Self::Alternating => {
+                let mut eval = Eval::at_integer_point(names, index, prec, budget);
+                eval.point.signs = Signs::at(index);
+                eval
+            }
+            // Terms cost, so most points are small; some lie below sixty, because a formula
+            // that is wrong may be right for the first few.
+            Self::SmallIntegers if index % 3 == 2 || names.len() > 2 => {
+                Eval::at_integer_point(names, 4 * index + 1, prec, budget)
+            }
+            Self::SmallIntegers => {
+                Eval::at_integer_point(names, 2 * (index - index / 3), prec, budget)
+            }
+            Self::Reals => {
+                let signs = Signs::at(index);
+                Eval::new(Point { index, signs }, prec, budget)
+            }
+        }
+    }
+}
+
 /// Why nothing was found where one side or the other is never defined.
 pub(super) const NO_COMMON_POINT: &str = "no point at which both have a value";
 
@@ -89,28 +115,7 @@ pub(super) fn compare_at_points(
     let (mut agreed, mut complex, mut outside_domain) = (0, 0, 0);
     let mut reason = NO_COMMON_POINT;
     for index in 0..tries {
-        let eval = |prec| {
-            match stand_for {
-                NameRange::Integers => Eval::at_integer_point(&all, index, prec, budget),
-                NameRange::Alternating => {
-                    let mut eval = Eval::at_integer_point(&all, index, prec, budget);
-                    eval.point.signs = Signs::at(index);
-                    eval
-                }
-                // Terms cost, so most points are small; some lie below sixty, because a formula
-                // that is wrong may be right for the first few.
-                NameRange::SmallIntegers if index % 3 == 2 || all.len() > 2 => {
-                    Eval::at_integer_point(&all, 4 * index + 1, prec, budget)
-                }
-                NameRange::SmallIntegers => {
-                    Eval::at_integer_point(&all, 2 * (index - index / 3), prec, budget)
-                }
-                NameRange::Reals => {
-                    let signs = Signs::at(index);
-                    Eval::new(Point { index, signs }, prec, budget)
-                }
-            }
-        };
+        let eval = |prec| stand_for.point(&all, index, prec, budget);
         // The later ones look for a difference, which a low precision shows.
         let prec = match stand_for {
             NameRange::Integers if agreed >= INTEGER_POINTS / 2 => LOW_PRECISION,

@@ -5,6 +5,7 @@ mod application;
 mod atom;
 mod big_operator;
 mod factor;
+mod function;
 mod group;
 mod literal;
 mod product;

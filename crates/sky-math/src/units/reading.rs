@@ -132,6 +132,7 @@ impl<'a> UnitReader<'a> {
         context: &Context<'_>,
     ) -> bool {
         let mut skip = false;
+        let counts = |next| matches!(next, Some(&Piece::Word(w)) if find(w).is_none());
         let plain = word.to_ascii_lowercase();
         let final_word = next.is_none();
         match plain.as_str() {
@@ -161,9 +162,7 @@ impl<'a> UnitReader<'a> {
                 self.said.push(plain);
             }
             // An ampere, but in front of what is counted.
-            _ if FILLERS.contains(&plain.as_str())
-                && !(word == "A" && !matches!(next, Some(Piece::Word(w)) if find(w).is_none())) => {
-            }
+            _ if FILLERS.contains(&plain.as_str()) && (word != "A" || counts(next)) => {}
             _ => {
                 if let Some(scale) = scale(word) {
                     self.unit.scale *= scale;
