@@ -132,9 +132,10 @@ impl Comparer<'_> {
 
     /// What has no sign of logic: the part that says the same, or a new one.
     fn part(&self, e: &Expr, parts: &mut Vec<Expr>) -> Option<Statement> {
-        let known = parts
-            .iter()
-            .position(|part| part == e || self.compare(part, e).equal);
+        // `C = B` is another part than `B`, although it may be an answer for it.
+        let relation = |e: &Expr| matches!(e.kind, Kind::Relation(..));
+        let same = |part: &Expr| relation(part) && relation(e) && self.compare(part, e).equal;
+        let known = parts.iter().position(|part| part == e || same(part));
         if let Some(k) = known {
             return Some(Statement::Part(k));
         }

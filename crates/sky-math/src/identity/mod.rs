@@ -285,7 +285,7 @@ fn is_piecewise(e: &Expr) -> bool {
             );
             bent && args.iter().any(Expr::has_names)
         }
-        Kind::Root(_, inner) => inner.has_names(),
+        Kind::Root(degree, inner) => !degree.has_names() && inner.has_names(),
         Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
         _ => false,
     })

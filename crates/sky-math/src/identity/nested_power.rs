@@ -3,10 +3,14 @@
 //! At random points a negative number to a power has no real value, so that such a point says
 //! nothing. These points are chosen to have one, and are compared exactly.
 
-use super::names_of;
+use super::{
+    LOW_PRECISION, names_of,
+    points::{PointResult, compare_at_point},
+};
 use crate::{
     budget::Budget,
-    exact,
+    eval::Eval,
+    exact::{self, ExactError},
     expr::{Expr, Kind},
 };
 
@@ -14,6 +18,8 @@ use dashu_ratio::RBig;
 
 /// Names that take more than one value; the others are positive.
 const MAX_NAMES: usize = 3;
+/// Points at which a value is evaluated that is not exact.
+const MAX_EVALUATIONS: usize = 24;
 /// Numerators over two of the values that names take: even, odd and broken, of both signs.
 const VALUES: [i64; 5] = [-4, 4, 1, -3, -1];
 /// Of names that stand for integers.
@@ -62,6 +68,7 @@ pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
         })
         .collect();
     let total: usize = choices.iter().map(|c| c.len()).product();
+    let mut evaluations = 0;
     (0..total).any(|mut point| {
         let mut values: exact::Names = Vec::with_capacity(names.len());
         for (name, choice) in names.iter().zip(&choices) {
@@ -70,7 +77,20 @@ pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
             values.push((name.clone(), RBig::from_parts(half.into(), 2_u8.into())));
         }
         let mut value = |e: &Expr| exact::rational(e, &mut values, budget);
-        let differ = matches!((value(a), value(b)), (Ok(x), Ok(y)) if x != y);
+        let differ = match (value(a), value(b)) {
+            (Ok(x), Ok(y)) => x != y,
+            // One of them is a root that is no fraction here.
+            (Ok(_), Err(ExactError::NotRational)) | (Err(ExactError::NotRational), Ok(_)) => {
+                evaluations += 1;
+                let eval = |prec| Eval::at_values(&values, false, prec, budget);
+                evaluations <= MAX_EVALUATIONS
+                    && matches!(
+                        compare_at_point(a, b, &eval, LOW_PRECISION),
+                        Ok(PointResult::Differ)
+                    )
+            }
+            _ => false,
+        };
         differ && !is_even_root(a, &mut values, budget) && !is_even_root(b, &mut values, budget)
     })
 }
