@@ -462,7 +462,9 @@ impl<'a> Lexer<'a, '_> {
         let run = rest.find(|c: char| !c.is_ascii_digit()).filter(|_| index);
         // `2^6 300`: and what stands behind a power.
         let power = matches!(self.out.last().map(|t| &t.tok), Some(Tok::Ch('^')));
-        let run = run.or_else(|| rest.find(' ').filter(|_| power));
+        // Not looked for in the whole rest of a long text.
+        let space = || rest.bytes().take(64).position(|b| b == b' ');
+        let run = if power { run.or_else(space) } else { run };
         let (digits, len) = read_number(
             &rest[..run.unwrap_or(rest.len())],
             self.spelling.commas,
