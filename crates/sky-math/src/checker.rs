@@ -7,7 +7,7 @@ use super::{
     expr::{Expr, Kind},
     extract::{self, Extraction},
     grade::{Grade, Graded},
-    lex::Commas,
+    lex::{Commas, Spelling},
     options::Options,
     parse::{self, ParseError, Reading, Tree},
     unicode_to_latex::unicode_to_latex,
@@ -85,6 +85,12 @@ impl MathChecker {
             if !letters_as_units && let Some(letter) = extract::leading_choice(response) {
                 found = Ok(letter);
             }
+        }
+        if !gold.contains('!')
+            && let Ok(one) = &found
+            && let Some(number) = extract::exclaimed(response, one)
+        {
+            found = Ok(number);
         }
         let graded = |grade, found: Option<Extraction>, reason: String| Graded {
             grade,
@@ -315,14 +321,18 @@ fn alternative_readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, 
         (false, true) => out.push((plain, tight)),
         (false, false) => {}
     }
-    let decimal = Reading {
-        commas: Commas::Decimal,
+    let with_commas = |commas| Reading {
+        spelling: Spelling {
+            commas,
+            ..plain.spelling
+        },
         ..plain
     };
-    let parting = Reading {
-        commas: Commas::Separators,
-        ..plain
-    };
+    let (decimal, parting) = (
+        with_commas(Commas::Decimal),
+        with_commas(Commas::Separators),
+    );
+    out.extend(other_bars_and_names(a, b));
     if decimal_log && (a.text.contains("log") || b.text.contains("log")) {
         let reading = Reading {
             decimal_log,
@@ -366,6 +376,43 @@ fn alternative_readings(a: &Side, b: &Side, decimal_log: bool) -> Vec<(Reading, 
         }
     }
     out
+}
+
+/// Bars that open within others, and Greek letters in plain letters.
+fn other_bars_and_names(a: &Side, b: &Side) -> Vec<(Reading, Reading)> {
+    let mut out = Vec::new();
+    let plain = Reading::default();
+    let nested = |side: &Side| Reading {
+        nested_bars: parse::may_nest_bars(&side.text),
+        ..plain
+    };
+    let bars = (nested(a), nested(b));
+    if bars != (plain, plain) {
+        out.push(bars);
+    }
+    if has_short_greek(&a.text) || has_short_greek(&b.text) {
+        let greek = Reading {
+            spelling: Spelling {
+                greek: true,
+                ..plain.spelling
+            },
+            ..plain
+        };
+        out.push((greek, greek));
+    }
+    out
+}
+
+/// Whether a run of letters names a Greek letter, or is a product of two: `mu`.
+fn has_short_greek(text: &str) -> bool {
+    let names = ["mu", "nu", "xi", "Mu", "Nu", "Xi", "Eta"];
+    let mut before = ' ';
+    text.split_inclusive(|c: char| !c.is_ascii_alphabetic())
+        .any(|part| {
+            let run = part.trim_end_matches(|c: char| !c.is_ascii_alphabetic());
+            let command = std::mem::replace(&mut before, part.chars().next_back().unwrap_or(' '));
+            command != '\\' && names.contains(&run)
+        })
 }
 
 /// `1,22`: digits, one comma, and not the three digits of a thousand.

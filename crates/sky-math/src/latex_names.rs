@@ -21,6 +21,17 @@ pub(super) fn function(name: &str) -> Option<Func> {
         "arcsinh" | "asinh" | "arsinh" => Func::Asinh,
         "arccosh" | "acosh" | "arcosh" => Func::Acosh,
         "arctanh" | "atanh" | "artanh" => Func::Atanh,
+        // By way of another: see [`detour`].
+        "sech" => Func::Cosh,
+        "csch" | "cosech" => Func::Sinh,
+        "coth" | "cth" => Func::Tanh,
+        "arcsec" | "asec" => Func::Acos,
+        "arccsc" | "acsc" | "arccosec" => Func::Asin,
+        "arcsech" | "asech" | "arsech" => Func::Acosh,
+        "arccsch" | "acsch" | "arcsch" => Func::Asinh,
+        "arccoth" | "acoth" | "arcoth" => Func::Atanh,
+        "sinc" => Func::Sin,
+        "atan2" => Func::Arg,
         "exp" | "cis" => Func::Exp,
         "ln" | "log" => Func::Ln,
         "lg" => Func::Log,
@@ -41,6 +52,41 @@ pub(super) fn function(name: &str) -> Option<Func> {
         "det" => Func::Det,
         _ => return None,
     })
+}
+
+/// How a function is made of the one that [`function`] gives for its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detour {
+    /// `1/f(x)`.
+    InverseValue,
+    /// `f(1/x)`.
+    InverseArgument,
+    /// `f(x)/x`, and 1 at zero.
+    Sinc,
+    /// The angle of the point `(x, y)`, given as `y, x`.
+    Angle,
+}
+
+/// The way to a function that has no code of its own.
+pub(super) fn detour(name: &str) -> Option<Detour> {
+    Some(match name {
+        "sech" | "csch" | "cosech" | "coth" | "cth" => Detour::InverseValue,
+        "arcsec" | "asec" | "arccsc" | "acsc" | "arccosec" | "arcsech" | "asech" | "arsech"
+        | "arccsch" | "acsch" | "arcsch" | "arccoth" | "acoth" | "arcoth" => {
+            Detour::InverseArgument
+        }
+        "sinc" => Detour::Sinc,
+        "atan2" => Detour::Angle,
+        _ => return None,
+    })
+}
+
+/// Whether a name in front of its brackets is a function although letters are glued to it:
+/// `x\sin(x)` written `xsin(x)`. Not those that end common words.
+pub(super) fn is_glued_function(name: &str) -> bool {
+    let root = matches!(name, "sqrt" | "cbrt");
+    let common = name.len() < 3 || matches!(name, "arg" | "det" | "sign");
+    root || name == "ln" || !common && function(name).is_some()
 }
 
 /// A constant by its LaTeX or plain name.
@@ -84,14 +130,28 @@ pub(super) fn is_greek(name: &str) -> bool {
             | "chi"
             | "psi"
             | "omega"
+            | "omicron"
+            | "Alpha"
+            | "Beta"
             | "Gamma"
             | "Delta"
+            | "Epsilon"
+            | "Zeta"
+            | "Eta"
             | "Theta"
+            | "Iota"
+            | "Kappa"
             | "Lambda"
+            | "Mu"
+            | "Nu"
             | "Xi"
+            | "Omicron"
+            | "Rho"
             | "Sigma"
+            | "Tau"
             | "Upsilon"
             | "Phi"
+            | "Chi"
             | "Psi"
             | "Omega"
     )
@@ -345,6 +405,9 @@ pub(super) fn is_command(name: &str) -> bool {
                 | "implies"
                 | "iff"
                 | "Leftrightarrow"
+                | "leftrightarrow"
+                | "Longleftrightarrow"
+                | "Longrightarrow"
                 | "longrightarrow"
                 | "mapsto"
                 | "rfloor"
@@ -375,6 +438,8 @@ pub(super) fn is_command(name: &str) -> bool {
                 | "not"
                 | "land"
                 | "lor"
+                | "neg"
+                | "lnot"
                 | "wedge"
                 | "vee"
                 | "perp"

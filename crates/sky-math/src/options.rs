@@ -40,6 +40,10 @@ pub struct Options {
     /// An exact answer counts for a decimal gold when it rounds to it, provided the gold has this
     /// many significant digits. `None`: a decimal gold is the exact number it writes.
     pub decimal_gold_digits: Option<u32>,
+    /// A decimal answer of at least this many significant digits counts for a fraction that rounds
+    /// to it: `0.3333333333` for a gold of `\frac13` at 10. `None`: an exact gold wants an exact
+    /// answer.
+    pub decimal_answer_digits: Option<u32>,
     /// Round numbers of both sides to this many decimals before comparing, as Math-Verify's
     /// `float_rounding` does.
     pub round_decimals: Option<u32>,
@@ -62,6 +66,7 @@ impl Default for Options {
             base_optional: false,
             decimal_log: true,
             decimal_gold_digits: Some(3),
+            decimal_answer_digits: None,
             round_decimals: None,
             ignore_case: true,
             budget: 2_000_000,
@@ -96,6 +101,7 @@ impl Options {
             base_optional: false,
             decimal_log: false,
             decimal_gold_digits: None,
+            decimal_answer_digits: None,
             round_decimals: None,
             ignore_case: false,
             ..Self::default()

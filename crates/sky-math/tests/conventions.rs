@@ -224,6 +224,27 @@ fn conventions_are_switches() {
             .check("204_5", r"\boxed{204}")
             .is_correct()
     );
+    let long_decimals = MathChecker::new(Options {
+        decimal_answer_digits: Some(10),
+        ..Options::default()
+    });
+    for (gold, answer, equal) in [
+        (r"\frac{1}{3}", "0.3333333333", true),
+        (r"\frac{1}{3}", "0.333333333", false),
+        (r"\frac{2}{3}", "0.6666666667", true),
+        (r"\frac{2}{3}", "0.6666666666", false),
+        (r"\frac{1}{4}", "0.2500000001", false),
+        (r"-\frac{100}{7}", "-14.28571429", true),
+        (r"\sqrt{2}", "1.4142135624", false),
+    ] {
+        let verdict = long_decimals.check(gold, &format!(r"\boxed{{{answer}}}"));
+        assert_eq!(verdict.is_correct(), equal, "{gold} {answer}");
+    }
+    assert!(
+        !MathChecker::new(Options::default())
+            .check(r"\frac{1}{3}", r"\boxed{0.3333333333}")
+            .is_correct()
+    );
     let rounded = Options {
         round_decimals: Some(2),
         ..Options::default()

@@ -33,6 +33,7 @@ impl Section for VerifyConfig {
         }
         for (key, value) in [
             ("math.decimal_gold_digits", math.decimal_gold_digits),
+            ("math.decimal_answer_digits", math.decimal_answer_digits),
             ("math.round_decimals", math.round_decimals),
         ] {
             if !digits(value) {

@@ -24,7 +24,22 @@ pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
     if sides.len() == 2 && is_name(last) && free(last, first) {
         return Some((last, first));
     }
+    // `A : B = 2`, `\frac{AB}{CD} = \frac12`.
+    if sides.len() >= 2 && is_ratio_of_names(first) && !last.has_names() && last.is_scalar() {
+        return Some((first, last));
+    }
     None
+}
+
+/// `A : B`: two names, one over the other.
+fn is_ratio_of_names(e: &Expr) -> bool {
+    match &e.kind {
+        Kind::Div(above, below) => {
+            let name = |e: &Expr| matches!(e.kind, Kind::Sym(_) | Kind::Mul(_)) && is_name(e);
+            name(above) && name(below) && above != below
+        }
+        _ => false,
+    }
 }
 
 /// The sides up to the first approximation; at least two when the first relation is one.
@@ -55,7 +70,8 @@ pub(super) fn is_name(expr: &Expr) -> bool {
         Kind::Tuple(items) => items.iter().all(|e| matches!(e.kind, Kind::Sym(_))),
         // `|AB|` and `|z|` are a length; `|x| = 5` is an equation.
         Kind::Call(Func::Abs, args) => args.iter().all(|e| is_name(e) && !is_unknown(e)),
-        Kind::Text(_) => true,
+        // `\det A = 3`.
+        Kind::Call(Func::Det, _) | Kind::Text(_) => true,
         // `\int_0^1 x\,dx = \frac12` says what it is.
         Kind::Big { op, .. } => matches!(op, BigOp::Integral | BigOp::Limit),
         _ => false,

@@ -197,7 +197,7 @@ impl Comparer<'_> {
         })
     }
 
-    fn unordered(&self, a: &[Expr], b: &[Expr]) -> Comparison {
+    pub(super) fn unordered(&self, a: &[Expr], b: &[Expr]) -> Comparison {
         let inside = self.inside();
         if let Some(judged) = self.by_value(a, b, true) {
             return judged;

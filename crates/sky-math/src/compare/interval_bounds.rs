@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::Comparer;
+use super::{Comparer, polynomial};
 use crate::{
     exact,
     expr::{Const, Expr, Func, Kind, Rel},
@@ -86,8 +86,8 @@ pub(super) fn collect_bounds(
     Some(())
 }
 
-/// Where `left - right` changes its sign: for a bare name, its absolute value, and polynomials of
-/// degree two at most.
+/// Where `left - right` changes its sign: for a bare name, its absolute value, polynomials whose
+/// roots can be written down, and products and quotients of these.
 pub(super) fn roots(
     left: &Expr,
     right: &Expr,
@@ -117,56 +117,58 @@ pub(super) fn roots(
     if free(left) && free(right) {
         return Some(Vec::new());
     }
-    // Interpolates a polynomial of degree two from its values at -1, 0 and 1, and checks it at two
-    // more points: a side need not be expanded, and anything of another degree fails the check.
+    // A side need not be expanded: its values at integers say what polynomial it is.
     let at = |x: i64| -> Option<RBig> {
         let mut names = vec![(var.to_owned(), RBig::from(x))];
         let l = exact::rational(left, &mut names, compare.budget).ok()?;
         let r = exact::rational(right, &mut names, compare.budget).ok()?;
         Some(l - r)
     };
-    let (minus, zero, plus) = (at(-1)?, at(0)?, at(1)?);
-    let two = RBig::from(2);
-    let square = (plus.clone() + minus.clone()) / two.clone() - zero.clone();
-    let linear = (plus - minus) / two;
-    for x in [3, -7] {
-        let n = RBig::from(x);
-        if square.clone() * n.clone() * n.clone() + linear.clone() * n + zero.clone() != at(x)? {
-            return None;
+    if let Some(coefficients) = polynomial::interpolated(&at)
+        && let Some(roots) = polynomial::roots(&coefficients, compare.budget)
+    {
+        return Some(roots);
+    }
+    for (a, b) in [(left, right), (right, left)] {
+        // Over the denominator, which changes its sign too.
+        if let Kind::Div(above, below) = &a.kind
+            && b.kind != Kind::int(0)
+        {
+            compare.budget.take(40).ok()?;
+            let product = Kind::Mul(vec![b.clone(), (**below).clone()]).at(b.span.clone());
+            let zero = Kind::int(0).at(0..0);
+            let crossings = roots(above, &product, var, compare)?;
+            return Some([crossings, roots(below, &zero, var, compare)?].concat());
         }
     }
-    let number = |value: RBig| {
-        Kind::Num {
-            value,
-            decimals: None,
+    let zero = |e: &Expr| e.kind == Kind::int(0);
+    match (zero(left), zero(right)) {
+        (_, true) => factor_roots(left, var, compare),
+        (true, _) => factor_roots(right, var, compare),
+        _ => None,
+    }
+}
+
+/// Where a product or a quotient changes its sign: where one of its factors does.
+fn factor_roots(expr: &Expr, var: &str, compare: &Comparer<'_>) -> Option<Vec<Expr>> {
+    compare.budget.take(20).ok()?;
+    let zero = Kind::int(0).at(0..0);
+    match &expr.kind {
+        Kind::Neg(inner) => roots(inner, &zero, var, compare),
+        Kind::Mul(items) => {
+            let each = items.iter().map(|item| roots(item, &zero, var, compare));
+            Some(each.collect::<Option<Vec<_>>>()?.concat())
         }
-        .at(0..0)
-    };
-    if square.is_zero() {
-        return Some(if linear.is_zero() {
-            Vec::new()
-        } else {
-            vec![number(-zero / linear)]
-        });
+        Kind::Div(above, below) => {
+            let above = roots(above, &zero, var, compare)?;
+            let below = roots(below, &zero, var, compare)?;
+            Some([above, below].concat())
+        }
+        Kind::Pow(base, exponent) if matches!(&exponent.kind, Kind::Num { value, .. } if value.is_int()) => {
+            roots(base, &zero, var, compare)
+        }
+        _ => None,
     }
-    let discriminant = linear.clone() * linear.clone() - RBig::from(4) * square.clone() * zero;
-    if discriminant < RBig::ZERO {
-        return Some(Vec::new());
-    }
-    let root = Kind::Root(
-        Box::new(number(RBig::from(2))),
-        Box::new(number(discriminant)),
-    )
-    .at(0..0);
-    let below = number(RBig::from(2) * square);
-    let side = |term: Expr| {
-        let above = Kind::Add(vec![number(-linear.clone()), term]).at(0..0);
-        Kind::Div(Box::new(above), Box::new(below.clone())).at(0..0)
-    };
-    Some(vec![
-        side(root.clone()),
-        side(Kind::Neg(Box::new(root)).at(0..0)),
-    ])
 }
 
 /// A sample of every point and every open piece that the bounds make.

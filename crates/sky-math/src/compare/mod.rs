@@ -7,17 +7,21 @@
 mod assignment;
 mod clear_denominators;
 mod collection;
+mod condition;
 mod ellipsis;
 mod integer_set;
 mod interval_bounds;
 mod kind_name;
+mod letters_as_units;
 mod matrix;
 mod parameter;
+mod polynomial;
 mod quantity;
 mod ratio;
 mod real_set;
 mod relation;
 mod scalar;
+mod statement;
 mod vector;
 mod words;
 
@@ -79,7 +83,11 @@ impl Comparer<'_> {
         {
             return Comparison::no("the work budget is spent");
         }
-        if let Some(judged) = self.assignments(a, b) {
+        if let Some(judged) = self
+            .statements(a, b)
+            .or_else(|| self.equation_and_conditions(a, b))
+            .or_else(|| self.assignments(a, b))
+        {
             return judged;
         }
         if let Some(judged) = self
@@ -107,25 +115,7 @@ impl Comparer<'_> {
                 return self.compare(x.as_ref().unwrap_or(a), y.as_ref().unwrap_or(b));
             }
         }
-        if real_set::is_real_set(a) || real_set::is_real_set(b) {
-            match self.in_base_units(a, b) {
-                Some(Ok((x, y))) => return self.compare(&x, &y),
-                Some(Err(judged)) => return judged,
-                None => {}
-            }
-            if let Some(judged) = self.real_sets(a, b) {
-                return judged;
-            }
-            for (one, other, first) in [(a, b, true), (b, a, false)] {
-                if let Some(set) = self.conditions(one) {
-                    return match first {
-                        true => self.compare(&set, other),
-                        false => self.compare(other, &set),
-                    };
-                }
-            }
-        }
-        if let Some(judged) = self.relations(a, b) {
+        if let Some(judged) = self.sets_and_relations(a, b) {
             return judged;
         }
         if let Some((x, y)) = matrix::calculated(a, b, self.budget) {
@@ -149,6 +139,33 @@ impl Comparer<'_> {
             return self.scalars(a, b);
         }
         Comparison::no(kind_name::describe(a, b))
+    }
+
+    /// Sets of numbers, and relations, which may be such sets.
+    fn sets_and_relations(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
+        if let Some((x, y)) = self.spelled_as_sets(a, b) {
+            return Some(self.compare(&x, &y));
+        }
+        if real_set::is_real_set(a) || real_set::is_real_set(b) {
+            match self.in_base_units(a, b) {
+                Some(Ok((x, y))) => return Some(self.compare(&x, &y)),
+                Some(Err(judged)) => return Some(judged),
+                None => {}
+            }
+            if let Some(judged) = self.real_sets(a, b).or_else(|| self.conjunctions(a, b)) {
+                return Some(judged);
+            }
+            for (one, other, first) in [(a, b, true), (b, a, false)] {
+                if let Some(set) = self.conditions(one) {
+                    return Some(match first {
+                        true => self.compare(&set, other),
+                        false => self.compare(other, &set),
+                    });
+                }
+            }
+        }
+        self.relations(a, b)
+            .or_else(|| self.equal_sizes_and_cases(a, b))
     }
 
     /// Classes modulo a number: the same modulus, and values that differ by a multiple of it.

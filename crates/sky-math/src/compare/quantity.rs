@@ -2,19 +2,19 @@
 
 use dashu_ratio::RBig;
 
-use super::{Comparer, Comparison, kind_name::describe};
+use super::{Comparer, Comparison, kind_name::describe, letters_as_units::letters_as_units};
 use crate::{
     expr::{Expr, Kind, Rel, map},
     units::{self, Unit},
 };
 
 /// A value with its unit taken out of the tree.
-struct Quantity {
-    value: Expr,
-    unit: Unit,
+pub(super) struct Quantity {
+    pub(super) value: Expr,
+    pub(super) unit: Unit,
     /// Sizes of the units of `2 hours 30 minutes`, whose value is in base units; empty for a single
     /// unit.
-    parts: Vec<RBig>,
+    pub(super) parts: Vec<RBig>,
 }
 
 impl Comparer<'_> {
@@ -22,11 +22,26 @@ impl Comparer<'_> {
     pub(super) fn quantities(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
         let (x, y) = (quantity(a), quantity(b));
         match (x, y) {
-            (None, None) => None,
+            (None, None) => self.letters_on_both_sides(a, b),
             (Some(x), Some(y)) => Some(self.two_quantities(&x, &y)),
             (Some(x), None) => Some(self.quantity_and_bare_value(&x, b, true)),
             (None, Some(y)) => Some(self.quantity_and_bare_value(&y, a, false)),
         }
+    }
+
+    /// `1 N*m` and `1 J`, which no unit word tells from products of names: equal when they are so as
+    /// quantities of one dimension. `None` when that is not so, or when the names are the same,
+    /// which a comparison of the values decides.
+    fn letters_on_both_sides(&self, a: &Expr, b: &Expr) -> Option<Comparison> {
+        let product = |e: &Expr| matches!(e.kind, Kind::Mul(_) | Kind::Div(..) | Kind::Neg(_));
+        if self.nested || !product(a) || !product(b) || !self.options.units_optional {
+            return None;
+        }
+        let (x, y) = (letters_as_units(a)?, letters_as_units(b)?);
+        if x.unit.dimension != y.unit.dimension || x.unit.size == y.unit.size && a == b {
+            return None;
+        }
+        Some(self.two_quantities(&x, &y)).filter(|judged| judged.equal)
     }
 
     /// A quantity against something without a unit.
@@ -292,43 +307,6 @@ fn quantity(expr: &Expr) -> Option<Quantity> {
         }
         _ => None,
     }
-}
-
-/// A number times letters that are units: `500 g`, `9.8 m/s^2`.
-fn letters_as_units(expr: &Expr) -> Option<Quantity> {
-    let (above, below) = match &expr.kind {
-        Kind::Div(above, below) => (&**above, Some(&**below)),
-        _ => (expr, None),
-    };
-    let Kind::Mul(factors) = &above.kind else {
-        return None;
-    };
-    let letter = |e: &Expr| {
-        let (base, power) = match &e.kind {
-            Kind::Pow(base, power) => (&**base, power.to_string()),
-            _ => (e, "1".to_owned()),
-        };
-        let one = matches!(&base.kind, Kind::Sym(name) if name.len() == 1);
-        one.then(|| units::read(&format!("{base}^{power}")))
-            .filter(Unit::is_known)
-    };
-    let mut unit = Unit::none();
-    let mut values = Vec::new();
-    for factor in factors {
-        match letter(factor) {
-            Some(part) => unit = unit.times(&part, 1),
-            None if factor.has_names() => return None,
-            None => values.push(factor.clone()),
-        }
-    }
-    if let Some(below) = below {
-        unit = unit.times(&letter(below)?, -1);
-    }
-    (!values.is_empty()).then(|| Quantity {
-        value: Kind::Mul(values).at(expr.span.clone()),
-        unit,
-        parts: Vec::new(),
-    })
 }
 
 /// `2 \text{ hours} + 30 \text{ minutes}`, `3 + 5 \text{ cm}`: terms without a unit have that of

@@ -11,6 +11,7 @@ use super::{
     interval_bounds::{collect_bounds, member_of, sample_points, variable},
 };
 use crate::{
+    exact::{self, ExactError},
     expr::{Const, Expr, Kind, Rel, SetOp, map},
     identity,
 };
@@ -33,7 +34,7 @@ pub(super) fn is_real_set(expr: &Expr) -> bool {
     }
 }
 
-fn is_relation(expr: &Expr) -> bool {
+pub(super) fn is_relation(expr: &Expr) -> bool {
     match &expr.kind {
         Kind::Relation(_, rest) => !rest.iter().any(|(rel, _)| matches!(rel, Rel::In)),
         Kind::Sets(_, items) => items.iter().any(is_relation),
@@ -254,6 +255,16 @@ impl Comparer<'_> {
                 continue;
             }
             let right = put(side);
+            // `\frac{1}{x} > 0` does not hold where there is no value.
+            let undefined = |e: &Expr| {
+                matches!(
+                    exact::rational(e, &mut Vec::new(), self.budget),
+                    Err(ExactError::Undefined)
+                )
+            };
+            if undefined(&left) || undefined(&right) {
+                return Some(false);
+            }
             let order = self.order(&left, &right)?;
             let holds = match rel {
                 Rel::Lt => order.is_lt(),

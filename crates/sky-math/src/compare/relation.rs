@@ -3,11 +3,14 @@
 use super::{
     Comparer, Comparison,
     assignment::{assignment, exact_sides, is_equation, is_name},
+    condition::equal_squares,
     interval_bounds::member_of,
     kind_name::describe,
+    matrix,
 };
 use crate::{
-    expr::{BigOp, Expr, Func, Kind, Rel},
+    exact,
+    expr::{BigOp, Expr, Func, Kind, Rel, map},
     identity,
 };
 
@@ -114,14 +117,17 @@ impl Comparer<'_> {
             None if sides.len() >= 3 && !check => (*sides.last()?).clone(),
             None => return None,
         };
+        let determinant = matches!(&first.kind, Kind::Call(Func::Det, _))
+            && matrix::calculated(first, sides[1], self.budget).is_some();
         let holds = !check
-            || sides[1..].windows(2).all(|pair| {
-                let scalar = pair[0].is_scalar() && pair[1].is_scalar();
-                !scalar
-                    || is_name(pair[0])
-                    || is_name(pair[1])
-                    || self.scalars(pair[0], pair[1]).equal
-            });
+            || (!determinant || self.compare(first, sides[1]).equal)
+                && sides[1..].windows(2).all(|pair| {
+                    let scalar = pair[0].is_scalar() && pair[1].is_scalar();
+                    !scalar
+                        || is_name(pair[0])
+                        || is_name(pair[1])
+                        || self.scalars(pair[0], pair[1]).equal
+                });
         Some((value, holds))
     }
 
@@ -151,18 +157,19 @@ impl Comparer<'_> {
             && side_b.is_scalar()
             && ![&**a1, side_a, &**b1, side_b].into_iter().any(is_opaque)
         {
-            let difference = |x: &Expr, y: &Expr| {
-                Kind::Add(vec![
-                    x.clone(),
-                    Kind::Neg(Box::new(y.clone())).at(y.span.clone()),
-                ])
-                .at(x.span.clone())
+            let difference = |e: &Expr, x: &Expr, y: &Expr| {
+                let plain = || {
+                    let minus = Kind::Neg(Box::new(y.clone())).at(y.span.clone());
+                    Kind::Add(vec![x.clone(), minus]).at(x.span.clone())
+                };
+                self.constants_as_names(&equal_squares(e).unwrap_or_else(plain))
             };
-            let factor = identity::proportional(
-                &difference(a1, side_a),
-                &difference(b1, side_b),
-                self.budget,
-            );
+            let (gap_a, gap_b) = (difference(a, a1, side_a), difference(b, b1, side_b));
+            // Without a name there are two numbers, and one is always a multiple of the other.
+            if !gap_a.has_free_names() || !gap_b.has_free_names() {
+                return Some(Comparison::no("different relations between numbers"));
+            }
+            let factor = identity::proportional(&gap_a, &gap_b, self.budget);
             let fits = match factor {
                 None => false,
                 Some(sign) => match (rel_a, rel_b) {
@@ -176,12 +183,32 @@ impl Comparer<'_> {
                 return Some(Comparison::yes("the same relation up to a constant factor"));
             }
             if let (Rel::Eq, Rel::Eq) = (rel_a, rel_b)
-                && self.clear_denominators(&difference(a1, side_a), &difference(b1, side_b))
+                && self.clear_denominators((&gap_a, is_solved(a)), (&gap_b, is_solved(b)))
             {
                 return Some(Comparison::yes("the same equation multiplied out"));
             }
         }
         Some(Comparison::no("different relations"))
+    }
+
+    /// The tree with each value of an unknown function at a number for a name: `f(2)` and `f(3)` are
+    /// two unknowns.
+    fn constants_as_names(&self, e: &Expr) -> Expr {
+        map(e, &|node| {
+            let Kind::Apply(name, args) = &node.kind else {
+                return None;
+            };
+            if node.has_free_names() {
+                return None;
+            }
+            let known = |arg: &Expr| match exact::rational(arg, &mut Vec::new(), self.budget) {
+                Ok(value) => value.to_string(),
+                Err(_) => arg.to_string(),
+            };
+            let args: Vec<String> = args.iter().map(known).collect();
+            let name = format!("{name}({})", args.join(","));
+            Some(Kind::Sym(name).at(node.span.clone()))
+        })
     }
 
     fn side_by_side(&self, a: &[(Rel, &Expr)], b: &[(Rel, &Expr)]) -> bool {
@@ -197,6 +224,13 @@ impl Comparer<'_> {
 /// constant factor between two of them would be an accident.
 fn is_opaque(expr: &Expr) -> bool {
     matches!(&expr.kind, Kind::Big { op, .. } if matches!(op, BigOp::Integral | BigOp::Limit))
+}
+
+/// `y = \frac{x}{x - 1}`: a name, and an expression without it that has others.
+fn is_solved(e: &Expr) -> bool {
+    assignment(e).is_some_and(|(name, value)| {
+        matches!(name.kind, Kind::Sym(_)) && value.is_scalar() && value.has_free_names()
+    })
 }
 
 /// Sides with the relation to the one before; the first has none, written as `Eq`.

@@ -1,5 +1,6 @@
 //! Values: percent and degree signs, rounding to the gold's digits.
 
+use dashu_base::BitTest;
 use dashu_ratio::RBig;
 
 use super::{Comparer, Comparison};
@@ -154,6 +155,11 @@ impl Comparer<'_> {
             return (x == y)
                 .then(|| Comparison::yes(format!("the same after rounding to {places} decimals")));
         }
+        if self.is_long_decimal_of(a, b) {
+            return Some(Comparison::yes(
+                "a fraction that rounds to the answer's digits",
+            ));
+        }
         let wanted = self.options.decimal_gold_digits.filter(|_| self.gold)?;
         let (value, decimals) = decimal(a)?;
         // Only an exact value may round. A decimal answer states its own digits: 927.51 is not
@@ -170,6 +176,21 @@ impl Comparer<'_> {
         }
         identity::rounds_to(b, &value, decimals, self.budget)
             .then(|| Comparison::yes("rounds to the gold's digits"))
+    }
+
+    /// Whether `b` is a decimal of many digits that the gold, a fraction, rounds to.
+    fn is_long_decimal_of(&self, a: &Expr, b: &Expr) -> bool {
+        let Some(wanted) = self.options.decimal_answer_digits.filter(|_| self.gold) else {
+            return false;
+        };
+        let fraction = exact::rational(a, &mut Vec::new(), self.budget).is_ok();
+        let Some((value, decimals)) = decimal(b).filter(|_| fraction && decimal(a).is_none())
+        else {
+            return false;
+        };
+        significant(&value, decimals) >= i64::from(wanted)
+            && !terminates(a, self)
+            && identity::rounds_to(a, &value, decimals, self.budget)
     }
 
     /// `value` rounded to `places` decimals, as an integer of units of the last one.
@@ -193,7 +214,9 @@ impl Comparer<'_> {
             .at(0..0),
         ])
         .at(0..0);
-        identity::floor(&scaled, self.budget).map(|n| n.to_string())
+        let whole = identity::floor(&scaled, self.budget)?;
+        self.budget.take(whole.bit_len() as u64).ok()?;
+        Some(whole.to_string())
     }
 }
 
@@ -266,7 +289,10 @@ fn decimal(expr: &Expr) -> Option<(RBig, i64)> {
                     },
                     _ => return None,
                 };
-                let shift = exact::ten_to(n.unsigned_abs().min(400));
+                if n.unsigned_abs() > 400 {
+                    return None;
+                }
+                let shift = exact::ten_to(n.unsigned_abs());
                 let value = if n >= 0 { value * shift } else { value / shift };
                 Some((value, decimals - n))
             }
@@ -289,23 +315,26 @@ fn terminates(expr: &Expr, compare: &Comparer<'_>) -> bool {
     let Ok(value) = exact::rational(expr, &mut Vec::new(), compare.budget) else {
         return false;
     };
-    let mut below = value.denominator().clone();
-    for prime in [2_u8, 5] {
-        let prime = dashu_int::UBig::from(prime);
-        for _ in 0..4096 {
-            if &below % &prime != dashu_int::UBig::ZERO {
-                break;
-            }
-            below /= &prime;
-        }
+    let twos = value.denominator().trailing_zeros().unwrap_or(0);
+    let below = value.denominator() >> twos;
+    // A power of five, if anything: five to the k has 2.32 k bits.
+    let k = below.bit_len() * 1000 / 2321;
+    let words = below.bit_len() as u64 / 64 + 1;
+    if compare.budget.take(words * words.isqrt() + 8).is_err() {
+        return false;
     }
-    below == dashu_int::UBig::ONE
+    let five = dashu_int::UBig::from(5_u8).pow(k);
+    below == five || below == five * 5_u8
 }
 
 /// Significant digits of a decimal with `decimals` places.
 fn significant(value: &RBig, decimals: i64) -> i64 {
     if value.is_zero() {
         return 0;
+    }
+    // Digits in plenty: nothing to count.
+    if exact::bit_size(value) > 1 << 14 {
+        return 1 << 12;
     }
     let text = {
         let scale = exact::ten_to(decimals.unsigned_abs().min(400));

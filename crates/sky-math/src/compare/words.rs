@@ -257,6 +257,10 @@ pub(crate) fn choice_letter(text: &str) -> Option<char> {
 
 /// Whether a text behind a choice names another: `) and (B)`, `), B`.
 fn another_choice(text: &str) -> bool {
+    // `A:B = 2` is a ratio.
+    if text.starts_with(':') && text[1..].starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return true;
+    }
     let bytes = text.as_bytes();
     let letter = |i: usize| {
         let alone = |j: Option<&u8>| j.is_none_or(|b| !b.is_ascii_alphanumeric());

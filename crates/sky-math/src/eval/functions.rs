@@ -15,9 +15,15 @@ impl Eval<'_> {
         if let Some(value) = self.exact_call(func, args)? {
             return Ok(value);
         }
+        // The end of the domain of an arc sine is no ball around it.
+        let ends = matches!(func, Func::Asin | Func::Acos | Func::Acosh);
         let values = args
             .iter()
-            .map(|a| self.value(a))
+            .map(|a| match ends.then(|| self.exact(a)) {
+                Some(Ok(value)) => Ok(Ball::from_rational(&value, self.prec).into()),
+                Some(Err(PointError::OutOfBudget)) => Err(PointError::OutOfBudget),
+                _ => self.value(a),
+            })
             .collect::<Result<Vec<_>, _>>()?;
         self.note_arguments(func, &values);
         self.charge_call(func, &values)?;

@@ -144,14 +144,7 @@ impl Eval<'_> {
                 divide(&above, &below, p)?
             }
             Kind::Pow(a, b) => self.power(a, b)?,
-            Kind::Root(n, a) => {
-                let degree = self.exact(n)?;
-                if degree.is_zero() {
-                    return Err(PointError::Undefined);
-                }
-                let value = self.value(a)?;
-                self.rational_power(&value, &(RBig::ONE / degree))?
-            }
+            Kind::Root(n, a) => self.root(n, a)?,
             Kind::Based { .. } => {
                 let value = self.exact(expr)?;
                 Ball::from_rational(&value, p).into()

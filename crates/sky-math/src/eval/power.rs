@@ -28,7 +28,6 @@ impl Eval<'_> {
             return exponent.exp(self.prec).ok_or(PointError::Undecided);
         }
         let base = self.value(a)?;
-        self.charge_series(2)?;
         if base.is_exact_zero() {
             return if exponent.re.is_positive() {
                 Ok(base)
@@ -39,14 +38,33 @@ impl Eval<'_> {
         // An integer exponent keeps a negative base real; the logarithm would leave a tiny
         // imaginary part, and with it the question whether the value is real.
         if let Some(n) = as_integer(&exponent) {
+            self.charge(u64::from(64 - n.unsigned_abs().leading_zeros()) * 4)?;
             return base.powi(n, self.prec).ok_or(PointError::Undecided);
         }
+        self.charge_series(2)?;
         self.left_reals |= base.re.is_negative() && base.im.is_none();
         let p = self.prec;
         base.ln(p)
             .map(|ln| ln.mul(&exponent, p))
             .and_then(|x| x.exp(p))
             .ok_or(PointError::Undecided)
+    }
+
+    /// A root; with a name for its degree, the power of an inverse.
+    pub(super) fn root(&mut self, n: &Expr, a: &Expr) -> Result<Complex, PointError> {
+        match self.exact(n) {
+            Ok(degree) if degree.is_zero() => Err(PointError::Undefined),
+            Ok(degree) => {
+                let value = self.value(a)?;
+                self.rational_power(&value, &(RBig::ONE / degree))
+            }
+            Err(PointError::Undecided) => {
+                let one = Box::new(Kind::int(1).at(0..0));
+                let inverse = Kind::Div(one, Box::new(n.clone())).at(0..0);
+                self.power(a, &inverse)
+            }
+            Err(stop) => Err(stop),
+        }
     }
 
     /// A power with a rational exponent: real where there is a real one. School mathematics writes

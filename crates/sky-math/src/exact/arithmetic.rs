@@ -94,12 +94,9 @@ pub(super) fn power(base: &RBig, exponent: &RBig, budget: &Budget) -> ExactResul
         .ok_or(ExactError::NotRational)?;
     let words = result as u64 / 64;
     budget.take(words * words.isqrt() / 2 + words * 4 + 4)?;
-    let value = RBig::from_parts(base.numerator().pow(size), base.denominator().pow(size));
-    Ok(if exponent.is_negative() {
-        RBig::ONE / value
-    } else {
-        value
-    })
+    // Powers of numbers without a common divisor have none: this looks for none.
+    let size = isize::try_from(size).map_err(|_| ExactError::NotRational)?;
+    Ok(base.pow(if exponent.is_negative() { -size } else { size }))
 }
 
 /// The n-th root when it is whole.
@@ -179,6 +176,7 @@ pub(super) fn binomial(n: &RBig, k: i64, budget: &Budget) -> ExactResult {
     }
     let mut total = RBig::ONE;
     for i in 0..k {
+        budget.take(60)?;
         let factor = (n.clone() - RBig::from(i)) / RBig::from(i + 1);
         charge(&total, &factor, false, budget)?;
         total *= factor;

@@ -56,7 +56,11 @@ impl Expr {
 
     /// Nodes of the tree.
     pub(crate) fn size(&self) -> usize {
-        let mut total = 1;
+        // Words are read again and again.
+        let mut total = match &self.kind {
+            Kind::Quantity(_, words) | Kind::Text(words) => 1 + words.len(),
+            _ => 1,
+        };
         self.children(&mut |child| total += child.size());
         total
     }
@@ -74,6 +78,34 @@ impl Expr {
     /// Whether a name occurs, so that the value depends on something unknown.
     pub(crate) fn has_names(&self) -> bool {
         self.any(&|kind| matches!(kind, Kind::Sym(_) | Kind::Apply(..) | Kind::Big { .. }))
+    }
+
+    /// Whether a name occurs that no operator around it binds.
+    pub(crate) fn has_free_names(&self) -> bool {
+        self.has_names_but(&mut Vec::new())
+    }
+
+    fn has_names_but<'a>(&'a self, bound: &mut Vec<&'a str>) -> bool {
+        match &self.kind {
+            Kind::Sym(name) => !bound.contains(&name.as_str()),
+            Kind::Big {
+                var, lo, hi, body, ..
+            } => {
+                let ends = [lo, hi]
+                    .into_iter()
+                    .flatten()
+                    .any(|end| end.has_names_but(bound));
+                bound.push(var);
+                let inside = body.has_names_but(bound);
+                bound.pop();
+                ends || inside
+            }
+            _ => {
+                let mut found = false;
+                self.children(&mut |child| found = found || child.has_names_but(bound));
+                found
+            }
+        }
     }
 
     /// Whether the node is a value one can calculate with, rather than a set, a relation or words.

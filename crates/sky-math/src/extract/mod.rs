@@ -166,6 +166,22 @@ pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     tidy(trimmed)
 }
 
+/// The number in `The answer is 5!`: in prose the mark is no factorial.
+pub(crate) fn exclaimed(response: &str, found: &Extraction) -> Option<Extraction> {
+    let number = found.answer.strip_suffix('!')?;
+    let at = response.rfind(&found.answer)?;
+    let plain = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || matches!(c, '*' | '"'));
+    let alone = plain(response[..at].chars().next_back())
+        && plain(response[at + found.answer.len()..].chars().next());
+    let digits = number
+        .bytes()
+        .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b',' | b'/' | b'-'));
+    (found.rule == Rule::Phrase && alone && digits).then(|| Extraction {
+        answer: number.to_owned(),
+        rule: found.rule,
+    })
+}
+
 /// The letter of a choice when a response begins with one: `A. Because ...`.
 /// Else the one that its sentences settle on.
 pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
@@ -226,7 +242,8 @@ fn tidy(text: &str) -> Cow<'_, str> {
     let mut text = text.trim();
     loop {
         let before = text;
-        if !text.ends_with("...") {
+        // `1..` is no number, nor the end of a sentence.
+        if !text.ends_with("..") {
             text = text.trim_end_matches(['.', ',', ';', ':', '。']).trim();
         }
         for (open, close) in [

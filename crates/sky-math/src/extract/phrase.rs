@@ -8,7 +8,10 @@ use super::{
     prose,
     spans::{math_spans, numbers},
 };
-use crate::wording::{self, negation};
+use crate::{
+    latex_names, units,
+    wording::{self, negation},
+};
 
 /// Phrases that announce an answer, in lower case.
 const PHRASES: [&str; 52] = [
@@ -321,7 +324,21 @@ pub(super) fn is_math_word(word: &str) -> bool {
             | "Union"
             | "Rational"
             | "Fraction"
-    )
+    ) || is_formula_word(word)
+}
+
+/// Functions and Greek letters that no sentence has, and functions with a name glued to them.
+fn is_formula_word(word: &str) -> bool {
+    let function = |w: &str| {
+        latex_names::function(w).is_some()
+            && !matches!(
+                w,
+                "floor" | "ceiling" | "sign" | "min" | "max" | "arg" | "det" | "factorial"
+            )
+    };
+    function(word)
+        || latex_names::is_greek(word)
+        || (1..=2).any(|n| word.is_char_boundary(n) && word.len() > n + 2 && function(&word[n..]))
 }
 
 /// The value at the end of a sentence.
@@ -374,9 +391,12 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     } else {
         text
     };
-    let prose = said
+    // `not(x < 2)` is a condition.
+    let condition = said.replace("not(", "(").replace("not (", "(");
+    let prose = condition
         .split(|c: char| !c.is_alphabetic() && c != '\\' && c != '_' && c != '{')
         .filter(|w| w.chars().count() >= 3 && !w.contains(['\\', '{', '_']) && !is_math_word(w))
+        .filter(|w| !(numeric && units::is_unit(w)))
         .count();
     if prose > 0 && is_named_sum(text) {
         return Some(text);

@@ -8,6 +8,7 @@
 
 mod constants;
 mod critical_points;
+mod nested_power;
 mod points;
 
 use super::{
@@ -116,12 +117,12 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     // `(-1)^n` has a real value for integer n only: at random reals two such answers would agree or
     // differ by the branch of a complex power.
     let names = a.has_names() || b.has_names();
-    let whole = names
-        && [a, b]
-            .iter()
-            .any(|e| has_integer_function(e) || has_alternating_power(e));
-    if whole {
+    let either = |test: fn(&Expr) -> bool| names && (test(a) || test(b));
+    if either(has_integer_function) {
         return compare_over_integers(a, b, budget);
+    }
+    if either(has_alternating_power) {
+        return compare_alternating(a, b, budget);
     }
     let found = compare_over_reals(a, b, budget);
     if !names || !(has_step_function(a) || has_step_function(b)) {
@@ -153,6 +154,9 @@ fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     if (is_piecewise(a) || is_piecewise(b)) && critical_points::differ_between_kinks(a, b, budget) {
         return Equality::Different;
     }
+    if (nested_power::occurs(a) || nested_power::occurs(b)) && nested_power::differ(a, b, budget) {
+        return Equality::Different;
+    }
     // A proof, if there is one, costs less than the second evaluation. After a first evaluation
     // that told nothing it would cost more than it finds.
     if first == Equality::EqualAtPoints && normal_form::equal(a, b, budget) {
@@ -171,6 +175,29 @@ fn compare_over_integers(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
         return Equality::Different;
     }
     compare_at_points(a, b, NameRange::Integers, budget, HIGH_PRECISION)
+}
+
+/// NameRange stand for integers in the exponents of negative numbers, for any numbers elsewhere.
+fn compare_alternating(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
+    let (mut exponents, mut all) = (Vec::new(), Vec::new());
+    for e in [a, b] {
+        alternating_names(e, &mut exponents);
+        names_of(e, &mut all);
+    }
+    if exponents == all {
+        return compare_over_integers(a, b, budget);
+    }
+    compare_at_points(a, b, NameRange::Alternating, budget, HIGH_PRECISION)
+}
+
+/// The names in the exponents of negative numbers, sorted.
+fn alternating_names(e: &Expr, names: &mut Vec<String>) {
+    if let Kind::Pow(base, exponent) = &e.kind
+        && matches!(base.kind, Kind::Neg(_))
+    {
+        names_of(exponent, names);
+    }
+    e.children(&mut |child| alternating_names(child, names));
 }
 
 /// The tree with the names that sums and integrals bind replaced by their depth, so that
@@ -258,7 +285,7 @@ fn is_piecewise(e: &Expr) -> bool {
             );
             bent && args.iter().any(Expr::has_names)
         }
-        Kind::Root(_, inner) => inner.has_names(),
+        Kind::Root(degree, inner) => !degree.has_names() && inner.has_names(),
         Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
         _ => false,
     })

@@ -4,7 +4,10 @@
 //! Zippel, 1979), and the same holds of analytic functions but for points on a set of measure zero.
 //! The points come from a hash of the names, so that a verdict is the same everywhere.
 
-use super::{Equality, HIGH_PRECISION, LOW_PRECISION, has_step_function, is_piecewise, names_of};
+use super::{
+    Equality, HIGH_PRECISION, LOW_PRECISION, alternating_names, has_step_function, is_piecewise,
+    names_of,
+};
 use crate::{
     budget::Budget,
     complex::Complex,
@@ -29,6 +32,9 @@ const PIECEWISE_TRIES: u64 = 36;
 /// The same for names that stand for integers: a remainder or a whole part takes few values.
 const INTEGER_POINTS: usize = 32;
 const INTEGER_TRIES: u64 = 48;
+/// The same for names of which those in exponents do.
+const ALTERNATING_POINTS: usize = 10;
+const ALTERNATING_TRIES: u64 = 24;
 
 /// The same for sums and products up to a name, each of whose terms costs.
 const SUM_POINTS: usize = 12;
@@ -42,6 +48,34 @@ pub(super) enum NameRange {
     Integers,
     /// Integers below sixty or so, most of them small.
     SmallIntegers,
+    /// Integers in the exponents of negative numbers, reals elsewhere.
+    Alternating,
+}
+
+impl NameRange {
+    /// The point of this number, with integers for these names.
+    fn point<'a>(self, names: &[String], index: u64, prec: usize, budget: &'a Budget) -> Eval<'a> {
+        match self {
+            Self::Integers => Eval::at_integer_point(names, index, prec, budget),
+            Self::Alternating => {
+                let mut eval = Eval::at_integer_point(names, index, prec, budget);
+                eval.point.signs = Signs::at(index);
+                eval
+            }
+            // Terms cost, so most points are small; some lie below sixty, because a formula
+            // that is wrong may be right for the first few.
+            Self::SmallIntegers if index % 3 == 2 || names.len() > 2 => {
+                Eval::at_integer_point(names, 4 * index + 1, prec, budget)
+            }
+            Self::SmallIntegers => {
+                Eval::at_integer_point(names, 2 * (index - index / 3), prec, budget)
+            }
+            Self::Reals => {
+                let signs = Signs::at(index);
+                Eval::new(Point { index, signs }, prec, budget)
+            }
+        }
+    }
 }
 
 /// Why nothing was found where one side or the other is never defined.
@@ -68,31 +102,24 @@ pub(super) fn compare_at_points(
         (true, NameRange::Reals) => (POINTS, TRIES),
         (true, NameRange::Integers) => (INTEGER_POINTS, INTEGER_TRIES),
         (true, NameRange::SmallIntegers) => (SUM_POINTS, SUM_TRIES),
+        (true, NameRange::Alternating) => (ALTERNATING_POINTS, ALTERNATING_TRIES),
     };
     let mut all = Vec::new();
-    if whole {
-        names_of(a, &mut all);
-        names_of(b, &mut all);
+    for e in [a, b] {
+        match stand_for {
+            NameRange::Reals => {}
+            NameRange::Alternating => alternating_names(e, &mut all),
+            _ => names_of(e, &mut all),
+        }
     }
     let (mut agreed, mut complex, mut outside_domain) = (0, 0, 0);
     let mut reason = NO_COMMON_POINT;
     for index in 0..tries {
-        let eval = |prec| {
-            match stand_for {
-                NameRange::Integers => Eval::at_integer_point(&all, index, prec, budget),
-                // Terms cost, so most points are small; some lie below sixty, because a formula
-                // that is wrong may be right for the first few.
-                NameRange::SmallIntegers if index % 3 == 2 || all.len() > 2 => {
-                    Eval::at_integer_point(&all, 4 * index + 1, prec, budget)
-                }
-                NameRange::SmallIntegers => {
-                    Eval::at_integer_point(&all, 2 * (index - index / 3), prec, budget)
-                }
-                NameRange::Reals => {
-                    let signs = Signs::at(index);
-                    Eval::new(Point { index, signs }, prec, budget)
-                }
-            }
+        let eval = |prec| stand_for.point(&all, index, prec, budget);
+        // The later ones look for a difference, which a low precision shows.
+        let prec = match stand_for {
+            NameRange::Integers if agreed >= INTEGER_POINTS / 2 => LOW_PRECISION,
+            _ => prec,
         };
         match compare_at_point(a, b, &eval, prec) {
             Ok(PointResult::Agree) => {
@@ -121,6 +148,7 @@ pub(super) fn compare_at_points(
         NameRange::Reals => POINTS,
         NameRange::Integers => INTEGER_POINTS / 4,
         NameRange::SmallIntegers => SUM_POINTS,
+        NameRange::Alternating => ALTERNATING_POINTS / 2,
     };
     if agreed >= some.min(needed) {
         return Equality::EqualAtPoints;

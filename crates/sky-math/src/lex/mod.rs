@@ -23,6 +23,14 @@ pub(crate) enum Commas {
     Decimal,
 }
 
+/// How signs that are written ambiguously read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Spelling {
+    pub(crate) commas: Commas,
+    /// `mu` in plain letters is the Greek letter; otherwise `m` times `u`.
+    pub(crate) greek: bool,
+}
+
 /// The digits of a literal, separators taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Digits {
@@ -61,7 +69,7 @@ pub(crate) struct Token<'a> {
 
 pub(crate) fn lex<'a>(
     text: &'a str,
-    commas: Commas,
+    spelling: Spelling,
     budget: &Budget,
 ) -> Result<Vec<Token<'a>>, OutOfBudget> {
     let mut lexer = Lexer {
@@ -69,7 +77,7 @@ pub(crate) fn lex<'a>(
         at: 0,
         space: false,
         depth: 0,
-        commas,
+        spelling,
         lists_until: 0,
         paired: unescaped_dollars(text).is_multiple_of(2),
         budget,
@@ -93,7 +101,7 @@ struct Lexer<'a, 'b> {
     space: bool,
     /// Brackets open, in which a comma parts items.
     depth: u32,
-    commas: Commas,
+    spelling: Spelling,
     /// Up to here numbers stand in a list too long for one number.
     lists_until: usize,
     /// Dollar signs come in pairs: they delimit formulas, and none is money.
@@ -149,6 +157,8 @@ impl<'a> Lexer<'a, '_> {
                 let dots = rest.bytes().take_while(|b| *b == b'.').count();
                 self.push(Tok::Cmd("ldots"), self.at + dots);
             }
+            // `1..` is no number, nor the end of a sentence.
+            '.' if rest.starts_with("..") => self.push(Tok::Ch('\u{2025}'), self.at + 2),
             'a'..='z' | 'A'..='Z' => self.word(),
             '%' if rest.starts_with("%%") => self.skip(1),
             '$' if self.paired || !rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
@@ -330,53 +340,115 @@ impl<'a> Lexer<'a, '_> {
 
     fn word(&mut self) {
         let run = letters(self.rest());
-        let known = |w: &str| {
-            latex_names::function(w).is_some()
-                || latex_names::constant(w).is_some()
-                || matches!(
-                    w,
-                    "sqrt"
-                        | "cbrt"
-                        | "and"
-                        | "or"
-                        | "mod"
-                        | "union"
-                        | "percent"
-                        | "degrees"
-                        | "degree"
-                        | "NaN"
-                        | "nan"
-                        | "Matrix"
-                        | "FiniteSet"
-                        | "Rational"
-                        | "Fraction"
-                )
-                || latex_names::is_greek(w)
-                    && (w.len() >= 4 || matches!(w, "phi" | "psi" | "rho" | "tau" | "eta" | "chi"))
-        };
         let behind = &self.text[self.at + run.len()..];
         if run == "US" && (behind.starts_with("\\$") || behind.starts_with('$')) {
             self.skip(run.len());
             return;
         }
-        let before = self.text[..self.at].bytes().next_back();
-        if known(run) && before != Some(b'\\') {
+        if self.text[..self.at].ends_with('\\') {
+            self.letter_run(run);
+            return;
+        }
+        // The digit of `atan2` is part of its name.
+        if let Some(stem) = run.strip_suffix("atan")
+            && stem.len() <= 2
+            && behind.starts_with("2(")
+        {
+            self.letter_run(stem);
+            let end = self.at + 5;
+            self.push(Tok::Word(&self.text[self.at..end]), end);
+            return;
+        }
+        if self.known_word(run) || run == "not" && behind.trim_start().starts_with('(') {
             self.push(Tok::Word(run), self.at + run.len());
             return;
         }
-        // `sinx` in plain text.
-        if let Some(name) = run.strip_suffix('x').filter(|n| {
-            latex_names::function(n).is_some() && !matches!(*n, "re" | "im" | "Re" | "Im")
-        }) && before != Some(b'\\')
-        {
+        // `sinxcosx`: what follows the first argument is read next.
+        let parts = run.split_inclusive('x');
+        let function = |part: &str| part.strip_suffix('x').is_some_and(is_plain_function);
+        let chained = run.matches('x').count() > 1 && parts.clone().all(function);
+        let run = match parts.clone().next() {
+            Some(first) if chained => first,
+            _ => run,
+        };
+        if let Some((stem, argument)) = self.glued(run, behind) {
+            let name = &run[stem..run.len() - argument];
+            let before = &run[..stem];
+            if self.known_word(before) {
+                self.push(Tok::Word(before), self.at + stem);
+            } else {
+                self.letter_run(before);
+            }
             self.push(Tok::Word(name), self.at + name.len());
-            self.push(Tok::Letter('x', "x"), self.at + 1);
+            self.letter_run(&run[run.len() - argument..]);
             return;
         }
+        self.letter_run(run);
+    }
+
+    /// Each letter by itself.
+    fn letter_run(&mut self, run: &'a str) {
         for (i, letter) in run.char_indices() {
             let whole = if i == 0 { run } else { "" };
             self.push(Tok::Letter(letter, whole), self.at + 1);
         }
+    }
+
+    /// Whether a run of letters has a meaning as a whole.
+    fn known_word(&self, w: &str) -> bool {
+        latex_names::function(w).is_some()
+            || latex_names::constant(w).is_some()
+            || matches!(
+                w,
+                "sqrt"
+                    | "cbrt"
+                    | "and"
+                    | "or"
+                    | "mod"
+                    | "union"
+                    | "percent"
+                    | "degrees"
+                    | "degree"
+                    | "NaN"
+                    | "nan"
+                    | "Matrix"
+                    | "FiniteSet"
+                    | "Rational"
+                    | "Fraction"
+            )
+            || latex_names::is_greek(w) && (w.len() >= 3 && w != "Eta" || self.spelling.greek)
+    }
+
+    /// Where a function begins that letters are glued to, and the letters of its argument: `xsin(x)`
+    /// (1, 0), `sinx` (0, 1), `xsinx` (1, 1).
+    fn glued(&self, run: &str, behind: &str) -> Option<(usize, usize)> {
+        if run.len() > 16 {
+            return None;
+        }
+        let plain = is_plain_function;
+        if let Some(name) = run.strip_suffix('x') {
+            let function =
+                latex_names::function(name).is_some() && !matches!(name, "re" | "im" | "Re" | "Im");
+            if function {
+                return Some((0, 1));
+            }
+            if name.get(1..).is_some_and(plain) {
+                return Some((1, 1));
+            }
+        }
+        // `nlogn`, `ylny`.
+        let ends = run.get(..1).is_some_and(|first| run.ends_with(first));
+        if ends && run.len() > 3 && plain(&run[1..run.len() - 1]) {
+            return Some((1, 1));
+        }
+        let called = behind.starts_with('(') || behind.starts_with("\\left(");
+        let raised = behind.starts_with(['^', '_']) || behind.starts_with(" (");
+        (1..run.len()).find_map(|stem| {
+            let (before, name) = run.split_at(stem);
+            let fits = called && latex_names::is_glued_function(name)
+                || raised && stem == 1 && plain(name);
+            (fits && (stem <= 2 || self.known_word(before))).then_some((stem, 0))
+        })
     }
 
     fn number(&mut self) {
@@ -388,9 +460,26 @@ impl<'a> Lexer<'a, '_> {
         let index = matches!(self.out.last().map(|t| &t.tok), Some(Tok::Ch('_')));
         let rest = self.rest();
         let run = rest.find(|c: char| !c.is_ascii_digit()).filter(|_| index);
-        let (digits, len) = read_number(&rest[..run.unwrap_or(rest.len())], self.commas, top);
+        // `2^6 300`: and what stands behind a power.
+        let power = matches!(self.out.last().map(|t| &t.tok), Some(Tok::Ch('^')));
+        // Not looked for in the whole rest of a long text.
+        let space = || rest.bytes().take(64).position(|b| b == b' ');
+        let run = if power { run.or_else(space) } else { run };
+        let (digits, len) = read_number(
+            &rest[..run.unwrap_or(rest.len())],
+            self.spelling.commas,
+            top,
+        );
         self.push(Tok::Num(digits), self.at + len);
     }
+}
+
+/// A function whose argument is often written without brackets.
+fn is_plain_function(name: &str) -> bool {
+    matches!(
+        name,
+        "sin" | "cos" | "tan" | "cot" | "sec" | "csc" | "ln" | "log"
+    )
 }
 
 fn unescaped_dollars(text: &str) -> usize {

@@ -80,6 +80,7 @@ impl<'a> Parser<'a> {
                     _ => self.fail("arguments that are not understood"),
                 };
             }
+            "not" => return self.negation(start),
             "NaN" | "nan" => return Ok(Kind::Text("NaN".to_owned()).at(self.since(start))),
             _ => {}
         }
@@ -109,6 +110,7 @@ impl<'a> Parser<'a> {
                 Ok(Kind::Call(Func::Binomial, vec![upper, lower]).at(self.since(start)))
             }
             "sum" | "prod" | "int" | "lim" => self.big(name, start),
+            "neg" | "lnot" => self.negation(start),
             "boxed" | "fbox" => self.brace_argument(),
             // Alphabets around a letter or a number, and the angle sign, say nothing of the value.
             "angle" | "triangle" if self.letters_ahead() >= 3 => Ok(self.angle(name, start)),
@@ -232,7 +234,7 @@ impl<'a> Parser<'a> {
 
     /// The argument of `\frac`, `\sqrt`: a group, or one digit or atom (`\frac12`, `\frac9{19}`,
     /// `\sqrt2`).
-    fn short_argument(&mut self) -> Parsed {
+    pub(super) fn short_argument(&mut self) -> Parsed {
         if self.is('{') {
             return self.nested(Self::brace_group);
         }
@@ -276,134 +278,5 @@ impl<'a> Parser<'a> {
         } else {
             self.atom()
         }
-    }
-
-    /// A function with its power, base and argument: `\sin^2 x`, `\log_2 n`, `\ln{\left(2\right)}`.
-    pub(super) fn function(&mut self, func: Func, name: &str, start: usize) -> Parsed {
-        let mut power = None;
-        let mut base = None;
-        for _ in 0..2 {
-            if self.is('^') && power.is_none() {
-                self.at += 1;
-                power = Some(self.script()?);
-            } else if self.is('_')
-                && base.is_none()
-                && matches!(func, Func::Ln | Func::Max | Func::Min)
-            {
-                self.at += 1;
-                base = Some(self.subscript()?);
-            }
-        }
-        let inverse = matches!(&power, Some(p) if matches!(&p.kind, Kind::Neg(one) if one.kind == Kind::int(1)));
-        let (func, power) = match (func, inverse) {
-            (Func::Sin, true) => (Func::Asin, None),
-            (Func::Cos, true) => (Func::Acos, None),
-            (Func::Tan, true) => (Func::Atan, None),
-            (Func::Cot, true) => (Func::Acot, None),
-            (Func::Sinh, true) => (Func::Asinh, None),
-            (Func::Cosh, true) => (Func::Acosh, None),
-            (Func::Tanh, true) => (Func::Atanh, None),
-            (func, _) => (func, power),
-        };
-        // `e^x` may be written `\exp`; `log` alone is the natural one, `lg` the decimal one.
-        let mut args = self.function_arguments()?;
-        let decimal =
-            name == "log" && self.reading.decimal_log && base.is_none() && args.len() == 1;
-        let func = if decimal { Func::Log } else { func };
-        if name == "lg" || decimal {
-            let ten = Kind::int(10).at(self.since(start));
-            args.insert(0, ten);
-        }
-        if name == "cis" && args.len() == 1 {
-            let angle = args.remove(0);
-            let i = Kind::Const(Const::I).at(angle.span.clone());
-            args.push(Kind::Mul(vec![i, angle]).at(self.since(start)));
-        }
-        let arity = args.len();
-        let span = self.since(start);
-        let call = match (func, base) {
-            (Func::Ln, Some(base)) if arity == 1 => {
-                args.insert(0, base);
-                Kind::Call(Func::Log, args)
-            }
-            // `log(x, 2)` as sympy writes it.
-            (Func::Ln, None) if arity == 2 => {
-                args.reverse();
-                Kind::Call(Func::Log, args)
-            }
-            (Func::Log, _) if arity == 2 => Kind::Call(Func::Log, args),
-            (Func::Binomial | Func::Mod, _) if arity == 2 => Kind::Call(func, args),
-            (Func::Gcd | Func::Lcm | Func::Max | Func::Min, _) if arity >= 1 => {
-                Kind::Call(func, args)
-            }
-            (Func::Binomial | Func::Mod | Func::Log, _) => {
-                return self.fail("this function takes two arguments");
-            }
-            (func, _) if arity == 1 => Kind::Call(func, args),
-            _ => return self.fail("too many arguments"),
-        }
-        .at(span.clone());
-        Ok(match power {
-            Some(power) => Kind::Pow(Box::new(call), Box::new(power)).at(span),
-            None => call,
-        })
-    }
-
-    fn function_arguments(&mut self) -> Parsed<Vec<Expr>> {
-        // A text such as `\operatorname{lcm}` may be followed by an empty group.
-        if self.is('(') {
-            return self.call_arguments();
-        }
-        // `\max\{a, b\}`.
-        if matches!(self.peek(), Tok::Cmd("{" | "lbrace")) {
-            let inner = self.atom()?;
-            return Ok(match inner.kind {
-                Kind::Set(items) => items,
-                kind => vec![kind.at(inner.span)],
-            });
-        }
-        if self.is('{') {
-            let inner = self.nested(Self::brace_group)?;
-            return Ok(match inner.kind {
-                Kind::Tuple(items) | Kind::List(items) => items,
-                kind => vec![kind.at(inner.span)],
-            });
-        }
-        Ok(vec![self.argument()?])
-    }
-
-    /// An argument without brackets: factors up to the next sign or function, as in `\sin 2x \cos
-    /// y`.
-    fn argument(&mut self) -> Parsed {
-        self.nested(|p| {
-            if p.is('(') {
-                return p.bracketed();
-            }
-            let start = p.start();
-            let mut factors = vec![p.signed_factor()?];
-            while p.starts_factor() && !p.is('(') && !p.begins_function() {
-                factors.push(p.factor()?);
-            }
-            // `\sin \pi/4`: a division belongs to the argument when what it divides is bare.
-            if p.is('/') && matches!(p.ahead(1), Tok::Num(_) | Tok::Letter(..)) {
-                p.at += 1;
-                let below = p.factor()?;
-                return Ok(super::product::quotient(
-                    factors,
-                    vec![below],
-                    p.since(start),
-                ));
-            }
-            Ok(super::product::quotient(
-                factors,
-                Vec::new(),
-                p.since(start),
-            ))
-        })
-    }
-
-    fn begins_function(&self) -> bool {
-        matches!(self.peek(), Tok::Word(name) | Tok::Cmd(name) if latex_names::function(name).is_some())
-            || matches!(self.peek(), Tok::Text(name) if latex_names::function(name.trim()).is_some())
     }
 }

@@ -33,8 +33,8 @@ impl<'a> Parser<'a> {
             Tok::Letter('d', _) if self.integrals > 0 && self.differential() => false,
             Tok::Letter('U', _) => !matches!(self.ahead(1), Tok::Ch('(' | '[')) || self.at == 0,
             Tok::Letter(..) => true,
-            Tok::Word(word) => !matches!(*word, "and" | "or" | "mod" | "union"),
-            Tok::Ch('|') => !self.bars,
+            Tok::Word(word) => !matches!(*word, "and" | "or" | "mod" | "union" | "not"),
+            Tok::Ch('|') => !self.bars || self.bar_nests(),
             Tok::Cmd(name) => {
                 latex_names::function(name).is_some()
                     || latex_names::constant(name).is_some()
@@ -120,6 +120,10 @@ impl<'a> Parser<'a> {
             || matches!(last, Some(e) if matches!(e.kind, Kind::Num { .. }) && repeats(e)
                 && !self.text[e.span.clone()].starts_with('\\'));
         if !after_number {
+            return Ok(None);
+        }
+        // `2^6 3^5`: the number behind belongs to the power.
+        if self.token().space && matches!(last, Some(e) if matches!(e.kind, Kind::Pow(..))) {
             return Ok(None);
         }
         let start = self.start();
@@ -267,12 +271,36 @@ impl<'a> Parser<'a> {
                 base = Kind::Pow(Box::new(base), Box::new(exponent)).at(self.since(start));
             }
             (Tok::Ch('_'), _) => {
+                if matches!(&base.kind, Kind::Sym(name) if name == "C")
+                    && let Some(choose) = self.choose_in_scripts(start)
+                {
+                    return Ok(ControlFlow::Continue(choose));
+                }
                 self.at += 1;
                 base = self.index(base, start)?;
             }
             _ => return Ok(ControlFlow::Break(base)),
         }
         Ok(ControlFlow::Continue(base))
+    }
+
+    /// `C_n^3`, a binomial coefficient: taken, when that is what comes. `C_1^2` is a constant squared.
+    fn choose_in_scripts(&mut self, start: usize) -> Option<Expr> {
+        let from = self.at;
+        self.at += 1;
+        let chosen = self.subscript().ok().and_then(|n| {
+            let raised = self.eat('^');
+            let k = raised.then(|| self.script().ok()).flatten()?;
+            let more = match (&n.kind, &k.kind) {
+                (Kind::Num { value: n, .. }, Kind::Num { value: k, .. }) => n > k,
+                _ => n.is_scalar() && k.is_scalar() && n.any(&|e| matches!(e, Kind::Sym(_))),
+            };
+            more.then(|| Kind::Call(Func::Binomial, vec![n, k]).at(self.since(start)))
+        });
+        if chosen.is_none() {
+            self.at = from;
+        }
+        chosen
     }
 
     /// Arguments in brackets, where the base names a function.

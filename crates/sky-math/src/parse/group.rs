@@ -13,6 +13,10 @@ impl<'a> Parser<'a> {
             let start = p.start();
             p.at += 1;
             if p.eat('}') {
+                // `{}` alone is the empty set, its braces not escaped.
+                if p.text.trim() == "{}" {
+                    return Ok(Kind::Set(Vec::new()).at(p.since(start)));
+                }
                 return p.fail("an empty group");
             }
             let bars = std::mem::replace(&mut p.bars, false);
@@ -115,14 +119,36 @@ impl<'a> Parser<'a> {
             let start = p.start();
             p.at += 1;
             let bars = std::mem::replace(&mut p.bars, true);
+            p.open_bars += 1;
             let inner = p.sum();
+            p.open_bars -= 1;
             p.bars = bars;
             let inner = inner?;
             if !p.eat('|') {
                 return p.fail("a closing bar is missing");
             }
-            Ok(Kind::Call(Func::Abs, vec![inner]).at(p.since(start)))
+            // Bars around a matrix are its determinant.
+            let func = match inner.kind {
+                Kind::Matrix(_) => Func::Det,
+                _ => Func::Abs,
+            };
+            Ok(Kind::Call(func, vec![inner]).at(p.since(start)))
         })
+    }
+
+    /// Whether the bar that comes opens a group within another, as the second does in `|x + b|y||`:
+    /// an operand follows, and enough bars are left to close them all. Only where a text has no
+    /// other reading.
+    pub(super) fn bar_nests(&self) -> bool {
+        let operand = matches!(
+            self.ahead(1),
+            Tok::Num(_) | Tok::Letter(..) | Tok::Word(_) | Tok::Ch('(' | '-')
+        );
+        let left = || {
+            let rest = self.tokens.iter().skip(self.at + 1);
+            rest.filter(|t| t.tok == Tok::Ch('|')).count()
+        };
+        self.nested_bars && operand && left() > self.open_bars
     }
 
     /// Groups that commands open.

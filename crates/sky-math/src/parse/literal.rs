@@ -41,7 +41,11 @@ impl Parser<'_> {
             .exponent
             .unsigned_abs()
             .min(MAX_EXPONENT.unsigned_abs());
-        if self.budget.take(20 + 2 * (length as u64 + power)).is_err() {
+        if self
+            .budget
+            .take(20 + 8 * length as u64 + 2 * power)
+            .is_err()
+        {
             return self.fail("the work budget is spent");
         }
         let Some((value, decimals)) = value(&digits) else {

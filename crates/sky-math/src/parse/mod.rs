@@ -5,6 +5,7 @@ mod application;
 mod atom;
 mod big_operator;
 mod factor;
+mod function;
 mod group;
 mod literal;
 mod product;
@@ -16,7 +17,7 @@ mod unit;
 use super::{
     budget::{Budget, OutOfBudget},
     expr::{Expr, Kind, Rel, Span},
-    lex::{Commas, Tok, Token, lex},
+    lex::{Spelling, Tok, Token, lex},
 };
 
 /// Nesting beyond this is refused: every later pass recurses on the tree.
@@ -29,7 +30,9 @@ pub(super) const MAX_TEXT: usize = 1 << 16;
 /// Readings of what is written ambiguously.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reading {
-    pub(super) commas: Commas,
+    pub(super) spelling: Spelling,
+    /// A bar within bars opens others where it can.
+    pub(super) nested_bars: bool,
     /// `1/2x` is `1/(2x)`; otherwise `(1/2)x`.
     pub(super) juxtaposition_first: bool,
     /// `\log` without a base is decimal; otherwise natural.
@@ -66,7 +69,29 @@ pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tre
         at: 0..text.len(),
         what: "the work budget is spent",
     };
-    let tokens = lex(text, reading.commas, budget).map_err(spent)?;
+    let read = |nested_bars| {
+        let tokens = lex(text, reading.spelling, budget).map_err(spent)?;
+        read(text, tokens, reading, nested_bars, budget)
+    };
+    match read(reading.nested_bars) {
+        Err(first) if may_nest_bars(text) => read(true).or(Err(first)),
+        tree => tree,
+    }
+}
+
+/// Whether groups of bars may lie within each other: four bars at least, but not so many that
+/// counting them would cost.
+pub(super) fn may_nest_bars(text: &str) -> bool {
+    (4..=16).contains(&text.matches('|').count())
+}
+
+fn read(
+    text: &str,
+    tokens: Vec<Token<'_>>,
+    reading: Reading,
+    nested_bars: bool,
+    budget: &Budget,
+) -> Parsed<Tree> {
     let mut parser = Parser {
         text,
         tokens,
@@ -74,6 +99,8 @@ pub(super) fn parse(text: &str, reading: Reading, budget: &Budget) -> Parsed<Tre
         depth: 0,
         top: 0,
         bars: false,
+        nested_bars,
+        open_bars: 0,
         integrals: 0,
         bound: Vec::new(),
         reading,
@@ -100,6 +127,10 @@ struct Parser<'a> {
     top: u32,
     /// Inside `|...|` or a set-builder, where a bar ends the expression.
     bars: bool,
+    /// A bar within bars opens others where it can.
+    nested_bars: bool,
+    /// Groups of bars open.
+    open_bars: usize,
     /// Integrals open, in which `d x` ends the body.
     integrals: u32,
     /// Names bound by sums around here: `i` is one of them, not the imaginary unit.
@@ -246,8 +277,8 @@ impl<'a> Parser<'a> {
         if signs && let Some(statement) = relation::statement(&items, &separators) {
             return Ok(statement.at(span));
         }
-        if let Some(op) = relation::conditions(&items, &separators) {
-            return Ok(Kind::Sets(op, items).at(span));
+        if let Some(set) = relation::conditions(&items, &separators) {
+            return Ok(set.at(span));
         }
         // `2 hours and 30 minutes` is one quantity.
         if separators.iter().all(|&p| p == Separator::And)

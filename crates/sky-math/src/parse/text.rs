@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
 
     /// Parses what stood inside `\text{}` as mathematics.
     fn reparse(&self, text: &str) -> Option<Expr> {
-        let tokens = lex(text, self.reading.commas, self.budget).ok()?;
+        let tokens = lex(text, self.reading.spelling, self.budget).ok()?;
         let mut inner = Parser {
             text,
             tokens,
@@ -99,6 +99,8 @@ impl<'a> Parser<'a> {
             depth: self.depth + 1,
             top: self.depth + 1,
             bars: false,
+            nested_bars: false,
+            open_bars: 0,
             integrals: 0,
             bound: self.bound.clone(),
             reading: self.reading,

@@ -16,7 +16,10 @@ impl<'a> Parser<'a> {
         let run = match (self.peek(), self.ahead(1)) {
             (Tok::Letter(_, run), _) => *run,
             // `30 min` is no minimum.
-            (Tok::Word("min"), Tok::End | Tok::Ch(',' | ';' | ')') | Tok::Word("and")) => "min",
+            (
+                Tok::Word(word @ ("min" | "sec")),
+                Tok::End | Tok::Ch(',' | ';' | ')' | '.') | Tok::Word("and" | "or"),
+            ) => word,
             _ => return None,
         };
         let plain = units::is_plain_unit(run)
@@ -39,9 +42,10 @@ impl<'a> Parser<'a> {
                     || b.is_ascii_digit()
                     || matches!(
                         b,
-                        b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'' | b'*'
+                        b' ' | b'^' | b'{' | b'}' | b'.' | b'/' | b'-' | b'\'' | b'*' | b'(' | b')'
                     )
-            });
+            })
+            && rest.matches('(').count() == rest.matches("^(").count();
         let before = self.at.checked_sub(1).map(|i| &self.tokens[i].tok);
         let valued = matches!(
             before,
@@ -99,9 +103,12 @@ impl<'a> Parser<'a> {
     /// Whether `m/s^2` comes and nothing behind it.
     fn rate_ahead(&self) -> bool {
         let rest = &self.text[self.start()..];
+        let rest = rest.get(..words_end(rest)).unwrap_or("");
+        let rest = rest.trim_end_matches([' ', '.']);
         let rate = rest.split_once('/').is_some_and(|(above, below)| {
             let word = |t: &str| t.starts_with(|c: char| c.is_ascii_alphabetic());
-            word(above) && word(below) && !rest.contains(['-', ' ', '.'])
+            let signs = rest.matches('-').count() == rest.matches("^-").count();
+            word(above) && word(below.trim_start()) && signs && !rest.contains('.')
         });
         rest.len() <= 40 && rate && units::is_unit_text(rest)
     }
@@ -212,6 +219,7 @@ impl Parser<'_> {
 fn words_end(rest: &str) -> usize {
     let bytes = &rest.as_bytes()[..rest.len().min(MAX_WORDS + 1)];
     let mut open = 0_u32;
+    let mut bracketed = false;
     let ends = bytes.iter().position(|b| match b {
         b'{' => {
             open += 1;
@@ -221,7 +229,13 @@ fn words_end(rest: &str) -> usize {
             open = open.wrapping_sub(1);
             open == u32::MAX
         }
-        b',' | b';' | b')' | b']' => true,
+        // `s^(-2)`.
+        b'(' => {
+            bracketed = true;
+            false
+        }
+        b')' => !std::mem::take(&mut bracketed),
+        b',' | b';' | b']' => true,
         _ => false,
     });
     let stops = ends.unwrap_or(bytes.len());

@@ -1,6 +1,7 @@
 //! Units: what a stated unit measures and how large it is, so that `3.5 hours` and `210 minutes`
 //! can be compared.
 
+mod prefix;
 mod reading;
 mod table;
 
@@ -86,10 +87,9 @@ impl Unit {
 
     /// Multiplies by a known unit to a power; false when the word is none.
     fn take(&mut self, word: &str, power: i32) -> bool {
-        let Some(&(_, dimension, num, den)) = find(word) else {
+        let Some((dimension, size)) = find(word) else {
             return false;
         };
-        let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into());
         let size = size.pow(isize::try_from(power.unsigned_abs()).unwrap_or(1));
         self.size *= if power < 0 { RBig::ONE / size } else { size };
         for part in dimension.split(' ') {
@@ -109,7 +109,22 @@ impl Unit {
 
 type Row = (&'static str, &'static str, i64, i64);
 
-fn find(word: &str) -> Option<&'static Row> {
+/// Dimension and size of a unit by its name, which may have a prefix.
+fn find(word: &str) -> Option<(&'static str, RBig)> {
+    if let Some(&(_, dimension, num, den)) = listed(word) {
+        let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into());
+        return Some((dimension, size));
+    }
+    prefix::find(word)
+}
+
+/// Whether a word names a unit.
+pub(super) fn is_unit(word: &str) -> bool {
+    find(word).is_some()
+}
+
+/// A unit of the table.
+fn listed(word: &str) -> Option<&'static Row> {
     static NAMES: OnceLock<HashMap<&'static str, &'static Row>> = OnceLock::new();
     if word.len() > MAX_NAME {
         return None;
@@ -142,7 +157,9 @@ fn scale(word: &str) -> Option<RBig> {
 /// names: two letters at least.
 pub(super) fn is_plain_unit(word: &str) -> bool {
     word.len() >= 2
-        && (find(word).is_some() || matches!(word, "unit" | "units" | "am" | "pm" | "AM" | "PM"))
+        && (listed(word).is_some()
+            || prefix::is_plain(word)
+            || matches!(word, "unit" | "units" | "am" | "pm" | "AM" | "PM"))
 }
 
 /// Whether a text is made of known units: `m/s`, `kg\cdot m\,s^{-2}`.
@@ -230,6 +247,11 @@ mod tests {
             ("light years", "lightyears"),
             ("metric tons", "tonnes"),
             ("m2", "square meters"),
+            ("nC", "nanocoulombs"),
+            ("mSv", "millisieverts"),
+            ("Bq", "Hz"),
+            ("J", "N m"),
+            ("A s", "coulombs"),
             ("apples", "apple"),
         ] {
             assert!(same(a, b), "{a} {b}: {:?} {:?}", read(a), read(b));
@@ -247,6 +269,8 @@ mod tests {
         }
         assert_eq!(read("hours").size, RBig::from(3600));
         assert!(is_plain_unit("cm") && !is_plain_unit("m") && !is_plain_unit("xy"));
+        // A product of names as well.
+        assert!(is_plain_unit("kPa") && !is_plain_unit("kT") && !is_plain_unit("lx"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads the words behind a number as a unit.
 
 use super::{
-    Unit, scale, singular,
+    Unit, find, scale, singular,
     table::{FILLERS, QUALIFIERS, WAYS},
 };
 use crate::wording::negation;
@@ -36,7 +36,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
             out.push(Piece::Per);
             1
         } else if c == '^' {
-            let body = rest[1..].trim_start_matches(['{', ' ']);
+            let body = rest[1..].trim_start_matches(['{', '(', ' ']);
             let sign = usize::from(body.starts_with(['-', '+']));
             let digits = body[sign..]
                 .find(|c: char| !c.is_ascii_digit())
@@ -132,6 +132,7 @@ impl<'a> UnitReader<'a> {
         context: &Context<'_>,
     ) -> bool {
         let mut skip = false;
+        let counts = |next| matches!(next, Some(&Piece::Word(w)) if find(w).is_none());
         let plain = word.to_ascii_lowercase();
         let final_word = next.is_none();
         match plain.as_str() {
@@ -160,7 +161,8 @@ impl<'a> UnitReader<'a> {
             {
                 self.said.push(plain);
             }
-            _ if FILLERS.contains(&plain.as_str()) => {}
+            // An ampere, but in front of what is counted.
+            _ if FILLERS.contains(&plain.as_str()) && (word != "A" || counts(next)) => {}
             _ => {
                 if let Some(scale) = scale(word) {
                     self.unit.scale *= scale;
@@ -206,6 +208,14 @@ pub(crate) fn read(text: &str) -> Unit {
         .replace("p.m", "pm")
         .replace("A.M", "am")
         .replace("P.M", "pm");
+    // `µF` and `kΩ`, rewritten as commands.
+    let text = match text.contains('\\') {
+        true => text
+            .replace("\\mu ", "u")
+            .replace("\\mu", "u")
+            .replace("\\Omega", "Omega"),
+        false => text,
+    };
     let lower = text.to_lowercase();
     let mut said: Vec<String> = Vec::new();
     if let Some(bound) = bound(&lower) {

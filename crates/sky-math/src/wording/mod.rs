@@ -245,7 +245,11 @@ fn bounded(flat: &str, lower: &str) -> Option<String> {
         let rest = rest
             .strip_prefix(' ')
             .map(str::trim)
-            .filter(|rest| is_value(rest));
+            .filter(|rest| is_value(rest))
+            // `not (x < 2)` denies a condition.
+            .filter(|rest| {
+                !(*head == "not" && rest.starts_with('(') && rest.contains(['<', '>', '=']))
+            });
         let Some(rest) = rest else { continue };
         let value = match number(rest) {
             Some(n) => format!("{{{n}}}"),
