@@ -124,6 +124,45 @@ impl Drop for Server {
 const LONG: &str = "x = 0\nfor i in range(5_000_000): x += i\nprint(x)";
 
 #[test]
+fn a_reply_gets_its_verdict() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let verify = |answer: Value, reply: &str| {
+        let body = json!({"answer": answer, "reply": reply}).to_string();
+        let (status, said) = server.send("POST", "/verify", body.as_bytes());
+        (
+            status,
+            said["verdict"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let tests = json!({"tests": {"inputs": ["3"], "outputs": ["6"]}});
+    for (answer, reply, verdict) in [
+        (json!({"math": "1/2"}), "It is 0.5.", "correct"),
+        (json!({"math": "1/2"}), "It is 0.6.", "wrong"),
+        (json!({"choice": "B"}), "The answer is (B).", "correct"),
+        (
+            tests.clone(),
+            "```python\nprint(2 * int(input()))\n```",
+            "correct",
+        ),
+        (tests, "```python\nprint(1)\n```", "wrong"),
+        (
+            json!({"program": {"test": "def check(c): pass"}}),
+            "```python\ndef f(): pass\n```",
+            "unsupported",
+        ),
+    ] {
+        assert_eq!(verify(answer, reply), (200, verdict.to_owned()), "{reply}");
+    }
+    let endless = json!({"tests": {"inputs": ["3"], "outputs": ["6"], "timeout_s": 1e9}});
+    assert_eq!(verify(endless, "x").0, 422);
+    assert_eq!(verify(json!({"math": 1}), "x").0, 422);
+    let (status, _) = server.send("GET", "/metrics", b"");
+    assert_eq!(status, 200);
+}
+
+#[test]
 fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
     let Some(server) = Server::start(&["--max-body", "1"]) else {
         return;

@@ -2,6 +2,7 @@
 
 mod access;
 mod memory_budget;
+mod metrics;
 mod service;
 mod wire;
 mod write_timeout;
@@ -13,6 +14,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, rt::TokioTimer, server::graceful::GracefulShutdown};
 use sky_cli::UserError;
 use sky_sandbox::{Limits, MAX_MEMORY};
+use sky_verify::{CodeCheck, CodeOptions, MathCheck};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -20,7 +22,8 @@ use tokio::{
 };
 
 use self::{
-    access::Access, memory_budget::MemoryBudget, service::Service, write_timeout::WriteTimeout,
+    access::Access, memory_budget::MemoryBudget, metrics::Metrics, service::Service,
+    write_timeout::WriteTimeout,
 };
 
 #[derive(clap::Args)]
@@ -63,12 +66,15 @@ pub(crate) struct ServeArgs {
     client_timeout: NonZero<u32>,
 }
 
-const EXAMPLES: &str = r#"Requests and answers have SandboxFusion's format. After SIGTERM or Ctrl-C the server accepts no more
+const EXAMPLES: &str = r#"POST /run_code runs a program, in SandboxFusion's format. POST /verify gives a reply its verdict:
+its `answer` is a problem's, as in problems.jsonl. GET /healthz and GET /metrics (Prometheus) tell
+how the server does. After SIGTERM or Ctrl-C the server accepts no more
 requests and exits when the running programs have ended.
 
 Example:
   sky-verify serve --listen 127.0.0.1:8080 &
   curl -s 127.0.0.1:8080/run_code --json '{"code": "print(1 + 1)", "language": "python", "run_timeout": 2}'
+  curl -s 127.0.0.1:8080/verify --json '{"answer": {"math": "0.5"}, "reply": "So it is 1/2."}'
   curl -s 127.0.0.1:8080/healthz"#;
 
 /// Time limit for running programs to end after a stop signal.
@@ -91,7 +97,9 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<()> {
             hosts: args.host.clone(),
             key: sky_cli::api_key(args.api_key_env.as_deref().unwrap_or_default())?,
         },
-        sandbox: crate::sandbox()?,
+        code: CodeCheck::new(crate::sandbox()?, CodeOptions::default()),
+        math: MathCheck::default(),
+        metrics: Metrics::default(),
         max_limits: Limits {
             memory: args.memory << 20,
             output: args.max_output << 20,

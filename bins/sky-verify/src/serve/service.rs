@@ -4,12 +4,14 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Request, Response, StatusCode,
     body::{Body, Bytes, Incoming},
-    header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
-use serde::Serialize;
-use sky_sandbox::{Limits, Outcome, Sandbox};
+use serde::{Serialize, de::DeserializeOwned};
+use sky_sandbox::{Limits, Outcome};
+use sky_types::{Answer as ProblemAnswer, Check, CheckError, CheckOutcome, Verdict};
+use sky_verify::{CodeCheck, MathCheck};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
@@ -19,7 +21,8 @@ use tokio::{
 use super::{
     access::Access,
     memory_budget::MemoryBudget,
-    wire::{ErrorBody, Health, RunCodeRequest, RunCodeResponse},
+    metrics::Metrics,
+    wire::{ErrorBody, Health, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse},
 };
 
 /// Bytes of memory for each byte of a request's body: the body, its text, the copy for the guest.
@@ -29,6 +32,16 @@ const REQUEST_COPIES: u64 = 3;
 const ANSWER_COPIES: u64 = 10;
 /// Bytes of memory for the rest of an answer.
 const ANSWER_FRAME: u64 = 64 << 10;
+
+const JSON: &str = "application/json";
+
+/// What the service answers: method and path.
+const PATHS: [(&str, &str); 4] = [
+    ("POST", "/run_code"),
+    ("POST", "/verify"),
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+];
 
 /// The bytes of an answer. Until they are sent or dropped they hold memory and the request's slot.
 struct AnswerBytes {
@@ -45,7 +58,10 @@ impl AsRef<[u8]> for AnswerBytes {
 
 /// The state that all connections share.
 pub(super) struct Service {
-    pub(super) sandbox: Sandbox,
+    /// Judges programs; its sandbox runs them.
+    pub(super) code: CodeCheck,
+    pub(super) math: MathCheck,
+    pub(super) metrics: Metrics,
     pub(super) access: Access,
     /// The most memory and output of one program.
     pub(super) max_limits: Limits,
@@ -68,52 +84,110 @@ impl Service {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Answer, Infallible> {
-        if let Some((status, detail)) = self.access.refuse(&request) {
-            return Ok(error_response(status, &detail));
-        }
-        let known = ["/run_code", "/healthz"];
-        Ok(match (request.method(), request.uri().path()) {
-            (&Method::POST, "/run_code") => self.run_code(request.into_body()).await,
-            (&Method::GET, "/healthz") => self.health(),
-            (_, path) if known.contains(&path) => {
-                let mut answer = error_response(StatusCode::METHOD_NOT_ALLOWED, "another method");
-                let allowed = if path == "/healthz" { "GET" } else { "POST" };
-                answer
-                    .headers_mut()
-                    .insert(ALLOW, hyper::header::HeaderValue::from_static(allowed));
-                answer
-            }
-            (_, path) => {
-                let detail = format!("no {path}; there are POST /run_code and GET /healthz");
+        let known = PATHS.iter().find(|(_, path)| *path == request.uri().path());
+        let counted = known.map_or("other", |(_, path)| path);
+        let answer = match (self.access.refuse(&request), known) {
+            (Some((status, detail)), _) => error_response(status, &detail),
+            (None, None) => {
+                let known = PATHS.map(|(method, path)| format!("{method} {path}"));
+                let detail = format!(
+                    "no {}; there are {}",
+                    request.uri().path(),
+                    known.join(", ")
+                );
                 error_response(StatusCode::NOT_FOUND, &detail)
             }
-        })
+            (None, Some((method, _))) if *method != request.method().as_str() => {
+                let mut answer = error_response(StatusCode::METHOD_NOT_ALLOWED, "another method");
+                answer
+                    .headers_mut()
+                    .insert(ALLOW, HeaderValue::from_static(method));
+                answer
+            }
+            (None, Some((_, "/run_code"))) => Arc::clone(&self).run_code(request.into_body()).await,
+            (None, Some((_, "/verify"))) => Arc::clone(&self).verify(request.into_body()).await,
+            (None, Some((_, "/metrics"))) => {
+                let page = self.metrics.page(self.in_flight(), self.capacity);
+                respond(StatusCode::OK, "text/plain; version=0.0.4", page.into())
+            }
+            (None, Some(_)) => self.health(),
+        };
+        self.metrics.count(counted, answer.status().as_u16());
+        Ok(answer)
     }
 
     fn health(&self) -> Answer {
         let health = Health {
             status: "ok",
-            in_flight: self.capacity - self.slots.available_permits().min(self.capacity),
+            in_flight: self.in_flight(),
             capacity: self.capacity,
         };
         json(StatusCode::OK, &health)
     }
 
+    fn in_flight(&self) -> usize {
+        self.capacity - self.slots.available_permits().min(self.capacity)
+    }
+
+    /// A place among the requests that wait, run or are being answered.
+    fn take_slot(&self) -> Result<OwnedSemaphorePermit, Answer> {
+        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            busy(&format!(
+                "all {} places for requests are taken",
+                self.capacity
+            ))
+        })
+    }
+
+    /// Gives a reply its verdict.
+    async fn verify(self: Arc<Self>, body: Incoming) -> Answer {
+        match self.try_verify(body).await {
+            Ok(answer) | Err(answer) => answer,
+        }
+    }
+
+    async fn try_verify(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
+        let (request, memory) = self.read_json::<VerifyRequest>(body).await?;
+        let (problem, reply, finish_reason) = request
+            .into_problem(self.max_seconds)
+            .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
+        let slot = self.take_slot()?;
+        let service = Arc::clone(&self);
+        let check = move || {
+            let _held = (slot, memory);
+            let check: &dyn Check = match problem.answer {
+                ProblemAnswer::Tests(_) | ProblemAnswer::Program(_) => &service.code,
+                ProblemAnswer::Math(_) | ProblemAnswer::Choice(_) => &service.math,
+            };
+            check.check(&problem, &reply, finish_reason)
+        };
+        let failed = |error: String| error_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
+        let checked = spawn_blocking(check)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let outcome = match checked {
+            Err(CheckError::Unsupported { reason, .. }) => CheckOutcome {
+                verdict: Verdict::Unsupported,
+                detail: reason,
+            },
+            checked => checked.map_err(|error| failed(error.to_string()))?,
+        };
+        Ok(json(StatusCode::OK, &VerifyResponse::new(outcome)))
+    }
+
     async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
         // What a client declares costs nobody else anything: memory is taken as bytes arrive, and a
         // place once the request is there.
-        if body.size_hint().lower() > self.max_body {
-            return too_large(self.max_body);
-        }
-        let (request, limits, memory) = match self.read_request(body).await {
+        let read = self.read_json::<RunCodeRequest>(body).await;
+        let limited = read.and_then(|(request, memory)| {
+            let limits = request
+                .limits(&self.max_limits, self.max_seconds)
+                .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
+            Ok((request, limits, memory, self.take_slot()?))
+        });
+        let (request, limits, memory, slot) = match limited {
             Ok(read) => read,
             Err(answer) => return answer,
-        };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return busy(&format!(
-                "all {} places for requests are taken",
-                self.capacity
-            ));
         };
         let service = Arc::clone(&self);
         let run = move || {
@@ -121,7 +195,8 @@ impl Service {
             let (slot, _memory) = (slot, memory);
             let stdin = request.stdin.unwrap_or_default();
             let outcome = service
-                .sandbox
+                .code
+                .sandbox()
                 .run(&request.code, stdin.as_bytes(), &limits);
             (outcome, slot)
         };
@@ -134,25 +209,24 @@ impl Service {
         }
     }
 
-    /// The request in a body with the limits of its run and the memory that it takes, or the answer
-    /// that refuses it.
-    async fn read_request(
+    /// The request in a body and the memory that it takes, or the answer that refuses it.
+    async fn read_json<T: DeserializeOwned>(
         &self,
         body: Incoming,
-    ) -> Result<(RunCodeRequest, Limits, OwnedSemaphorePermit), Answer> {
+    ) -> Result<(T, OwnedSemaphorePermit), Answer> {
+        if body.size_hint().lower() > self.max_body {
+            return Err(too_large(self.max_body));
+        }
         let read = timeout(self.client_timeout, self.read_body(body)).await;
         let (body, memory) = read.unwrap_or_else(|_| {
             let detail = "the body took too long";
             Err(error_response(StatusCode::REQUEST_TIMEOUT, detail))
         })?;
         // 422 is what web frameworks answer, and clients expect, for a body of another shape.
-        let unprocessable = |detail: &str| error_response(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        let request: RunCodeRequest =
-            serde_json::from_slice(&body).map_err(|error| unprocessable(&error.to_string()))?;
-        let limits = request
-            .limits(&self.max_limits, self.max_seconds)
-            .map_err(|detail| unprocessable(&detail))?;
-        Ok((request, limits, memory))
+        let request = serde_json::from_slice(&body).map_err(|error| {
+            error_response(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
+        })?;
+        Ok((request, memory))
     }
 
     /// The bytes of a body, with the memory that they and their copies take.
@@ -186,6 +260,7 @@ impl Service {
     }
 
     async fn answer_outcome(&self, outcome: Outcome, slot: OwnedSemaphorePermit) -> Answer {
+        self.metrics.add_instructions(outcome.instructions);
         let output = (outcome.stdout.len() + outcome.stderr.len()) as u64;
         let most = ANSWER_COPIES * output + ANSWER_FRAME;
         let Some(mut memory) = self.memory.reserve(most, self.client_timeout).await else {
@@ -198,7 +273,7 @@ impl Service {
             _memory: memory,
             _slot: slot,
         };
-        respond(StatusCode::OK, Bytes::from_owner(answer))
+        respond(StatusCode::OK, JSON, Bytes::from_owner(answer))
     }
 }
 
@@ -206,7 +281,7 @@ fn busy(detail: &str) -> Answer {
     let mut answer = error_response(StatusCode::SERVICE_UNAVAILABLE, detail);
     answer
         .headers_mut()
-        .insert(RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     answer
 }
 
@@ -222,15 +297,15 @@ fn error_response(status: StatusCode, detail: &str) -> Answer {
 
 fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     // Serializing structs of strings and finite numbers cannot fail.
-    respond(status, serde_json::to_vec(body).unwrap_or_default().into())
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    respond(status, JSON, body.into())
 }
 
-fn respond(status: StatusCode, body: Bytes) -> Answer {
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(
-        CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("application/json"),
-    );
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }

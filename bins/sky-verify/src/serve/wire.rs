@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sky_sandbox::{Exit, Limits, Outcome};
+use sky_types::{Answer, CheckOutcome, Domain, FinishReason, Problem, Verdict};
 
 /// SandboxFusion's default time limit, in seconds of a native interpreter.
 const DEFAULT_SECONDS: f64 = 10.0;
@@ -132,6 +133,66 @@ impl RunCodeResponse {
                 instructions: outcome.instructions,
                 peak_memory: outcome.peak_memory,
             },
+        }
+    }
+}
+
+/// The body of `POST /verify`: a problem's answer, as `problems.jsonl` has it, and a reply.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyRequest {
+    answer: Answer,
+    reply: String,
+    #[serde(default)]
+    finish_reason: Option<FinishReason>,
+}
+
+/// Most tests of one request.
+const MOST_TESTS: usize = 1000;
+
+impl VerifyRequest {
+    /// The problem, the reply and why it ended.
+    ///
+    /// # Errors
+    /// When the problem asks for more than the server allows.
+    pub(super) fn into_problem(
+        self,
+        max_seconds: f64,
+    ) -> Result<(Problem, String, FinishReason), String> {
+        let (domain, seconds, tests) = match &self.answer {
+            Answer::Math(_) => (Domain::Math, None, 0),
+            Answer::Choice(_) => (Domain::Choice, None, 0),
+            Answer::Tests(tests) => (Domain::Code, tests.timeout_s, tests.inputs.len()),
+            Answer::Program(program) => (Domain::Code, program.timeout_s, 1),
+        };
+        if tests > MOST_TESTS {
+            return Err(format!("{tests} tests; at most {MOST_TESTS} are run"));
+        }
+        if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= max_seconds)) {
+            return Err(format!(
+                "timeout_s must be above 0 and at most {max_seconds} (--max-seconds)"
+            ));
+        }
+        let problem = Problem::new("request", "request", domain, "", self.answer);
+        let finish_reason = self.finish_reason.unwrap_or(FinishReason::Stop);
+        Ok((problem, self.reply, finish_reason))
+    }
+}
+
+/// The answer to `POST /verify`.
+#[derive(Debug, Serialize)]
+pub(super) struct VerifyResponse {
+    correct: bool,
+    verdict: Verdict,
+    detail: String,
+}
+
+impl VerifyResponse {
+    pub(super) fn new(outcome: CheckOutcome) -> Self {
+        Self {
+            correct: outcome.verdict.is_correct(),
+            verdict: outcome.verdict,
+            detail: outcome.detail,
         }
     }
 }
