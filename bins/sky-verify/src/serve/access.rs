@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use hyper::{
     HeaderMap, Method, Request, StatusCode, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, ORIGIN},
+    http::uri::Authority,
 };
 
 /// The rules that a request has to pass.
@@ -21,7 +22,7 @@ impl Access {
     /// Why a request is refused, with the status that says so.
     pub(super) fn refuse<B>(&self, request: &Request<B>) -> Option<(StatusCode, String)> {
         let headers = request.headers();
-        let host = text(headers, HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
+        let host = text(headers, HOST).or_else(|| request.uri().authority().map(Authority::as_str));
         if !host.is_some_and(|host| self.knows(host)) {
             let detail = format!(
                 "this service is not known as {:?}; name it with --host",

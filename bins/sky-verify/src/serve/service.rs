@@ -130,13 +130,15 @@ impl Service {
     }
 
     /// A place among the requests that wait, run or are being answered.
-    fn take_slot(&self) -> Result<OwnedSemaphorePermit, Answer> {
-        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            busy(&format!(
-                "all {} places for requests are taken",
-                self.capacity
-            ))
-        })
+    fn take_slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).try_acquire_owned().ok()
+    }
+
+    fn no_slot(&self) -> Answer {
+        busy(&format!(
+            "all {} places for requests are taken",
+            self.capacity
+        ))
     }
 
     /// Gives a reply its verdict.
@@ -151,7 +153,7 @@ impl Service {
         let (problem, reply, finish_reason) = request
             .into_problem(self.max_seconds)
             .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
-        let slot = self.take_slot()?;
+        let slot = self.take_slot().ok_or_else(|| self.no_slot())?;
         let service = Arc::clone(&self);
         let check = move || {
             let _held = (slot, memory);
@@ -176,19 +178,19 @@ impl Service {
     }
 
     async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
+        match self.try_run_code(body).await {
+            Ok(answer) | Err(answer) => answer,
+        }
+    }
+
+    async fn try_run_code(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
         // What a client declares costs nobody else anything: memory is taken as bytes arrive, and a
         // place once the request is there.
-        let read = self.read_json::<RunCodeRequest>(body).await;
-        let limited = read.and_then(|(request, memory)| {
-            let limits = request
-                .limits(&self.max_limits, self.max_seconds)
-                .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
-            Ok((request, limits, memory, self.take_slot()?))
-        });
-        let (request, limits, memory, slot) = match limited {
-            Ok(read) => read,
-            Err(answer) => return answer,
-        };
+        let (request, memory) = self.read_json::<RunCodeRequest>(body).await?;
+        let limits = request
+            .limits(&self.max_limits, self.max_seconds)
+            .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
+        let slot = self.take_slot().ok_or_else(|| self.no_slot())?;
         let service = Arc::clone(&self);
         let run = move || {
             // Held until the program ends, even when its client disconnects before.
@@ -200,13 +202,12 @@ impl Service {
                 .run(&request.code, stdin.as_bytes(), &limits);
             (outcome, slot)
         };
-        match spawn_blocking(run).await {
-            Ok((Ok(outcome), slot)) => self.answer_outcome(outcome, slot).await,
-            Ok((Err(error), _)) => {
-                error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
-            }
-            Err(error) => error_response(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        }
+        let failed = |error: String| error_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
+        let (outcome, slot) = spawn_blocking(run)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let outcome = outcome.map_err(|error| failed(error.to_string()))?;
+        Ok(self.answer_outcome(outcome, slot).await)
     }
 
     /// The request in a body and the memory that it takes, or the answer that refuses it.
@@ -218,10 +219,8 @@ impl Service {
             return Err(too_large(self.max_body));
         }
         let read = timeout(self.client_timeout, self.read_body(body)).await;
-        let (body, memory) = read.unwrap_or_else(|_| {
-            let detail = "the body took too long";
-            Err(error_response(StatusCode::REQUEST_TIMEOUT, detail))
-        })?;
+        let late = |_| error_response(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+        let (body, memory) = read.map_err(late)??;
         // 422 is what web frameworks answer, and clients expect, for a body of another shape.
         let request = serde_json::from_slice(&body).map_err(|error| {
             error_response(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
