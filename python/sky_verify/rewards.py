@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import threading
 
-from ._native import MathChecker, Problem
-from .code import CodeChecker, problem
+# Absolute, since verl may load this file by its path.
+from sky_verify._native import MathChecker, Problem
+from sky_verify.code import CodeChecker, problem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

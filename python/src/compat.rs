@@ -147,9 +147,7 @@ impl Compare {
 }
 
 fn is_relation(text: &str) -> bool {
-    const SIGNS: [&str; 9] = [
-        "<", ">", "≤", "≥", r"\le", r"\ge", r"\lt", r"\gt", r"\in",
-    ];
+    const SIGNS: [&str; 9] = ["<", ">", "≤", "≥", r"\le", r"\ge", r"\lt", r"\gt", r"\in"];
     // `\left` begins as `\le` does, and `\infty` as `\in`.
     let text = text.replace(r"\left", "").replace(r"\infty", "");
     SIGNS.iter().any(|sign| text.contains(sign))

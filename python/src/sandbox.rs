@@ -26,6 +26,14 @@ pub(crate) fn host_error(error: &dyn std::error::Error) -> PyErr {
     SandboxError::new_err(error.to_string())
 }
 
+/// Tells the user something through Python's logger `sky_verify`.
+fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
+    let logging = py.import("logging")?;
+    let logger = logging.call_method1("getLogger", ("sky_verify",))?;
+    logger.call_method1("warning", ("%s", text))?;
+    Ok(())
+}
+
 /// Where the guest and its cache lie, as the caller named them.
 #[derive(Clone, Debug)]
 pub(crate) struct Home {
@@ -60,12 +68,7 @@ impl Home {
         let found = sky_sandbox::Sandbox::find(&self.paths()?).map_err(|e| host_error(&e))?;
         let opened = found.open_with(|reason| {
             // Half a minute of silence would look like a hang. A logger that fails changes nothing.
-            let _ = Python::attach(|py| {
-                let logging = py.import("logging")?;
-                let logger = logging.call_method1("getLogger", ("sky_verify",))?;
-                logger.call_method1("warning", ("%s", reason.to_string()))
-            }
-            .map(Bound::unbind));
+            let _ = Python::attach(|py| warn(py, &reason.to_string()));
         });
         opened.map_err(|error| host_error(&error))
     }

@@ -32,7 +32,10 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         .arg("--out")
         .arg(&out)
         .current_dir(&workspace.root)
-        .env("CARGO", env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .env(
+            "CARGO",
+            env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        )
         .stdin(Stdio::null());
     // As `Workspace::cargo` does, and for the same reason.
     for (name, _) in env::vars_os() {
