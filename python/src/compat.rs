@@ -2,7 +2,7 @@
 //! project's checker.
 
 use pyo3::prelude::*;
-use sky_math::{MathChecker, Options, Rule};
+use sky_math::{Grade, MathChecker, Options, Rule};
 
 use crate::text::{Text, shown};
 
@@ -47,6 +47,11 @@ pub(crate) fn find_answer(
     anchored_only: bool,
 ) -> Option<ParsedAnswer> {
     py.detach(|| {
+        if is_list_of_formulas(&text.0) {
+            // The checker reads the list; extraction would take its last formula alone.
+            let text = text.0.trim().to_owned();
+            return (!anchored_only).then_some(ParsedAnswer { text });
+        }
         let found = MathChecker::default().extract(&text.0)?;
         if anchored_only && found.rule.is_a_guess() {
             return None;
@@ -56,6 +61,28 @@ pub(crate) fn find_answer(
         }
         Some(ParsedAnswer { text: found.answer })
     })
+}
+
+/// Whether a text is several formulas and nothing else: `$1$, $2$ and $3$`.
+fn is_list_of_formulas(text: &str) -> bool {
+    let parts: Vec<&str> = text.trim().split('$').collect();
+    // Of an odd number of parts, every second one is a formula.
+    let is_joint = |part: &str| matches!(part, "," | ";" | "and" | "or" | ", and" | ", or");
+    parts.len() >= 5
+        && parts.len() % 2 == 1
+        && parts.first() == Some(&"")
+        && parts.last() == Some(&"")
+        && parts[1..parts.len() - 1]
+            .iter()
+            .enumerate()
+            .all(|(at, part)| {
+                let part = part.trim();
+                if at % 2 == 0 {
+                    !part.is_empty()
+                } else {
+                    is_joint(part)
+                }
+            })
 }
 
 /// Whether an answer stands between math delimiters, or has a command of LaTeX's.
@@ -124,14 +151,22 @@ impl Compare {
     }
 
     fn answers(&self, gold: &str, target: &str) -> bool {
-        // There a set counts for a relation even without the switch, but not a relation for a set.
-        let set_for_relation = is_relation(gold) && !is_relation(target);
+        let preset = Options::math_verify();
         let checker = MathChecker::new(Options {
             round_decimals: Some(self.rounding),
-            relation_as_set: self.relations || set_for_relation,
-            ..Options::math_verify()
+            relation_as_set: self.relations || preset.relation_as_set,
+            ..preset
         });
-        if checker.equal(gold, target) {
+        let equal = |gold: &str, target: &str| {
+            // In a box, since the answer has been found already.
+            let graded = checker.check(gold, &format!(r"\boxed{{{target}}}"));
+            match graded.grade {
+                // Its braces do not match.
+                Grade::Unparsed => checker.check(gold, target).is_correct(),
+                grade => grade == Grade::Correct,
+            }
+        };
+        if equal(gold, target) {
             return true;
         }
         if self.strict {
@@ -139,18 +174,11 @@ impl Compare {
         }
         // A tuple without its brackets is a list, which counts for a set in any order.
         match (items_of_tuple(gold), items_of_tuple(target)) {
-            (Some(items), None) => checker.equal(items, target),
-            (None, Some(items)) => checker.equal(gold, items),
+            (Some(items), None) => equal(items, target),
+            (None, Some(items)) => equal(gold, items),
             _ => false,
         }
     }
-}
-
-fn is_relation(text: &str) -> bool {
-    const SIGNS: [&str; 9] = ["<", ">", "≤", "≥", r"\le", r"\ge", r"\lt", r"\gt", r"\in"];
-    // `\left` begins as `\le` does, and `\infty` as `\in`.
-    let text = text.replace(r"\left", "").replace(r"\infty", "");
-    SIGNS.iter().any(|sign| text.contains(sign))
 }
 
 /// What stands between the brackets of a tuple.

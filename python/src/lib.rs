@@ -11,6 +11,8 @@
 // `forbid` does not work: PyO3's macros generate unsafe code, each piece with an `allow` of its
 // own. There is none in this crate's source.
 #![deny(unsafe_code)]
+// PyO3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
 
 mod code;
 mod compat;

@@ -36,10 +36,8 @@ fn options(preset: &str, changes: Map<String, Value>) -> PyResult<Options> {
     if let Value::Object(fields) = &mut fields {
         fields.extend(changes);
     }
-    let config = VerifyConfig {
-        math: serde_json::from_value(fields).map_err(invalid)?,
-        ..VerifyConfig::default()
-    };
+    let mut config = VerifyConfig::default();
+    config.math = serde_json::from_value(fields).map_err(invalid)?;
     let checked = config.check();
     checked.map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(config.math)

@@ -61,6 +61,14 @@ impl Stop {
     }
 }
 
+/// Runs the Python handlers of signals that have come; an error is what one of them raised.
+fn check_signals() -> PyResult<()> {
+    Python::attach(|py| {
+        py.check_signals()?;
+        Ok(())
+    })
+}
+
 /// The checks of one call.
 struct Work<C> {
     count: usize,
@@ -108,7 +116,7 @@ impl<C> Work<C> {
             // Nothing is ever sent: the channel closes when the last thread has ended.
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(SIGNAL_INTERVAL) {
                 if interrupted.is_none()
-                    && let Err(error) = Python::attach(|py| py.check_signals())
+                    && let Err(error) = check_signals()
                 {
                     self.stop.set();
                     interrupted = Some(error);

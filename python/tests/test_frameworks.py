@@ -1,8 +1,13 @@
 """The rewards in the real packages; each is skipped where its package is not installed."""
 
-import importlib.util
+import importlib
+import sys
+import types
 import unittest
+from unittest import mock
 
+import sky_verify
+import sky_verify.parser
 from common import say
 from sky_verify import MathChecker, rewards
 
@@ -10,11 +15,13 @@ ROWS = [{"answer": str(n), "reply": f"It is {n + n % 2}."} for n in range(200)]
 RIGHT = [n % 2 == 0 for n in range(200)]
 
 
-def needs(name):
-    found = importlib.util.find_spec(name) is not None
-    if not found:
-        say(f"{name} is not installed here; its integration was not tried")
-    return unittest.skipUnless(found, f"{name} is not installed")
+def needs(module):
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        say(f"{module}: {error}; its integration was not tried")
+        return unittest.skip(f"{module} cannot be imported")
+    return lambda test: test
 
 
 class Judge:
@@ -62,22 +69,37 @@ class Frameworks(unittest.TestCase):
         step = env.step("It is 0.5.")
         self.assertEqual((step["reward"], step["done"]), (1.0, True))
 
-    @needs("verl")
-    def test_verl_loads_the_function_from_its_file(self):
+    @needs("verl.utils.import_utils")
+    def test_verl_loads_the_function(self):
         from verl.utils.import_utils import load_extern_object
 
-        function = load_extern_object(rewards.__file__, "compute_score")
-        self.assertEqual(function("math", r"\boxed{5}", "5", extra_info={}), 1.0)
+        for path in ("pkg://sky_verify.rewards", rewards.__file__):
+            function = load_extern_object(path, "compute_score")
+            self.assertEqual(function("math", r"\boxed{5}", "5", extra_info={}), 1.0)
 
     @needs("trl")
-    def test_trl_s_own_checks_of_a_reward_function(self):
-        import inspect
+    def test_trl_s_own_reward_runs_over_this_package(self):
+        """What replacing one import does, in code that others wrote, in a thread."""
+        from concurrent.futures import ThreadPoolExecutor
 
-        self.assertFalse(inspect.iscoroutinefunction(rewards.accuracy_reward))
-        chats = [[{"role": "assistant", "content": r"\boxed{\frac{1}{3}}"}]]
-        self.assertEqual(rewards.accuracy_reward(completions=chats, solution=["1/3"]), [1.0])
+        latex = types.ModuleType("latex2sympy2_extended")
+        latex.NormalizationConfig = sky_verify.LatexNormalizationConfig
+        modules = {"math_verify": sky_verify, "latex2sympy2_extended": latex}
+        chats = [
+            [{"role": "assistant", "content": text}]
+            for text in (r"\boxed{\frac{1}{3}}", r"\boxed{\frac{1}{2}}", "It is 1/3.")
+        ]
+        with mock.patch.dict(sys.modules, modules):
+            from trl.rewards import accuracy_reward
 
-    @needs("lighteval")
+            with ThreadPoolExecutor(1) as pool:
+                theirs = pool.submit(accuracy_reward, chats, ["1/3"] * 3).result(timeout=60)
+        # Theirs wants LaTeX.
+        self.assertEqual(theirs, [1.0, 0.0, 0.0])
+        ours = rewards.accuracy_reward(completions=chats, solution=["1/3"] * 3)
+        self.assertEqual(ours, [1.0, 0.0, 1.0])
+
+    @needs("lighteval.metrics.utils.metric_utils")
     def test_lighteval(self):
         from lighteval.models.model_output import ModelResponse
         from lighteval.tasks.requests import Doc

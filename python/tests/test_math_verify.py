@@ -111,6 +111,8 @@ class Verify(unittest.TestCase):
         self.assertTrue(self.equal("$0.5$", r"$\frac12$"))
         self.assertTrue(self.equal(r"$\{1, 2\}$", r"$\{2, 1\}$"))
         self.assertFalse(self.equal("$1$", "$2$"))
+        self.assertTrue(self.equal("$1$, $2$ and $3$", r"\boxed{1,2,3}"))
+        self.assertFalse(self.equal("$1$, $2$ and $3$", "$3$"))
         self.assertTrue(verify(0.5, parse("1/2")))
         self.assertTrue(verify("A", "A") and not verify("A", "a") and not verify("", ""))
         self.assertFalse(verify([], []) or verify(parse("5"), []))
@@ -142,7 +144,7 @@ class Verify(unittest.TestCase):
 
     def test_the_metric(self):
         metric = math_metric()
-        score, (golds, predictions) = metric(["1/2"], ["It is 0.5.", "3"])
+        score, (golds, predictions) = metric(["1/2"], ["The answer is 0.5.", "3"])
         self.assertEqual((score, golds[0], predictions[0]), (1.0, "1/2", "0.5"))
         with self.assertRaises(ValueError):
             metric([""], ["3"])

@@ -11,7 +11,7 @@ from common import HERE, needs_guest
 
 def blocks():
     with open(os.path.join(HERE, "..", "README.md"), encoding="utf-8") as file:
-        return re.findall(r"```python\n(.*?)```", file.read(), re.DOTALL)
+        return re.findall(r"^```python\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE)
 
 
 class Readme(unittest.TestCase):
