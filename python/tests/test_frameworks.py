@@ -1,14 +1,16 @@
 """The rewards in the real packages; each is skipped where its package is not installed."""
 
 import importlib
+import os
 import sys
+import tempfile
 import types
 import unittest
 from unittest import mock
 
 import sky_verify
 import sky_verify.parser
-from common import say
+from common import HERE, say
 from sky_verify import MathChecker, rewards
 
 ROWS = [{"answer": str(n), "reply": f"It is {n + n % 2}."} for n in range(200)]
@@ -48,15 +50,21 @@ class Frameworks(unittest.TestCase):
     def test_ray_data_with_two_workers(self):
         import ray
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-        try:
-            data = ray.data.from_items(ROWS).repartition(8)
-            judged = data.map_batches(
-                Judge, compute=ray.data.ActorPoolStrategy(size=2), batch_size=25, num_cpus=1
+        # Ray writes a token to the home folder.
+        with tempfile.TemporaryDirectory() as home, mock.patch.dict(os.environ, HOME=home):
+            # The workers import this module.
+            workers = {"env_vars": {"PYTHONPATH": HERE}}
+            ray.init(
+                num_cpus=4, include_dashboard=False, log_to_driver=False, runtime_env=workers
             )
-            found = {row["answer"]: bool(row["correct"]) for row in judged.take_all()}
-        finally:
-            ray.shutdown()
+            try:
+                data = ray.data.from_items(ROWS).repartition(8)
+                judged = data.map_batches(
+                    Judge, compute=ray.data.ActorPoolStrategy(size=2), batch_size=25
+                )
+                found = {row["answer"]: bool(row["correct"]) for row in judged.take_all()}
+            finally:
+                ray.shutdown()
         self.assertEqual([found[row["answer"]] for row in ROWS], RIGHT)
 
     @needs("skyrl_gym")
