@@ -146,13 +146,13 @@ pub(crate) fn venv(
     let python = folder.join("bin/python");
     let done = folder.join(".complete");
     fs::create_dir_all(workspace.home.join("bench-venvs"))?;
-    let busy = format!("another process installs what `{name}` compares with");
+    let busy = format!("another process installs the Python packages of `{name}`");
     let _lock = lock(&folder.with_added_extension("lock"), &busy)?;
     if done.exists() {
         return Ok(python);
     }
     eprintln!(
-        "installing what `{name}` compares with in {}",
+        "installing the Python packages of `{name}` in {}",
         folder.display()
     );
     let system = fetch::python()?;

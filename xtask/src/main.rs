@@ -16,6 +16,7 @@ mod repro;
 mod setup;
 mod stages;
 mod test;
+mod wheel;
 mod workspace;
 
 use std::{ffi::OsString, fmt, path::PathBuf, process::ExitCode};
@@ -82,6 +83,9 @@ enum Command {
         #[arg(long, requires = "pack")]
         force: bool,
     },
+    /// Build the Python wheel `sky-verify` in target/wheels, with a pinned maturin in a venv under
+    /// SKY_HOME.
+    Wheel,
     /// Write the command-line pages of `docs/reference/` from the programs' `--help`.
     Docs {
         /// Only compare; exit code 1 when a page differs.
@@ -166,6 +170,7 @@ fn run(command: Command) -> Result<()> {
             pack: Some(file),
             force,
         } => gpu::pack::run(&workspace, &file, force),
+        Command::Wheel => wheel::run(&workspace),
         Command::Docs { check } => docs::run(&workspace, check),
         Command::Tied {
             parent,

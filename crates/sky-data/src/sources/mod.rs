@@ -119,19 +119,33 @@ pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<R
     let rows = read_jsonl_from::<Map<String, Value>, _>(reader, path);
     Ok(rows.enumerate().map(move |(number, row)| {
         let row = row?;
-        match convert(format, row, number) {
-            Ok(problem) => Ok(Row::Problem(Box::new(problem))),
-            Err(Refusal::Skip(reason)) => Ok(Row::Skipped {
-                row: number,
-                reason,
-            }),
-            Err(Refusal::Form(message)) => Err(DataError::File(FileError::Format {
+        from_row(format, row, number).map_err(|message| {
+            DataError::File(FileError::Format {
                 path: name.clone(),
                 line: Some(number as u64 + 1),
-                message: format!("not a row of {}: {message}", format.name()),
-            })),
-        }
+                message,
+            })
+        })
     }))
+}
+
+/// Turns one row, the `number`th of its source, into a problem.
+///
+/// # Errors
+/// What is wrong, in words, when it lacks the format's fields.
+pub fn from_row(
+    format: Format,
+    row: Map<String, Value>,
+    number: usize,
+) -> std::result::Result<Row, String> {
+    match convert(format, row, number) {
+        Ok(problem) => Ok(Row::Problem(Box::new(problem))),
+        Err(Refusal::Skip(reason)) => Ok(Row::Skipped {
+            row: number,
+            reason,
+        }),
+        Err(Refusal::Form(message)) => Err(format!("not a row of {}: {message}", format.name())),
+    }
 }
 
 /// Why a row does not give a problem.
