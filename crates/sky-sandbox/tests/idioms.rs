@@ -36,6 +36,7 @@ prints! {
     cached_recursion: "", "import sys\nfrom functools import lru_cache\nsys.setrecursionlimit(10**6)\n@lru_cache(None)\ndef f(n): return 0 if n == 0 else f(n - 1) + 1\nprint(f(50000))" => "50000\n";
     deep_recursion: "", "import sys\nsys.setrecursionlimit(10**6)\ndef f(n): return 0 if n == 0 else f(n - 1) + 1\nprint(f(300000))" => "300000\n";
     pythons_own_recursion_limit: "", "def f(n): return 0 if n == 0 else f(n - 1) + 1\nprint(f(990))\ntry: f(1000)\nexcept RecursionError: print('deep')" => "990\ndeep\n";
+    more_stack_and_time_are_asked_for: "", "import resource, signal\nresource.setrlimit(resource.RLIMIT_STACK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\nsignal.signal(signal.SIGALRM, lambda *a: None)\nsignal.alarm(5)\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)" => "0\n";
     heaps_and_bisection: "", "import heapq, bisect\nh = [3, 1, 2]\nheapq.heapify(h)\nprint(heapq.heappop(h), bisect.bisect([1, 2, 3], 2))" => "1 2\n";
     decimals_and_fractions: "", "from decimal import Decimal, getcontext\nfrom fractions import Fraction\ngetcontext().prec = 30\nprint(Decimal(1) / 3, Fraction(1, 3) + 1)" => "0.333333333333333333333333333333 4/3\n";
     big_integers: "", "import sys\nsys.set_int_max_str_digits(0)\nprint(len(str(3 ** 10000)), pow(3, 10**18, 10**9 + 7))" => "4772 246336683\n";

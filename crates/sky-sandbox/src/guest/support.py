@@ -134,6 +134,29 @@ def submit(self, fn, /, *args, **kwargs):
     return future
 
 
+def harmless_modules():
+    """What programs call to have more time, memory or stack: it is there and changes nothing."""
+    import signal
+    resource = types.ModuleType("resource")
+    resource.RLIM_INFINITY = -1
+    for number, name in enumerate("CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS".split()):
+        setattr(resource, "RLIMIT_" + name, number)
+    resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN, resource.error = 0, -1, OSError
+    usage = types.SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_maxrss=0)
+    resource.getrlimit = lambda kind: (-1, -1)
+    resource.setrlimit = lambda kind, limits: None
+    resource.getrusage = lambda who: usage
+    resource.getpagesize = lambda: 4096
+    if not hasattr(signal, "alarm"):
+        signal.SIGALRM = 14
+        signal.alarm = lambda seconds: 0
+        signal.setitimer = lambda which, seconds, interval=0.0: (0.0, 0.0)
+        signal.ITIMER_REAL = 0
+        handle = signal.signal
+        signal.signal = lambda number, handler: None if number == 14 else handle(number, handler)
+    return {"resource": resource}
+
+
 def install(failed):
     for name in PRELOAD:
         try:
@@ -157,6 +180,7 @@ def install(failed):
             library.builtins[name] = __import__(name)
         except ImportError:
             pass
+    library.builtins.update(harmless_modules())
     _thread.start_new_thread = _thread.start_new = threading._start_new_thread = start_new_thread
     _thread.stack_size = threading.stack_size = stack_size
     threading.Thread.start = thread_start
