@@ -363,13 +363,17 @@ cp -r "$folder/model" "$folder/metrics.jsonl" "$kept"
             assert!(output.status.success(), "{}", read("second"));
             assert_eq!(outcome(root, "kept"), expected);
         }
-        other => eprintln!(
-            "SKIPPED: this system lets no user mount a small file system ({})",
-            other.map_or_else(
+        other => {
+            let why = other.map_or_else(
                 |error| error.to_string(),
-                |output| String::from_utf8_lossy(&output.stderr).trim().to_owned()
-            )
-        ),
+                |output| String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            );
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("SKIPPED: this system lets no user mount a small file system ({why})\n")
+                    .as_bytes(),
+            );
+        }
     }
 }
 

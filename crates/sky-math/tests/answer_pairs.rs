@@ -2,10 +2,13 @@
 //! by name.
 #![allow(clippy::unwrap_used)]
 
+#[path = "shared/on_core.rs"]
+mod on_core;
 mod shared;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use on_core::on_core;
 use serde_json::Value;
 use sky_math::{Grade, MathChecker, Options};
 
@@ -19,17 +22,6 @@ fn options(pair: &Value) -> Options {
         options.relation_as_set = allowed;
     }
     options
-}
-
-/// Time this thread was on a core, where the system says so: a busy machine is not what is
-/// measured.
-fn on_core() -> Duration {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = START.get_or_init(Instant::now).elapsed();
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .map_or(wall, Duration::from_nanos)
 }
 
 fn short(text: &str) -> String {

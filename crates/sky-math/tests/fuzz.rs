@@ -5,8 +5,12 @@
 //! --test fuzz -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+#[path = "shared/on_core.rs"]
+mod on_core;
 
+use std::time::Duration;
+
+use on_core::on_core;
 use sky_math::{Grade, MathChecker, Options};
 use sky_types::derive_seed;
 
@@ -232,17 +236,6 @@ impl Dice {
         }
         out
     }
-}
-
-/// Time this thread was on a core, where the system says so: a busy machine is not what is
-/// measured.
-fn on_core() -> Duration {
-    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = START.get_or_init(Instant::now).elapsed();
-    std::fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .map_or(wall, Duration::from_nanos)
 }
 
 /// Judges so many inputs; returns the slowest.

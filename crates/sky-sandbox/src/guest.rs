@@ -197,17 +197,22 @@ mod tests {
         "import random, os\nprint(random.random(), os.urandom(4), id(object()), hash('a'))",
     ];
 
-    #[test]
-    fn a_guest_used_again_is_the_snapshot_byte_for_byte() {
+    /// Nothing, loudly, when the guest is not set up.
+    fn sandbox() -> Option<Sandbox> {
         let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
         if !Path::new(&home).join("python-guest").exists() {
             let _ = std::io::Write::write_all(
                 &mut std::io::stderr(),
                 b"SKIPPED: no Python guest; `cargo xtask setup` fetches it\n",
             );
-            return;
+            return None;
         }
-        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        Some(Sandbox::open(Path::new(&home)).unwrap())
+    }
+
+    #[test]
+    fn a_guest_used_again_is_the_snapshot_byte_for_byte() {
+        let Some(sandbox) = sandbox() else { return };
         let guests = &sandbox.guests;
         let Some(Snapshot { untouched, .. }) = &guests.snapshot else {
             let _ = std::io::Write::write_all(
@@ -243,15 +248,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_broke_off_or_grew_is_not_used_again() {
-        let home = std::env::var_os("SKY_HOME").unwrap_or_else(|| "../../.sky".into());
-        if !Path::new(&home).join("python-guest").exists() {
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                b"SKIPPED: no Python guest; `cargo xtask setup` fetches it\n",
-            );
-            return;
-        }
-        let sandbox = Sandbox::open(Path::new(&home)).unwrap();
+        let Some(sandbox) = sandbox() else { return };
         let limits = Limits::seconds(0.05);
         for program in [
             "while True: pass",
