@@ -29,18 +29,18 @@ pub(super) fn same_output(found: &str, expected: &str, compare: Compare, toleran
 }
 
 /// Lines or words in an order of their own. Numbers go by value, so that `.9` and `0.9` stand at the
-/// same place.
+/// same place; only items of equal values go by how they are written.
 fn sorted(mut items: Vec<&str>) -> Vec<&str> {
     items.sort_by_cached_key(|item| {
         let words = item.split_whitespace().map(|word| match number(word) {
             // The bits of a float in the order of its values.
             Some(value) => {
                 let bits = value.to_bits() as i64;
-                (0, bits ^ (((bits >> 63) as u64) >> 1) as i64, word)
+                (0, bits ^ (((bits >> 63) as u64) >> 1) as i64, "")
             }
             None => (1, 0, word),
         });
-        words.collect::<Vec<_>>()
+        (words.collect::<Vec<_>>(), *item)
     });
     items
 }
@@ -168,6 +168,13 @@ mod tests {
             (WordsAnyOrder, ".9 0.7", "0.9 0.7", true),
             (WordsAnyOrder, "10 9 -3", "-3.0 9.0 1e1", true),
             (LinesAnyOrder, "10 a\n9 b", "9 b\n10 a", true),
+            (LinesAnyOrder, ".9 2\n0.9 1", "0.9 2\n0.9 1", true),
+            (
+                WordsAnyOrder,
+                "9007199254740993 9007199254740992",
+                "9007199254740992 9007199254740993",
+                true,
+            ),
         ] {
             let found_same = same_output(found, expected, compare, TOLERANCE);
             assert_eq!(found_same, same, "{compare:?} {found:?} {expected:?}");
