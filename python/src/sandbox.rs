@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use sky_sandbox::{Exit, GuestPaths, Job, Limits};
+use sky_sandbox::{Exit, GuestPaths, Harness, Job, Limits};
 use sky_verify::{CodeCheck, CodeOptions};
 
 use crate::parallel::check_all;
@@ -199,7 +199,10 @@ impl Sandbox {
         let check = self.check.get(py)?;
         // On a thread of its own, so that this one can look for Ctrl-C.
         let mut outcomes = check_all(py, 1, Some(1), |_, stop| {
-            let job = Job::Script(&code.0);
+            let job = Job::Script {
+                program: &code.0,
+                harness: Harness::Plain,
+            };
             let finished = check
                 .sandbox()
                 .execute(&job, &stdin, &limits, Some(stop.cancel()));

@@ -26,10 +26,11 @@ use crate::{digest, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
 /// The sources that `boot.py` reads, by the name under which it opens them.
-const OURS: [(&str, &str); 7] = [
+const OURS: [(&str, &str); 8] = [
     ("support.py", include_str!("guest/support.py")),
     ("wide.py", include_str!("guest/wide.py")),
     ("driver.py", include_str!("guest/driver.py")),
+    ("calls.py", include_str!("guest/calls.py")),
     ("values.py", include_str!("guest/values.py")),
     ("stand_ins.py", include_str!("guest/stand_ins.py")),
     (
@@ -41,7 +42,7 @@ const OURS: [(&str, &str); 7] = [
 
 /// Part of the cache key. Raise it when a change of this crate makes old snapshots unusable and
 /// nothing else in the key changes.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// The module inside the guest's folder.
 const MODULE: &str = "python3.11.wasm";
 /// The standard library, under the guest's folder and in the guest's own file system.

@@ -3,6 +3,7 @@
 
 use wasmtime::ResourceLimiter;
 
+use crate::devices::Devices;
 use crate::files::Files;
 use crate::fuel::{Fuel, Fueled};
 
@@ -32,6 +33,8 @@ pub(crate) struct Host {
     pub(crate) heap: Heap,
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<String>,
+    /// Devices that the run has open by path.
+    pub(crate) devices: Devices,
     /// Set while the guest is baked only.
     pub(crate) bake: Option<Files>,
     /// Answers what this guest's test asks of the program, which runs in another guest.
@@ -48,6 +51,11 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, position: 0 }
+    }
+
+    /// Bytes in all, those that were taken among them.
+    pub(crate) fn len(&self) -> u64 {
+        self.bytes.len() as u64
     }
 
     /// The next bytes, at most `len` of them.
@@ -83,6 +91,7 @@ impl Host {
             heap,
             arguments: Vec::new(),
             environment: Vec::new(),
+            devices: Devices::default(),
             bake: None,
             ask_program: None,
         }

@@ -17,6 +17,7 @@
 mod bake;
 mod cache;
 mod cancel;
+mod devices;
 mod digest;
 mod dirty_pages;
 mod driver_report;
@@ -34,6 +35,7 @@ mod layout;
 mod limits;
 mod sandbox;
 mod session;
+mod signature;
 
 mod wasi;
 
@@ -45,3 +47,5 @@ pub use isolated_test::{IsolatedResult, IsolatedTest};
 pub use limits::{Exit, INSTRUCTIONS_PER_SECOND, Limits, MAX_MEMORY, Outcome};
 pub use sandbox::{Found, Sandbox};
 pub use session::{Finished, Job};
+pub use signature::{Method, Parameter, Shape, Signature};
+pub use sky_types::Harness;

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
+use sky_types::Harness;
 use wasmtime::Engine;
 
 use crate::SandboxError;
@@ -139,9 +140,11 @@ impl Sandbox {
         stdin: &[u8],
         limits: &Limits,
     ) -> Result<Outcome, SandboxError> {
-        Ok(self
-            .execute(&Job::Script(program), stdin, limits, None)?
-            .outcome)
+        let script = Job::Script {
+            program,
+            harness: Harness::Plain,
+        };
+        Ok(self.execute(&script, stdin, limits, None)?.outcome)
     }
 
     /// Runs one [`Job`] with `stdin` as its standard input; returns when it has ended. `cancel` can

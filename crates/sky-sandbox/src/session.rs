@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use sky_types::Harness;
 use wasmtime::Trap;
 
 use crate::SandboxError;
@@ -19,11 +20,17 @@ use crate::host::{Heap, Host, Stream};
 use crate::host_trap::HostTrap;
 use crate::layout::Layout;
 use crate::limits::{Exit, Limits, Outcome};
+use crate::signature::Signature;
 
 /// What [`Sandbox::execute`](crate::Sandbox::execute) runs in one interpreter.
 pub enum Job<'a> {
-    /// The source of a program that reads standard input, run as `__main__`.
-    Script(&'a str),
+    /// A program that reads standard input, run as `__main__`.
+    Script {
+        /// The program's source.
+        program: &'a str,
+        /// What surrounds it.
+        harness: Harness,
+    },
     /// A program, then a test in the same interpreter and with the program's names. The program can
     /// fool such a test; [`IsolatedTest`](crate::IsolatedTest) keeps the two apart.
     Test {
@@ -41,11 +48,22 @@ pub enum Job<'a> {
         program: &'a str,
         /// The function, or the method of `class Solution`.
         name: &'a str,
+        /// The arguments: a JSON array, or a JSON object of arguments by name.
+        arguments: &'a str,
+        /// What the problem says about the function.
+        signature: Option<&'a Signature>,
+        /// What surrounds the program.
+        harness: Harness,
+    },
+    /// A problem's own judge, then a call of one of its functions. It reads integers of any length
+    /// and gets its arguments unchanged.
+    Judge {
+        /// The judge's source.
+        judge: &'a str,
+        /// The function.
+        name: &'a str,
         /// The arguments: a JSON array.
         arguments: &'a str,
-        /// Whether the program is the problem's own judge. A judge reads integers of any length and
-        /// gets its arguments unchanged.
-        judge: bool,
     },
 }
 
@@ -163,17 +181,24 @@ impl Session {
         returned: &mut Option<String>,
     ) -> Result<Exit, Broken> {
         let functions = self.layout().functions;
-        let (kind, program) = match job {
-            Job::Script(program) => ("script", program),
-            Job::Test { program, .. } => ("test", program),
-            Job::Call { program, judge, .. } => (if *judge { "judge" } else { "call" }, program),
+        let (kind, harness, program) = match job {
+            Job::Script { program, harness } => ("script", *harness, program),
+            Job::Test { program, .. } => ("test", Harness::Plain, program),
+            Job::Call {
+                program, harness, ..
+            } => ("call", *harness, program),
+            Job::Judge { judge, .. } => ("judge", Harness::Plain, judge),
         };
-        self.send(format!("{kind}\n{program}").into_bytes());
+        let harness = match harness {
+            Harness::Plain => "plain",
+            Harness::LiveCodeBench => "live_code_bench",
+        };
+        self.send(format!("{kind} {harness}\n{program}").into_bytes());
         if let Some(exit) = self.prepare_and_run(functions.prepare)? {
             return Ok(exit);
         }
         match job {
-            Job::Script(_) => {}
+            Job::Script { .. } => {}
             Job::Test { define, run, .. } => {
                 *in_test = true;
                 let parts = define.map(|source| ("define", source));
@@ -188,15 +213,24 @@ impl Session {
                 return Ok(Exit::Exited(0));
             }
             Job::Call {
-                name,
-                arguments,
-                judge,
-                ..
+                name, arguments, ..
+            }
+            | Job::Judge {
+                name, arguments, ..
             } => {
                 *in_test = true;
+                let signature = match job {
+                    Job::Call { signature, .. } => *signature,
+                    _ => None,
+                };
                 // Escaped as JSON; `arguments` is JSON already.
                 let name = serde_json::Value::from(*name);
-                self.send(format!("[{name},{arguments},{judge}]").into_bytes());
+                let signature = serde_json::json!(signature);
+                let judge = matches!(job, Job::Judge { .. });
+                let request = format!(
+                    "{{\"name\":{name},\"judge\":{judge},\"signature\":{signature},\"arguments\":{arguments}}}"
+                );
+                self.send(request.into_bytes());
                 if let Some(exit) = self.prepare_and_run(functions.prepare_call)? {
                     return Ok(exit);
                 }

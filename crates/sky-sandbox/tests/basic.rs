@@ -122,3 +122,27 @@ fn the_first_run_and_later_ones_are_the_same() {
         }
     });
 }
+
+/// A guest that only calls the host must not run longer than one that only computes. A call is
+/// charged 4,000 instructions.
+#[test]
+fn calls_to_the_host_are_paid_for() {
+    let calls = [
+        "deque(starmap(time.monotonic, repeat((), 10_000)), 0)",
+        "deque(starmap(time.time, repeat((), 10_000)), 0)",
+        "deque(starmap(os.fstat, repeat((0,), 10_000)), 0)",
+        "deque(starmap(os.path.exists, repeat(('x',), 10_000)), 0)",
+        "deque(starmap(os.urandom, repeat((1,), 10_000)), 0)",
+        "for _ in range(10_000): os.write(2, b'')",
+    ];
+    for call in calls {
+        let program = format!(
+            "import os, time\nfrom collections import deque\nfrom itertools import repeat, starmap\n{call}"
+        );
+        let Some(outcome) = run(&program, "") else {
+            return;
+        };
+        assert_eq!(outcome.exit, Exit::Exited(0), "{call}");
+        assert!(outcome.instructions > 40_000_000, "{call}: {outcome:?}");
+    }
+}

@@ -22,6 +22,10 @@ prints! {
     input_by_descriptor: "7\n", "import os\nprint(os.read(0, 100))" => "b'7\\n'\n";
     input_by_open: "7 8\n", "print(open(0).read().split())" => "['7', '8']\n";
     input_of_an_io_class: "5 6\n", "import os, sys\nfrom io import BytesIO\nb = BytesIO(os.read(0, max(os.fstat(0).st_size, 8192)))\nprint(b.readline())" => "b'5 6\\n'\n";
+    input_by_device: "7 8\n9\n", "f = open('/dev/stdin')\nprint(f.readline().split(), f.read())" => "['7', '8'] 9\n\n";
+    input_of_its_whole_size: "5 6\n7\n", "import os\nprint(os.fstat(0).st_size, os.read(0, os.fstat(0).st_size))" => "6 b'5 6\\n7\\n'\n";
+    output_by_device: "", "import os, sys\nwith open('/dev/stdout', 'w') as f: print('a', file=f)\nprint('b', file=open(os.devnull, 'w'))\nprint(repr(open('/dev/null').read()), os.path.exists('/dev/stdin'), os.path.exists('/etc/passwd'))" => "a\n'' True False\n";
+    a_file_that_is_not_there: "", "try: open('input.txt')\nexcept FileNotFoundError: print('none')" => "none\n";
     the_end_of_input: "1\n", "while True:\n    try: print(input())\n    except EOFError: break" => "1\n";
     output_by_write: "", "import sys\nsys.stdout.write('a\\n')\nsys.stdout.flush()" => "a\n";
     output_by_descriptor: "", "import os\nos.write(1, b'a\\n')" => "a\n";

@@ -35,7 +35,7 @@ pub use generate::{Generate, GenerateError, Reply, Request, Sink};
 pub use hf_config::{HfConfig, HfRope, ModelSizes, OneOrMany};
 pub use json::Json;
 pub use precision::Precision;
-pub use problem::{Answer, Compare, Domain, Problem, Program, Tests};
+pub use problem::{Answer, Compare, Domain, Harness, Problem, Program, Tests};
 pub use prompt::Prompt;
 pub use sample::{FinishReason, Sample, SamplingParams};
 pub use seed::derive_seed;

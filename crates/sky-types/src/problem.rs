@@ -80,7 +80,7 @@ pub enum Answer {
 #[serde(deny_unknown_fields)]
 pub struct Tests {
     /// One entry a test: a string for standard input, or the list of arguments when `fn_name` is
-    /// set.
+    /// set; with `starter_code`, an object of arguments by name too.
     pub inputs: Vec<Json>,
     /// One entry a test: what is expected on standard output, or returned.
     pub outputs: Vec<Json>,
@@ -88,6 +88,15 @@ pub struct Tests {
     /// input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fn_name: Option<String>,
+    /// The code that a solver starts from. Its annotations say which arguments and results of
+    /// `fn_name` are LeetCode's `ListNode` and `TreeNode`, which tests write as lists of values. A
+    /// function that returns `None` answers in its first argument. When `fn_name` is a class of it,
+    /// a test has the names of the calls and the arguments of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starter_code: Option<String>,
+    /// The harness that the tests were written for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub harness: Harness,
     /// Time limit of one test in seconds on a native interpreter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_s: Option<f64>,
@@ -106,6 +115,18 @@ pub struct Tests {
     /// its own, and accepts with `True`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge: Option<String>,
+}
+
+/// What a benchmark's own harness puts around a program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harness {
+    /// Nothing for a program that reads standard input; common imports for one whose function is
+    /// called: APPS, TACO.
+    #[default]
+    Plain,
+    /// Common imports for both, and a recursion limit of 50,000: LiveCodeBench.
+    LiveCodeBench,
 }
 
 /// How standard output is compared with what is expected. Blanks at the end of the output never

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use flate2::read::ZlibDecoder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sky_types::{Answer, Domain, Json, Problem, Tests};
+use sky_types::{Answer, Domain, Harness, Json, Problem, Tests};
 
 use super::{Converted, Refusal, code::contest_prompt, keep, pickle::unpickle, text};
 
@@ -51,6 +51,7 @@ pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
         inputs,
         outputs,
         fn_name: fn_name.map(str::to_owned),
+        harness: Harness::LiveCodeBench,
         timeout_s: Some(TEST_SECONDS),
         // Its runner compares numbers as decimals, exactly.
         tolerance: Some(0.0),

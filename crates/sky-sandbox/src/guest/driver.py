@@ -11,6 +11,9 @@ sys.set_int_max_str_digits(0)
 CONTROL_IN, CONTROL_OUT = 100, 101
 PRISTINE = dict(vars(builtins))
 state = {}
+# A harness whose names and recursion limit every program has, one that reads standard input too:
+# https://github.com/LiveCodeBench/LiveCodeBench/blob/main/lcb_runner/evaluation/testing_util.py
+LIVE_CODE_BENCH = "live_code_bench"
 # The host writes the address of one exception here. Not a literal: a constant tuple may be shared, with code among others.
 cell = tuple([None])
 
@@ -47,19 +50,22 @@ def compiled(source, name):
 
 
 def prepare():
-    """Reads `kind\\nsource`, gives `(function,)` to be guarded, or None when the source does not compile."""
+    """Reads `kind harness\\nsource`, gives `(function,)` to be guarded, or None when the source does not compile."""
     collect_nothing()
-    kind, _, source = receive().decode("utf-8", "surrogatepass").partition("\n")
+    first, _, source = receive().decode("utf-8", "surrogatepass").partition("\n")
+    kind, _, harness = first.partition(" ")
     code = compiled(source, "solution.py")
     if code is None:
         return None
     name = "__main__" if kind == "script" else "solution"
     module = ModuleType(name)
     space = module.__dict__
-    if kind in ("call", "judge"):
+    if kind in ("call", "judge") or harness == LIVE_CODE_BENCH:
         space.update(PRELUDE)
         space["__name__"] = name
         state["code"] = code
+    if harness == LIVE_CODE_BENCH:
+        sys.setrecursionlimit(50000)
     widen(source, space)
     space["__builtins__"] = builtins
     space["__file__"] = "solution.py"
@@ -111,36 +117,6 @@ def plain(value, depth=0):
             except (ValueError, OverflowError):
                 pass
     return {"%s of Python's, which equals nothing" % type(value).__name__: text_of(value)}
-
-
-def prepare_call():
-    """Reads `[name, [arguments], whether a judge is asked]`, gives `(function,)` that calls the function and sends what it
-    returns."""
-    collect_nothing()
-    name, arguments, judge = json.loads(receive())
-    space = state["space"]
-    # What the prelude put there is the program's only where the program takes it by that name itself.
-    lent = name in PRELUDE and name not in free_names(state["code"], **OPERATIONS)[1]
-    # JSON has no integer keys; the graders of APPS restore them in a first argument. A judge sees what there is.
-    if arguments and isinstance(arguments[0], dict) and not judge:
-        try:
-            arguments[0] = {int(key): value for key, value in arguments[0].items()}
-        except ValueError:
-            pass
-
-    def call():
-        target = space.get("Solution")
-        if isinstance(target, type) and hasattr(target, name):
-            target = getattr(target(), name)
-        else:
-            target = space.get(name)
-        if target is None or lent and target is PRELUDE[name]:
-            raise NameError("name %r is not defined" % name)
-        returned = target(*arguments)
-        send({"returned": plain(returned)})
-    found = (call,)
-    collect_again()
-    return found
 
 
 def flush(stream):

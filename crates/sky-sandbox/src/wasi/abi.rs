@@ -22,7 +22,7 @@ pub(super) const CHARACTER_DEVICE: u8 = 2;
 pub(super) const DIRECTORY: u8 = 3;
 pub(super) const REGULAR_FILE: u8 = 4;
 
-/// Descriptor of the root folder. It exists only while the guest is baked.
+/// Descriptor of the root folder. There are files below it only while the guest is baked.
 pub(super) const ROOT: u32 = 3;
 /// Most buffers in one read or write, as `IOV_MAX` of Linux.
 pub(super) const MAX_BUFFERS: u32 = 1024;

@@ -1,8 +1,9 @@
 //! Checked access to a guest's memory: every pointer that a guest passes goes through here.
 
-use wasmtime::{Caller, Extern};
+use wasmtime::{Caller, Extern, Result};
 
-use super::abi::{Answer, Errno, FAULT, INVAL, NOENT};
+use super::abi::{Answer, CALL, Errno, FAULT, INVAL, NOENT};
+use crate::fuel::charge;
 use crate::host::Host;
 
 /// The guest's memory and the host's state, borrowed together for one call.
@@ -12,18 +13,22 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub(super) fn bytes(&mut self, pointer: u32, len: u32) -> Result<&mut [u8], Errno> {
+    pub(super) fn bytes(
+        &mut self,
+        pointer: u32,
+        len: u32,
+    ) -> std::result::Result<&mut [u8], Errno> {
         let start = pointer as usize;
         let end = start.checked_add(len as usize).ok_or(FAULT)?;
         self.memory.get_mut(start..end).ok_or(FAULT)
     }
 
-    pub(super) fn read_u32(&mut self, pointer: u32) -> Result<u32, Errno> {
+    pub(super) fn read_u32(&mut self, pointer: u32) -> std::result::Result<u32, Errno> {
         let bytes = self.bytes(pointer, 4)?;
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
-    pub(super) fn read_u64(&mut self, pointer: u32) -> Result<u64, Errno> {
+    pub(super) fn read_u64(&mut self, pointer: u32) -> std::result::Result<u64, Errno> {
         let low = self.read_u32(pointer)?;
         let high = self.read_u32(pointer.checked_add(4).ok_or(FAULT)?)?;
         Ok(u64::from(high) << 32 | u64::from(low))
@@ -44,7 +49,11 @@ impl Call<'_> {
     }
 
     /// The pointer and the length of the `index`th buffer in a list.
-    pub(super) fn buffer(&mut self, list: u32, index: u32) -> Result<(u32, u32), Errno> {
+    pub(super) fn buffer(
+        &mut self,
+        list: u32,
+        index: u32,
+    ) -> std::result::Result<(u32, u32), Errno> {
         let at = list.checked_add(8 * index).ok_or(FAULT)?;
         Ok((
             self.read_u32(at)?,
@@ -52,7 +61,7 @@ impl Call<'_> {
         ))
     }
 
-    pub(super) fn path(&mut self, pointer: u32, len: u32) -> Result<String, Errno> {
+    pub(super) fn path(&mut self, pointer: u32, len: u32) -> std::result::Result<String, Errno> {
         if len > 4096 {
             return Err(INVAL);
         }
@@ -101,17 +110,20 @@ pub(super) fn environment(host: &Host) -> &[String] {
     &host.environment
 }
 
-/// Runs one host call on checked memory; gives its error number, 0 for success.
+/// Runs one host call on checked memory and charges [`CALL`] for it; gives its error number, 0 for
+/// success.
+///
+/// # Errors
+/// The guest's instructions or its time are used up.
 pub(super) fn with(
     caller: &mut Caller<'_, Host>,
     call: impl FnOnce(&mut Call<'_>) -> Answer,
-) -> i32 {
+) -> Result<i32> {
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
-        return FAULT.0;
+        return Ok(FAULT.0);
     };
-    let (memory, host) = memory.data_and_store_mut(caller);
-    match call(&mut Call { memory, host }) {
-        Ok(()) => 0,
-        Err(errno) => errno.0,
-    }
+    let (memory, host) = memory.data_and_store_mut(&mut *caller);
+    let answer = call(&mut Call { memory, host });
+    charge(caller, CALL)?;
+    Ok(answer.map_or_else(|errno| errno.0, |()| 0))
 }

@@ -1,11 +1,13 @@
-//! Paths and folders: the library's while the guest is baked, nothing afterwards.
+//! Paths and folders: the library's while the guest is baked, a few devices afterwards.
 
 use wasmtime::{Caller, Linker, Result};
 
 use super::abi::{
-    BADF, DIRECTORY, FAULT, MODULE, NOENT, NOTDIR, REGULAR_FILE, ROFS, ROOT, filestat,
+    BADF, CHARACTER_DEVICE, DIRECTORY, FAULT, MODULE, NOENT, NOTDIR, REGULAR_FILE, ROFS, ROOT,
+    filestat,
 };
 use super::memory::with;
+use crate::devices::device;
 use crate::files::{Entry, Open};
 use crate::host::Host;
 
@@ -20,12 +22,16 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
         "path_remove_directory",
         "path_unlink_file",
     ] {
-        linker.func_wrap(MODULE, name, |_fd: u32, _path: u32, _len: u32| ROFS.0)?;
+        linker.func_wrap(
+            MODULE,
+            name,
+            |mut c: Caller<'_, Host>, _fd: u32, _path: u32, _len: u32| with(&mut c, |_| Err(ROFS)),
+        )?;
     }
     Ok(())
 }
 
-fn fd_prestat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> i32 {
+fn fd_prestat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> Result<i32> {
     with(&mut c, |call| {
         if fd != ROOT || call.host.bake.is_none() {
             return Err(BADF);
@@ -35,7 +41,7 @@ fn fd_prestat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> i32 {
     })
 }
 
-fn fd_prestat_dir_name(mut c: Caller<'_, Host>, fd: u32, at: u32, len: u32) -> i32 {
+fn fd_prestat_dir_name(mut c: Caller<'_, Host>, fd: u32, at: u32, len: u32) -> Result<i32> {
     with(&mut c, |call| {
         if fd != ROOT || call.host.bake.is_none() || len < 1 {
             return Err(BADF);
@@ -56,13 +62,15 @@ fn path_open(
     _inherit: u64,
     _fdflags: u32,
     at: u32,
-) -> i32 {
+) -> Result<i32> {
     with(&mut c, |call| {
         let path = call.path(path, len)?;
         // Create, exclusive or truncate; or the right to write.
         let writes = flags & 0b1101 != 0 || rights & (1 << 6) != 0 && flags & 2 == 0;
         let Some(files) = &mut call.host.bake else {
-            return Err(if writes { ROFS } else { NOENT });
+            let missing = if writes { ROFS } else { NOENT };
+            let fd = call.host.devices.open(&path).ok_or(missing)?;
+            return call.write_u32(at, fd);
         };
         if flags & 0b1101 != 0 {
             return Err(ROFS);
@@ -82,10 +90,16 @@ fn path_filestat_get(
     path: u32,
     len: u32,
     at: u32,
-) -> i32 {
+) -> Result<i32> {
     with(&mut c, |call| {
         let path = call.path(path, len)?;
-        let files = call.host.bake.as_ref().ok_or(NOENT)?;
+        let Some(files) = call.host.bake.as_ref() else {
+            let size = match device(&path).ok_or(NOENT)? {
+                0 => call.host.stdin.len(),
+                _ => 0,
+            };
+            return call.write(at, &filestat(CHARACTER_DEVICE, size));
+        };
         let stat = match files.entry(&path).ok_or(NOENT)? {
             Entry::File(bytes) => filestat(REGULAR_FILE, bytes.len() as u64),
             Entry::Folder => filestat(DIRECTORY, 0),
@@ -101,7 +115,7 @@ fn fd_readdir(
     len: u32,
     cookie: u64,
     used: u32,
-) -> i32 {
+) -> Result<i32> {
     with(&mut c, |call| {
         let files = call.host.bake.as_mut().ok_or(BADF)?;
         let folder = match files.get(fd) {

@@ -4,10 +4,11 @@
 use wasmtime::{Caller, Error, Linker, Result};
 
 use super::abi::{
-    BADF, CALL, CHARACTER_DEVICE, DIRECTORY, Errno, INVAL, ISDIR, MAX_BUFFERS, MODULE,
-    REGULAR_FILE, ROOT, SPIPE, filestat,
+    BADF, CHARACTER_DEVICE, DIRECTORY, Errno, INVAL, ISDIR, MAX_BUFFERS, MODULE, REGULAR_FILE,
+    ROOT, SPIPE, filestat,
 };
 use super::memory::with;
+use crate::devices::NULL;
 use crate::files::Open;
 use crate::fuel::charge;
 use crate::host::{CONTROL_IN, CONTROL_OUT, Host, Stream};
@@ -30,6 +31,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
 }
 
 fn fd_read(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) -> Result<i32> {
+    let fd = c.data().devices.resolve(fd);
     let mut total = 0_u32;
     if fd == CONTROL_IN {
         consult(&mut c)?;
@@ -44,6 +46,7 @@ fn fd_read(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) -
             let into = &mut call.memory[pointer as usize..][..len as usize];
             let read = match fd {
                 0 => copy(call.host.stdin.take(into.len()), into),
+                NULL => 0,
                 CONTROL_IN => copy(call.host.control_in.take(into.len()), into),
                 fd => match call.host.bake.as_mut().and_then(|files| files.get(fd)) {
                     Some(Open::File { bytes, position }) => {
@@ -62,16 +65,17 @@ fn fd_read(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) -
             }
         }
         call.write_u32(done, total)
-    });
-    charge(&mut c, CALL + u64::from(total) / BYTES_PER_INSTRUCTION)?;
+    })?;
+    charge(&mut c, u64::from(total) / BYTES_PER_INSTRUCTION)?;
     Ok(answer)
 }
 
 fn fd_write(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) -> Result<i32> {
+    let fd = c.data().devices.resolve(fd);
     let mut total = 0_u32;
     let mut full = false;
     let answer = with(&mut c, |call| {
-        if !matches!(fd, 1 | 2 | CONTROL_OUT) {
+        if !matches!(fd, 1 | 2 | NULL | CONTROL_OUT) {
             return Err(BADF);
         }
         if count > MAX_BUFFERS {
@@ -81,22 +85,22 @@ fn fd_write(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) 
             let (pointer, len) = call.buffer(list, index)?;
             call.bytes(pointer, len)?;
             let from = &call.memory[pointer as usize..][..len as usize];
-            full |= !call.host.write(fd, from);
+            full |= fd != NULL && !call.host.write(fd, from);
             if full {
                 return Ok(());
             }
             total = total.saturating_add(len);
         }
         call.write_u32(done, total)
-    });
+    })?;
     if full {
         return Err(Error::new(HostTrap::OutputLimit));
     }
-    charge(&mut c, CALL + u64::from(total) / BYTES_PER_INSTRUCTION)?;
+    charge(&mut c, u64::from(total) / BYTES_PER_INSTRUCTION)?;
     Ok(answer)
 }
 
-fn fd_fdstat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> i32 {
+fn fd_fdstat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> Result<i32> {
     with(&mut c, |call| {
         let mut stat = [0_u8; 24];
         stat[0] = kind_of(call.host, fd)?;
@@ -106,26 +110,28 @@ fn fd_fdstat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> i32 {
     })
 }
 
-fn fd_filestat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> i32 {
+fn fd_filestat_get(mut c: Caller<'_, Host>, fd: u32, at: u32) -> Result<i32> {
     with(&mut c, |call| {
         let kind = kind_of(call.host, fd)?;
         let size = match call.host.bake.as_mut().and_then(|files| files.get(fd)) {
             Some(Open::File { bytes, .. }) => bytes.len() as u64,
+            // As with a file for standard input: `os.read(0, os.fstat(0).st_size)` reads it all.
+            _ if call.host.devices.resolve(fd) == 0 => call.host.stdin.len(),
             _ => 0,
         };
         call.write(at, &filestat(kind, size))
     })
 }
 
-fn fd_close(mut c: Caller<'_, Host>, fd: u32) -> i32 {
+fn fd_close(mut c: Caller<'_, Host>, fd: u32) -> Result<i32> {
     with(&mut c, |call| match &mut call.host.bake {
         Some(files) => files.close(fd).ok_or(BADF),
         None if fd <= 2 => Ok(()),
-        None => Err(BADF),
+        None => call.host.devices.close(fd).ok_or(BADF),
     })
 }
 
-fn fd_seek(mut c: Caller<'_, Host>, fd: u32, offset: i64, whence: u32, at: u32) -> i32 {
+fn fd_seek(mut c: Caller<'_, Host>, fd: u32, offset: i64, whence: u32, at: u32) -> Result<i32> {
     with(&mut c, |call| {
         let files = call.host.bake.as_mut().ok_or(SPIPE)?;
         let Some(Open::File { bytes, position }) = files.get(fd) else {
@@ -172,10 +178,10 @@ fn copy(from: &[u8], into: &mut [u8]) -> u32 {
 }
 
 fn kind_of(host: &mut Host, fd: u32) -> std::result::Result<u8, Errno> {
-    let baking = host.bake.is_some();
-    match fd {
-        0..=2 | CONTROL_IN | CONTROL_OUT => Ok(CHARACTER_DEVICE),
-        ROOT if baking => Ok(DIRECTORY),
+    match host.devices.resolve(fd) {
+        0..=2 | NULL | CONTROL_IN | CONTROL_OUT => Ok(CHARACTER_DEVICE),
+        // Asked by the guest's libc before it opens a path below it.
+        ROOT => Ok(DIRECTORY),
         fd => match host.bake.as_mut().and_then(|files| files.get(fd)) {
             Some(Open::File { .. }) => Ok(REGULAR_FILE),
             Some(Open::Folder(_)) => Ok(DIRECTORY),

@@ -2,7 +2,7 @@
 
 use wasmtime::{Caller, Error, Linker, Result};
 
-use super::abi::{CALL, FAULT, INVAL, MAX_BUFFERS, MODULE};
+use super::abi::{FAULT, INVAL, MAX_BUFFERS, MODULE};
 use super::memory::with;
 use crate::fuel::{charge, used};
 use crate::host::Host;
@@ -39,7 +39,7 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
             } else {
                 elapsed
             };
-            Ok(with(&mut c, |call| call.write_u64(at, now)))
+            with(&mut c, |call| call.write_u64(at, now))
         },
     )?;
     // Sleeping returns at once and costs the instructions of its time: a program that sleeps for a
@@ -89,11 +89,11 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
                     ready += 1;
                 }
                 call.write_u32(happened, ready)
-            });
+            })?;
             if let Some(ns) = slept.filter(|_| answer == 0) {
                 let cost = u128::from(ns) * u128::from(INSTRUCTIONS_PER_SECOND) / 1_000_000_000;
                 let cost = u64::try_from(cost).unwrap_or(u64::MAX);
-                charge(&mut c, cost.saturating_add(CALL))?;
+                charge(&mut c, cost)?;
             }
             Ok(answer)
         },

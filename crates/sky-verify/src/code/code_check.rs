@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use sky_sandbox::{
-    Exit, INSTRUCTIONS_PER_SECOND, IsolatedResult, IsolatedTest, Job, Limits, Sandbox, SandboxError,
+    Exit, Harness, INSTRUCTIONS_PER_SECOND, IsolatedResult, IsolatedTest, Job, Limits, Sandbox,
+    SandboxError,
 };
 use sky_types::{
     Answer, Check, CheckError, CheckOutcome, Domain, FinishReason, Problem, Program, Verdict,
@@ -126,7 +127,11 @@ impl CodeCheck {
                 instructions: limits.instructions.min(INSTRUCTIONS_PER_SECOND / 10),
                 ..limits.clone()
             };
-            let alone = run(&Job::Script(&answer.test), &alone)?;
+            let script = Job::Script {
+                program: &answer.test,
+                harness: Harness::Plain,
+            };
+            let alone = run(&script, &alone)?;
             if matches!(alone.outcome.exit, Exit::CompileError { .. }) {
                 return Err(unsupported(problem, failed(&alone).detail));
             }
@@ -185,7 +190,8 @@ impl Check for CodeCheck {
         }
         let checked = match &problem.answer {
             Answer::Tests(tests) => {
-                IoTests::new(&self.sandbox, &self.options, problem, tests, &found.code).verdict()?
+                IoTests::new(&self.sandbox, &self.options, problem, tests, &found.code)?
+                    .verdict()?
             }
             Answer::Program(program) => self.program(problem, program, &found)?,
             Answer::Math(_) | Answer::Choice(_) => return Ok(nothing("")),

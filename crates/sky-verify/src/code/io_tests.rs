@@ -1,10 +1,12 @@
 //! Input/output tests: one run for each, side by side where cores are idle.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use sky_sandbox::{Cancel, Exit, Finished, Job, Limits, Sandbox};
+use sky_sandbox::{Cancel, Exit, Finished, Job, Limits, Sandbox, Signature};
 use sky_types::{CheckError, CheckOutcome, Json, Problem, Tests};
 
 use crate::CodeOptions;
@@ -12,6 +14,7 @@ use crate::CodeOptions;
 use super::compare::{TOLERANCE, same_output};
 use super::result::{Expected, is_one_value, same_result};
 use super::run_verdict::{failed, host, limits, right, unsupported, wrong};
+use super::starter_code::signature;
 
 /// One program on one problem's tests.
 pub(super) struct IoTests<'a> {
@@ -20,6 +23,8 @@ pub(super) struct IoTests<'a> {
     problem: &'a Problem,
     tests: &'a Tests,
     program: &'a str,
+    /// What the problem's starter code says of its function.
+    signature: Option<Signature>,
     limits: Limits,
     next: AtomicUsize,
     passed: AtomicUsize,
@@ -30,14 +35,32 @@ pub(super) struct IoTests<'a> {
 }
 
 impl<'a> IoTests<'a> {
+    /// # Errors
+    /// A problem whose tests cannot be run.
     pub(super) fn new(
         sandbox: &'a Sandbox,
         options: &CodeOptions,
         problem: &'a Problem,
         tests: &'a Tests,
         program: &'a str,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, CheckError> {
+        let count = tests.inputs.len();
+        let lists = [tests.outputs.len(), tests.accepted.len()];
+        if count == 0 || count != lists[0] || ![0, count].contains(&lists[1]) {
+            let reason = format!(
+                "{count} inputs, {} outputs, {} lists of accepted ones",
+                lists[0], lists[1]
+            );
+            return Err(unsupported(problem, reason));
+        }
+        let signature = match (&tests.starter_code, &tests.fn_name) {
+            (Some(code), Some(name)) => {
+                signature(code, name).map_err(|reason| unsupported(problem, reason))?
+            }
+            _ => None,
+        };
+        Ok(Self {
+            signature,
             limits: limits(options, tests.timeout_s, options.test_seconds),
             sandbox,
             all_tests: options.all_tests,
@@ -48,20 +71,12 @@ impl<'a> IoTests<'a> {
             passed: AtomicUsize::new(0),
             first_failed: Arc::new(AtomicUsize::new(usize::MAX)),
             failure: Mutex::new(None),
-        }
+        })
     }
 
     /// The verdict: that of the first test in order that does not pass, however many run at once.
     pub(super) fn verdict(self) -> Result<CheckOutcome, CheckError> {
         let count = self.tests.inputs.len();
-        let lists = [self.tests.outputs.len(), self.tests.accepted.len()];
-        if count == 0 || count != lists[0] || ![0, count].contains(&lists[1]) {
-            let reason = format!(
-                "{count} inputs, {} outputs, {} lists of accepted ones",
-                lists[0], lists[1]
-            );
-            return Err(unsupported(self.problem, reason));
-        }
         std::thread::scope(|scope| {
             // The first test alone: most programs that fail do so here.
             let mut helpers = 0;
@@ -135,7 +150,11 @@ impl<'a> IoTests<'a> {
         if !stdin.is_empty() && !stdin.ends_with('\n') {
             stdin.push('\n');
         }
-        let finished = self.execute(&Job::Script(self.program), stdin.as_bytes(), index)?;
+        let job = Job::Script {
+            program: self.program,
+            harness: self.tests.harness,
+        };
+        let finished = self.execute(&job, stdin.as_bytes(), index)?;
         if finished.outcome.exit != Exit::Exited(0) {
             return Ok(failed(&finished));
         }
@@ -168,7 +187,9 @@ impl<'a> IoTests<'a> {
                 let filled = text.lines().filter(|line| !line.trim().is_empty());
                 format!("[{}]", filled.map(value).collect::<Vec<_>>().join(","))
             }
-            None if input.text().starts_with('[') => input.text().to_owned(),
+            None if input.text().starts_with('[') || self.is_by_name(name, input.text()) => {
+                input.text().to_owned()
+            }
             None => format!("[{input}]", input = input.text()),
         };
         let expected = |expected: &Json| match expected.as_string() {
@@ -179,7 +200,8 @@ impl<'a> IoTests<'a> {
             program: self.program,
             name,
             arguments: &arguments,
-            judge: false,
+            signature: self.signature.as_ref(),
+            harness: self.tests.harness,
         };
         let finished = self.execute(&job, b"", index)?;
         let found = match (&finished.outcome.exit, &finished.returned) {
@@ -221,6 +243,23 @@ impl<'a> IoTests<'a> {
         )))
     }
 
+    /// Whether an input is an object of arguments by name: the starter code has a parameter for each
+    /// of its keys. Any other object is an argument itself.
+    fn is_by_name(&self, name: &str, input: &str) -> bool {
+        let method = self
+            .signature
+            .as_ref()
+            .and_then(|signature| signature.methods.get(name));
+        let (Some(method), Ok(keys)) = (
+            method,
+            serde_json::from_str::<BTreeMap<String, IgnoredAny>>(input),
+        ) else {
+            return false;
+        };
+        let known = |key: &String| method.parameters.iter().any(|it| it.name == *key);
+        keys.keys().all(known)
+    }
+
     /// Asks the problem's own judge, in an interpreter that has never seen the program: to the
     /// judge its output is data. `found` is JSON as Python reads it.
     fn ask_judge(
@@ -239,11 +278,10 @@ impl<'a> IoTests<'a> {
         }
         let tests = self.tests;
         let (input, output) = (tests.inputs[index].text(), tests.outputs[index].text());
-        let job = Job::Call {
-            program: tests.judge.as_deref().unwrap_or_default(),
+        let job = Job::Judge {
+            judge: tests.judge.as_deref().unwrap_or_default(),
             name: "accepts",
             arguments: &format!("[{input},{output},{found}]"),
-            judge: true,
         };
         let finished = self.execute(&job, b"", index)?;
         match finished.returned.as_deref() {

@@ -7,6 +7,7 @@ mod io_tests;
 mod loop_depth;
 mod result;
 mod run_verdict;
+mod starter_code;
 
 pub use code_check::CodeCheck;
 pub use extract::{Extracted, extract};
