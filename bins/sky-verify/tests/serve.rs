@@ -188,7 +188,12 @@ fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
         ("import sys; sys.exit(3)", "Finished", json!(3), ""),
         ("a = [0] * 10**9", "Finished", json!(137), "OutOfMemory"),
         ("while True: pass", "TimeLimitExceeded", Value::Null, ""),
-        ("open('/etc/passwd')", "Finished", json!(1), "OSError"),
+        (
+            "open('/etc/passwd')",
+            "Finished",
+            json!(1),
+            "FileNotFoundError",
+        ),
     ] {
         let (http, ran) = server.post(&json!({"code": code, "run_timeout": 0.1}));
         let result = &ran["run_result"];
@@ -219,6 +224,64 @@ fn programs_run_and_their_ends_are_told_in_sandbox_fusions_words() {
     let (status, health) = server.send("GET", "/healthz", b"");
     assert_eq!((status, &health["status"]), (200, &json!("ok")));
     assert_eq!(health["in_flight"], 0);
+}
+
+/// A problem of SandboxFusion's data sets, and a right reply.
+const SUBMIT: &str = r#"{"dataset": "code_contests", "id": 7, "completion": "```python\nprint(int(input()) + 1)\n```", "config": {"language": "python", "run_timeout": 20, "provided_data": {"id": 7, "content": "Add one.", "labels": "{}", "test": "[{\"input\": {\"stdin\": \"1\"}, \"output\": {\"stdout\": \"2\"}}]"}}}"#;
+
+#[test]
+fn a_submission_is_judged() {
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let (status, right) = server.send("POST", "/submit", SUBMIT.as_bytes());
+    assert_eq!((status, &right["accepted"]), (200, &json!(true)), "{right}");
+    assert_eq!(right["id"], 7);
+    assert_eq!(right["extracted_code"], "print(int(input()) + 1)\n");
+    assert_eq!(right["tests"][0]["exec_info"]["status"], "Success");
+    let (_, wrong) = server.send("POST", "/submit", SUBMIT.replace("+ 1", "+ 2").as_bytes());
+    assert_eq!(
+        (&wrong["accepted"], &wrong["extra"]["verdict"]),
+        (&json!(false), &json!("wrong"))
+    );
+    let other = SUBMIT.replace("code_contests", "verilog_eval");
+    assert_eq!(server.send("POST", "/submit", other.as_bytes()).0, 422);
+}
+
+/// SandboxFusion's own Python client, where `SKY_SANDBOX_FUSION_PYTHON` names an interpreter that
+/// has the package `sandbox-fusion`.
+#[test]
+fn sandbox_fusions_client_passes() {
+    let Some(python) = std::env::var_os("SKY_SANDBOX_FUSION_PYTHON") else {
+        let why = "SKY_SANDBOX_FUSION_PYTHON names no interpreter with the package sandbox-fusion";
+        let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
+        return;
+    };
+    let Some(server) = Server::start(&[]) else {
+        return;
+    };
+    let program = format!(
+        "import json, sys\nfrom sandbox_fusion import run_code, submit, RunCodeRequest, SubmitRequest, RunStatus\nat = 'http://{}'\nresult = run_code(RunCodeRequest(code='print(input())', stdin='x', language='python'), endpoint=at, max_attempts=1)\nassert result.status == RunStatus.Success and result.run_result.stdout == 'x\\n', result\nfailed = run_code(RunCodeRequest(code='1 // 0', language='python'), endpoint=at, max_attempts=1)\nassert failed.status == RunStatus.Failed and 'ZeroDivisionError' in failed.run_result.stderr, failed\nasked = json.loads(sys.stdin.read())\nassert submit(SubmitRequest(**asked), endpoint=at, max_attempts=1).accepted\nasked['completion'] = 'no program'\nassert not submit(SubmitRequest(**asked), endpoint=at, max_attempts=1).accepted\n",
+        server.address
+    );
+    let mut child = Command::new(python)
+        .args(["-c", &program])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(SUBMIT.as_bytes())
+        .unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 #[test]

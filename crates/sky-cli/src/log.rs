@@ -6,7 +6,10 @@ use std::{
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::{FmtSpan, Writer},
+    },
     registry::LookupSpan,
 };
 
@@ -16,7 +19,7 @@ use crate::progress::suspend_bars;
 const DEFAULT_FILTER: &str = "warn,sky_sandbox=info";
 
 /// Sends the libraries' events to standard error: each warning as one plain line. `RUST_LOG`
-/// selects other events, printed with time, level and spans. Does nothing when the process already
+/// selects other events, printed with time, level and spans, and each span's end with its duration. Does nothing when the process already
 /// has a subscriber.
 pub(crate) fn init() {
     let asked = env::var("RUST_LOG")
@@ -27,7 +30,11 @@ pub(crate) fn init() {
         .with_env_filter(filter)
         .with_writer(Stderr);
     let set = if asked.is_some() {
-        let full = lines.with_ansi(false).finish();
+        // A span's line at its end says how long it took.
+        let full = lines
+            .with_ansi(false)
+            .with_span_events(FmtSpan::CLOSE)
+            .finish();
         tracing::subscriber::set_global_default(full)
     } else {
         let plain = lines.event_format(Plain).finish();

@@ -8,6 +8,7 @@ use sky_types::{
     Conversation, FinishReason, Problem, Prompt, Sample, Section, SettingError, Verdict,
     VerdictRecord, Version, derive_seed,
 };
+use tracing::info_span;
 
 use crate::{ContaminationIndex, DataError, Result, near_duplicates, text::normalise};
 
@@ -147,6 +148,7 @@ pub struct SelectInput<'a> {
 /// and problems do not fit together.
 pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Result<Selection> {
     config.check()?;
+    let _span = info_span!("select").entered();
     let mut funnel = Funnel {
         problems: input.problems.len(),
         samples: input.samples.len(),

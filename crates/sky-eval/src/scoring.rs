@@ -108,6 +108,7 @@ impl Scoring<'_> {
     /// # Errors
     /// When a file fails, or a problem does not have exactly the configured number of replies.
     pub fn run(&self, results: &Path, summary: &Path) -> Result<EvalSummary> {
+        let _span = tracing::info_span!("score", model = self.model).entered();
         let mut problems = ProblemIndex::open(self.problems)?;
         let mut tally = Tally::default();
         write_with(results, |out| {

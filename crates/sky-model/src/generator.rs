@@ -72,6 +72,7 @@ impl LocalGenerator {
         device: Device,
         options: GeneratorOptions,
     ) -> Result<Self, ModelError> {
+        let _span = tracing::info_span!("load_model", path = %path.display()).entered();
         let files = ModelFiles::open(path)?;
         let kind = compute_dtype(options.precision);
         let params = blocks(files.config())

@@ -173,6 +173,7 @@ pub fn sample(
 ) -> Result<Sampled, SampleError> {
     sampling.refuse_repeated_ids()?;
     let model = generate.model().to_owned();
+    let _span = tracing::info_span!("sample", model).entered();
     let (mut journal, found) = Journal::<Sample>::open(journal)?;
     let mut rows = sampling.in_order(found.rows, &model);
     let present: Vec<bool> = rows.iter().map(Option::is_some).collect();

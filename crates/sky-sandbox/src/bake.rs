@@ -26,12 +26,13 @@ use crate::{digest, wasi};
 
 const BOOT: &str = include_str!("guest/boot.py");
 /// The sources that `boot.py` reads, by the name under which it opens them.
-const OURS: [(&str, &str); 8] = [
+const OURS: [(&str, &str); 9] = [
     ("support.py", include_str!("guest/support.py")),
     ("wide.py", include_str!("guest/wide.py")),
     ("driver.py", include_str!("guest/driver.py")),
     ("calls.py", include_str!("guest/calls.py")),
     ("values.py", include_str!("guest/values.py")),
+    ("numpy_subset.py", include_str!("guest/numpy_subset.py")),
     ("stand_ins.py", include_str!("guest/stand_ins.py")),
     (
         "test_frameworks.py",

@@ -10,6 +10,7 @@ use std::{
 
 use sky_files::{Journal, read_jsonl, write_atomic};
 use sky_types::{Check, CheckOutcome, Problem, Sample, Verdict, VerdictRecord, Version};
+use tracing::{debug_span, info_span};
 
 use crate::{ProblemIndex, Result, VerdictCounts, VerifyError};
 
@@ -157,6 +158,7 @@ impl ParallelChecker<'_> {
         check: &dyn Check,
         on_verdict: &mut dyn FnMut(&VerdictRecord, bool),
     ) -> Result<VerdictCounts> {
+        let _span = info_span!("check_samples").entered();
         let mut problems = ProblemIndex::open(self.problems)?;
         // The verdicts stay in the journal until they are written in order: memory holds positions.
         let mut positions = Positions::new();
@@ -285,6 +287,7 @@ fn record(
     problem: &Problem,
     sample: &Sample,
 ) -> std::result::Result<VerdictRecord, sky_types::CheckError> {
+    let _span = debug_span!("check", problem = sample.problem_id, index = sample.index).entered();
     let checked = match check.check(problem, &sample.text, sample.finish_reason) {
         // One problem that cannot be judged does not end the work.
         Err(sky_types::CheckError::Unsupported { reason, .. }) => CheckOutcome {

@@ -20,7 +20,13 @@ fn checker() -> Option<&'static CodeCheck> {
 
 /// The verdict's name with its detail.
 fn judge(tests: &Value, program: &str) -> Option<String> {
-    let answer = Answer::Tests(serde_json::from_value(tests.clone()).unwrap());
+    judged(
+        Answer::Tests(serde_json::from_value(tests.clone()).unwrap()),
+        program,
+    )
+}
+
+fn judged(answer: Answer, program: &str) -> Option<String> {
     let problem = Problem::new("p", "own", Domain::Code, "", answer);
     let reply = format!("```python\n{program}\n```");
     Some(
@@ -36,7 +42,10 @@ fn judge(tests: &Value, program: &str) -> Option<String> {
 
 /// Starter code, one input, what is expected, and programs with the verdict's name.
 fn table(name: &str, starter_code: &str, input: Value, output: Value, programs: &[(&str, &str)]) {
-    let tests = json!({"fn_name": name, "starter_code": starter_code, "inputs": [input], "outputs": [output]});
+    let tests = json!({
+        "fn_name": name, "starter_code": starter_code,
+        "inputs": Value::Array(vec![input]), "outputs": Value::Array(vec![output]),
+    });
     for (expected, program) in programs {
         let Some(found) = judge(&tests, program) else {
             return;
@@ -105,8 +114,8 @@ fn trees() {
     table(
         "invert",
         invert,
-        json!([[1, 2, null_value(), 3]]),
-        json!([1, null_value(), 2, null_value(), 3]),
+        json!([[1, 2, Value::Null, 3]]),
+        json!([1, Value::Null, 2, Value::Null, 3]),
         &[
             ("correct", program),
             (
@@ -122,17 +131,13 @@ fn trees() {
     table(
         "depth",
         "class Solution:\n    def depth(self, root: 'TreeNode | None') -> int:",
-        json!({"root": [3, 9, 20, null_value(), null_value(), 15, 7]}),
+        json!({"root": [3, 9, 20, Value::Null, Value::Null, 15, 7]}),
         json!(3),
         &[(
             "correct",
             "class Solution:\n    def depth(self, root):\n        return 1 + max(self.depth(root.left), self.depth(root.right)) if root else 0",
         )],
     );
-}
-
-fn null_value() -> Value {
-    Value::Null
 }
 
 #[test]
@@ -180,7 +185,7 @@ fn classes_are_driven_call_by_call() {
         "Counter2",
         starter,
         json!([["Counter2", "add", "get"], [[5], [2], []]]),
-        json!([null_value(), null_value(), 7]),
+        json!([Value::Null, Value::Null, 7]),
         &[
             (
                 "correct",
@@ -200,7 +205,7 @@ fn classes_are_driven_call_by_call() {
         "Walk",
         "class Walk:\n    def __init__(self, root: Optional[TreeNode]):\n    def next(self) -> int:",
         json!([["Walk", "next", "next"], [[[2, 1, 3]], [], []]]),
-        json!([null_value(), 1, 2]),
+        json!([Value::Null, 1, 2]),
         &[(
             "correct",
             "class Walk:\n    def __init__(self, root):\n        def go(at):\n            if at:\n                yield from go(at.left)\n                yield at.val\n                yield from go(at.right)\n        self.it = go(root)\n    def next(self): return next(self.it)",
@@ -234,4 +239,84 @@ fn live_code_bench_lends_its_imports_and_a_deep_stack() {
         };
         assert!(found.starts_with(expected), "{found}");
     }
+}
+
+/// Problems of a `check` function: the prefix and the test as LeetCodeDataset writes them.
+#[test]
+fn a_method_is_an_entry_point() {
+    let prefix = "from typing import *\nclass ListNode:\n    def __init__(self, val=0, next=None):\n        self.val = val\n        self.next = next\n\ndef list_node(values):\n    head = None\n    for value in reversed(values): head = ListNode(value, head)\n    return head\n\ndef is_same_list(p, q):\n    while p and q:\n        if p.val != q.val: return False\n        p, q = p.next, q.next\n    return p is None and q is None\n";
+    let plain = "def check(candidate):\n    assert candidate(nums = [3, 1], k = 2) == [1, 3, 2]\n";
+    let nodes = "def check(candidate):\n    assert is_same_list(candidate(head = list_node([1, 2])), list_node([2, 1]))\n";
+    let reverse = "class Solution:\n    def f(self, head: Optional[ListNode]) -> Optional[ListNode]:\n        last = None\n        while head: head.next, last, head = last, head, head.next\n        return last";
+    let cases = [
+        (
+            plain,
+            "class Solution:\n    def f(self, nums, k): return sorted(nums) + [k]",
+            "correct",
+        ),
+        (
+            plain,
+            "class Solution:\n    def f(self, nums, k): return [k]",
+            "wrong",
+        ),
+        (
+            plain,
+            "class Solution:\n    def g(self, nums, k): return [k]",
+            "runtime_error",
+        ),
+        (
+            "def check(candidate): pass",
+            "class Solution:\n    def f(self): pass",
+            "unsupported",
+        ),
+        (nodes, reverse, "correct"),
+        (
+            nodes,
+            "class Solution:\n    def f(self, head): return head",
+            "wrong",
+        ),
+    ];
+    for (test, program, expected) in cases {
+        let answer = json!({"test": test, "prefix": prefix, "entry_point": "Solution().f"});
+        let answer = Answer::Program(serde_json::from_value(answer).unwrap());
+        let Some(found) = judged(answer, program) else {
+            return;
+        };
+        assert!(found.starts_with(expected), "{test}\n{program}\n{found}");
+    }
+}
+
+/// HumanEval+ and MBPP+ compare with numpy.
+#[test]
+fn tests_use_what_they_need_of_numpy() {
+    let test = "import numpy as np\n\ndef is_floats(x):\n    if isinstance(x, float): return True\n    if isinstance(x, (list, tuple)): return all(isinstance(i, float) for i in x)\n    if isinstance(x, np.ndarray): return x.dtype == np.float64 or x.dtype == np.float32\n    return False\n\ndef assertion(out, exp, atol):\n    if atol == 0 and is_floats(exp): atol = 1e-6\n    if out != exp and atol != 0:\n        assert np.allclose(out, exp, rtol=1e-07, atol=atol)\n    else:\n        assert out == exp\n\ndef check(candidate):\n    assertion(candidate(1), [0.1, 0.3], 0)\n    assertion(candidate(0), [], 0)\n";
+    let cases = [
+        ("def f(n): return [0.1, 0.1 + 0.2][:2 * n]", "correct"),
+        ("def f(n): return [0.1, 0.31][:2 * n]", "wrong"),
+        ("def f(n): return [0.1, 0.3, 0.3][:3 * n]", "runtime_error"),
+        ("def f(n): return ['0.1', 0.3][:2 * n]", "runtime_error"),
+        ("def f(n): return [float('nan'), 0.3][:2 * n]", "wrong"),
+        (
+            "class A:\n    def __sub__(self, other): return 0\n    __rsub__ = __sub__\ndef f(n): return [A(), A()][:2 * n]",
+            "runtime_error",
+        ),
+        (
+            "import numpy\ndef f(n): return [0.1, 0.3][:2 * n]",
+            "runtime_error",
+        ),
+    ];
+    for (program, expected) in cases {
+        let answer = json!({"test": test, "entry_point": "f"});
+        let answer = Answer::Program(serde_json::from_value(answer).unwrap());
+        let Some(found) = judged(answer, program) else {
+            return;
+        };
+        assert!(found.starts_with(expected), "{program}\n{found}");
+    }
+    let more = json!({"test": "import numpy as np\nassert np.linalg.det(f(1)) == 1"});
+    let answer = Answer::Program(serde_json::from_value(more).unwrap());
+    let Some(found) = judged(answer, "def f(n): return n") else {
+        return;
+    };
+    assert_eq!(found, "unsupported: its test uses numpy.linalg");
 }

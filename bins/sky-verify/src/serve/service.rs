@@ -10,7 +10,9 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sky_sandbox::{Limits, Outcome};
-use sky_types::{Answer as ProblemAnswer, Check, CheckError, CheckOutcome, Verdict};
+use sky_types::{
+    Answer as ProblemAnswer, Check, CheckError, CheckOutcome, FinishReason, Problem, Verdict,
+};
 use sky_verify::{CodeCheck, MathCheck};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -22,7 +24,11 @@ use super::{
     access::Access,
     memory_budget::MemoryBudget,
     metrics::Metrics,
-    wire::{ErrorBody, Health, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse},
+    submit::{Submission, SubmitRequest, SubmitResponse},
+    wire::{
+        ErrorBody, Health, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse,
+        check_size,
+    },
 };
 
 /// Bytes of memory for each byte of a request's body: the body, its text, the copy for the guest.
@@ -36,8 +42,9 @@ const ANSWER_FRAME: u64 = 64 << 10;
 const JSON: &str = "application/json";
 
 /// What the service answers: method and path.
-const PATHS: [(&str, &str); 4] = [
+const PATHS: [(&str, &str); 5] = [
     ("POST", "/run_code"),
+    ("POST", "/submit"),
     ("POST", "/verify"),
     ("GET", "/healthz"),
     ("GET", "/metrics"),
@@ -79,6 +86,12 @@ pub(super) struct Service {
 
 type Answer = Response<Full<Bytes>>;
 
+/// A problem and the reply that was checked.
+pub(super) struct Judged {
+    pub(super) problem: Problem,
+    pub(super) reply: String,
+}
+
 impl Service {
     pub(super) async fn answer(
         self: Arc<Self>,
@@ -105,6 +118,7 @@ impl Service {
                 answer
             }
             (None, Some((_, "/run_code"))) => Arc::clone(&self).run_code(request.into_body()).await,
+            (None, Some((_, "/submit"))) => Arc::clone(&self).submit(request.into_body()).await,
             (None, Some((_, "/verify"))) => Arc::clone(&self).verify(request.into_body()).await,
             (None, Some((_, "/metrics"))) => {
                 let page = self.metrics.page(self.in_flight(), self.capacity);
@@ -150,21 +164,58 @@ impl Service {
 
     async fn try_verify(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
         let (request, memory) = self.read_json::<VerifyRequest>(body).await?;
-        let (problem, reply, finish_reason) = request
-            .into_problem(self.max_seconds)
+        let (problem, reply, finish_reason) = request.into_problem();
+        let (_, outcome) = self.check(problem, reply, finish_reason, memory).await?;
+        Ok(json(StatusCode::OK, &VerifyResponse::new(outcome)))
+    }
+
+    /// Gives a reply to a problem of one of SandboxFusion's data sets its verdict.
+    async fn submit(self: Arc<Self>, body: Incoming) -> Answer {
+        match self.try_submit(body).await {
+            Ok(answer) | Err(answer) => answer,
+        }
+    }
+
+    async fn try_submit(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
+        let (request, memory) = self.read_json::<SubmitRequest>(body).await?;
+        let submission = request
+            .into_submission(self.max_seconds)
+            .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
+        let Submission { id, problem, reply } = submission;
+        let (judged, outcome) = self
+            .check(problem, reply, FinishReason::Stop, memory)
+            .await?;
+        Ok(json(
+            StatusCode::OK,
+            &SubmitResponse::new(id, &judged, outcome),
+        ))
+    }
+
+    /// Checks a reply on a thread that may block. Gives problem and reply back with the outcome.
+    async fn check(
+        self: Arc<Self>,
+        problem: Problem,
+        reply: String,
+        finish_reason: FinishReason,
+        memory: OwnedSemaphorePermit,
+    ) -> Result<(Judged, CheckOutcome), Answer> {
+        check_size(&problem, self.max_seconds)
             .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
         let slot = self.take_slot().ok_or_else(|| self.no_slot())?;
         let service = Arc::clone(&self);
+        let judged = Judged { problem, reply };
         let check = move || {
             let _held = (slot, memory);
+            let Judged { problem, reply } = &judged;
             let check: &dyn Check = match problem.answer {
                 ProblemAnswer::Tests(_) | ProblemAnswer::Program(_) => &service.code,
                 ProblemAnswer::Math(_) | ProblemAnswer::Choice(_) => &service.math,
             };
-            check.check(&problem, &reply, finish_reason)
+            let checked = check.check(problem, reply, finish_reason);
+            (judged, checked)
         };
         let failed = |error: String| error_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
-        let checked = spawn_blocking(check)
+        let (judged, checked) = spawn_blocking(check)
             .await
             .map_err(|error| failed(error.to_string()))?;
         let outcome = match checked {
@@ -174,7 +225,7 @@ impl Service {
             },
             checked => checked.map_err(|error| failed(error.to_string()))?,
         };
-        Ok(json(StatusCode::OK, &VerifyResponse::new(outcome)))
+        Ok((judged, outcome))
     }
 
     async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {

@@ -152,31 +152,34 @@ const MOST_TESTS: usize = 1000;
 
 impl VerifyRequest {
     /// The problem, the reply and why it ended.
-    ///
-    /// # Errors
-    /// When the problem asks for more than the server allows.
-    pub(super) fn into_problem(
-        self,
-        max_seconds: f64,
-    ) -> Result<(Problem, String, FinishReason), String> {
-        let (domain, seconds, tests) = match &self.answer {
-            Answer::Math(_) => (Domain::Math, None, 0),
-            Answer::Choice(_) => (Domain::Choice, None, 0),
-            Answer::Tests(tests) => (Domain::Code, tests.timeout_s, tests.inputs.len()),
-            Answer::Program(program) => (Domain::Code, program.timeout_s, 1),
+    pub(super) fn into_problem(self) -> (Problem, String, FinishReason) {
+        let domain = match &self.answer {
+            Answer::Math(_) => Domain::Math,
+            Answer::Choice(_) => Domain::Choice,
+            Answer::Tests(_) | Answer::Program(_) => Domain::Code,
         };
-        if tests > MOST_TESTS {
-            return Err(format!("{tests} tests; at most {MOST_TESTS} are run"));
-        }
-        if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= max_seconds)) {
-            return Err(format!(
-                "timeout_s must be above 0 and at most {max_seconds} (--max-seconds)"
-            ));
-        }
         let problem = Problem::new("request", "request", domain, "", self.answer);
         let finish_reason = self.finish_reason.unwrap_or(FinishReason::Stop);
-        Ok((problem, self.reply, finish_reason))
+        (problem, self.reply, finish_reason)
     }
+}
+
+/// Refuses a problem that asks for more than the server allows.
+pub(super) fn check_size(problem: &Problem, max_seconds: f64) -> Result<(), String> {
+    let (seconds, tests) = match &problem.answer {
+        Answer::Math(_) | Answer::Choice(_) => (None, 0),
+        Answer::Tests(tests) => (tests.timeout_s, tests.inputs.len()),
+        Answer::Program(program) => (program.timeout_s, 1),
+    };
+    if tests > MOST_TESTS {
+        return Err(format!("{tests} tests; at most {MOST_TESTS} are run"));
+    }
+    if seconds.is_some_and(|seconds| !(seconds > 0.0 && seconds <= max_seconds)) {
+        return Err(format!(
+            "the time limit of a test must be above 0 and at most {max_seconds} (--max-seconds)"
+        ));
+    }
+    Ok(())
 }
 
 /// The answer to `POST /verify`.

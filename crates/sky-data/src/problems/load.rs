@@ -4,6 +4,7 @@ use std::{
 };
 
 use sky_types::{Problem, SettingError, derive_seed};
+use tracing::info_span;
 
 use super::{ProblemFile, ProblemsConfig, generate};
 use crate::{
@@ -72,6 +73,7 @@ pub fn load_problems(
     seed: u64,
     paths: &ProblemPaths,
 ) -> Result<LoadedProblems> {
+    let _span = info_span!("load_problems").entered();
     let (mut train, mut heldout) = generate(config, seed)?;
     let mut dropped = BTreeMap::new();
     for file in &config.files {
@@ -135,6 +137,7 @@ fn from_file(
     dropped: &mut BTreeMap<String, usize>,
 ) -> Result<Vec<Problem>> {
     let path = paths.resolve(&file.path);
+    let _span = info_span!("problem_file", path = %path.display()).entered();
     must_exist(&path, &file.get)?;
     let mut kept = Vec::new();
     let mut matching = 0;

@@ -2,8 +2,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Json, Problem, Program, Tests};
 
-use super::{Converted, Refusal, keep, text};
+use super::{Converted, Refusal, keep, text, tolerance::stated_tolerance};
 
+/// The error that problems without a `tolerance` allow.
+const DEFAULT_TOLERANCE: f64 = 1e-6;
 /// Per-test limit of APPS and TACO in Sky-T1's evaluation, in seconds.
 const TEST_SECONDS: f64 = 4.0;
 
@@ -123,6 +125,8 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
         )));
     }
     tests.timeout_s = timeout_s.or(Some(TEST_SECONDS));
+    // Only where it is more than the default: outputs are often printed with few digits.
+    tests.tolerance = stated_tolerance(question).filter(|stated| *stated > DEFAULT_TOLERANCE);
     let function = tests.fn_name.as_ref();
     let function = function.map(|name| format!("Write the function `{name}`."));
     let prompt = contest_prompt(question, function, row);

@@ -6,7 +6,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Harness, Json, Problem, Tests};
 
-use super::{Converted, Refusal, code::contest_prompt, keep, pickle::unpickle, text};
+use super::{
+    Converted, Format, Refusal,
+    code::contest_prompt,
+    keep,
+    known_problems::{Remedy, known},
+    pickle::unpickle,
+    text,
+    tolerance::stated_tolerance,
+};
 
 /// Per-test limit of LiveCodeBench's runner, in seconds.
 const TEST_SECONDS: f64 = 6.0;
@@ -24,6 +32,14 @@ struct Case {
 /// LiveCodeBench: public tests as JSON in a text; private ones too, or as base64 of zlib of a
 /// pickle of that text.
 pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
+    let name = |key| row.get(key).and_then(Value::as_str);
+    let known = known(
+        Format::LiveCodeBench,
+        [name("question_id"), name("question_title")],
+    );
+    if let Some(Remedy::Exclude(reason)) = known.map(|known| known.remedy) {
+        return Err(Refusal::Skip(reason.to_owned()));
+    }
     let mut cases = cases(text(row, "public_test_cases")?)?;
     if let Some(Value::String(private)) = row.get("private_test_cases") {
         cases.extend(private_cases(private)?);
@@ -39,7 +55,8 @@ pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
     };
     let fn_name = metadata.get("func_name").and_then(Value::as_str);
     let function = fn_name.map(|name| format!("Write the method `{name}` of `class Solution`."));
-    let prompt = contest_prompt(text(row, "question_content")?, function, row);
+    let statement = text(row, "question_content")?;
+    let prompt = contest_prompt(statement, function, row);
     let (inputs, outputs) = cases
         .into_iter()
         .map(|case| {
@@ -53,8 +70,13 @@ pub(super) fn live_code_bench(row: &Map<String, Value>) -> Converted {
         fn_name: fn_name.map(str::to_owned),
         harness: Harness::LiveCodeBench,
         timeout_s: Some(TEST_SECONDS),
-        // Its runner compares numbers as decimals, exactly.
-        tolerance: Some(0.0),
+        // Its runner compares numbers as decimals, exactly, also where the statement allows an
+        // error: right programs fail by the last digit.
+        tolerance: Some(stated_tolerance(statement).unwrap_or(0.0)),
+        judge: match known.map(|known| known.remedy) {
+            Some(Remedy::Judge(judge)) => Some(judge.to_owned()),
+            _ => None,
+        },
         ..Tests::default()
     };
     let id = format!("livecodebench/{}", text(row, "question_id")?);
@@ -145,6 +167,29 @@ mod tests {
             assert_eq!(tests.fn_name.as_deref(), Some("add"));
             assert_eq!(problem.id, "livecodebench/7");
         }
+    }
+
+    #[test]
+    fn known_problems_get_their_judge_or_are_left_out() {
+        let named = |key: &str, value: &str| {
+            let mut row = row("[]");
+            row.insert(key.to_owned(), json!(value));
+            row.insert(
+                "question_content".to_owned(),
+                json!("an absolute or relative error of at most 10^{-6} is allowed"),
+            );
+            live_code_bench(&row)
+        };
+        let tests = |converted: Converted| match converted.ok().unwrap().answer {
+            Answer::Tests(tests) => tests,
+            other => panic!("{other:?}"),
+        };
+        let peaks = tests(named("question_title", "find-the-peaks"));
+        assert!(peaks.judge.unwrap().contains("def accepts("));
+        let other = tests(named("question_id", "abc999_a"));
+        assert_eq!((other.judge, other.tolerance), (None, Some(1e-6)));
+        let refused = named("question_id", "abc337_e").err().unwrap();
+        assert!(matches!(refused, Refusal::Skip(reason) if reason == "an interactive problem"));
     }
 
     #[test]

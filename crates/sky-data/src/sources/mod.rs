@@ -1,9 +1,11 @@
 //! Readers that turn rows of public data sets into problems.
 
 mod code;
+mod known_problems;
 mod live_code_bench;
 mod math;
 mod pickle;
+mod tolerance;
 
 use std::{
     fs::File,

@@ -135,6 +135,7 @@ impl HttpGenerator {
             "{}/chat/completions",
             self.endpoint.url.trim_end_matches('/')
         );
+        let _span = tracing::debug_span!("request", key = request.key).entered();
         let mut tries = 0;
         loop {
             pace.wait(stop);

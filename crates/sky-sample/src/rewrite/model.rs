@@ -45,6 +45,7 @@ pub fn rewrite_with_model(
     out: &Path,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<RewriteCounts, SampleError> {
+    let _span = tracing::info_span!("rewrite", model = generate.model()).entered();
     let samples = rewriting.samples;
     let mut places = HashMap::new();
     for (at, sample) in samples.iter().enumerate() {

@@ -238,6 +238,9 @@ def prepare_isolated_test():
         return None
     module = ModuleType("solution")
     sys.modules["solution"] = module
+    sys.modules["numpy"] = numpy_subset()
+    # `Solution().add`: the program's name in it.
+    entry_name = entry and re.match(r"\w*", entry).group()
     space = module.__dict__
 
     def run():
@@ -250,7 +253,7 @@ def prepare_isolated_test():
         read, bound, looked = free_names(code, **OPERATIONS)
         for example in doctest_examples(code):
             read |= free_names(compile(example.source, "test.py", "exec"), **OPERATIONS)[0]
-        given = set(space) - {entry, *replaced}
+        given = set(space) - {entry_name, *replaced}
         # A module that the test does not import itself is the library's own, not what the program calls so.
         for name in (looked & sys.stdlib_module_names) - given - bound:
             try:
@@ -265,7 +268,7 @@ def prepare_isolated_test():
             # A test of nothing but builtins tests one that the program replaces.
             wanted = read - given
         if entry:
-            wanted.add(entry)
+            wanted.add(entry_name)
         found = ask("names", None, sorted(wanted))
         # Whatever else it answers with is not asked for.
         found = {name: found[name] for name in wanted if name in found}

@@ -1,5 +1,5 @@
 # Values on their way between a program's interpreter and its test's, as JSON.
-import collections, datetime, decimal, fractions, functools, importlib, opcode, operator
+import collections, datetime, decimal, fractions, functools, importlib, opcode, operator, re
 # Nesting that a program's values may have, and a test's: what a test was told it can always tell again.
 PROGRAM_DEEP, TEST_DEEP = 100, 200
 # Named values that both sides have: types and functions of these modules go by name.

@@ -418,6 +418,7 @@ impl CheckpointWriter {
         self,
         go_on: &dyn Fn() -> Result<(), TrainError>,
     ) -> Result<u64, TrainError> {
+        let _span = tracing::info_span!("write_checkpoint", step = self.state.step).entered();
         let (partial, world_size) = (self.partial(), self.state.world_size);
         let hash = write_shard(
             &partial.join(rank_file(self.rank, world_size)),

@@ -70,6 +70,7 @@ impl Session {
     /// [`TrainError::Launch`] when this host has too few GPUs, or some ranks have GPUs and others
     /// do not; else when a rank does not join within the timeout.
     pub fn join(env: Option<DistributedEnv>, config: &SessionConfig) -> Result<Self, TrainError> {
+        let _span = tracing::info_span!("join_ranks").entered();
         super::launcher::end_with_launcher()?;
         let local_rank = env.as_ref().map_or(0, |env| env.local_rank);
         let gpu = config

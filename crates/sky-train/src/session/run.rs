@@ -99,6 +99,7 @@ impl Session {
         weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
         on_notice: &mut dyn FnMut(&Notice),
     ) -> Result<TrainingRun<'_>, TrainError> {
+        let _span = tracing::info_span!("resume_or_start").entered();
         let RunSpec {
             job,
             folder,
@@ -228,6 +229,7 @@ impl FinishedRun {
         if !self.leads {
             return Ok(None);
         }
+        let _span = tracing::info_span!("export").entered();
         let root = checkpoints(&self.folder);
         let checkpoint = Checkpoint::newest(&root, &mut |_| {})?
             .filter(|found| found.state().step == self.steps)

@@ -5,6 +5,7 @@ use sky_text::PackedRow;
 use sky_torch::{AdamW, CudaEvent};
 use sky_types::{Version, derive_seed};
 use tch::Device;
+use tracing::{debug_span, info_span};
 
 use super::Trainer;
 use crate::{
@@ -25,14 +26,15 @@ impl Trainer<'_> {
     /// # Errors
     /// When the loss or gradient is not finite (nothing is updated then), or a peer is gone.
     pub fn train_step(&mut self) -> Result<StepMetrics, TrainError> {
-        let _span = tracing::info_span!("step", step = self.step + 1).entered();
+        let _span = info_span!("step", step = self.step + 1).entered();
         self.timer.begin();
         let began = Instant::now();
         // A checkpoint between two steps may have waited for blocks; that wait is not this step's.
         self.sharded_state.take_wait_time();
         let batch = self.next_batch()?;
         let lr = self.learning_rate()?;
-        let loss = self.accumulate_gradients(&batch)?;
+        let loss =
+            debug_span!("forward_backward").in_scope(|| self.accumulate_gradients(&batch))?;
         if !loss.is_finite() {
             return Err(self.not_finite("loss", &batch));
         }
@@ -42,13 +44,13 @@ impl Trainer<'_> {
         if !grad_norm.is_finite() {
             return Err(self.not_finite("gradient's norm", &batch));
         }
-        self.update(lr, grad_norm)?;
+        debug_span!("optimizer").in_scope(|| self.update(lr, grad_norm))?;
         synchronize(self.device)?;
         self.step += 1;
         // With an offloaded optimizer, the wait for the step before counts as well.
         let optimizer = optimizer_began.elapsed() + self.sharded_state.take_wait_time();
         let seconds = began.elapsed().as_secs_f64();
-        let validation_loss = self.validation_loss()?;
+        let validation_loss = debug_span!("validation").in_scope(|| self.validation_loss())?;
         let timing = StepTiming {
             seconds,
             optimizer,

@@ -165,7 +165,7 @@ impl Check for CodeCheck {
         }
         let entry_point = match &problem.answer {
             Answer::Tests(tests) => tests.fn_name.as_deref(),
-            Answer::Program(program) => program.entry_point.as_deref(),
+            Answer::Program(program) => program.entry_point.as_deref().map(function_name),
             Answer::Math(_) | Answer::Choice(_) => {
                 return Err(unsupported(
                     problem,
@@ -224,6 +224,7 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
     let complete = answer
         .entry_point
         .as_deref()
+        .map(function_name)
         .is_none_or(|name| defines_somewhere(code, name));
     if complete {
         // The opening may define helpers and import names that the program relies on. What the
@@ -240,6 +241,18 @@ fn assemble(answer: &Program, found: &Extracted) -> String {
         .map(|line| format!("    {line}\n"))
         .collect::<String>();
     format!("{prefix}{body}")
+}
+
+/// The function that an entry point names: `add` of `add` and of `Solution().add`.
+fn function_name(entry_point: &str) -> &str {
+    let last = entry_point.rsplit('.').next();
+    last.map_or(entry_point, str::trim)
+}
+
+/// Whether an expression begins with this name.
+fn begins_with_name(expression: &str, name: &str) -> bool {
+    let rest = expression.trim_start().strip_prefix(name);
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
 /// Whether the first statement, after comments and the text that documents the program, is a
@@ -269,7 +282,11 @@ fn begins_with_future_import(code: &str) -> bool {
 fn replaced<'a>(answer: &'a Program, code: &str) -> Vec<&'a str> {
     let prefix = answer.prefix.as_deref().unwrap_or_default();
     let mut names: Vec<&str> = definitions(prefix)
-        .filter(|name| answer.entry_point.as_deref() != Some(name) && defines(code, name))
+        .filter(|name| {
+            let entry = answer.entry_point.as_deref();
+            // `Solution().add` begins with a name of the program's too.
+            !entry.is_some_and(|entry| begins_with_name(entry, name)) && defines(code, name)
+        })
         .collect();
     names.sort_unstable();
     names.dedup();
