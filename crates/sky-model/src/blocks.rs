@@ -1,8 +1,9 @@
-use serde::{Deserialize, Serialize};
+use crate::{
+    Config, ParamSpec,
+    param_spec::{EMBEDDING, FINAL_NORM, LM_HEAD},
+};
 
-use crate::Config;
-
-/// Names one step of the fold that a forward pass is.
+/// Names one block of the forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BlockId {
     /// Token ids to vectors.
@@ -11,34 +12,6 @@ pub enum BlockId {
     Layer(usize),
     /// Final norm and logits.
     Head,
-}
-
-/// One parameter of a block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParamSpec {
-    /// Its name in Hugging Face files.
-    pub name: String,
-    /// Its shape, `[out, in]` for matrices.
-    pub shape: Vec<i64>,
-    /// Whether weight decay applies: on matrices, not on norms and biases.
-    pub decay: bool,
-}
-
-impl ParamSpec {
-    /// One that weight decay applies to when it has more than one dimension.
-    pub fn new(name: impl Into<String>, shape: &[i64]) -> Self {
-        Self {
-            name: name.into(),
-            shape: shape.to_vec(),
-            decay: shape.len() > 1,
-        }
-    }
-
-    /// Number of elements.
-    pub fn numel(&self) -> i64 {
-        self.shape.iter().product()
-    }
 }
 
 /// A block and its parameters, in the order its function takes them.
@@ -50,7 +23,7 @@ pub struct BlockSpec {
     pub params: Vec<ParamSpec>,
 }
 
-/// A model's blocks in fold order: embedding, layers, head. With tied embeddings the head lists its
+/// A model's blocks in the order of the forward pass: embedding, layers, head. With tied embeddings the head lists its
 /// norm alone and borrows the embedding's matrix as an extra input.
 pub fn blocks(config: &Config) -> Vec<BlockSpec> {
     let matrix = |name: String, rows: i64, columns: i64| ParamSpec::new(name, &[rows, columns]);
@@ -58,11 +31,7 @@ pub fn blocks(config: &Config) -> Vec<BlockSpec> {
     let hidden = config.hidden_size;
     let embedding = BlockSpec {
         id: BlockId::Embedding,
-        params: vec![matrix(
-            "model.embed_tokens.weight".into(),
-            config.vocab_size,
-            hidden,
-        )],
+        params: vec![matrix(EMBEDDING.into(), config.vocab_size, hidden)],
     };
     let layers = (0..config.num_layers).map(|i| {
         if let Some(own) = &config.custom_layers {
@@ -115,9 +84,9 @@ pub fn blocks(config: &Config) -> Vec<BlockSpec> {
             params,
         }
     });
-    let mut head = vec![vector("model.norm.weight".into(), hidden)];
+    let mut head = vec![vector(FINAL_NORM.into(), hidden)];
     if !config.tie_word_embeddings {
-        head.push(matrix("lm_head.weight".into(), config.vocab_size, hidden));
+        head.push(matrix(LM_HEAD.into(), config.vocab_size, hidden));
     }
     let head = BlockSpec {
         id: BlockId::Head,
@@ -127,4 +96,16 @@ pub fn blocks(config: &Config) -> Vec<BlockSpec> {
         .chain(layers)
         .chain([head])
         .collect()
+}
+
+impl Config {
+    /// Number of parameters, a tied head counted once.
+    pub fn num_params(&self) -> u64 {
+        let count = |shape: &[i64]| shape.iter().product::<i64>().unsigned_abs();
+        blocks(self)
+            .iter()
+            .flat_map(|b| &b.params)
+            .map(|p| count(&p.shape))
+            .sum()
+    }
 }

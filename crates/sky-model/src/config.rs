@@ -1,29 +1,10 @@
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sky_types::{HfConfig, HfRope, ModelSizes, OneOrMany};
 
-use crate::{CustomLayers, ModelError};
-
-/// Which family a model is of; they differ in names on disk and in where biases stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Llama and what shares its mathematics (SmolLM2).
-    Llama,
-    /// Qwen2 and Qwen2.5: biases on q, k and v.
-    Qwen2,
-}
-
-impl Family {
-    /// The family of a `model_type`.
-    pub(crate) fn of(model_type: &str) -> Option<Self> {
-        match model_type {
-            "llama" => Some(Self::Llama),
-            "qwen2" => Some(Self::Qwen2),
-            _ => None,
-        }
-    }
-}
+use crate::{
+    CustomLayers, Family, ModelError, ParamSpec,
+    param_spec::{EMBEDDING, FINAL_NORM, LM_HEAD},
+};
 
 /// How rotary frequencies are stretched for long contexts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -268,19 +249,46 @@ impl Config {
             ));
         }
         if let Some(own) = &self.custom_layers {
-            own.check(&self)?;
+            let mut others = vec![EMBEDDING, FINAL_NORM];
+            if !self.tie_word_embeddings {
+                others.push(LM_HEAD);
+            }
+            own.check(self.num_layers, &others)?;
         }
         Ok(self)
     }
 
-    /// Number of parameters, a tied head counted once.
-    pub fn num_params(&self) -> u64 {
-        let count = |shape: &[i64]| shape.iter().product::<i64>().unsigned_abs();
-        crate::blocks(self)
-            .iter()
-            .flat_map(|b| &b.params)
-            .map(|p| count(&p.shape))
-            .sum()
+    /// The same model with layers of its own: a name of at most 64 small letters, digits, `-` and
+    /// `_`, and each layer's parameters, which `params` gives for the layer's index, from 0.
+    ///
+    /// # Errors
+    /// When the name is a known model's or has other characters, two parameters have one name, or a
+    /// shape is impossible.
+    pub fn with_custom_layers(
+        self,
+        name: &str,
+        params: impl Fn(usize) -> Vec<ParamSpec>,
+    ) -> Result<Self, ModelError> {
+        let params = (0..self.num_layers).map(params).collect();
+        let own = CustomLayers::new(name, self.family, params);
+        Self {
+            custom_layers: Some(own),
+            ..self
+        }
+        .validated()
+    }
+
+    /// Refuses a model with layers of its own, for a program that has no function for them.
+    ///
+    /// # Errors
+    /// When it has such layers.
+    pub fn no_custom_layers(&self) -> Result<(), ModelError> {
+        self.custom_layers.as_ref().map_or(Ok(()), |own| {
+            Err(ModelError::Config(format!(
+                "its layers are `{}`, which this program does not know; the one that trained them does",
+                own.name()
+            )))
+        })
     }
 }
 

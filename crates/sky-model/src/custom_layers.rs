@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockId, Config, Family, ModelError, ParamSpec, blocks};
+use crate::{Family, ModelError, ParamSpec};
 
 /// Layers that are not this crate's, as a model's configuration names them; what they compute is
 /// known to the program that brings them. Embedding and head stay the family's.
@@ -21,45 +21,15 @@ pub struct CustomLayers {
 const MAX_NUMEL: i64 = 1 << 40;
 const MAX_PARAMS: usize = 1024;
 
-impl Config {
-    /// The same model with layers of one's own: a name of at most 64 small letters, digits, `-` and
-    /// `_`, and each layer's parameters, of which `params` is asked by the layer's index, from 0.
-    ///
-    /// # Errors
-    /// When the name is a known model's or has other characters, two parameters have one name, or a
-    /// shape is impossible.
-    pub fn with_custom_layers(
-        self,
-        name: &str,
-        params: impl Fn(usize) -> Vec<ParamSpec>,
-    ) -> Result<Self, ModelError> {
-        let own = CustomLayers {
-            name: name.into(),
-            family: self.family,
-            params: (0..self.num_layers).map(params).collect(),
-        };
-        Self {
-            custom_layers: Some(own),
-            ..self
-        }
-        .validated()
-    }
-
-    /// Refuses a model with layers of its own, for a program that has no function for them.
-    ///
-    /// # Errors
-    /// When it has such layers.
-    pub fn no_custom_layers(&self) -> Result<(), ModelError> {
-        self.custom_layers.as_ref().map_or(Ok(()), |own| {
-            Err(ModelError::Config(format!(
-                "its layers are `{}`, which this program does not know; the one that trained them does",
-                own.name
-            )))
-        })
-    }
-}
-
 impl CustomLayers {
+    pub(crate) fn new(name: &str, family: Family, params: Vec<Vec<ParamSpec>>) -> Self {
+        Self {
+            name: name.to_owned(),
+            family,
+            params,
+        }
+    }
+
     /// What they are called.
     pub fn name(&self) -> &str {
         &self.name
@@ -69,8 +39,9 @@ impl CustomLayers {
         self.family
     }
 
-    /// Refuses what cannot be; `config` is the one that has them.
-    pub(crate) fn check(&self, config: &Config) -> Result<(), ModelError> {
+    /// Refuses what cannot be, in a model of `num_layers` whose other blocks have parameters of
+    /// these names.
+    pub(crate) fn check(&self, num_layers: usize, others: &[&str]) -> Result<(), ModelError> {
         let refuse = |reason: String| {
             let name = &self.name;
             Err(ModelError::Config(format!("layers `{name}`: {reason}")))
@@ -83,11 +54,11 @@ impl CustomLayers {
                     .into(),
             );
         }
-        if self.params.len() != config.num_layers {
+        if self.params.len() != num_layers {
             return refuse(format!(
                 "parameters of {} layers, num_hidden_layers is {}",
                 self.params.len(),
-                config.num_layers
+                num_layers
             ));
         }
         for (index, params) in self.params.iter().enumerate() {
@@ -105,19 +76,20 @@ impl CustomLayers {
                 }
             }
         }
-        let blocks = blocks(config);
         let mut seen = HashSet::new();
-        let twice = blocks
-            .iter()
-            .flat_map(|block| block.params.iter().map(|param| (block.id, &param.name)))
-            .find(|(_, name)| !seen.insert(*name));
-        match twice {
-            Some((BlockId::Layer(index), name)) => refuse(format!(
-                "layer {index}: there is another parameter `{name}`"
-            )),
-            Some((_, name)) => refuse(format!("`{name}` is the name of another block's parameter")),
-            None => Ok(()),
+        for (index, params) in self.params.iter().enumerate() {
+            for ParamSpec { name, .. } in params {
+                if others.contains(&name.as_str()) {
+                    return refuse(format!("`{name}` is the name of another block's parameter"));
+                }
+                if !seen.insert(name) {
+                    return refuse(format!(
+                        "layer {index}: there is another parameter `{name}`"
+                    ));
+                }
+            }
         }
+        Ok(())
     }
 }
 
@@ -125,6 +97,7 @@ impl CustomLayers {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::{Config, blocks};
 
     fn base() -> Config {
         Config::from_json(

@@ -43,23 +43,26 @@ mod custom_layers;
 mod decoder;
 mod error;
 mod export;
+mod family;
 mod files;
 mod generator;
 mod gguf;
 mod layers;
 mod lora;
 mod packed_sequences;
+mod param_spec;
 mod prompts;
 mod quant;
 mod safetensors;
 mod safetensors_dir;
 mod sampler;
 
-pub use blocks::{BlockId, BlockSpec, ParamSpec, blocks};
-pub use config::{Config, Family, RopeScaling};
+pub use blocks::{BlockId, BlockSpec, blocks};
+pub use config::{Config, RopeScaling};
 pub use custom_layers::CustomLayers;
 pub use error::ModelError;
 pub use export::{SaveOptions, save_hf, save_tensors};
+pub use family::Family;
 pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, compute_dtype};
 pub use layers::{
@@ -68,6 +71,7 @@ pub use layers::{
 };
 pub use lora::{Adapters, Lora, PROJECTIONS};
 pub use packed_sequences::PackedSequences;
+pub use param_spec::ParamSpec;
 pub use safetensors::{TensorEntry, write_safetensors};
 pub use sky_text::IGNORE_INDEX;
 pub use sky_types::Precision;

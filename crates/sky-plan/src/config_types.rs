@@ -105,3 +105,63 @@ impl MasterDtype {
         }
     }
 }
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// Half a cosine (Loshchilov and Hutter, 2017).
+    #[default]
+    Cosine,
+    /// A straight line.
+    Linear,
+    /// Not at all.
+    Constant,
+    /// Warm-up, stable, decay: flat, then a straight line over the last `decay_ratio` of the steps
+    /// (Hu et al., 2024).
+    Wsd,
+}
+
+/// What leaves the GPUs for host memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offload {
+    /// Nothing.
+    #[default]
+    None,
+    /// The bf16 parameters between uses.
+    Parameters,
+    /// Master weights, moments and the gradients they meet.
+    Optimizer,
+    /// Both, as the published run did it.
+    OptimizerAndParameters,
+}
+
+impl Offload {
+    /// In order of how much is.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::None,
+        Self::Parameters,
+        Self::Optimizer,
+        Self::OptimizerAndParameters,
+    ];
+
+    /// Whether the optimizer's part is.
+    pub fn optimizer(self) -> bool {
+        matches!(self, Self::Optimizer | Self::OptimizerAndParameters)
+    }
+
+    /// Whether the parameters are.
+    pub fn parameters(self) -> bool {
+        matches!(self, Self::Parameters | Self::OptimizerAndParameters)
+    }
+
+    /// This and the optimizer's part.
+    pub(crate) fn with_optimizer(self) -> Self {
+        if self.parameters() {
+            Self::OptimizerAndParameters
+        } else {
+            Self::Optimizer
+        }
+    }
+}

@@ -46,7 +46,9 @@ mod step_time;
 
 pub use batch_sampler::BatchSampler;
 pub use config::TrainConfig;
-pub use config_types::{ActivationCheckpointing, MasterDtype, OptimizerDtype, OverLong};
+pub use config_types::{
+    ActivationCheckpointing, Decay, MasterDtype, Offload, OptimizerDtype, OverLong,
+};
 pub use cpu_plan::{CpuBytes, CpuPlan, CpuPlanInput};
 pub use data_size::DataSize;
 pub use error::PlanError;
@@ -54,8 +56,8 @@ pub use gpu_plan::{GpuBytes, HostBytes, PlanInput, SettingPlan};
 pub use hardware::{Cpu, Gpu, Hardware, HardwareConfig, Host, parse_bytes};
 pub use host_memory::{available_host_memory, host_memory};
 pub use lora::{LoraConfig, Projection};
-pub use memory_setting::{Offload, Setting};
+pub use memory_setting::Setting;
 pub use model_shape::{Collectives, ModelShape};
 pub use plan::Plan;
-pub use schedule::{Decay, Schedule};
+pub use schedule::Schedule;
 pub use sky_types::Precision;

@@ -2,51 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActivationCheckpointing, TrainConfig};
-
-/// What leaves the GPUs for host memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Offload {
-    /// Nothing.
-    #[default]
-    None,
-    /// The bf16 parameters between uses.
-    Parameters,
-    /// Master weights, moments and the gradients they meet.
-    Optimizer,
-    /// Both, as the published run did it.
-    OptimizerAndParameters,
-}
-
-impl Offload {
-    /// In order of how much is.
-    const ALL: [Self; 4] = [
-        Self::None,
-        Self::Parameters,
-        Self::Optimizer,
-        Self::OptimizerAndParameters,
-    ];
-
-    /// Whether the optimizer's part is.
-    pub fn optimizer(self) -> bool {
-        matches!(self, Self::Optimizer | Self::OptimizerAndParameters)
-    }
-
-    /// Whether the parameters are.
-    pub fn parameters(self) -> bool {
-        matches!(self, Self::Parameters | Self::OptimizerAndParameters)
-    }
-
-    /// This and the optimizer's part.
-    pub(crate) fn with_optimizer(self) -> Self {
-        if self.parameters() {
-            Self::OptimizerAndParameters
-        } else {
-            Self::Optimizer
-        }
-    }
-}
+use crate::{ActivationCheckpointing, Offload, TrainConfig};
 
 /// One way to run: what is offloaded, what is recomputed. Displays in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,22 +1,4 @@
-use serde::{Deserialize, Serialize};
-
-use crate::TrainConfig;
-
-/// How the learning rate falls after the warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decay {
-    /// Half a cosine (Loshchilov and Hutter, 2017).
-    #[default]
-    Cosine,
-    /// A straight line.
-    Linear,
-    /// Not at all.
-    Constant,
-    /// Warm-up, stable, decay: flat, then a straight line over the last `decay_ratio` of the steps
-    /// (Hu et al., 2024).
-    Wsd,
-}
+use crate::{Decay, TrainConfig};
 
 /// The learning rate of every step of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]

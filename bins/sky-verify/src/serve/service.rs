@@ -26,7 +26,7 @@ use super::{
     metrics::Metrics,
     submit::{Submission, SubmitRequest, SubmitResponse},
     wire::{
-        ErrorBody, Health, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse,
+        ErrorBody, Health, Judged, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse,
         check_size,
     },
 };
@@ -85,12 +85,6 @@ pub(super) struct Service {
 }
 
 type Answer = Response<Full<Bytes>>;
-
-/// A problem and the reply that was checked.
-pub(super) struct Judged {
-    pub(super) problem: Problem,
-    pub(super) reply: String,
-}
 
 impl Service {
     pub(super) async fn answer(

@@ -9,7 +9,7 @@ use sky_types::{
     Answer, CheckOutcome, Compare, Domain, Harness, Json, Problem, Program, Tests, Verdict,
 };
 
-use super::service::Judged;
+use super::wire::Judged;
 
 /// The relative error that SandboxFusion allows in a line that is a number.
 const TOLERANCE: f64 = 1e-5;

@@ -147,6 +147,12 @@ pub(super) struct VerifyRequest {
     finish_reason: Option<FinishReason>,
 }
 
+/// A problem and the reply that was checked.
+pub(super) struct Judged {
+    pub(super) problem: Problem,
+    pub(super) reply: String,
+}
+
 /// Most tests of one request.
 const MOST_TESTS: usize = 1000;
 

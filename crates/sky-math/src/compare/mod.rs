@@ -16,6 +16,7 @@ mod letters_as_units;
 mod matrix;
 mod parameter;
 mod polynomial;
+mod quantities;
 mod quantity;
 mod ratio;
 mod real_set;

@@ -1,6 +1,6 @@
 //! Values that belong together: alternatives, lists, ranges, a quantity in two units.
 
-use super::prose::{Atom, sentence, states};
+use super::atom::{Atom, sentence, states};
 use crate::units;
 
 /// What stands around the last of some values.

@@ -2,8 +2,8 @@
 //! of emphasis.
 
 use super::{
+    answer_like::{is_answer_like, qualifies},
     glyphs::is_cjk,
-    phrase::{is_answer_like, qualifies},
     spans::math_spans,
 };
 

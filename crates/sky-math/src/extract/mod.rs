@@ -1,5 +1,7 @@
 //! Where the answer stands in a response. Every scan is linear in the length of the text.
 
+mod answer_like;
+mod atom;
 mod boxed;
 mod choice;
 mod correction;
@@ -8,7 +10,6 @@ pub(crate) mod glyphs;
 mod grow;
 mod joined;
 mod leads;
-
 mod phrase;
 mod prose;
 mod section;

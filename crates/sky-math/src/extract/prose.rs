@@ -6,28 +6,14 @@
 
 use super::{
     Rule,
-    formula::around,
+    atom::{Atom, atoms, sentence, states},
     joined::{Joined, alternative, compound, joined},
-    spans::{Span, math_spans, numbers},
+    spans::math_spans,
 };
 use crate::wording::negation;
 
-/// Numbers looked at from the end.
-const MAX_ATOMS: usize = 24;
 /// Longest statement with an exception, in bytes.
 const MAX_STATEMENT: usize = 200;
-
-/// A value in a text.
-#[derive(Clone, Debug)]
-pub(super) struct Atom {
-    /// Where it begins, with the name of `n = 3`.
-    pub(super) head: usize,
-    pub(super) start: usize,
-    pub(super) end: usize,
-    /// Between delimiters.
-    formula: bool,
-    pub(super) text: String,
-}
 
 /// The value that a text ends with, and which rule it falls under.
 pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
@@ -69,52 +55,6 @@ pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
         return Some((answer, rule));
     }
     Some((atom.text.clone(), rule))
-}
-
-/// Formulas and numbers, in order.
-fn atoms(text: &str, spans: &[Span]) -> Vec<Atom> {
-    let mut found: Vec<Atom> = Vec::new();
-    // From the end, so that a number inside a longer formula is met after its end.
-    let mut limit = text.len();
-    for number in numbers(text).into_iter().rev().take(MAX_ATOMS) {
-        let inside = spans
-            .iter()
-            .any(|s| s.start < number.end && number.start < s.end);
-        if inside || number.end > limit {
-            continue;
-        }
-        let floor = spans
-            .iter()
-            .rev()
-            .find(|s| s.end <= number.start)
-            .map_or(0, |s| s.end);
-        let Some(formula) = around(text, &number, floor) else {
-            continue;
-        };
-        // The left side of an equality is no value of its own.
-        if formula.end > limit {
-            continue;
-        }
-        limit = formula.head;
-        found.push(Atom {
-            head: formula.head,
-            start: formula.start,
-            end: formula.end,
-            formula: false,
-            text: formula.text,
-        });
-    }
-    for span in spans.iter().rev().take(MAX_ATOMS) {
-        found.push(Atom {
-            head: span.start,
-            start: span.start,
-            end: span.end,
-            formula: true,
-            text: span.inner(text).to_owned(),
-        });
-    }
-    found.sort_by_key(|atom| atom.start);
-    found
 }
 
 /// The last formula, unless a number behind it is what a verb leads to.
@@ -379,23 +319,6 @@ fn under_condition(text: &str, value: &Atom, condition: &Atom) -> Option<String>
             condition.text.replace(['{', '}'], " ")
         )
     })
-}
-
-/// Whether a value is a statement: it relates something.
-pub(super) fn states(atom: &Atom) -> bool {
-    atom.text.contains(['=', '<', '>', '≤', '≥', '≠'])
-        || ["\\le", "\\ge", "\\ne", "\\in", "\\lt", "\\gt"]
-            .iter()
-            .any(|name| atom.text.contains(name))
-}
-
-/// The sentence that ends here.
-pub(super) fn sentence(before: &str) -> &str {
-    let from = [". ", "! ", "? ", "\n", "。"]
-        .iter()
-        .filter_map(|mark| before.rfind(mark).map(|at| at + mark.len()))
-        .max();
-    &before[from.unwrap_or(0)..]
 }
 
 /// Whether a verb or a sign leads to the value here.

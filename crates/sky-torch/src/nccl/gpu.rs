@@ -9,7 +9,6 @@ use std::{
 
 use cudarc::driver::{result, sys};
 
-use super::failed;
 use crate::TorchError;
 
 /// Which of the GPUs that this process sees it takes: the one with its number among the processes
@@ -270,6 +269,10 @@ fn text(error: &result::DriverError) -> String {
         Ok(text) => text.to_string_lossy().into_owned(),
         Err(_) => format!("CUDA error {:?}", error.0),
     }
+}
+
+pub(super) fn failed(what: &'static str, reason: String) -> TorchError {
+    TorchError::Op { what, reason }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::{
 use cudarc::nccl::sys as nccl;
 use tch::{Device, Kind, Tensor};
 
-use self::gpu::{Event, Gpu, Stream};
+use self::gpu::{Event, Gpu, Stream, failed};
 use crate::TorchError;
 
 pub use self::gpu::{CudaEvent, gpu_for, gpu_memory, gpu_name};
@@ -476,10 +476,6 @@ fn data(tensor: &Tensor) -> *mut c_void {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn failed(what: &'static str, reason: String) -> TorchError {
-    TorchError::Op { what, reason }
 }
 
 fn check(what: &'static str, status: nccl::ncclResult_t) -> Result<(), TorchError> {

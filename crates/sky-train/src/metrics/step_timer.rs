@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use sky_text::PackedRow;
 use tch::Device;
 
-use crate::{Job, StepMemory, StepMetrics, StepTime};
+use crate::{StepMemory, StepMetrics, StepTime};
 use sky_plan::{ModelShape, TrainConfig};
 
 /// Times each step and measures its memory.
@@ -32,10 +32,10 @@ pub(crate) struct StepTiming<'a> {
 }
 
 impl StepTimer {
-    pub(crate) fn new(job: &Job, world_size: usize) -> Self {
+    /// `shape`: none of a model whose layers are not known.
+    pub(crate) fn new(shape: Option<ModelShape>, world_size: usize) -> Self {
         Self {
-            shape: (job.model.custom_layers.is_none())
-                .then(|| crate::trainer::model_shape::model_shape(&job.model)),
+            shape,
             world_size,
             began: None,
             before: 0.0,

@@ -91,7 +91,7 @@ fn all_fit(model: &Config, load: StepLoad) -> bool {
     if model.custom_layers.is_some() {
         return false;
     }
-    let shape = crate::trainer::model_shape::model_shape(model);
+    let shape = crate::model_shape(model);
     let needed = shape.graph_bytes(true) * shape.layers * load.longest as u64;
     // tch does not say how much is free on a GPU. A graph in f32 is twice as large.
     let all = needed.saturating_mul(2 * load.world as u64);

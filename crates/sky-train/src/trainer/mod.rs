@@ -4,13 +4,11 @@ pub(crate) mod init_param;
 pub(crate) mod layer_fn;
 pub(crate) mod loss;
 pub(crate) mod micro_batch;
-pub(crate) mod model_shape;
 mod run;
 mod step;
 
 pub use init_param::init_param;
 pub use loss::{Loss, LossChunk};
-pub use model_shape::model_shape;
 
 use std::sync::Arc;
 
@@ -128,7 +126,9 @@ impl<'c> Trainer<'c> {
         let sharded_state = ShardedState::new(&trained, &frozen, &job.config, device, comm, first)?;
         let order = BatchSampler::new(&job.config, split.train.len(), job.seed);
         let schedule = Schedule::new(&job.config, order.steps());
-        let timer = StepTimer::new(&job, comm.world_size());
+        let known = job.model.custom_layers.is_none();
+        let shape = known.then(|| crate::model_shape(&job.model));
+        let timer = StepTimer::new(shape, comm.world_size());
         Ok(Self {
             job,
             input_hash: None,
