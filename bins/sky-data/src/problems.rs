@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use sky_cli::{
     Recipe, StageArgs, StageDef, StageEstimate, check_against_receipt, layout, sky_home,
 };
-use sky_data::{ProblemPaths, ProblemsConfig, generate, load_problems};
+use sky_data::{NeededFile, ProblemPaths, ProblemsConfig, generate, load_problems};
 use sky_files::{Counts, write_jsonl};
 
 use crate::explain;
@@ -20,11 +20,11 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     };
     let inputs = needs
         .iter()
-        .map(|(path, _)| std::path::absolute(path))
+        .map(|file| std::path::absolute(&file.path))
         .collect::<std::io::Result<Vec<PathBuf>>>()?;
     if !args.dry_run {
         // Before the inputs are hashed, so that the message says how to get the file.
-        if let Some((path, get)) = needs.iter().find(|(path, _)| !path.exists()) {
+        if let Some(NeededFile { path, get }) = needs.iter().find(|file| !file.path.exists()) {
             let error = sky_data::DataError::Missing {
                 path: path.clone(),
                 get: get.clone(),
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             };
             return Err(recipe.error_at("problems", key, &error.to_string()).into());
         }
-        for (path, _) in &needs {
+        for NeededFile { path, .. } in &needs {
             check_against_receipt(path)?;
         }
     }
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
 fn plan(
     recipe: &Recipe,
     config: &ProblemsConfig,
-    needs: &[(PathBuf, String)],
+    needs: &[NeededFile],
 ) -> anyhow::Result<StageEstimate> {
     // Cheap, and finds a family that cannot give as many problems as are asked for.
     generate(config, recipe.seed).map_err(|error| explain(recipe, "problems", error))?;
@@ -107,7 +107,7 @@ fn plan(
     }
     let mut what = parts.join("; ");
     let mut named: Vec<&PathBuf> = Vec::new();
-    for (path, get) in needs.iter().filter(|(path, _)| !path.exists()) {
+    for NeededFile { path, get } in needs.iter().filter(|file| !file.path.exists()) {
         if !named.contains(&path) {
             named.push(path);
             let how = if get.is_empty() {

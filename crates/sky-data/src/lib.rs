@@ -35,8 +35,8 @@ pub use decontaminate::ContaminationIndex;
 pub use error::{DataError, Result};
 pub use near_duplicates::near_duplicates;
 pub use problems::{
-    Disjoint, Family, HUMAN_EVAL, LoadedProblems, ProblemFile, ProblemPaths, ProblemsConfig,
-    generate, load_problems,
+    Disjoint, Family, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile, ProblemPaths,
+    ProblemsConfig, generate, load_problems,
 };
 pub use select::{Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
 pub use sharegpt::{read_sharegpt, write_sharegpt};

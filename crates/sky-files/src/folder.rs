@@ -53,7 +53,7 @@ pub(crate) fn clear(dir: &Path, preserve: &[&str]) -> Result<()> {
     for entry in entries(dir)? {
         let path = entry.path();
         if preserve.iter().any(|kept| entry.file_name() == *kept) {
-            warn!("{}: kept; the rest is made anew", path.display());
+            warn!("{}: kept; the rest is made again", path.display());
             continue;
         }
         if entry.file_type().map_err(fail)?.is_dir() {

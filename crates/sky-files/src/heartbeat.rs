@@ -30,7 +30,7 @@ impl Heartbeat {
                 let tick = move || stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout);
                 thread::Builder::new()
                     .name("sky-heartbeat".into())
-                    .spawn(move || beat(&file, tick))
+                    .spawn(move || write_heartbeats(&file, tick))
                     .ok()
             });
         Self {
@@ -48,7 +48,7 @@ impl Heartbeat {
 }
 
 /// Updates the file's modification time after every tick, until a tick says stop.
-fn beat(file: &File, mut tick: impl FnMut() -> bool) {
+fn write_heartbeats(file: &File, mut tick: impl FnMut() -> bool) {
     while tick() {
         touch(file);
     }
@@ -97,10 +97,10 @@ mod tests {
             file.set_modified(old).unwrap();
         }
         let file = OpenOptions::new().write(true).open(&lock).unwrap();
-        beat(&file, || false);
+        write_heartbeats(&file, || false);
         assert!(seconds_between(&begun, &lock) < 0.9);
         let mut ticks = 1;
-        beat(&file, || {
+        write_heartbeats(&file, || {
             ticks -= 1;
             ticks >= 0
         });

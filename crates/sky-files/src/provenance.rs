@@ -36,7 +36,7 @@ pub(crate) fn check(run: &Path, dir: &Path, input: &Path, found: &FileHash) -> R
             return Err(FileError::damaged(
                 input,
                 format!(
-                    "stage `{stage}` began to make it anew and has not finished; {}",
+                    "stage `{stage}` began to make it again and has not finished; {}",
                     again(stage)
                 ),
             ));

@@ -96,7 +96,7 @@ impl Stage {
             match damaged_output(&dir, &manifest) {
                 None => return Ok(Self::Done(manifest)),
                 Some(reason) => {
-                    warn!("{}: {reason}; the stage is computed anew", dir.display());
+                    warn!("{}: {reason}; the stage reruns", dir.display());
                     clear(&dir, spec.preserve)?;
                 }
             }
@@ -205,7 +205,7 @@ fn read_if_there<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
     }
     match read_checksummed(path) {
         Err(error @ FileError::Damaged { .. }) => {
-            warn!("{error}; the stage is computed anew");
+            warn!("{error}; the stage reruns");
             Ok(None)
         }
         value => value.map(Some),
@@ -408,7 +408,7 @@ mod tests {
             "{error}"
         );
 
-        // InProgress anew: what lies there may be half of it.
+        // In progress again: what lies there may be half of it.
         fs::remove_file(&manifest).unwrap();
         assert!(
             open().is_ok(),

@@ -6,7 +6,7 @@ use crate::{
     param_spec::{EMBEDDING, FINAL_NORM, LM_HEAD},
 };
 
-/// How rotary frequencies are stretched for long contexts.
+/// How rotary frequencies are scaled for long contexts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Every frequency divided by a factor.

@@ -49,7 +49,7 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Takes blocks in fold order, each in the order of its spec.
+    /// Takes blocks in the order of the forward pass, each in the order of its spec.
     pub(crate) fn new(
         config: &Config,
         params: Vec<Vec<Tensor>>,

@@ -301,7 +301,7 @@ pub fn attention(
     {
         return attended;
     }
-    // One document too: the plain kernel may be one that is planned anew for each length. A GPU
+    // One document too: the plain kernel may be one that is planned again for each length. A GPU
     // without this one takes document by document.
     if let Some(cu_seqlens_gpu) = &sequences.cu_seqlens_gpu
         && matches!(q.kind(), Kind::BFloat16 | Kind::Half)

@@ -82,14 +82,14 @@ pub struct TrainConfig {
     pub optimizer_dtype: OptimizerDtype,
     /// Tokens whose logits exist at once in the head.
     pub loss_chunk: usize,
-    /// A checkpoint every so many steps, and at the end; 0 for the end only.
+    /// Steps between checkpoints; another at the end; 0 for the end only.
     pub save_every: u64,
     /// Checkpoints during training are written by a thread of their own, from a copy of the state
     /// in memory.
     pub background_save: bool,
     /// Conversations held out of the data, by the seed: never trained on.
     pub validation_rows: usize,
-    /// The loss on them is taken every so many steps, and at the end; 0 for the end only.
+    /// Steps between losses on them; another at the end; 0 for the end only.
     pub validate_every: u64,
     /// Checkpoints kept on disk; with at least 2, a damaged one costs `save_every` steps and no
     /// more.

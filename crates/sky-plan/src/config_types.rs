@@ -43,7 +43,7 @@ impl ActivationCheckpointing {
         }
     }
 
-    /// How many of so many layers keep their graphs.
+    /// How many of `layers` layers keep their graphs.
     pub fn kept(self, layers: u64) -> u64 {
         match self {
             Self::None | Self::Auto => layers,
@@ -52,7 +52,7 @@ impl ActivationCheckpointing {
         }
     }
 
-    /// How many of so many layers are recomputed.
+    /// How many of `layers` layers are recomputed.
     pub fn recomputed(self, layers: u64) -> u64 {
         layers - self.kept(layers)
     }

@@ -96,7 +96,7 @@ impl Hardware {
                 ("link_bandwidth", gpu.link_bandwidth),
                 ("host_bandwidth", gpu.host_bandwidth),
                 ("efficiency", gpu.efficiency),
-                // A machine of one's own may cost nothing.
+                // An owned machine may cost nothing.
                 ("dollars_per_hour", gpu.dollars_per_hour + f64::MIN_POSITIVE),
             ] {
                 positive(&format!("gpu.{name}.{key}"), value)?;

@@ -53,7 +53,7 @@ fn rows_that_cannot_be_are_refused_and_none_left_is_said() {
 const PINNED: u64 = 64 * (1 << 28) + 2 * (1 << 29);
 
 /// Gradients on their way there: one of the embedding's size, two of a layer's.
-const LANDING: u64 = (1 << 29) + 2 * (1 << 28);
+const GRAD_OFFLOAD: u64 = (1 << 29) + 2 * (1 << 28);
 
 const TERABYTES: u64 = 1_000_000_000_000;
 
@@ -75,7 +75,7 @@ fn the_published_run_needs_offload_on_eight_gpus_of_80_gb() {
     // layer's has 60,950,656 elements, the embedding's and the head's 97,320,960 and a few.
     assert_eq!(
         plan.best.host_bytes.total,
-        8 * (4 * PINNED + LANDING) + 12 * 32_763_876_352 + 32_000_000_000
+        8 * (4 * PINNED + GRAD_OFFLOAD) + 12 * 32_763_876_352 + 32_000_000_000
     );
     // 8 FLOP a weight and token: about 8 x 32 B x 393 k tokens over 8 x 445 TFLOP/s is 29 s.
     assert!(

@@ -104,7 +104,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// FLOPs of one GPU with so many layers recomputed.
+    /// FLOPs of one GPU with `recomputed` layers recomputed.
     fn flops(&self, recomputed: u64) -> f64 {
         let (shape, config) = (self.input.shape, self.input.config);
         shape.step_flops(self.input.tokens_per_row, config, recomputed) * self.tokens / self.world

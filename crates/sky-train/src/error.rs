@@ -57,7 +57,7 @@ pub enum TrainError {
         source: Box<TrainError>,
     },
     /// A checkpoint belongs to another run.
-    #[error("{}: was written by a run with other {what}; use another folder, or --force to begin anew", path.display())]
+    #[error("{}: was written by a run with other {what}; use another folder, or --force to start over", path.display())]
     OtherRun {
         /// The checkpoint.
         path: PathBuf,

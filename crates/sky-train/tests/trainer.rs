@@ -1,4 +1,4 @@
-//! The fold over blocks against one whole autograd graph and a textbook AdamW; packing,
+//! The block-by-block forward and backward pass against one whole autograd graph and a textbook AdamW; packing,
 //! recomputation, guards.
 #![allow(clippy::unwrap_used)]
 

@@ -16,6 +16,15 @@ use crate::{
 /// Where set-up puts HumanEval, under `SKY_HOME`.
 pub const HUMAN_EVAL: &str = "datasets/humaneval/HumanEval.jsonl.gz";
 
+/// A file that problems come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededFile {
+    /// Where it is, or should be.
+    pub path: PathBuf,
+    /// How to get it, in words.
+    pub get: String,
+}
+
 /// Where relative paths of problem files are looked up.
 #[derive(Clone, Debug)]
 pub struct ProblemPaths {
@@ -33,18 +42,16 @@ impl ProblemPaths {
         at_home
     }
 
-    /// Every file that the settings need, with a text that says how to get it.
-    pub fn needs(&self, config: &ProblemsConfig) -> Vec<(PathBuf, String)> {
-        let human_eval = (config.human_eval > 0).then(|| {
-            (
-                self.resolve(Path::new(HUMAN_EVAL)),
-                "run `cargo xtask setup`".to_owned(),
-            )
+    /// Every file that the settings need.
+    pub fn needs(&self, config: &ProblemsConfig) -> Vec<NeededFile> {
+        let human_eval = (config.human_eval > 0).then(|| NeededFile {
+            path: self.resolve(Path::new(HUMAN_EVAL)),
+            get: "run `cargo xtask setup`".to_owned(),
         });
-        let files = config
-            .files
-            .iter()
-            .map(|file| (self.resolve(&file.path), file.get.clone()));
+        let files = config.files.iter().map(|file| NeededFile {
+            path: self.resolve(&file.path),
+            get: file.get.clone(),
+        });
         human_eval.into_iter().chain(files).collect()
     }
 }

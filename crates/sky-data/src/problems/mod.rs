@@ -10,4 +10,4 @@ mod words;
 pub use config::{Disjoint, ProblemFile, ProblemsConfig};
 pub use family::Family;
 pub use generate::generate;
-pub use load::{HUMAN_EVAL, LoadedProblems, ProblemPaths, load_problems};
+pub use load::{HUMAN_EVAL, LoadedProblems, NeededFile, ProblemPaths, load_problems};

@@ -13,6 +13,15 @@ use crate::{
 /// Names of a denominator that are tried for the one it is linear in.
 const MAX_NAMES: usize = 4;
 
+/// One side of an equation less the other.
+#[derive(Clone, Copy)]
+pub(super) struct Gap<'a> {
+    /// What is zero where the equation holds.
+    pub(super) zero: &'a Expr,
+    /// Whether the equation has a name alone on one side.
+    pub(super) is_solved: bool,
+}
+
 impl Comparer<'_> {
     /// Whether `a = 0` and `b = 0` are one equation where one has fractions, or both: multiplied
     /// out they are the same, and no solution was gained at which a denominator is zero.
@@ -22,8 +31,14 @@ impl Comparer<'_> {
     /// one has a gap.
     pub(super) fn clear_denominators(
         &self,
-        (a, solved_a): (&Expr, bool),
-        (b, solved_b): (&Expr, bool),
+        Gap {
+            zero: a,
+            is_solved: solved_a,
+        }: Gap<'_>,
+        Gap {
+            zero: b,
+            is_solved: solved_b,
+        }: Gap<'_>,
     ) -> bool {
         let (mut below_a, mut below_b) = (Vec::new(), Vec::new());
         denominators(a, &mut below_a);

@@ -3,6 +3,7 @@
 use super::{
     Comparer, Comparison,
     assignment::{assignment, exact_sides, is_equation, is_name},
+    clear_denominators::Gap,
     condition::equal_squares,
     interval_bounds::member_of,
     kind_name::describe,
@@ -183,7 +184,16 @@ impl Comparer<'_> {
                 return Some(Comparison::yes("the same relation up to a constant factor"));
             }
             if let (Rel::Eq, Rel::Eq) = (rel_a, rel_b)
-                && self.clear_denominators((&gap_a, is_solved(a)), (&gap_b, is_solved(b)))
+                && self.clear_denominators(
+                    Gap {
+                        zero: &gap_a,
+                        is_solved: is_solved(a),
+                    },
+                    Gap {
+                        zero: &gap_b,
+                        is_solved: is_solved(b),
+                    },
+                )
             {
                 return Some(Comparison::yes("the same equation multiplied out"));
             }

@@ -27,7 +27,7 @@ pub(crate) fn infinity(e: &Expr) -> Option<bool> {
     }
 }
 
-/// Whether `value` rounds to the decimal `gold` of so many decimals.
+/// Whether `value` rounds to the decimal `gold`, which has this many decimals.
 pub(crate) fn rounds_to(value: &Expr, gold: &RBig, decimals: i64, budget: &Budget) -> bool {
     if value.has_names() {
         return false;

@@ -23,7 +23,7 @@ const MAX_NAMES: usize = 3;
 const MAX_PIECES: usize = 8;
 /// Literals near which integers are tried.
 const MAX_LITERALS: usize = 6;
-/// The part of the remaining budget (one in so many) that these points may take: they look for
+/// The part of the remaining budget (one in this many) that these points may take: they look for
 /// differences and must leave enough to show equality.
 const BUDGET_SHARE: u64 = 3;
 

@@ -253,7 +253,7 @@ fn compare_at_precision(
     Ok((meeting, precision_needed(eval.magnitude_spread)))
 }
 
-/// The precision at which what lies so many bits below the rest shows, in its square too.
+/// The precision at which what lies this many bits below the rest shows, in its square too.
 fn precision_needed(depth: i64) -> usize {
     let bits = depth.saturating_mul(2).saturating_add(AGREE_BITS);
     usize::try_from(bits).unwrap_or(usize::MAX)

@@ -155,8 +155,8 @@ impl<'a> Parser<'a> {
                     above.push(self.factor()?);
                 }
                 _ if self.starts_factor() => {
-                    let operands = (&mut above, &mut below);
-                    if let Some(quantity) = self.juxtaposed(operands, divided, start)? {
+                    let quantity = self.juxtaposed(&mut above, &mut below, divided, start)?;
+                    if let Some(quantity) = quantity {
                         return Ok(quantity);
                     }
                 }
@@ -188,7 +188,8 @@ impl<'a> Parser<'a> {
     /// factor. A unit ends the product, which is returned.
     fn juxtaposed(
         &mut self,
-        (above, below): (&mut Vec<Expr>, &mut Vec<Expr>),
+        above: &mut Vec<Expr>,
+        below: &mut Vec<Expr>,
         divided: bool,
         start: usize,
     ) -> Parsed<Option<Expr>> {

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use sky_model::{BlockSpec, ParamSpec};
 
 /// Elements a shard's length is a multiple of, so that every shard begins on a cache line and
@@ -60,10 +62,10 @@ impl FlatLayout {
         self.shard * self.world_size
     }
 
-    /// Where rank `rank`'s shard begins and ends.
-    pub(crate) fn shard_range(&self, rank: usize) -> (i64, i64) {
+    /// The elements of rank `rank`'s shard.
+    pub(crate) fn shard_range(&self, rank: usize) -> Range<i64> {
         let begin = rank as i64 * self.shard;
-        (begin, begin + self.shard)
+        begin..begin + self.shard
     }
 }
 
@@ -91,7 +93,10 @@ mod tests {
             assert_eq!(offsets, [150, 0, 160, 100]);
             assert_eq!((layout.numel, layout.decayed), (170, 150));
             assert!(layout.shard % ALIGN == 0 && layout.shard * world_size as i64 >= 170);
-            assert_eq!(layout.shard_range(world_size - 1).1, layout.padded_numel());
+            assert_eq!(
+                layout.shard_range(world_size - 1).end,
+                layout.padded_numel()
+            );
         }
     }
 }

@@ -8,6 +8,17 @@ use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
+/// How much noise, and which.
+#[derive(Clone, Copy)]
+pub(crate) struct NoiseOptions {
+    /// `neftune_alpha`; 0 for none.
+    pub(crate) alpha: f64,
+    /// The run's seed.
+    pub(crate) seed: u64,
+    /// Steps done.
+    pub(crate) step: u64,
+}
+
 /// Noise for a packed row, `[tokens, hidden]`: uniform from `-alpha / sqrt(tokens x hidden)` to as
 /// much above zero, where `tokens` is the length of the token's own conversation.
 ///
@@ -17,10 +28,10 @@ pub(crate) fn noise(
     row: &PackedRow,
     batch: &[usize],
     hidden: i64,
-    alpha: f64,
-    (seed, step): (u64, u64),
+    noise: NoiseOptions,
     (kind, device): (Kind, Device),
 ) -> Result<Option<Tensor>, TrainError> {
+    let NoiseOptions { alpha, seed, step } = noise;
     if alpha == 0.0 || row.members.is_empty() {
         return Ok(None);
     }

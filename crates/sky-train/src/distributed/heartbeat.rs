@@ -15,8 +15,8 @@ use sky_torch::{Store, TorchError};
 ///
 /// A broken connection says that something is wrong but not with whom: whoever notices it breaks
 /// off too, and its neighbours see only that. So a rank that gives up leaves a note first; one that
-/// neither beats nor has left a note is the one that died. A rank may also beat and never come to
-/// an operation that the others wait in: each beat says how many have been begun.
+/// neither sends heartbeats nor has left a note is the one that died. A rank may also send heartbeats and never come to
+/// an operation that the others wait in: each heartbeat says how many have been begun.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     shared: Arc<Shared>,
@@ -44,27 +44,27 @@ struct Table {
 
 #[derive(Clone, Debug)]
 struct Peer {
-    beat: Vec<u8>,
+    heartbeat: Vec<u8>,
     /// How many of this rank's own rounds have gone by since it changed: a host that stands still
     /// for a while, with all its ranks, makes no one silent.
     silent: u32,
     note: Option<String>,
 }
 
-/// Rounds without a beat after which a rank is the one to blame for a failure.
+/// Rounds without a heartbeat after which a rank is the one to blame for a failure.
 const SILENT: u32 = 5;
-/// Rounds without a beat after which a rank is taken for dead though nothing has failed.
+/// Rounds without a heartbeat after which a rank is taken for dead though nothing has failed.
 const DEAD: u32 = 20;
-/// The last beat of a rank that has nothing more to do.
+/// The last heartbeat of a rank that has nothing more to do.
 const LEFT: &[u8] = b"left";
 /// Intervals that rank 0's store may take to answer.
 const ANSWER: u32 = 10;
 /// Intervals for the truth to come out once something has failed.
-const PATIENCE: u32 = 12;
-const _: () = assert!(ANSWER < PATIENCE && SILENT < PATIENCE);
+const MOST_ROUNDS: u32 = 12;
+const _: () = assert!(ANSWER < MOST_ROUNDS && SILENT < MOST_ROUNDS);
 
 impl Heartbeat {
-    /// Starts beating; `timeout` is the group's.
+    /// Starts sending heartbeats; `timeout` is the group's.
     pub(crate) fn start(
         store: &Store,
         rank: usize,
@@ -72,7 +72,7 @@ impl Heartbeat {
         timeout: Duration,
     ) -> Result<Self, TorchError> {
         let peer = Peer {
-            beat: Vec::new(),
+            heartbeat: Vec::new(),
             silent: 0,
             note: None,
         };
@@ -89,10 +89,10 @@ impl Heartbeat {
             failed: AtomicBool::new(false),
         });
         let (stop, stopped) = mpsc::channel();
-        let beating = Arc::clone(&shared);
+        let sender = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("heartbeat".into())
-            .spawn(move || beating.beat(&stopped))
+            .spawn(move || sender.send_heartbeats(&stopped))
             .map_err(|error| TorchError::Op {
                 what: "heartbeat",
                 reason: error.to_string(),
@@ -164,7 +164,7 @@ impl Heartbeat {
     /// few intervals. The others are told.
     pub(crate) fn explain(&self, reason: &str) -> String {
         let shared = &self.shared;
-        let deadline = Instant::now() + shared.interval * PATIENCE;
+        let deadline = Instant::now() + shared.interval * MOST_ROUNDS;
         let found = loop {
             match shared.verdict(SILENT) {
                 Some(found) => break found,
@@ -178,14 +178,14 @@ impl Heartbeat {
 
     /// Rank 0 holds the store: it leaves when everyone else has found out, or died.
     fn linger(&self) {
-        let deadline = Instant::now() + self.shared.interval * PATIENCE * 2;
+        let deadline = Instant::now() + self.shared.interval * MOST_ROUNDS * 2;
         while Instant::now() < deadline {
             let known = {
                 let table = self.shared.table();
                 table.lost
                     || (1..table.peers.len()).all(|rank| {
                         let peer = &table.peers[rank];
-                        peer.note.is_some() || peer.beat == LEFT || peer.silent >= SILENT
+                        peer.note.is_some() || peer.heartbeat == LEFT || peer.silent >= SILENT
                     })
             };
             if known {
@@ -211,7 +211,7 @@ impl Shared {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn beat(&self, stopped: &mpsc::Receiver<()>) {
+    fn send_heartbeats(&self, stopped: &mpsc::Receiver<()>) {
         let world_size = self.table().peers.len();
         for count in 0_u64.. {
             if self.round(world_size, count).is_err() {
@@ -222,7 +222,7 @@ impl Shared {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
                     // Nobody is to wonder at the silence. Rank 0's store may be gone already.
-                    let _ = self.store.set(&format!("beat/{}", self.rank), LEFT);
+                    let _ = self.store.set(&format!("heartbeat/{}", self.rank), LEFT);
                     return;
                 }
             }
@@ -232,15 +232,15 @@ impl Shared {
     fn round(&self, world_size: usize, count: u64) -> Result<(), TorchError> {
         let sign = format!("{count} {}", self.begun.load(Ordering::Relaxed));
         self.store
-            .set(&format!("beat/{}", self.rank), sign.as_bytes())?;
+            .set(&format!("heartbeat/{}", self.rank), sign.as_bytes())?;
         for rank in (0..world_size).filter(|rank| *rank != self.rank) {
-            let beat = self.store.get(&format!("beat/{rank}"))?;
+            let heartbeat = self.store.get(&format!("heartbeat/{rank}"))?;
             let note = self.store.get(&note_key(rank))?;
             let mut table = self.table();
             let peer = &mut table.peers[rank];
             peer.silent += 1;
-            if let Some(beat) = beat.filter(|beat| *beat != peer.beat) {
-                peer.beat = beat;
+            if let Some(heartbeat) = heartbeat.filter(|heartbeat| *heartbeat != peer.heartbeat) {
+                peer.heartbeat = heartbeat;
                 peer.silent = 0;
             }
             peer.note = note.map(|note| String::from_utf8_lossy(&note).into_owned());
@@ -262,7 +262,7 @@ impl Shared {
             .collect()
     }
 
-    /// Who is gone, when someone has been silent for so many rounds.
+    /// Who is gone, when someone has been silent for that many rounds.
     fn verdict(&self, rounds: u32) -> Option<String> {
         let table = self.table();
         if let Some(note) = table.peers.iter().find_map(|peer| peer.note.clone()) {
@@ -285,15 +285,15 @@ impl Table {
     /// Everyone else who has not left.
     fn others(&self, rank: usize) -> impl Iterator<Item = (usize, &Peer)> {
         let all = self.peers.iter().enumerate();
-        all.filter(move |(other, peer)| *other != rank && peer.beat != LEFT)
+        all.filter(move |(other, peer)| *other != rank && peer.heartbeat != LEFT)
     }
 }
 
 impl Peer {
-    /// How many operations it had begun at its last beat; 0 before the first.
+    /// How many operations it had begun at its last heartbeat; 0 before the first.
     fn begun(&self) -> u64 {
-        let beat = std::str::from_utf8(&self.beat).unwrap_or_default();
-        let begun = beat.split_once(' ').map(|(_, begun)| begun.parse());
+        let heartbeat = std::str::from_utf8(&self.heartbeat).unwrap_or_default();
+        let begun = heartbeat.split_once(' ').map(|(_, begun)| begun.parse());
         begun.and_then(Result::ok).unwrap_or(0)
     }
 }

@@ -9,7 +9,7 @@ use sky_files::{FileError, write_bytes};
 
 use crate::StepMetrics;
 
-/// TensorBoard's file of a run: a line of curves, written anew from the history when a run begins
+/// TensorBoard's file of a run: a line of curves, written again from the history when a run begins
 /// or goes on.
 ///
 /// The format is TFRecord (length, masked CRC-32C, data, masked CRC-32C) around one protocol buffer

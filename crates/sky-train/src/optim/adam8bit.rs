@@ -170,11 +170,12 @@ pub(crate) fn words(length: i64) -> i64 {
     length / 4 + length / BLOCK
 }
 
-/// One AdamW step of a shard, a stretch at a time in f32; weight decay applies to its first
+/// One AdamW step of a shard, a range at a time in f32; weight decay applies to its first
 /// `decayed` elements. `done` steps were taken before.
 pub(crate) fn step(
-    (param, grad): (&Tensor, &Tensor),
-    (first, second): (&QuantizedTensor, &QuantizedTensor),
+    param: &Tensor,
+    grad: &Tensor,
+    [first, second]: [&QuantizedTensor; 2],
     hyper: &AdamW,
     decayed: i64,
     done: u64,

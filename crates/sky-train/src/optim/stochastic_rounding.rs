@@ -56,7 +56,7 @@ impl StochasticRounding {
         }
     }
 
-    /// One AdamW step of a stretch whose first element has the number `at` in its block; the
+    /// One AdamW step of a range whose first element has the number `at` in its block; the
     /// moments are bf16. Which random bits an element meets depends on its number alone, not on
     /// who keeps it.
     pub(crate) fn step(
@@ -89,7 +89,7 @@ impl StochasticRounding {
         Ok(())
     }
 
-    /// Rounds new master weights, f32, into what they are kept in, bf16, a stretch as of
+    /// Rounds new master weights, f32, into what they are kept in, bf16, a range as of
     /// [`StochasticRounding::step`]. `f32_values` is overwritten.
     pub(crate) fn round_master(
         &self,
@@ -104,7 +104,7 @@ impl StochasticRounding {
         Ok(())
     }
 
-    /// Where a stretch of so many elements from number `at` on meets the end of the random bits:
+    /// Where a range of this many elements from number `at` on meets the end of the random bits:
     /// each piece's beginning, and its elements.
     fn pieces(&self, at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
         let there = self.random.numel() as i64;

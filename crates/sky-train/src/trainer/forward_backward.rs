@@ -7,7 +7,7 @@ use crate::{
     distributed::zero::{Gathered, ShardedState},
     trainer::activation_checkpointing::{RecomputePolicy, SavedInput},
     trainer::layer_fn::ModelLayers,
-    trainer::loss::LossStep,
+    trainer::loss::{HeadWeights, LossStep},
     trainer::micro_batch::MicroBatch,
 };
 
@@ -102,9 +102,7 @@ impl MicroBatchPass<'_, '_, '_> {
             config,
             self.policy.next_recomputed(self.layers()),
         )?;
-        let found = self
-            .loss
-            .backward(config, (head.norm_w(), head.matrix()), &x, self.batch)?;
+        let found = self.loss.backward(config, head.weights(), &x, self.batch)?;
         head.release(sharded_state);
         drop(x);
         if let (Some(norm_w), Some(head_w)) = (found.norm_w, found.head_w) {
@@ -178,7 +176,7 @@ pub(crate) fn forward_loss(
             sharded_state.release(block);
         }
         let head = Head::gather(sharded_state, config, None)?;
-        let sum = loss.value(config, (head.norm_w(), head.matrix()), &x, batch)?;
+        let sum = loss.value(config, head.weights(), &x, batch)?;
         head.release(sharded_state);
         Ok(sum.f_double_value(&[])?)
     })
@@ -220,14 +218,12 @@ impl Head {
         })
     }
 
-    fn norm_w(&self) -> &Tensor {
-        &self.block.params[0]
-    }
-
-    fn matrix(&self) -> &Tensor {
-        self.embedding
-            .as_ref()
-            .map_or_else(|| &self.block.params[1], |block| &block.params[0])
+    fn weights(&self) -> HeadWeights<'_> {
+        let tied = self.embedding.as_ref();
+        HeadWeights {
+            norm_w: &self.block.params[0],
+            head_w: tied.map_or_else(|| &self.block.params[1], |block| &block.params[0]),
+        }
     }
 
     fn release(self, sharded_state: &mut ShardedState<'_>) {

@@ -61,6 +61,15 @@ pub struct LossChunk<'a> {
     pub rows: &'a [usize],
 }
 
+/// The weights behind the last layer.
+#[derive(Clone, Copy)]
+pub(crate) struct HeadWeights<'a> {
+    /// The final norm's, `[hidden]`.
+    pub(crate) norm_w: &'a Tensor,
+    /// The head's matrix, `[vocabulary, hidden]`.
+    pub(crate) head_w: &'a Tensor,
+}
+
 /// The loss of one step: the cross-entropy with its options, or a custom one.
 #[derive(Clone, Copy)]
 pub(crate) struct LossStep<'a> {
@@ -73,11 +82,11 @@ impl LossStep<'_> {
     pub(crate) fn backward(
         &self,
         config: &Config,
-        weights: (&Tensor, &Tensor),
+        weights: HeadWeights<'_>,
         x: &Tensor,
         batch: &MicroBatch,
     ) -> Result<HeadGrads, TrainError> {
-        let (norm_w, head_w) = weights;
+        let HeadWeights { norm_w, head_w } = weights;
         match self.custom {
             // Fused: the logits' memory becomes their gradient.
             None => {
@@ -99,7 +108,7 @@ impl LossStep<'_> {
     pub(crate) fn value(
         &self,
         config: &Config,
-        (norm_w, head_w): (&Tensor, &Tensor),
+        HeadWeights { norm_w, head_w }: HeadWeights<'_>,
         x: &Tensor,
         batch: &MicroBatch,
     ) -> Result<Tensor, TrainError> {
@@ -121,7 +130,7 @@ impl LossStep<'_> {
         &self,
         loss: &dyn Loss,
         config: &Config,
-        (norm_w, head_w): (&Tensor, &Tensor),
+        HeadWeights { norm_w, head_w }: HeadWeights<'_>,
         x: &Tensor,
         batch: &MicroBatch,
     ) -> Result<HeadGrads, TrainError> {

@@ -103,7 +103,8 @@ impl Trainer<'_> {
             self.trainer_state(),
             &self.history,
             &self.sharded_state,
-            (config.keep_checkpoints, self.saved),
+            config.keep_checkpoints,
+            self.saved,
             timeout,
         )
     }

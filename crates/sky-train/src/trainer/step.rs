@@ -10,7 +10,7 @@ use tracing::{debug_span, info_span};
 use super::Trainer;
 use crate::{
     Collective, StepMetrics, TrainError,
-    data::neftune::noise,
+    data::neftune::{NoiseOptions, noise},
     metrics::step_timer::{StepTiming, with_peaks},
     trainer::activation_checkpointing::{RecomputePolicy, StepLoad},
     trainer::forward_backward::{MicroBatchPass, forward_backward, forward_loss},
@@ -128,8 +128,11 @@ impl Trainer<'_> {
                 &row,
                 &batch.indices,
                 self.job.model.hidden_size,
-                config.neftune_alpha,
-                (self.job.seed, self.step),
+                NoiseOptions {
+                    alpha: config.neftune_alpha,
+                    seed: self.job.seed,
+                    step: self.step,
+                },
                 (dtype, self.device),
             )?;
             let micro = MicroBatch::new(&self.job.model, &row, dtype, self.device)?

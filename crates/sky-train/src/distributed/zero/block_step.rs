@@ -178,8 +178,8 @@ impl BlockStep {
         let (first, second) = match (&self.exp_avg, &self.exp_avg_sq) {
             (StateTensor::Plain(first), StateTensor::Plain(second)) => (first, second),
             (StateTensor::Quantized(first), StateTensor::Quantized(second)) => {
-                let (param, hyper) = ((master, &grad), &step.hyper);
-                return adam8bit::step(param, (first, second), hyper, self.decayed, step.done);
+                let states = [first, second];
+                return adam8bit::step(master, &grad, states, &step.hyper, self.decayed, step.done);
             }
             // `Shard::zeros` makes both of one dtype.
             _ => return Ok(()),

@@ -1,5 +1,7 @@
 //! Flat vectors: sizes, checks and partial copies.
 
+use std::ops::Range;
+
 use sky_model::ParamSpec;
 use tch::{Tensor, no_grad};
 
@@ -29,17 +31,17 @@ pub(super) fn copy_part(
     whole: &Tensor,
     offset: i64,
     target: &Tensor,
-    local: (i64, i64),
+    local: &Range<i64>,
 ) -> Result<(), TrainError> {
     let end = offset + whole.numel() as i64;
-    let (from, to) = (local.0.max(offset), local.1.min(end));
+    let (from, to) = (local.start.max(offset), local.end.min(end));
     if from < to {
         let part = whole
             .f_reshape([-1])?
             .f_narrow(0, from - offset, to - from)?;
         no_grad(|| {
             target
-                .f_narrow(0, from - local.0, to - from)?
+                .f_narrow(0, from - local.start, to - from)?
                 .f_copy_(&part)
         })?;
     }

@@ -21,7 +21,8 @@ pub(super) fn fill(
     blocks: &[BlockSpec],
     sharded: Sharded,
     comm: &dyn Collective,
-    (kind, devices): (Kind, Devices),
+    kind: Kind,
+    devices: Devices,
     weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
 ) -> Result<(Vec<Frozen>, Option<String>), TrainError> {
     let mut hash = BaseHash::default();
@@ -31,15 +32,15 @@ pub(super) fn fill(
         let local = if sharded.parameters {
             layout.shard_range(comm.rank())
         } else {
-            (0, layout.padded_numel())
+            0..layout.padded_numel()
         };
-        let shard = devices.zeros(local.1 - local.0, kind, devices.weights)?;
+        let shard = devices.zeros(local.end - local.start, kind, devices.weights)?;
         for (param, offset) in &layout.params {
             // Hashed whole and after the cast: the bits that adapters are trained against, however
             // they are sharded and whatever dtype the file has.
             let whole = checked(param, weights(param)?)?.f_to_kind(kind)?;
             hash.add(param, &whole)?;
-            copy_part(&whole, *offset, &shard, local)?;
+            copy_part(&whole, *offset, &shard, &local)?;
         }
         found.push(Frozen {
             layout,

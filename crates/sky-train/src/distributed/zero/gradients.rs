@@ -230,7 +230,7 @@ impl ShardedState<'_> {
             if self.sharded.optimizer {
                 let mine = Tensor::f_zeros([layout.shard], (Kind::Float, sum.device()))?;
                 self.comm.reduce_scatter(&mine, &sum)?.wait()?;
-                let (from, _) = layout.shard_range(self.comm.rank());
+                let from = layout.shard_range(self.comm.rank()).start;
                 // The rest of `sum` stays incomplete: `local_grad` reads this rank's range alone.
                 sum.f_narrow(0, from, layout.shard)?.f_copy_(&mine)?;
             } else {
@@ -243,8 +243,8 @@ impl ShardedState<'_> {
     /// The part of a block's gradient for the elements of [`ShardedState::local_range`].
     pub(super) fn local_grad(&self, block: usize, grad: &Tensor) -> Result<Tensor, TrainError> {
         if self.sharded.optimizer && !self.sharded.gradients {
-            let (from, to) = self.local_range(block);
-            return Ok(grad.f_narrow(0, from, to - from)?);
+            let local = self.local_range(block);
+            return Ok(grad.f_narrow(0, local.start, local.end - local.start)?);
         }
         Ok(grad.shallow_clone())
     }
@@ -334,7 +334,7 @@ mod tests {
             .copy()
     }
 
-    /// Weights and moments after steps of so many micro-batches each, the gradients' norms, and
+    /// Weights and moments after steps of that many micro-batches each, the gradients' norms, and
     /// their bytes.
     fn train(micro_batches: i64, kind: Kind) -> (Vec<Vec<f32>>, Vec<f64>, u64) {
         let mut sharded_state = sharded_state();
@@ -358,7 +358,7 @@ mod tests {
                 .update(&hyper, 0.37, step as u64, 1, None)
                 .unwrap();
         }
-        let state = sharded_state.tensors(0, (0, NUMEL)).unwrap();
+        let state = sharded_state.tensors(0, 0..NUMEL).unwrap();
         let flat = state.map(|vector| Vec::try_from(vector.to_f32().unwrap()).unwrap());
         (flat.to_vec(), norms, sharded_state.memory().gradients)
     }

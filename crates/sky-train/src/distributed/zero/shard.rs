@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use sky_torch::pinned_zeros;
 use tch::{Device, Kind, Tensor};
 
@@ -196,7 +198,10 @@ impl Shard {
                 state(length, dtypes.master)?
             } else if sharded.optimizer && !sharded.parameters {
                 // Aliases this rank's range: the step changes the compute weights in place.
-                let (from, to) = layout.shard_range(rank);
+                let Range {
+                    start: from,
+                    end: to,
+                } = layout.shard_range(rank);
                 weights.f_narrow(0, from, to - from)?
             } else {
                 weights.shallow_clone()

@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    ops::Range,
     time::Duration,
 };
 
@@ -87,8 +88,7 @@ impl<'c> ShardedState<'c> {
                 Shard::zeros(layout, sharded, rank, dtypes, devices, disk)
             })
             .collect::<Result<_, _>>()?;
-        let (frozen, base) =
-            frozen::fill(frozen, sharded, comm, (dtypes.compute, devices), weights)?;
+        let (frozen, base) = frozen::fill(frozen, sharded, comm, dtypes.compute, devices, weights)?;
         let mut sharded_state = Self {
             layouts,
             shards,
@@ -113,10 +113,10 @@ impl<'c> ShardedState<'c> {
                 &sharded_state.layouts[index],
                 &sharded_state.shards[index].master,
             );
-            let (begin, end) = sharded_state.local_range(index);
+            let local = sharded_state.local_range(index);
             for (param, offset) in &layout.params {
                 let whole = checked(param, weights(param)?)?;
-                copy_part(&whole, *offset, master, (begin, end))?;
+                copy_part(&whole, *offset, master, &local)?;
             }
             sharded_state.refresh(index)?;
         }
@@ -157,26 +157,26 @@ impl<'c> ShardedState<'c> {
         !self.devices.has_separate_master(self.dtypes)
     }
 
-    /// The elements of a block whose optimizer states this rank keeps: first, and one past the
-    /// last.
-    pub(crate) fn local_range(&self, block: usize) -> (i64, i64) {
+    /// The elements of a block whose optimizer states this rank keeps.
+    pub(crate) fn local_range(&self, block: usize) -> Range<i64> {
         let layout = &self.layouts[block];
         if self.sharded.optimizer {
             layout.shard_range(self.comm.rank())
         } else {
-            (0, layout.padded_numel())
+            0..layout.padded_numel()
         }
     }
 
-    /// Master weights and both moments of a block's elements `from..to`, which this rank keeps. The
+    /// Master weights and both moments of some of a block's elements, which this rank keeps. The
     /// tensors share this state's memory.
     pub(crate) fn tensors(
         &self,
         block: usize,
-        (from, to): (i64, i64),
+        elements: Range<i64>,
     ) -> Result<[StateTensor; 3], TrainError> {
-        let (shard, begin) = (&self.shards[block], self.local_range(block).0);
-        let (from, length) = (from - begin, to - from);
+        let shard = &self.shards[block];
+        let from = elements.start - self.local_range(block).start;
+        let length = elements.end - elements.start;
         Ok([
             StateTensor::Plain(shard.master.f_narrow(0, from, length)?),
             shard.exp_avg.narrow(from, length)?,

@@ -116,7 +116,7 @@ impl ShardedState<'_> {
 
     fn block_step(&self, block: usize) -> Result<BlockStep, TrainError> {
         let (layout, shard) = (&self.layouts[block], &self.shards[block]);
-        let (begin, end) = self.local_range(block);
+        let local = self.local_range(block);
         let weights = if self.master_aliases_weights() {
             None
         } else {
@@ -129,8 +129,8 @@ impl ShardedState<'_> {
             grad: None,
             pinned_grad: None,
             weights,
-            begin,
-            decayed: (layout.decayed - begin).clamp(0, end - begin),
+            begin: local.start,
+            decayed: (layout.decayed - local.start).clamp(0, local.end - local.start),
         })
     }
 
@@ -138,8 +138,8 @@ impl ShardedState<'_> {
     fn local_weights(&self, block: usize) -> Result<Tensor, TrainError> {
         let weights = &self.shards[block].weights;
         if self.sharded.optimizer && !self.sharded.parameters {
-            let (from, to) = self.local_range(block);
-            return Ok(weights.f_narrow(0, from, to - from)?);
+            let local = self.local_range(block);
+            return Ok(weights.f_narrow(0, local.start, local.end - local.start)?);
         }
         Ok(weights.shallow_clone())
     }

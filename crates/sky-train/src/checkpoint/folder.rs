@@ -1,0 +1,119 @@
+//! The names of checkpoints in their folder, and which of them stay.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sky_files::FileError;
+
+use crate::TrainError;
+
+pub(super) const STATE: &str = "state.json";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const MANIFEST: &str = "manifest.json";
+/// What a checkpoint's name has before and after its step.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    before: &'static str,
+    after: &'static str,
+}
+pub(super) const WHOLE: Around = Around {
+    before: "step-",
+    after: "",
+};
+pub(super) const PARTIAL: Around = Around {
+    before: ".step-",
+    after: ".partial",
+};
+pub(super) const ASIDE: Around = Around {
+    before: ".step-",
+    after: ".set-aside",
+};
+/// The three vectors kept for each block.
+pub(super) const PARTS: [&str; 3] = ["master", "exp_avg", "exp_avg_sq"];
+
+/// Removes all but the `keep` newest checkpoints of a folder, and what was set aside.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
+    prune_up_to(root, keep, u64::MAX)
+}
+
+/// The same among those up to a step, and without what was set aside.
+pub(super) fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
+    let mut all = list(root, WHOLE)?;
+    all.retain(|(found, _)| *found <= step);
+    all.truncate(all.len().saturating_sub(keep));
+    let mut aside = list(root, ASIDE)?;
+    aside.retain(|(found, _)| *found <= step);
+    for (_, path) in all.iter().chain(&aside) {
+        fs::remove_dir_all(path).map_err(|source| FileError::io(path, "remove", source))?;
+    }
+    Ok(())
+}
+
+/// Hides the checkpoints of later steps than a run goes on from: they are damaged, or whoever
+/// resumed it wanted an older one, and must not count among those that are kept. They are removed
+/// once the run has come as far.
+pub(super) fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
+    for (found, path) in list(root, WHOLE)? {
+        if found <= step {
+            continue;
+        }
+        let aside = root.join(name(ASIDE, found));
+        if aside.exists() {
+            fs::remove_dir_all(&aside).map_err(|source| FileError::io(&aside, "remove", source))?;
+        }
+        fs::rename(&path, &aside).map_err(|source| FileError::io(&path, "rename", source))?;
+    }
+    Ok(())
+}
+
+pub(super) fn name(around: Around, step: u64) -> String {
+    let Around { before, after } = around;
+    format!("{before}{step:08}{after}")
+}
+
+/// Checkpoints in a folder by step, oldest first, whose names have this before and after the step;
+/// none when there is no folder.
+pub(super) fn list(
+    root: &Path,
+    Around { before, after }: Around,
+) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let fail = |source| FileError::io(root, "list", source);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let step = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(before)?.strip_suffix(after))
+            .and_then(|digits| digits.parse().ok());
+        if let Some(step) = step {
+            found.push((step, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Removes what a killed process left half written.
+pub(super) fn remove_leftovers(root: &Path) -> Result<(), TrainError> {
+    for (_, path) in list(root, PARTIAL)? {
+        fs::remove_dir_all(&path).map_err(|source| FileError::io(&path, "remove", source))?;
+    }
+    Ok(())
+}
+
+pub(super) fn rank_file(rank: usize, world_size: usize) -> String {
+    format!("rank-{rank:05}-of-{world_size:05}.safetensors")
+}
+
+pub(super) fn hash_file_name(rank: usize) -> String {
+    format!("rank-{rank:05}.json")
+}
