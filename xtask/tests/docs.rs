@@ -1,5 +1,5 @@
 //! The documentation is sound: links lead somewhere, every page is in the book, commands exist,
-//! pages and lines are short.
+//! programs are on the path where they are called by name, pages and lines are short.
 #![allow(clippy::unwrap_used)]
 
 use std::{
@@ -31,11 +31,21 @@ fn pages_below(folder: &Path) -> Vec<PathBuf> {
     pages
 }
 
-/// The pages of the book and the README.
+/// The book, the README of every crate and of the examples, and the pages at the top.
 fn pages() -> Vec<PathBuf> {
-    let mut pages = pages_below(&root().join("docs"));
-    pages.push(root().join("README.md"));
-    pages
+    let folders = ["docs", "crates", "examples", ".github"];
+    let files = [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "python/README.md",
+    ];
+    folders
+        .iter()
+        .flat_map(|folder| pages_below(&root().join(folder)))
+        .chain(files.iter().map(|file| root().join(file)))
+        .collect()
 }
 
 /// A line of a page with its number and the language of the fence that it is in.
@@ -275,6 +285,26 @@ fn every_command_names_what_is_there() {
                     assert!(has_command(program, name), "{place}: no such command");
                 }
             }
+        }
+    }
+}
+
+/// `sky-train` alone is a command only where the page puts the programs on the path.
+#[test]
+fn programs_that_are_called_by_name_are_on_the_path() {
+    let programs = programs();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for (number, command) in commands(&page) {
+            let by_name = !command.starts_with("cargo ")
+                && command
+                    .split_whitespace()
+                    .any(|word| programs.contains(word));
+            assert!(
+                !by_name || text.contains("/target/debug:$PATH"),
+                "{}:{number}: {command}: write `cargo run -p ...`, or put the programs on PATH",
+                page.display()
+            );
         }
     }
 }

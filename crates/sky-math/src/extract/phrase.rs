@@ -119,28 +119,60 @@ pub(super) fn announced_sentence(text: &str) -> Option<&str> {
 
 /// Where the last answer phrase ends.
 fn last_phrase(tail: &str) -> Option<usize> {
+    /// Bytes of the longest phrase at most.
+    const LONGEST: usize = 40;
     // Of the same length, so that an offset in one is one in the other.
-    let lower = tail
-        .to_ascii_lowercase()
-        .replace('É', "é")
-        .replace('О', "о");
+    let mut lower = tail.to_ascii_lowercase();
+    if !lower.is_ascii() {
+        lower = lower.replace('É', "é").replace('О', "о");
+    }
+    let bytes = lower.as_bytes();
     let mut best: Option<usize> = None;
-    for phrase in PHRASES {
-        let mut end = lower.len();
-        while let Some(at) = lower[..end].rfind(phrase) {
+    // From the end, one pass: most texts have no phrase, and a search for each costs most there.
+    for at in (0..bytes.len()).rev() {
+        if best.is_some_and(|best| at + LONGEST <= best) {
+            break;
+        }
+        let rest = &bytes[at..];
+        if !begins_phrase(rest) {
+            continue;
+        }
+        let ends = PHRASES.iter().filter_map(|phrase| {
             let after = at + phrase.len();
-            if best.is_none_or(|b| after > b)
-                && announces(&lower, at)
-                && !lower[after..].trim().is_empty()
-            {
-                best = Some(after);
-                break;
-            }
-            end = at;
+            (rest.starts_with(phrase.as_bytes()) && best.is_none_or(|best| after > best))
+                .then_some(after)
+        });
+        let said = |after: &usize| !lower[*after..].trim().is_empty();
+        if let Some(after) = ends.filter(said).max()
+            && announces(&lower, at)
+        {
+            best = Some(after);
         }
     }
     best
 }
+
+/// Whether a phrase has the first two bytes of a text.
+fn begins_phrase(text: &[u8]) -> bool {
+    let &[first, second, ..] = text else {
+        return false;
+    };
+    let pair = first as usize * 256 + second as usize;
+    FIRST_TWO_BYTES[pair / 64] & (1 << (pair % 64)) != 0
+}
+
+/// A bit for each two bytes, set for those that a phrase begins with.
+static FIRST_TWO_BYTES: [u64; 1024] = {
+    let mut bits = [0; 1024];
+    let mut at = 0;
+    while at < PHRASES.len() {
+        let phrase = PHRASES[at].as_bytes();
+        let pair = phrase[0] as usize * 256 + phrase[1] as usize;
+        bits[pair / 64] |= 1 << (pair % 64);
+        at += 1;
+    }
+    bits
+};
 
 /// What the last answer phrase announces, and where its sentence ends.
 pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
