@@ -69,11 +69,16 @@ fn page(name: &str, program: &Path) -> Result<String> {
         "xtask" => "cargo xtask".to_owned(),
         name => name.to_owned(),
     };
+    // The examples below call the programs by name.
+    let by_name = match name {
+        "xtask" => "",
+        _ => "To call a program by name: [setup](../setup.md#programs-by-name).\n",
+    };
     let whole = help(program, &[])?;
     let mut text = format!(
         "# {title}: command line\n\n\
          After reading this page you know every command and option of `{title}`.\n\
-         `cargo xtask docs` writes this page from `--help`; do not edit it.\n\n\
+         `cargo xtask docs` writes this page from `--help`; do not edit it.\n{by_name}\n\
          ```text\n{whole}\n```\n"
     );
     for command in commands(&whole) {

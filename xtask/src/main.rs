@@ -29,7 +29,7 @@ use crate::workspace::Workspace;
 /// Everything this workspace does beyond `cargo build`.
 ///
 /// Two commands tell the whole story: `cargo xtask repro` runs the pipeline on a real model and
-/// prints what came of it; `cargo xtask test` runs every test. Both begin with `cargo xtask setup`,
+/// prints the scores; `cargo xtask test` runs every test. Both begin with `cargo xtask setup`,
 /// which keeps what they need in one cache folder (SKY_HOME, default `.sky`).
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -47,13 +47,12 @@ enum Command {
         /// damaged.
         #[arg(long)]
         check: bool,
-        /// Also libtorch with its CUDA half and NVIDIA's libraries, into a folder of its own: 2.5
-        /// GB more.
+        /// Also libtorch with CUDA and NVIDIA's libraries, into a folder of its own: 2.5 GB more.
         #[arg(long)]
         cuda: bool,
     },
-    /// Run a recipe from problems to report; stages that are done are skipped, a stage that was cut
-    /// short goes on.
+    /// Run a recipe from problems to report. Stages that are done are skipped; a stage that was cut
+    /// short resumes.
     Repro(repro::Options),
     /// Run every test of the workspace, then every example, and print the slowest suites.
     Test {

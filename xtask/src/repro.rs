@@ -182,7 +182,7 @@ impl Repro<'_> {
                 Some(seconds) => total += seconds,
                 None => unknown.push(stage.name),
             }
-            let time = seconds.map_or_else(|| "-".to_owned(), sky_cli::duration);
+            let time = seconds.map_or_else(|| "-".to_owned(), sky_files::duration);
             println!("{:<12} {time:>13}  {what}", stage.name);
         }
         let more = match unknown.as_slice() {
@@ -192,7 +192,7 @@ impl Repro<'_> {
         println!(
             "{:<12} {:>13}  {more}",
             "together",
-            sky_cli::duration(total)
+            sky_files::duration(total)
         );
         Ok(())
     }
@@ -337,11 +337,11 @@ fn print_table(rows: &[Row], seconds: f64) {
         println!(
             "{:<12} {:>12} {count_in:>9} {count_out:>9} {peak:>12}{}",
             row.name,
-            sky_cli::duration(row.seconds),
+            sky_files::duration(row.seconds),
             row.remark
         );
     }
-    println!("{:<12} {:>12}", "this run", sky_cli::duration(seconds));
+    println!("{:<12} {:>12}", "this run", sky_files::duration(seconds));
 }
 
 /// Accuracy before and after, from `summary.json`.

@@ -47,5 +47,5 @@ pub use progress::{Progress, VerdictProgress};
 pub use receipts::{check_against_receipt, guest_identity};
 pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
 pub use sky_files::layout;
-pub use stage::{StageArgs, StageDef, StageEstimate, duration, parse_seed};
+pub use stage::{StageArgs, StageDef, StageEstimate, parse_seed};
 pub use stop::StopSignal;

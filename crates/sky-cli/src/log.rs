@@ -19,8 +19,8 @@ use crate::progress::suspend_bars;
 const DEFAULT_FILTER: &str = "warn,sky_sandbox=info";
 
 /// Sends the libraries' events to standard error: each warning as one plain line. `RUST_LOG`
-/// selects other events, printed with time, level and spans, and each span's end with its duration. Does nothing when the process already
-/// has a subscriber.
+/// selects other events, printed with time, level and spans, and each span's end with its duration.
+/// Does nothing when the process already has a subscriber.
 pub(crate) fn init() {
     let asked = env::var("RUST_LOG")
         .ok()

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
-use sky_files::{Counts, FileError, Manifest, Stage, StageDir, StageSpec};
+use sky_files::{Counts, FileError, Manifest, Stage, StageDir, StageSpec, duration};
 
 use crate::{Recipe, exit::RunFailed, layout};
 
@@ -206,16 +206,6 @@ fn say(manifest: &Manifest, remark: &str) {
         "{:<12} {time:>8}  {count_in} in, {count_out} out{more}{resumed}  {remark}",
         manifest.stage
     );
-}
-
-/// Writes seconds for a reader: `7.3 s`, `4 min 10 s`, `19 h 02 min`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
 }
 
 #[cfg(test)]

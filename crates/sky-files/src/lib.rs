@@ -22,6 +22,7 @@
 
 mod atomic;
 mod checksummed;
+mod duration;
 mod error;
 mod folder;
 mod hash;
@@ -36,6 +37,7 @@ mod provenance;
 mod stage;
 
 pub use atomic::{write_atomic, write_bytes, write_json};
+pub use duration::duration;
 pub use error::{FileError, Result};
 pub use hash::{FileHash, hash_file, hex};
 pub use journal::{Journal, Recovered};

@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo build -p example-custom-trainer
-//! cargo run -p sky-train-cli -- launch -n 2 --program target/debug/example-custom-trainer -- runs/custom
+//! cargo run -p sky-train-cli -- launch -n 2 --program target/debug/example-custom-trainer -- runs/demo
 //! ```
 //!
 //! Stop it with Ctrl-C or kill it, and run the same command again: it ends with the same weights.

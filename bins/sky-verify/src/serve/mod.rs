@@ -67,11 +67,13 @@ pub(crate) struct ServeArgs {
     client_timeout: NonZero<u32>,
 }
 
-const EXAMPLES: &str = r#"POST /run_code runs a program and POST /submit judges a reply to a problem, in SandboxFusion's
-formats; /submit takes the problem in config.provided_data. POST /verify gives a reply its verdict:
-its `answer` is a problem's, as in problems.jsonl. GET /healthz and GET /metrics (Prometheus) tell
-how the server does. After SIGTERM or Ctrl-C the server accepts no more
-requests and exits when the running programs have ended.
+const EXAMPLES: &str = r#"POST /run_code runs a program, in SandboxFusion's format.
+POST /submit judges a reply to a problem of one of SandboxFusion's data sets; the problem comes in
+`config.provided_data`.
+POST /verify gives a reply its verdict; its `answer` is a problem's, as in problems.jsonl.
+GET /healthz and GET /metrics (Prometheus) tell how the server does.
+After SIGTERM or Ctrl-C the server accepts no more requests and exits when the running programs
+have ended.
 
 Example:
   sky-verify serve --listen 127.0.0.1:8080 &

@@ -64,18 +64,6 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
-/// `0.04 s`, `7.3 s`, `4 min 10 s`, `19 h 02 min`.
-pub(super) fn duration(seconds: f64) -> String {
-    let seconds = seconds.max(0.0);
-    let whole = seconds.round() as u64;
-    match whole {
-        _ if seconds < 1.0 => format!("{seconds:.2} s"),
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", count(whole / 3600), whole % 3600 / 60),
-    }
-}
-
 /// A number with about three significant digits, for axes: `0.25`, `1.8`, `5e-5`.
 pub(super) fn axis(number: f64) -> String {
     if number == 0.0 {
@@ -133,10 +121,6 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(counted(1, "problem"), "1 problem");
-        assert_eq!(duration(0.044), "0.04 s");
-        assert_eq!(duration(59.44), "59.4 s");
-        assert_eq!(duration(250.2), "4 min 10 s");
-        assert_eq!(duration(68_520.0), "19 h 02 min");
         for (number, text) in [
             (0.0, "0"),
             (0.25, "0.25"),

@@ -4,11 +4,11 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use sky_files::FileError;
+use sky_files::{FileError, duration};
 
 use super::{
     ReportConfig, RunFiles, explorer, funnel,
-    html::{Esc, duration, percent},
+    html::{Esc, percent},
     reproduce,
     run_data::RunData,
     scores, stages, training, verdicts,

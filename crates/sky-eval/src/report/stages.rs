@@ -1,8 +1,10 @@
 use std::fmt::Write as _;
 
+use sky_files::duration;
+
 use super::{
     ReportConfig,
-    html::{Esc, count, css, duration},
+    html::{Esc, count, css},
     run_data::RunData,
 };
 
