@@ -42,6 +42,8 @@ enum Command {
 fn main() -> ExitCode {
     // Before anything else: libtorch caches its first answer about CUDA.
     #[cfg(feature = "local")]
+    sky_torch::limit_spinning();
+    #[cfg(feature = "local")]
     sky_torch::load_cuda();
     sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Run(args) => run::run(&args),

@@ -121,7 +121,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         inputs,
         config: serde_json::json!({
             "model": eval.name,
-            "endpoint": match &source { Some(Source::Server(url)) => Some(url), _ => None },
+            // Not the server's address: the same model elsewhere is the same.
+            "extra_body": eval.student.extra_body,
             "arithmetic": sky_backend::arithmetic(&eval.student),
             "prompt": eval.prompt,
             "eval": eval.config,

@@ -44,6 +44,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    #[cfg(feature = "local")]
+    sky_torch::limit_spinning();
     sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Sample(args) => sample::run(&args),
         Command::Rewrite(args) => rewrite::run(&args),

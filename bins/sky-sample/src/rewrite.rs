@@ -1,15 +1,24 @@
-use std::path::PathBuf;
+use std::{
+    num::NonZero,
+    panic::resume_unwind,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 use serde_json::json;
 use sky_cli::{
-    Progress, StageArgs, StageDef, StageEstimate, UserError, api_key, check_endpoint, layout,
+    Progress, StageArgs, StageDef, StageEstimate, UserError, api_key, check_against_receipt,
+    check_endpoint, guest_identity, layout, sky_home,
 };
 use sky_files::{Counts, StageDir, read_jsonl, write_jsonl};
 use sky_sample::{
-    Event, HttpGenerator, RewriteConfig, RewriteCounts, RewriteKind, Rewriting, rewrite_by_rules,
-    rewrite_with_model,
+    Event, HttpGenerator, RewriteConfig, RewriteCounts, RewriteKind, Rewriting, Rewritten,
+    rewrite_right_by_rules, rewrite_with_model,
 };
-use sky_types::{Sample, SamplingParams};
+use sky_sandbox::GuestPaths;
+use sky_types::{Check, CheckError, Domain, Sample, SamplingParams};
+use sky_verify::{ProblemIndex, StandardChecks, VerifyConfig};
 
 use crate::teacher;
 
@@ -34,7 +43,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         ),
         RewriteKind::Model => (
             json!({
-                "kind": "model", "endpoint": config.endpoint, "name": config.name,
+                "kind": "model", "name": config.name,
                 "temperature": config.temperature, "top_p": config.top_p, "max_tokens": config.max_tokens,
             }),
             format!(
@@ -43,10 +52,21 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             ),
         ),
     };
+    let verify: VerifyConfig = recipe.section()?;
+    let has_code = ProblemIndex::open(&args.path(layout::TRAIN_PROBLEMS))
+        .is_ok_and(|problems| problems.has(Domain::Code));
     let definition = StageDef {
         name: "rewrite",
-        inputs: vec![PathBuf::from(layout::SAMPLES)],
-        config: json!({ "rewrite": settings }),
+        inputs: [layout::TRAIN_PROBLEMS, layout::SAMPLES]
+            .map(PathBuf::from)
+            .to_vec(),
+        // The verifier tells which rewriting keeps a right answer.
+        config: json!({
+            "rewrite": settings,
+            "verify": verify,
+            "verifier": sky_verify::REVISION,
+            "guest": if has_code { guest_identity() } else { None },
+        }),
         revision: 1,
         preserve: &[],
         estimate: StageEstimate {
@@ -55,9 +75,10 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         },
     };
     args.run(&recipe, definition, |dir| {
+        let verifier = Verifier::open(args, &verify)?;
         let (total, counts) = match config.kind {
-            RewriteKind::Rules => by_rules(args, dir)?,
-            RewriteKind::Model => by_model(args, dir, &config, recipe.seed)?,
+            RewriteKind::Rules => by_rules(args, dir, &verifier)?,
+            RewriteKind::Model => by_model(args, dir, &config, recipe.seed, &verifier)?,
         };
         let counts = counts
             .into_iter()
@@ -72,27 +93,115 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Row by row, so that any number of samples fits.
-fn by_rules(args: &StageArgs, dir: &StageDir) -> anyhow::Result<(u64, RewriteCounts)> {
+/// The problems and the checks that tell whether a sample is right.
+struct Verifier {
+    problems: Mutex<ProblemIndex>,
+    checks: StandardChecks,
+}
+
+impl Verifier {
+    fn open(args: &StageArgs, config: &VerifyConfig) -> anyhow::Result<Self> {
+        let problems = ProblemIndex::open(&args.path(layout::TRAIN_PROBLEMS))?;
+        let paths = GuestPaths::new(&sky_home());
+        let has_code = problems.has(Domain::Code);
+        Ok(Self {
+            checks: StandardChecks::open(config, has_code, &paths, check_against_receipt)?,
+            problems: Mutex::new(problems),
+        })
+    }
+
+    /// Whether a sample is right. A problem that cannot be judged or is not there has no right
+    /// sample: the `verify` stage reports it.
+    fn is_right(&self, sample: &Sample) -> Result<bool, CheckError> {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let problem = problems.get(&sample.problem_id);
+        drop(problems);
+        let Ok(problem) = problem else {
+            return Ok(false);
+        };
+        match self
+            .checks
+            .check(&problem, &sample.text, sample.finish_reason)
+        {
+            Ok(checked) => Ok(checked.verdict.is_correct()),
+            Err(CheckError::Unsupported { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Samples that are in memory at once: enough for every core, whatever the file's size.
+const ROWS_AT_ONCE: usize = 512;
+
+/// Some rows at a time, so that any number of samples fits.
+fn by_rules(
+    args: &StageArgs,
+    dir: &StageDir,
+    verifier: &Verifier,
+) -> anyhow::Result<(u64, RewriteCounts)> {
     let mut counts = RewriteCounts::new();
     let mut failure = None;
-    let rows = read_jsonl::<Sample>(&args.path(layout::SAMPLES))?;
-    let rewritten = rows.map_while(|row| match row {
-        Ok(sample) => {
-            let (sample, how) = rewrite_by_rules(sample);
-            *counts.entry(how).or_default() += 1;
-            Some(sample)
+    let mut rows = read_jsonl::<Sample>(&args.path(layout::SAMPLES))?;
+    let progress = Progress::new("rewrite", 0, "samples");
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Result<Vec<Sample>, _> = rows.by_ref().take(ROWS_AT_ONCE).collect();
+        let rewritten = chunk
+            .map_err(anyhow::Error::from)
+            .and_then(|chunk| side_by_side(chunk, verifier));
+        match rewritten {
+            Ok(chunk) if chunk.is_empty() => None,
+            Ok(chunk) => {
+                progress.advance(chunk.len() as u64);
+                Some(chunk)
+            }
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
         }
-        Err(error) => {
-            failure = Some(error);
-            None
-        }
+    });
+    let rewritten = chunks.flatten().map(|(sample, how)| {
+        *counts.entry(how).or_default() += 1;
+        sample
     });
     let total = write_jsonl(&dir.file(layout::file_name(layout::REWRITTEN)), rewritten)?;
     match failure {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(error),
         None => Ok((total, counts)),
     }
+}
+
+/// Rewrites samples on every core, and gives them in their order.
+fn side_by_side(
+    samples: Vec<Sample>,
+    verifier: &Verifier,
+) -> anyhow::Result<Vec<(Sample, Rewritten)>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = samples.len().div_ceil(threads).max(1);
+    let is_right = |sample: &Sample| verifier.is_right(sample);
+    let mut samples = samples.into_iter();
+    thread::scope(|scope| {
+        let workers: Vec<_> = std::iter::from_fn(|| {
+            let part: Vec<Sample> = samples.by_ref().take(share).collect();
+            (!part.is_empty()).then_some(part)
+        })
+        .map(|part| {
+            scope.spawn(move || {
+                let rewritten = part
+                    .into_iter()
+                    .map(|sample| rewrite_right_by_rules(sample, &is_right));
+                rewritten.collect::<Result<Vec<_>, _>>()
+            })
+        })
+        .collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            // A worker's panic is this thread's too.
+            let part = worker.join().unwrap_or_else(|panic| resume_unwind(panic));
+            all.extend(part?);
+        }
+        Ok(all)
+    })
 }
 
 fn by_model(
@@ -100,11 +209,14 @@ fn by_model(
     dir: &StageDir,
     config: &RewriteConfig,
     seed: u64,
+    verifier: &Verifier,
 ) -> anyhow::Result<(u64, RewriteCounts)> {
     let samples: Vec<Sample> =
         read_jsonl(&args.path(layout::SAMPLES))?.collect::<Result<_, _>>()?;
+    let is_right = |sample: &Sample| verifier.is_right(sample);
     let rewriting = Rewriting {
         samples: &samples,
+        is_right: Some(&is_right),
         params: SamplingParams {
             temperature: config.temperature,
             top_p: config.top_p,

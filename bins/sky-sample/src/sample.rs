@@ -25,10 +25,15 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     } else {
         teacher::identity(&model)?
     };
+    // How many may fail changes no reply.
+    let settings = SampleConfig {
+        max_failed: SampleConfig::default().max_failed,
+        ..config.clone()
+    };
     let definition = StageDef {
         name: "sample",
         inputs: vec![PathBuf::from(layout::TRAIN_PROBLEMS)],
-        config: json!({ "sample": config, "prompt": prompt, "teacher": identity }),
+        config: json!({ "sample": settings, "prompt": prompt, "teacher": identity }),
         revision: 1,
         preserve: &[],
         estimate: plan(&recipe, &config, &model),
@@ -76,6 +81,10 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         let counts = Counts::new(problems.len() as u64, sampled.samples as u64)
             .with("completion_tokens", sampled.completion_tokens)
             .with("unfinished", sampled.unfinished);
+        let counts = sampled.failed.iter().fold(counts, |counts, (cause, count)| {
+            eprintln!("samples: {count} failed: {cause}");
+            counts.with(&format!("failed: {cause}"), *count)
+        });
         Ok((vec![name.to_owned()], vec![JOURNAL.to_owned()], counts))
     })
 }

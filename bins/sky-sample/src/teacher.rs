@@ -5,8 +5,8 @@ use sky_cli::{ModelConfig, api_key, model_files};
 use sky_files::hash_file;
 use sky_sample::{Endpoint, RewriteConfig};
 
-/// What a model's replies depend on: the content of its files and the batch, or the server and the
-/// name.
+/// What a model's replies depend on: the content of its files and the batch, or its name and the
+/// further fields of each request. Not the server's address: the same model elsewhere is the same.
 pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
     Ok(match model.local_path()? {
         Some(path) => json!({
@@ -14,7 +14,7 @@ pub(crate) fn identity(model: &ModelConfig) -> anyhow::Result<Value> {
             "files": content(&path)?,
             "arithmetic": sky_backend::arithmetic(model),
         }),
-        None => json!({ "name": model.name, "endpoint": model.endpoint }),
+        None => json!({ "name": model.name, "extra_body": model.extra_body }),
     })
 }
 

@@ -17,6 +17,9 @@ use std::{
 use serde_json::{Value, json};
 use sky_types::{Answer, Domain, Problem, Sample};
 
+/// The problem that the server refuses to answer.
+const REFUSED: &str = "What is 1000?";
+
 /// A server whose reply depends on the request's seed and prompt alone, as an honest endpoint's
 /// does.
 struct Server {
@@ -27,6 +30,11 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::with(false)
+    }
+
+    /// `refuses_all`: not the odd problem alone.
+    fn with(refuses_all: bool) -> Self {
         let http = Arc::new(tiny_http::Server::http("127.0.0.1:0").unwrap());
         let url = format!("http://{}/v1", http.server_addr());
         let answered = Arc::new(AtomicUsize::new(0));
@@ -37,6 +45,12 @@ impl Server {
                     let body: Value = serde_json::from_reader(request.as_reader()).unwrap();
                     thread::sleep(Duration::from_millis(8));
                     let prompt = body["messages"].to_string();
+                    if prompt.contains(REFUSED) || refuses_all {
+                        let refusal = json!({ "error": { "message": "prompt too odd" } });
+                        let refusal = tiny_http::Response::from_string(refusal.to_string());
+                        let _ = request.respond(refusal.with_status_code(400));
+                        continue;
+                    }
                     let text = format!(
                         "Seed {}, {} bytes. The answer is \\boxed{{4}}.",
                         body["seed"],
@@ -162,13 +176,73 @@ fn killed_again_and_again_it_writes_the_same_bytes_and_asks_little_twice() {
             .ends_with("The answer is \\boxed{4}.\n\n<|end_of_solution|>")
     }));
 
-    // A byte flipped in the output is found and the stage done anew.
+    // A byte flipped in the output is found and the stage reruns.
     let path = broken.join("samples/samples.jsonl");
     let mut bytes = fs::read(&path).unwrap();
     bytes[1000] ^= 1;
     fs::write(&path, bytes).unwrap();
     finish("sample", &recipe, &broken);
     assert_eq!(file(&broken), file(&whole));
+}
+
+/// One problem that the server cannot answer costs its own samples and nothing else; the same model
+/// at another address is the same.
+#[test]
+fn a_refused_problem_fails_alone_and_an_address_changes_nothing() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let rows = (0..60).map(|at| {
+        let at = if at == 7 { 1000 } else { at };
+        let (id, text) = (format!("p-{at}"), format!("What is {at}?"));
+        Problem::new(id, "demo", Domain::Math, text, Answer::Math("4".into()))
+    });
+    sky_files::write_jsonl(&run.join("problems/train.jsonl"), rows).unwrap();
+    let path = recipe(dir.path(), &server.url);
+    let line = finish("sample", &path, &run);
+    assert!(
+        line.contains("60 in, 300 out") && line.contains("failed: status 400 5"),
+        "{line}"
+    );
+    let samples: Vec<Sample> = sky_files::read_jsonl(&run.join("samples/samples.jsonl"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let failed: Vec<_> = samples.iter().filter(|row| row.failure.is_some()).collect();
+    assert_eq!(failed.len(), 5);
+    for row in failed {
+        assert_eq!(row.problem_id, "p-1000");
+        assert_eq!(row.failure.as_deref(), Some("status 400: prompt too odd"));
+    }
+    // The address may change, and how many may fail.
+    let text = fs::read_to_string(&path).unwrap();
+    let moved = text.replace("127.0.0.1", "localhost");
+    fs::write(&path, moved.replace("n = 5", "max_failed = 0.5\nn = 5")).unwrap();
+    assert!(finish("sample", &path, &run).contains("done before"));
+}
+
+/// A server that refuses everything stops the stage early; what comes after its repair is asked
+/// again.
+#[test]
+fn when_everything_fails_the_stage_stops_and_resumes() {
+    let (broken, mended) = (Server::with(true), Server::start());
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    problems(&run);
+    let path = recipe(dir.path(), &broken.url);
+    let output = start("sample", &path, &run).wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("of 200 samples failed") && said.contains("prompt too odd"),
+        "{said}"
+    );
+    recipe(dir.path(), &mended.url);
+    let line = finish("sample", &path, &run);
+    assert!(
+        line.contains("40 in, 200 out") && !line.contains("failed"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -182,6 +256,18 @@ fn mistakes_end_with_code_2_and_name_the_line() {
         (
             "[teacher]\npath = \"a\"\nendpoint = \"b\"\nname = \"m\"\n",
             "keep one",
+        ),
+        (
+            "[teacher]\npath = \"a\"\nname = \"m\"\nconcurrency = 4\n",
+            "teacher.concurrency: does nothing beside `path`",
+        ),
+        (
+            "[teacher]\nendpoint = \"http://a/v1\"\nname = \"m\"\nbatch = 4\n",
+            "teacher.batch: does nothing beside `endpoint`",
+        ),
+        (
+            "[rewrite]\ntemperature = 0.1\n",
+            "rewrite.temperature: does nothing",
         ),
         ("[rewrite]\nkind = \"modle\"\n", "did you mean `model`"),
     ] {

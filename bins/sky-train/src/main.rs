@@ -58,6 +58,7 @@ enum Command {
 
 #[cfg(feature = "torch")]
 fn main() -> ExitCode {
+    sky_torch::limit_spinning();
     sky_torch::install_allocator();
     // First of all: libtorch remembers its first answer about CUDA.
     let cuda = sky_torch::load_cuda();

@@ -276,6 +276,7 @@ fn samples_of_the_pipeline() {
         model: "m".to_owned(),
         params: Default::default(),
         seed: 1,
+        failure: None,
     };
     let samples = [
         sample("a", 0, "It is $\\boxed{0.5}$.", FinishReason::Stop),

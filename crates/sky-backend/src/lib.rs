@@ -3,7 +3,10 @@
 //! settings that a reply in process depends on.
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 use sky_cli::{ModelConfig, UserError};
@@ -47,7 +50,15 @@ pub fn open(
         Source::Server(url) => {
             let mut endpoint = Endpoint::new(url, &config.name);
             endpoint.api_key = config.api_key()?;
+            endpoint.headers = config.headers()?;
+            endpoint.extra_body.clone_from(&config.extra_body);
+            let seconds =
+                |setting: Option<f64>, default| setting.map_or(default, Duration::from_secs_f64);
             endpoint.concurrency = config.concurrency.unwrap_or(endpoint.concurrency);
+            endpoint.requests_per_second = config.requests_per_second.unwrap_or(0.0);
+            endpoint.timeout = seconds(config.timeout_s, endpoint.timeout);
+            endpoint.patience = seconds(config.patience_s, endpoint.patience);
+            endpoint.retries = config.retries.unwrap_or(endpoint.retries);
             Ok(Box::new(HttpGenerator::new(endpoint)))
         }
     }

@@ -1,10 +1,12 @@
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sky_types::SettingError;
 
 use crate::{Recipe, RecipeError, UserError, check_against_receipt, sky_home};
@@ -23,8 +25,21 @@ pub struct ModelConfig {
     pub name: String,
     /// Name of the environment variable with the server's key; none for a server without a key.
     pub api_key_env: Option<String>,
+    /// Further headers for the server: each header's name, and the name of the environment variable
+    /// with its value.
+    pub headers_env: BTreeMap<String, String>,
+    /// Further fields of each request to the server: `{ top_k = 20 }`.
+    pub extra_body: Map<String, Value>,
     /// Concurrent requests to an endpoint; the default is 16.
     pub concurrency: Option<usize>,
+    /// Most requests to an endpoint begun per second; no limit by default.
+    pub requests_per_second: Option<f64>,
+    /// Longest time in seconds of one request to an endpoint; the default is 1800.
+    pub timeout_s: Option<f64>,
+    /// Most tries, after the first one, of a request that the server fails on; the default is 8.
+    pub retries: Option<u32>,
+    /// How long in seconds a server may be down or busy before the stage ends; the default is 3600.
+    pub patience_s: Option<f64>,
     /// Rows computed together in this process; the default is 64.
     pub batch: Option<usize>,
 }
@@ -53,12 +68,43 @@ impl ModelConfig {
             ),
             _ if self.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
             _ if self.batch == Some(0) => wrong("batch", "must be above 0"),
+            _ if self.unused_key().is_some() => {
+                let (key, beside) = self.unused_key().unwrap_or_default();
+                wrong(key, &format!("does nothing beside `{beside}`; remove it"))
+            }
+            _ if self
+                .requests_per_second
+                .is_some_and(|rate| !(rate >= 0.0 && rate.is_finite())) =>
+            {
+                wrong("requests_per_second", "must be 0 (no limit) or above")
+            }
+            _ if !is_seconds(self.timeout_s) => wrong("timeout_s", "must be above 0"),
+            _ if !is_seconds(self.patience_s) => wrong("patience_s", "must be above 0"),
             (_, Some(url)) => match check_endpoint(url) {
                 Ok(()) => Ok(()),
                 Err(reason) => wrong("endpoint", &reason),
             },
             _ => Ok(()),
         }
+    }
+
+    /// A key that is set and does nothing, and the key beside which it does nothing.
+    fn unused_key(&self) -> Option<(&'static str, &'static str)> {
+        if self.endpoint.is_some() {
+            return self.batch.map(|_| ("batch", "endpoint"));
+        }
+        let of_a_server = [
+            ("api_key_env", self.api_key_env.is_some()),
+            ("headers_env", !self.headers_env.is_empty()),
+            ("extra_body", !self.extra_body.is_empty()),
+            ("concurrency", self.concurrency.is_some()),
+            ("requests_per_second", self.requests_per_second.is_some()),
+            ("timeout_s", self.timeout_s.is_some()),
+            ("retries", self.retries.is_some()),
+            ("patience_s", self.patience_s.is_some()),
+        ];
+        let set = of_a_server.iter().find(|(_, set)| *set);
+        set.map(|(key, _)| (*key, "path"))
     }
 
     /// The model's folder or file on disk; none for a model behind an endpoint.
@@ -111,6 +157,8 @@ impl ModelConfig {
         if path.is_none() {
             self.api_key()
                 .map_err(|UserError(reason)| recipe.error_at(section, "api_key_env", &reason))?;
+            self.headers()
+                .map_err(|UserError(reason)| recipe.error_at(section, "headers_env", &reason))?;
         }
         Ok(path)
     }
@@ -125,6 +173,15 @@ impl ModelConfig {
         small.then(|| replies as f64 * f64::from(max_tokens) / 2.0 / TOKENS_PER_SECOND)
     }
 
+    /// The further headers for the server, with their values.
+    ///
+    /// # Errors
+    /// As [`api_key`].
+    pub fn headers(&self) -> Result<Vec<(String, String)>, UserError> {
+        let header = |(name, variable): (&String, &String)| Ok((name.clone(), api_key(variable)?));
+        self.headers_env.iter().map(header).collect()
+    }
+
     /// The server's key; empty when the recipe names no variable.
     ///
     /// # Errors
@@ -132,6 +189,11 @@ impl ModelConfig {
     pub fn api_key(&self) -> Result<String, UserError> {
         api_key(self.api_key_env.as_deref().unwrap_or_default())
     }
+}
+
+/// Whether a setting is unset or a positive number of seconds.
+fn is_seconds(setting: Option<f64>) -> bool {
+    setting.is_none_or(|seconds| seconds > 0.0 && seconds <= 1e6)
 }
 
 /// Reads a server's key from this environment variable; empty when the variable's name is.

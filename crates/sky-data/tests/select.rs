@@ -23,6 +23,7 @@ fn sample(id: &str, index: u32, text: &str) -> Sample {
         model: "m".into(),
         params: SamplingParams::default(),
         seed: 7,
+        failure: None,
     }
 }
 

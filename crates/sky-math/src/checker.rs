@@ -238,13 +238,12 @@ impl MathChecker {
                 why: format!("choice {x} against choice {y}"),
             });
         }
-        if let (Some((x, x_spelled)), Some((y, y_spelled))) =
-            (truth_value(&a.text), truth_value(&b.text))
-            && (x_spelled || y_spelled)
+        if let (Some(x), Some(y)) = (truth_value(&a.text), truth_value(&b.text))
+            && (x.is_spelled_out || y.is_spelled_out)
         {
             return Some(Comparison {
-                equal: x == y,
-                why: format!("{x} against {y}"),
+                equal: x.is_true == y.is_true,
+                why: format!("{} against {}", x.is_true, y.is_true),
             });
         }
         // Two words set as mathematics are words, not products of letters.

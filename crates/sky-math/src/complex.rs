@@ -3,7 +3,13 @@
 //! An imaginary part that is absent is zero for sure. Were it a ball around zero, every logarithm
 //! of a negative number would lie across the cut, and no value could be said to be real.
 
+use dashu_ratio::RBig;
+
 use super::ball::Ball;
+
+/// Bits at which a number is compared with its whole part: those of the last evaluation. A longer
+/// number gets a radius there, and then is not exactly an integer.
+const INTEGER_PRECISION: usize = 4096;
 
 #[derive(Clone, Debug)]
 pub(super) struct Complex {
@@ -38,6 +44,19 @@ impl Complex {
 
     pub(super) fn may_be_real(&self) -> bool {
         self.im.as_ref().is_none_or(Ball::may_be_zero)
+    }
+
+    /// The value when it is exactly an integer that fits.
+    pub(super) fn as_integer(&self) -> Option<i64> {
+        if self.im.is_some() || self.re.radius_exponent() != i64::MIN {
+            return None;
+        }
+        let floor = self.re.floor()?;
+        let back = Ball::from_rational(&RBig::from(floor.clone()), INTEGER_PRECISION);
+        back.sub(&self.re, INTEGER_PRECISION)
+            .is_exact_zero()
+            .then(|| i64::try_from(floor).ok())
+            .flatten()
     }
 
     pub(super) fn in_range(&self) -> bool {

@@ -53,23 +53,24 @@ impl MathChecker {
             choice_letter(text).or_else(|| wording::lone_letter(text).filter(|c| *c != 'e'))
         };
         match (wording::labelled(gold), wording::labelled(answer)) {
-            (Some((x, said)), Some((y, says))) => (x == y
+            (Some(x), Some(y)) => (x.letter == y.letter
                 && equal(
-                    extract::extract_gold(said).as_ref(),
-                    extract::extract_gold(says).as_ref(),
+                    extract::extract_gold(x.text).as_ref(),
+                    extract::extract_gold(y.text).as_ref(),
                 ))
-            .then(|| format!("choice {x} with the same text")),
-            (Some((x, said)), None) => match letter(answer) {
-                Some(y) => (x == y.to_ascii_uppercase()).then(|| format!("choice {x}")),
-                None => equal(extract::extract_gold(said).as_ref(), answer)
-                    .then(|| format!("the text of choice {x}")),
-            },
-            (None, Some((y, says))) => match letter(gold) {
-                Some(x) => {
-                    (x.to_ascii_uppercase() == y).then(|| format!("choice {y}, with its text"))
+            .then(|| format!("choice {} with the same text", x.letter)),
+            (Some(x), None) => match letter(answer) {
+                Some(y) => {
+                    (x.letter == y.to_ascii_uppercase()).then(|| format!("choice {}", x.letter))
                 }
-                None => equal(gold, extract::extract_gold(says).as_ref())
-                    .then(|| format!("the text of choice {y}")),
+                None => equal(extract::extract_gold(x.text).as_ref(), answer)
+                    .then(|| format!("the text of choice {}", x.letter)),
+            },
+            (None, Some(y)) => match letter(gold) {
+                Some(x) => (x.to_ascii_uppercase() == y.letter)
+                    .then(|| format!("choice {}, with its text", y.letter)),
+                None => equal(gold, extract::extract_gold(y.text).as_ref())
+                    .then(|| format!("the text of choice {}", y.letter)),
             },
             (None, None) => None,
         }
@@ -97,7 +98,7 @@ impl MathChecker {
     /// `3 longName^2`: a name of several letters to a power is not its last letter to the power.
     fn names(&self, gold: &str, answer: &str, budget: &Budget) -> Option<String> {
         let (x, y) = (wording::named(gold)?, wording::named(answer)?);
-        (x.1 == y.1 && self.means(&x.0, &y.0, budget))
+        (x.names == y.names && self.means(&x.text, &y.text, budget))
             .then(|| "equal, with names of several letters".to_owned())
     }
 }

@@ -7,6 +7,7 @@ use sky_model::{Device, GeneratorOptions, LocalGenerator};
 use sky_types::{Generate, Message, Request, SamplingParams, derive_seed};
 
 fn main() -> ExitCode {
+    sky_torch::limit_spinning();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -329,6 +329,7 @@ impl<'a> Batch<'a> {
                 FinishReason::Length
             },
             prompt_tokens: prompt.len() as u32,
+            failure: None,
             completion_tokens: row.said.len() as u32,
         };
         self.rows[slot] = None;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sky_text::{ChatTemplate, Tokenizer};
-use sky_types::{Generate, GenerateError, Precision, Request, Sink};
+use sky_types::{Generate, GenerateError, Precision, Reply, Request, Sink};
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -151,24 +151,27 @@ impl LocalGenerator {
         self.engine.context
     }
 
-    fn prepare(&self, request: Request) -> Result<Prepared, GenerateError> {
-        let backend = |e: sky_text::TextError| GenerateError::Backend(Box::new(e));
+    /// The request with its prompt's tokens, or the reply that says why it cannot be answered.
+    fn prepare(&self, request: Request) -> Result<Prepared, Reply> {
+        let fail = |reason: String| Reply::failed(request.key, reason);
         let text = self
             .template
             .render(&request.messages, true)
-            .map_err(backend)?;
-        let prompt = self.engine.tokenizer.encode(&text).map_err(backend)?;
+            .map_err(|error| fail(error.to_string()))?;
+        let prompt = self
+            .engine
+            .tokenizer
+            .encode(&text)
+            .map_err(|error| fail(error.to_string()))?;
         if prompt.is_empty() {
-            return Err(GenerateError::Backend(
-                "the chat template gives an empty prompt".into(),
-            ));
+            return Err(fail("the chat template gives an empty prompt".to_owned()));
         }
         if prompt.len() >= self.engine.context {
-            return Err(GenerateError::PromptTooLong {
-                key: request.key,
-                tokens: prompt.len(),
-                limit: self.engine.context - 1,
-            });
+            return Err(fail(format!(
+                "the prompt has {} tokens, the model's context holds {}",
+                prompt.len(),
+                self.engine.context - 1
+            )));
         }
         Ok(Prepared { request, prompt })
     }
@@ -190,12 +193,16 @@ impl Generate for LocalGenerator {
     ) -> Result<(), GenerateError> {
         let _guard = tch::no_grad_guard();
         loop {
-            let group: Vec<Prepared> = requests
-                .take(self.options.group_size.max(1))
-                .map(|request| self.prepare(request))
-                .collect::<Result<_, _>>()?;
-            if group.is_empty() {
+            let asked: Vec<Request> = requests.take(self.options.group_size.max(1)).collect();
+            if asked.is_empty() {
                 return Ok(());
+            }
+            let mut group = Vec::with_capacity(asked.len());
+            for request in asked {
+                match self.prepare(request) {
+                    Ok(prepared) => group.push(prepared),
+                    Err(failed) => sink(failed).map_err(GenerateError::Sink)?,
+                }
             }
             for part in split_by_prefix(group, self.options.max_batch) {
                 Batch::run(&self.engine, &part, self.options.max_batch.max(1), sink)?;

@@ -226,13 +226,18 @@ fn limits_hold() {
         context: prompt,
         ..f32_options(2)
     };
-    let error = generator(&config, &[], options)
-        .generate(&mut [one(5)].into_iter(), &mut |_| Ok(()))
-        .unwrap_err();
-    assert!(
-        matches!(error, GenerateError::PromptTooLong { key: 0, .. }),
-        "{error}"
-    );
+    // One that cannot be answered is a reply that failed; the others are answered.
+    let mut short = one(5);
+    short.messages[0].content.truncate(1);
+    short.key = 1;
+    let mut found = replies(&mut generator(&config, &[], options), &[one(5), short]);
+    found.sort_by_key(|reply| reply.key);
+    let [long, short] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(long.finish_reason, FinishReason::Failed);
+    assert!(long.failure.as_ref().unwrap().contains("the prompt has"));
+    assert!(short.failure.is_none() && short.completion_tokens > 0);
 }
 
 #[test]

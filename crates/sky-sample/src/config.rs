@@ -21,6 +21,9 @@ pub struct SampleConfig {
     pub system: Option<String>,
     /// Worked examples, put before a problem as earlier turns. Code problems have none.
     pub examples: Vec<Example>,
+    /// Largest share of samples that may fail, 0 to 1; one always may. Where more do, something is
+    /// wrong with all of them, and sampling stops.
+    pub max_failed: f64,
 }
 
 /// One worked example of a prompt.
@@ -44,6 +47,7 @@ impl Default for SampleConfig {
             code_max_tokens: None,
             system: None,
             examples: Vec::new(),
+            max_failed: 0.02,
         }
     }
 }
@@ -56,6 +60,9 @@ impl Section for SampleConfig {
             return Err(SettingError::new("n", "must lie between 1 and 100000"));
         }
         check_params(self.temperature, self.top_p, self.max_tokens)?;
+        if !(0.0..=1.0).contains(&self.max_failed) {
+            return Err(SettingError::new("max_failed", "must lie between 0 and 1"));
+        }
         if self.code_max_tokens == Some(0) {
             return Err(SettingError::new("code_max_tokens", "must be above 0"));
         }
@@ -169,6 +176,27 @@ impl Section for RewriteConfig {
                 "must lie between 1 and 4096",
             ));
         }
+        if self.kind == RewriteKind::Rules {
+            let unused = Self::default();
+            let set = [
+                ("endpoint", self.endpoint != unused.endpoint),
+                ("name", self.name != unused.name),
+                ("api_key_env", self.api_key_env != unused.api_key_env),
+                ("concurrency", self.concurrency != unused.concurrency),
+                (
+                    "requests_per_second",
+                    self.requests_per_second != unused.requests_per_second,
+                ),
+                ("temperature", self.temperature != unused.temperature),
+                ("top_p", self.top_p != unused.top_p),
+                ("max_tokens", self.max_tokens != unused.max_tokens),
+            ];
+            if let Some((key, _)) = set.iter().find(|(_, set)| *set) {
+                let reason =
+                    "does nothing with `kind = \"rules\"`; remove it or set `kind = \"model\"`";
+                return Err(SettingError::new(*key, reason));
+            }
+        }
         if self.kind == RewriteKind::Model && self.endpoint.is_empty() {
             return Err(SettingError::new("endpoint", "a model rewriter needs one"));
         }
@@ -213,6 +241,7 @@ mod tests {
         assert_eq!(key(|c| c.n = 4), "n");
         assert_eq!(key(|c| c.temperature = f64::NAN), "temperature");
         assert_eq!(key(|c| c.top_p = 0.0), "top_p");
+        assert_eq!(key(|c| c.max_failed = 2.0), "max_failed");
         assert_eq!(key(|c| c.max_tokens = 0), "max_tokens");
         assert_eq!(key(|c| c.code_max_tokens = Some(0)), "code_max_tokens");
     }

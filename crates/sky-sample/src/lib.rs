@@ -30,8 +30,8 @@ pub use error::SampleError;
 #[cfg(feature = "http")]
 pub use http::{Endpoint, HttpGenerator};
 pub use rewrite::{
-    MARKERS, RewriteCounts, Rewriting, Rewritten, Sections, rewrite_by_rules, rewrite_with_model,
-    split,
+    IsRight, MARKERS, RewriteCounts, Rewriting, Rewritten, Sections, rewrite_by_rules,
+    rewrite_right_by_rules, rewrite_with_model, split,
 };
 pub use sample::{Event, Sampled, Sampling, sample};
 

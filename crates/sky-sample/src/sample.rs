@@ -1,6 +1,6 @@
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
 
@@ -43,7 +43,7 @@ pub enum Event<'a> {
 }
 
 /// The counts of a finished call of [`sample()`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sampled {
     /// Rows written.
     pub samples: usize,
@@ -53,6 +53,8 @@ pub struct Sampled {
     pub completion_tokens: u64,
     /// Replies that hit the token limit.
     pub unfinished: usize,
+    /// Samples without a reply, by cause: `status 400`, `timeout`.
+    pub failed: BTreeMap<String, usize>,
     /// Replies of a repeated group that differ from the journaled ones; the journaled ones stay.
     /// Above 0, the source does not give the same bits for the same group, and an uninterrupted run
     /// may differ from a resumed one.
@@ -152,8 +154,25 @@ impl Sampling<'_> {
             model: model.to_owned(),
             params,
             seed,
+            failure: reply.failure,
         }
     }
+
+    /// How many samples may fail.
+    fn most_failed(&self) -> usize {
+        let share = (self.config.max_failed * self.len() as f64).floor() as usize;
+        share.max(1)
+    }
+}
+
+/// The beginning of a failure's reason, which others share: `status 400`.
+fn cause(failure: &str) -> String {
+    let cause = failure.split([':', '(', ';']).next().unwrap_or(failure);
+    // Numbers differ from request to request, but for the status.
+    let is_status = cause.starts_with("status ");
+    let plain = cause.chars().filter(|c| is_status || !c.is_ascii_digit());
+    let plain: String = plain.take(60).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Samples what the journal lacks and appends each reply to it. Then writes all samples to `out`,
@@ -176,6 +195,16 @@ pub fn sample(
     let _span = tracing::info_span!("sample", model).entered();
     let (mut journal, found) = Journal::<Sample>::open(journal)?;
     let mut rows = sampling.in_order(found.rows, &model);
+    let is_failed = |row: &Option<Sample>| row.as_ref().is_some_and(|row| row.failure.is_some());
+    let most = sampling.most_failed();
+    let mut failed = rows.iter().filter(|row| is_failed(row)).count();
+    if failed > most {
+        // The earlier process stopped for these: asked again.
+        rows.iter_mut()
+            .filter(|row| is_failed(row))
+            .for_each(|row| *row = None);
+        failed = 0;
+    }
     let present: Vec<bool> = rows.iter().map(Option::is_some).collect();
     let resumed = present.iter().filter(|present| **present).count();
     on_event(Event::Resumed {
@@ -204,6 +233,17 @@ pub fn sample(
                 journal.sync()?;
             }
             on_event(Event::Finished(&row));
+            if let Some(reason) = &row.failure {
+                failed += 1;
+                if failed > most {
+                    journal.sync()?;
+                    return Err(SampleError::TooManyFailed {
+                        failed,
+                        samples: sampling.len(),
+                        last: reason.clone(),
+                    });
+                }
+            }
             rows[at] = Some(row);
             Ok(())
         },
@@ -225,6 +265,9 @@ pub fn sample(
     for row in rows.iter().flatten() {
         sampled.completion_tokens += u64::from(row.completion_tokens);
         sampled.unfinished += usize::from(row.finish_reason == FinishReason::Length);
+        if let Some(reason) = &row.failure {
+            *sampled.failed.entry(cause(reason)).or_default() += 1;
+        }
     }
     write_jsonl(out, rows.iter().flatten())?;
     Ok(sampled)

@@ -194,33 +194,129 @@ fn retry_after_is_honoured() {
     assert!(begun.elapsed() >= Duration::from_millis(100));
 }
 
+/// Nobody is answered: the server is down, and that ends the generation.
 #[test]
-fn a_server_that_stays_busy_ends_the_generation_and_keeps_what_came() {
-    let server = Server::start(|body, _| {
-        if body["messages"][0]["content"] == "q5" {
-            return (
-                503,
-                Vec::new(),
-                "{\"error\": {\"message\": \"over\\nloaded\"}}".into(),
-            );
-        }
-        // All the others together take much longer than three tries.
-        thread::sleep(Duration::from_millis(3));
-        chat("ok", "stop")
+fn a_server_that_stays_busy_ends_the_generation() {
+    let server = Server::start(|_, _| {
+        let body = "{\"error\": {\"message\": \"over\\nloaded\"}}";
+        (503, Vec::new(), body.into())
     });
     let mut endpoint = server.endpoint();
-    endpoint.retries = 2;
+    endpoint.patience = Duration::from_millis(50);
     let (replies, result) = ask(endpoint, requests(1000));
     let error = result.unwrap_err().to_string();
     assert!(
-        error.contains("503") && error.contains("over loaded") && error.contains("3 tries"),
+        error.contains("503") && error.contains("over loaded"),
         "{error}"
     );
+    assert!(replies.is_empty());
+}
+
+/// What the server never answers becomes a failed reply; the others are answered.
+#[test]
+fn one_request_that_cannot_be_answered_ends_nothing() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counter = tries.clone();
+    let server = Server::start(move |body, before| {
+        let error = |text: &str| json!({ "error": { "message": text } }).to_string();
+        match body["messages"][0]["content"].as_str().unwrap() {
+            "q5" => (500, Vec::new(), error("cuda")),
+            "q6" => (400, Vec::new(), error("bad template")),
+            "q7" => (200, Vec::new(), error("out of quota")),
+            "q8" if before == 0 => {
+                assert_eq!(body["max_tokens"], 77);
+                let said = "This model's maximum context length is 50 tokens. However, you requested 87 tokens (10 in the messages, 77 in the completion).";
+                (400, Vec::new(), error(said))
+            }
+            "q8" => {
+                counter.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(body["max_tokens"], 40);
+                chat("short", "length")
+            }
+            "q9" => {
+                let said = "This model's maximum context length is 50 tokens. However, you requested 187 tokens (110 in the messages, 77 in the completion).";
+                (400, Vec::new(), error(said))
+            }
+            _ => chat("ok", "stop"),
+        }
+    });
+    let mut endpoint = server.endpoint();
+    endpoint.retries = 2;
+    let (replies, result) = ask(endpoint, requests(60));
+    result.unwrap();
+    assert_eq!(replies.len(), 60);
+    let failed: Vec<(u64, &str)> = replies
+        .values()
+        .filter_map(|reply| Some((reply.key, reply.failure.as_deref()?)))
+        .collect();
+    let expected = [
+        (5, "cuda"),
+        (6, "bad template"),
+        (7, "out of quota"),
+        (9, "context length"),
+    ];
+    assert_eq!(failed.len(), expected.len(), "{failed:?}");
+    for ((key, reason), (expected, word)) in failed.iter().zip(expected) {
+        assert!(*key == expected && reason.contains(word), "{failed:?}");
+    }
     assert!(
-        replies.len() >= 5 && replies.len() < 1000,
-        "stops pulling: {}",
-        replies.len()
+        replies.values().all(|reply| {
+            (reply.finish_reason == FinishReason::Failed) == reply.failure.is_some()
+        })
     );
+    assert_eq!(replies[&8].text, "short");
+    assert_eq!(tries.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn headers_fields_and_a_query_reach_the_server() {
+    let http = tiny_http::Server::http("127.0.0.1:0").unwrap();
+    let url = format!(
+        "http://{}/openai/deployments/y?api-version=1",
+        http.server_addr()
+    );
+    let server = thread::spawn(move || {
+        let mut request = http.recv().unwrap();
+        let key = request
+            .headers()
+            .iter()
+            .find(|it| it.field.equiv("api-key"));
+        let key = key.unwrap().value.to_string();
+        let mut body = String::new();
+        request.as_reader().read_to_string(&mut body).unwrap();
+        let asked = (request.url().to_owned(), key, body);
+        let _ = request.respond(tiny_http::Response::from_string(chat("ok", "stop").2));
+        asked
+    });
+    let mut endpoint = Endpoint::new(url, "m");
+    endpoint.headers = vec![("api-key".into(), "k".into())];
+    endpoint.extra_body.insert("top_k".into(), json!(20));
+    ask(endpoint, requests(1)).1.unwrap();
+    let (url, key, body) = server.join().unwrap();
+    assert_eq!(url, "/openai/deployments/y/chat/completions?api-version=1");
+    assert_eq!(key, "k");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["top_k"], &body["top_p"]), (&json!(20), &json!(0.9)));
+}
+
+/// Its restart costs nothing but the wait.
+#[test]
+fn a_server_that_is_down_for_a_while_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut endpoint = Endpoint::new(format!("http://{address}/v1"), "m");
+    endpoint.backoff = Duration::from_millis(20);
+    let asked = thread::spawn(move || ask(endpoint, requests(3)));
+    thread::sleep(Duration::from_millis(100));
+    let http = tiny_http::Server::http(address).unwrap();
+    for _ in 0..3 {
+        let request = http.recv().unwrap();
+        let _ = request.respond(tiny_http::Response::from_string(chat("ok", "stop").2));
+    }
+    let (replies, result) = asked.join().unwrap();
+    result.unwrap();
+    assert_eq!(replies.len(), 3);
 }
 
 #[test]
@@ -291,18 +387,20 @@ fn ends_and_refusals_are_told_apart() {
 }
 
 #[test]
-fn hostile_replies_are_errors_and_never_panics() {
+fn hostile_replies_fail_and_never_panic() {
     let bodies = [
         "".to_owned(),
         "[]".into(),
         "{\"choices\": []}".into(),
         "{\"choices\": [{\"message\": 3, \"finish_reason\": \"stop\"}]}".into(),
-        "{\"choices\": [{\"message\": {\"content\": \"x\"}}]}".into(),
-        "{\"choices\": [{\"message\": {\"content\": \"x\"}, \"finish_reason\": \"tool_calls\"}]}".into(),
-        "{\"choices\": [{\"message\": {\"content\": \"x\"}, \"finish_reason\": \"stop\"}], \"usage\": {\"prompt_tokens\": -1}}".into(),
+        "{\"choices\": [{\"message\": {\"content\": 7}}]}".into(),
+        "{\"choices\": {\"0\": [{\"message\": {}}]}}".into(),
         "[".repeat(100_000),
         "\u{0}\u{1}".into(),
-        format!("{{\"choices\": [{{\"message\": {{\"content\": \"{}\"", "x".repeat(2_000_000)),
+        format!(
+            "{{\"choices\": [{{\"message\": {{\"content\": \"{}\"",
+            "x".repeat(2_000_000)
+        ),
     ];
     for body in bodies {
         let shown = body.chars().take(60).collect::<String>();
@@ -311,8 +409,8 @@ fn hostile_replies_are_errors_and_never_panics() {
         endpoint.retries = 1;
         endpoint.max_body = 1 << 20;
         let (replies, result) = ask(endpoint, requests(1));
-        assert!(replies.is_empty(), "{shown}");
-        assert!(matches!(result, Err(GenerateError::Backend(_))), "{shown}");
+        result.unwrap();
+        assert_eq!(replies[&0].finish_reason, FinishReason::Failed, "{shown}");
     }
 }
 
@@ -350,7 +448,8 @@ fn broken_and_silent_connections_are_tried_again_and_then_given_up() {
         let timeout = if said == b"wait" { 200 } else { 20_000 };
         endpoint.timeout = Duration::from_millis(timeout);
         let (replies, result) = ask(endpoint, requests(1));
-        assert!(replies.is_empty() && result.is_err());
+        result.unwrap();
+        assert!(replies[&0].failure.is_some());
         if said != b"wait" {
             assert_eq!(connections.load(Ordering::SeqCst), 2);
         }

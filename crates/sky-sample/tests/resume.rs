@@ -78,6 +78,7 @@ impl Generate for Source {
                 },
                 prompt_tokens: prompt as u32,
                 completion_tokens: (value % 100) as u32,
+                failure: None,
             })
             .map_err(GenerateError::Sink)?;
         }
@@ -326,6 +327,7 @@ impl Generate for Broken {
             finish_reason: FinishReason::Stop,
             prompt_tokens: 0,
             completion_tokens: 0,
+            failure: None,
         };
         for request in requests {
             match self.0 {
@@ -408,6 +410,7 @@ impl Generate for Convertor {
                 finish_reason: FinishReason::Stop,
                 prompt_tokens: 1,
                 completion_tokens: 1,
+                failure: None,
             })
             .map_err(GenerateError::Sink)?;
         }
@@ -424,6 +427,7 @@ fn a_model_rewrites_what_it_keeps_right_and_resumes() {
         .collect();
     let rewriting = Rewriting {
         samples: &samples,
+        is_right: None,
         params: config().params(Domain::Math),
         seed: 3,
     };

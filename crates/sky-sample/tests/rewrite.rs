@@ -4,8 +4,13 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use sky_sample::{MARKERS, Rewritten, Sections, rewrite_by_rules, split};
-use sky_types::{FinishReason, Sample, SamplingParams, Version};
+use sky_sample::{
+    MARKERS, Rewriting, Rewritten, Sections, rewrite_by_rules, rewrite_right_by_rules,
+    rewrite_with_model, split,
+};
+use sky_types::{
+    FinishReason, Generate, GenerateError, Reply, Request, Sample, SamplingParams, Sink, Version,
+};
 
 fn sections(text: &str) -> (String, String) {
     let sections = split(text).unwrap_or_else(|| panic!("no solution in {text:?}"));
@@ -125,6 +130,7 @@ fn sample(text: &str, finish_reason: FinishReason) -> Sample {
         model: "m".into(),
         params: SamplingParams::default(),
         seed: 5,
+        failure: None,
     }
 }
 
@@ -236,4 +242,117 @@ fn real_traces_keep_their_words() {
         traces += 1;
     }
     assert_eq!(traces, 125);
+}
+
+/// An "Output:" block is no program.
+#[test]
+fn the_program_stays_in_the_solution() {
+    let text = "Read a number and double it.\n\n```python\nprint(2 * int(input()))\n```\n\nOutput:\n\n```\n8\n```";
+    let solution = split(text).unwrap().solution;
+    assert!(
+        solution.starts_with("```python\nprint(2 * int(input()))"),
+        "{solution}"
+    );
+}
+
+/// What a verifier calls right stays right, by rules and by a model that damages it.
+#[test]
+fn a_right_reply_stays_right() {
+    // Right where the whole derivation is there.
+    let is_right =
+        |sample: &Sample| Ok(sample.text.contains("7 apples") && !sample.text.contains("<|"));
+    let original = sample("There are 7 apples. So it is done.", FinishReason::Stop);
+    let (kept, how) = rewrite_right_by_rules(original.clone(), &is_right).unwrap();
+    assert_eq!((kept.text, how), (original.text, Rewritten::Kept));
+    let wrong = sample("There are 8 apples. So it is done.", FinishReason::Stop);
+    let (moved, how) = rewrite_right_by_rules(wrong.clone(), &is_right).unwrap();
+    assert!(how == Rewritten::Rules && moved.text != wrong.text);
+}
+
+/// A model that loses the answer is asked once more, and told; then the rules; then the original
+/// stays. A killed run asks nothing twice.
+#[test]
+fn a_model_that_damages_is_asked_again_and_then_passed_over() {
+    struct Rewriter {
+        /// Prompts that it was asked.
+        asked: Vec<String>,
+        dies_after: usize,
+    }
+    impl Generate for Rewriter {
+        fn model(&self) -> &str {
+            "rewriter"
+        }
+
+        fn generate(
+            &mut self,
+            requests: &mut dyn Iterator<Item = Request>,
+            sink: &mut Sink<'_>,
+        ) -> Result<(), GenerateError> {
+            for request in requests {
+                if self.asked.len() == self.dies_after {
+                    return Err(GenerateError::Backend("killed".into()));
+                }
+                let prompt = request.messages[1].content.clone();
+                let again = prompt.contains("An earlier attempt");
+                // It mends the first sample when told, and never the others.
+                let answer = if again && prompt.contains("first") {
+                    "7"
+                } else {
+                    "6"
+                };
+                let text = Sections {
+                    thought: "So.".into(),
+                    solution: format!("\\boxed{{{answer}}}"),
+                };
+                self.asked.push(prompt);
+                sink(Reply {
+                    key: request.key,
+                    text: text.render(),
+                    finish_reason: FinishReason::Stop,
+                    prompt_tokens: 1,
+                    completion_tokens: 1,
+                    failure: None,
+                })
+                .map_err(GenerateError::Sink)?;
+            }
+            Ok(())
+        }
+    }
+    let mut samples = vec![
+        sample("The first: \\boxed{7}.", FinishReason::Stop),
+        sample("The second: \\boxed{7}.", FinishReason::Stop),
+        sample("The wrong one: \\boxed{8}.", FinishReason::Stop),
+    ];
+    for (index, sample) in (0..).zip(&mut samples) {
+        sample.index = index;
+    }
+    let is_right = |sample: &Sample| Ok(sample.text.contains("\\boxed{7}"));
+    let rewriting = Rewriting {
+        samples: &samples,
+        is_right: Some(&is_right),
+        params: SamplingParams::default(),
+        seed: 1,
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut asked = 0;
+    for dies_after in [1, 1, 1, 9] {
+        let mut model = Rewriter {
+            asked: Vec::new(),
+            dies_after,
+        };
+        let (journal, out) = (dir.path().join("j"), dir.path().join("o"));
+        let counts = rewrite_with_model(&rewriting, &mut model, &journal, &out, &mut |_| {});
+        asked += model.asked.len();
+        if dies_after == 9 {
+            let expected = [(Rewritten::Model, 2), (Rewritten::FellBack, 1)];
+            assert_eq!(counts.unwrap(), expected.into_iter().collect());
+        }
+    }
+    // Three first tries, two second ones.
+    assert_eq!(asked, 5);
+    let rows: Vec<Sample> = sky_files::read_jsonl(&dir.path().join("o"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert!(rows[0].text.contains("\\boxed{7}") && rows[1].text.contains("\\boxed{7}"));
 }

@@ -8,7 +8,7 @@
 //! - [`Store`] and [`ProcessGroup`]: where ranks meet, and their collectives over gloo;
 //!   [`NcclGroup`] over NCCL. [`Work`] and [`NcclWork`] are pending collectives.
 //! - [`install_allocator`]: large tensors in mappings of their own; [`load_cuda`]: libtorch's CUDA
-//!   half.
+//!   half; [`limit_spinning`]: threads that leave their core to others.
 //!
 //! ```
 //! use sky_torch::backward;
@@ -48,7 +48,7 @@ pub use memory::{cached_bytes, empty_cache, install_allocator, pinned_zeros};
 pub use nccl::{CudaEvent, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
 pub use process_group::{Listen, ProcessGroup, Work};
 pub use store::Store;
-pub use threads::set_threads;
+pub use threads::{limit_spinning, set_threads};
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

@@ -20,6 +20,7 @@ use sky_types::TokenSeq;
 use tch::{Device, Kind, Tensor};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    sky_torch::limit_spinning();
     sky_torch::install_allocator();
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, params, threads, steps] = args.as_slice()

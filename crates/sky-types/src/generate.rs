@@ -26,25 +26,29 @@ pub struct Reply {
     pub prompt_tokens: u32,
     /// Tokens of the reply, the end token included.
     pub completion_tokens: u32,
+    /// Why there is no reply, with [`FinishReason::Failed`].
+    pub failure: Option<String>,
 }
 
-/// What stops a generation. What only concerns one reply (a refusal, a length limit) is a reply,
-/// not an error.
+impl Reply {
+    /// No reply to request `key`, for this reason.
+    pub fn failed(key: u64, reason: impl Into<String>) -> Self {
+        Self {
+            key,
+            text: String::new(),
+            finish_reason: FinishReason::Failed,
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            failure: Some(reason.into()),
+        }
+    }
+}
+
+/// What stops a generation. What only concerns one reply (a refusal, a length limit, a prompt that is
+/// too long) is a reply, not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
-    /// The prompt alone is longer than the model's context.
-    #[error(
-        "the prompt of request {key} has {tokens} tokens, the model's context holds {limit}: shorten it or raise the limit"
-    )]
-    PromptTooLong {
-        /// The request.
-        key: u64,
-        /// Its length.
-        tokens: usize,
-        /// The most that fits.
-        limit: usize,
-    },
     /// The receiver of replies failed or asked to stop.
     #[error("the receiver of replies stopped: {0}")]
     Sink(#[source] Box<dyn std::error::Error + Send + Sync>),

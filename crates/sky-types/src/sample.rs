@@ -12,6 +12,8 @@ pub enum FinishReason {
     Length,
     /// The server refused to answer (a content filter).
     Refused,
+    /// There is no reply: the request cannot be answered, or was not after every retry.
+    Failed,
 }
 
 /// How tokens are drawn. `temperature` 0 is greedy and ignores `top_p`.
@@ -62,4 +64,7 @@ pub struct Sample {
     pub params: SamplingParams,
     /// The seed it was drawn with.
     pub seed: u64,
+    /// Why there is no reply, with [`FinishReason::Failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }

@@ -31,6 +31,8 @@ pub enum Verdict {
     Truncated,
     /// The model or its server refused to answer.
     Refused,
+    /// The server could not answer the request.
+    NoReply,
     /// The problem cannot be judged: its test does not run, or asks the program nothing. It says
     /// nothing about the reply, and scores leave it out.
     Unsupported,
@@ -38,7 +40,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order reports show them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Correct,
         Self::Wrong,
         Self::Unparsed,
@@ -50,6 +52,7 @@ impl Verdict {
         Self::OutputLimit,
         Self::Truncated,
         Self::Refused,
+        Self::NoReply,
         Self::Unsupported,
     ];
 
@@ -67,6 +70,7 @@ impl Verdict {
             Self::OutputLimit => "output_limit",
             Self::Truncated => "truncated",
             Self::Refused => "refused",
+            Self::NoReply => "no_reply",
             Self::Unsupported => "unsupported",
         }
     }

@@ -45,6 +45,7 @@ impl Check for MathCheck {
 fn verdict(graded: &Graded, finish_reason: FinishReason) -> Verdict {
     match (graded.grade, finish_reason) {
         (_, FinishReason::Refused) => Verdict::Refused,
+        (_, FinishReason::Failed) => Verdict::NoReply,
         (Grade::Unparsed, FinishReason::Length) => Verdict::Truncated,
         // The last number before the cut is no answer, even when it happens to be the right one.
         (_, FinishReason::Length) if graded.rule.is_some_and(Rule::is_a_guess) => {

@@ -29,7 +29,8 @@ use crate::{ProblemIndex, Result, VerdictCounts, VerifyError};
 /// # sky_files::write_jsonl(&path("problems.jsonl"), [problem])?;
 /// # let sample = Sample { v: Version, problem_id: "sum".into(), index: 0, text: "It is 5.".into(),
 /// #     finish_reason: FinishReason::Stop, prompt_tokens: 8, completion_tokens: 4,
-/// #     model: "demo".into(), params: SamplingParams::default(), seed: 0 };
+/// #     model: "demo".into(), params: SamplingParams::default(), seed: 0,
+/// #     failure: None };
 /// # sky_files::write_jsonl(&path("samples.jsonl"), [sample])?;
 /// let checker = ParallelChecker {
 ///     problems: &path("problems.jsonl"),

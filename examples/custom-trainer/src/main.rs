@@ -66,6 +66,7 @@ fn data(row: u64) -> TokenSeq {
 }
 
 fn main() -> Result<(), BoxError> {
+    sky_torch::limit_spinning();
     sky_torch::install_allocator();
     let folder = env::args()
         .nth(1)

@@ -73,6 +73,7 @@ fn reply(problem: &Problem, knows: bool) -> Sample {
         model: "demo".into(),
         params: SamplingParams::default(),
         seed: 0,
+        failure: None,
     }
 }
 

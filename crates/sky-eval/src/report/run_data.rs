@@ -291,6 +291,10 @@ impl Steps {
 pub(super) fn has_answer(verdict: Verdict) -> bool {
     !matches!(
         verdict,
-        Verdict::Unparsed | Verdict::Truncated | Verdict::Refused | Verdict::Unsupported
+        Verdict::Unparsed
+            | Verdict::Truncated
+            | Verdict::Refused
+            | Verdict::NoReply
+            | Verdict::Unsupported
     )
 }

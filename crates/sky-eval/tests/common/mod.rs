@@ -131,6 +131,7 @@ fn sample(problem: &Problem, stage: &str, index: u32, right_of_100: u64) -> Samp
         model: "demo-135M".into(),
         params: SamplingParams::default(),
         seed: draw,
+        failure: None,
     }
 }
 

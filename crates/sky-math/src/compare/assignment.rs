@@ -2,9 +2,16 @@
 
 use crate::expr::{BigOp, Const, Expr, Func, Kind, Rel};
 
+/// A name and the value that an equation gives it.
+#[derive(Clone, Copy)]
+pub(super) struct Assignment<'a> {
+    pub(super) name: &'a Expr,
+    pub(super) value: &'a Expr,
+}
+
 /// Name and value of `x = 5`, `5 = x`, `x = 2 + 3 = 5` (the last side) and `x = 1/3 \approx 0.33`
 /// (what stands before).
-pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
+pub(super) fn assignment(expr: &Expr) -> Option<Assignment<'_>> {
     let Kind::Relation(first, rest) = &expr.kind else {
         return None;
     };
@@ -18,15 +25,24 @@ pub(super) fn assignment(expr: &Expr) -> Option<(&Expr, &Expr)> {
     };
     let last = *sides.last()?;
     if is_name(first) && sides.len() >= 2 && free(first, last) {
-        return Some((first, last));
+        return Some(Assignment {
+            name: first,
+            value: last,
+        });
     }
     // `5 = x`.
     if sides.len() == 2 && is_name(last) && free(last, first) {
-        return Some((last, first));
+        return Some(Assignment {
+            name: last,
+            value: first,
+        });
     }
     // `A : B = 2`, `\frac{AB}{CD} = \frac12`.
     if sides.len() >= 2 && is_ratio_of_names(first) && !last.has_names() && last.is_scalar() {
-        return Some((first, last));
+        return Some(Assignment {
+            name: first,
+            value: last,
+        });
     }
     None
 }

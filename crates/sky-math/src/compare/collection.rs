@@ -328,11 +328,11 @@ fn named(expr: &Expr) -> Option<Vec<(Expr, Expr)>> {
     match &expr.kind {
         Kind::List(items) => items
             .iter()
-            .map(|item| assignment(item).map(|(n, v)| (n.clone(), v.clone())))
+            .map(|item| assignment(item).map(|it| (it.name.clone(), it.value.clone())))
             .collect(),
         Kind::Relation(..) => {
-            let (names, values) = assignment(expr)?;
-            match (&names.kind, &values.kind) {
+            let found = assignment(expr)?;
+            match (&found.name.kind, &found.value.kind) {
                 (Kind::Tuple(names), Kind::Tuple(values)) if names.len() == values.len() => {
                     Some(names.iter().cloned().zip(values.iter().cloned()).collect())
                 }
@@ -353,7 +353,7 @@ fn drop_conditions(items: &[Expr]) -> Option<Vec<Expr>> {
 /// The value of an assignment; anything else is itself.
 fn value(expr: Expr) -> Expr {
     match assignment(&expr) {
-        Some((_, value)) => value.clone(),
+        Some(found) => found.value.clone(),
         None => expr,
     }
 }

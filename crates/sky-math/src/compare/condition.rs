@@ -101,10 +101,10 @@ impl Comparer<'_> {
         };
         let squares = equal_squares(sizes)?;
         // Values of one name are cases, each of which may hold; other equations might hold at once.
-        let (name, _) = assignment(cases.first()?)?;
+        let name = assignment(cases.first()?)?.name;
         let gaps = cases.iter().map(|case| {
-            let (other, value) = assignment(case)?;
-            (other == name && value.has_names()).then(|| gap(name, value))
+            let case = assignment(case)?;
+            (case.name == name && case.value.has_names()).then(|| gap(name, case.value))
         });
         let gaps: Vec<Expr> = gaps.collect::<Option<_>>()?;
         let product = Kind::Mul(gaps).at(sizes.span.clone());

@@ -79,7 +79,7 @@ pub(super) fn with_integer_names(a: &Expr, b: &Expr, said: &[&Expr]) -> Option<(
     let mut names = Vec::new();
     for list in said {
         if let Kind::List(items) = &list.kind {
-            names.extend(items.iter().filter_map(integer_name).map(|(name, _)| name));
+            names.extend(items.iter().filter_map(integer_name).map(|it| it.name));
         }
     }
     let put = |e: &Expr| {
@@ -101,15 +101,29 @@ fn number(value: RBig) -> Expr {
     .at(0..0)
 }
 
-/// `x \in \mathbb{Z}`: the name, and whether it is natural.
-pub(super) fn integer_name(e: &Expr) -> Option<(&str, bool)> {
+/// A name that stands for integers.
+#[derive(Clone, Copy)]
+struct IntegerName<'a> {
+    name: &'a str,
+    /// Whether zero and the negative numbers are out.
+    natural: bool,
+}
+
+/// The name of `x \in \mathbb{Z}` and `x \in \mathbb{N}`.
+fn integer_name(e: &Expr) -> Option<IntegerName<'_>> {
     let Kind::Relation(first, rest) = &e.kind else {
         return None;
     };
     match (&first.kind, rest.as_slice()) {
         (Kind::Sym(name), [(Rel::In, set)]) => match set.kind {
-            Kind::Const(Const::Integers) => Some((name, false)),
-            Kind::Const(Const::Naturals) => Some((name, true)),
+            Kind::Const(Const::Integers) => Some(IntegerName {
+                name,
+                natural: false,
+            }),
+            Kind::Const(Const::Naturals) => Some(IntegerName {
+                name,
+                natural: true,
+            }),
             _ => None,
         },
         _ => None,
@@ -123,8 +137,8 @@ fn comprehension(expr: &Expr) -> Option<Comprehension> {
     };
     let (value, mut conditions) = match &expr.kind {
         Kind::Builder { var, condition } => match integer_name(var) {
-            Some((name, _)) => {
-                let value = Kind::Sym(name.to_owned()).at(var.span.clone());
+            Some(found) => {
+                let value = Kind::Sym(found.name.to_owned()).at(var.span.clone());
                 let all = [vec![(**var).clone()], parts(condition)].concat();
                 (Some(value), all)
             }
@@ -149,7 +163,7 @@ fn comprehension(expr: &Expr) -> Option<Comprehension> {
     }
     let at = conditions.iter().position(|e| integer_name(e).is_some())?;
     let domain = conditions.remove(at);
-    let (name, natural) = integer_name(&domain)?;
+    let IntegerName { name, natural } = integer_name(&domain)?;
     let about = |e: &Expr| match &e.kind {
         Kind::Relation(_, rest) => {
             e.any(&|k| matches!(k, Kind::Sym(n) if n == name))

@@ -15,6 +15,14 @@ use crate::{
     identity,
 };
 
+/// What a chain of equalities comes to.
+struct ChainValue {
+    /// The side that it ends in.
+    value: Expr,
+    /// Whether its sides agree; true when they were not checked.
+    holds: bool,
+}
+
 /// The class of `x \equiv 2 \pmod 5`.
 fn congruent(expr: &Expr) -> Option<&Expr> {
     let Kind::Relation(first, rest) = &expr.kind else {
@@ -64,44 +72,45 @@ impl Comparer<'_> {
         let chain = |e: &Expr| matches!(&e.kind, Kind::Relation(_, rest) if is_equation(rest));
         match (chain(a), chain(b)) {
             (true, true) => {
-                let (x, y) = (assignment(a), assignment(b));
-                if let (Some((name_a, value_a)), Some((name_b, value_b))) = (x, y)
-                    && (name_a == name_b || is_value_of(name_a, name_b))
+                if let (Some(x), Some(y)) = (assignment(a), assignment(b))
+                    && (x.name == y.name || is_value_of(x.name, y.name))
                 {
-                    if self.gold && self.chain_value(b, true).is_some_and(|(_, holds)| !holds) {
+                    if self.gold && self.chain_value(b, true).is_some_and(|chain| !chain.holds) {
                         return Some(Comparison::no("the answer equates different values"));
                     }
-                    return Some(self.compare(value_a, value_b));
+                    return Some(self.compare(x.value, y.value));
                 }
                 None
             }
             (true, false) => self
                 .chain_value(a, false)
-                .map(|(value, _)| self.compare(&value, b)),
+                .map(|chain| self.compare(&chain.value, b)),
             (false, true) => {
-                let (value, holds) = self.chain_value(b, true)?;
-                if !holds {
+                let chain = self.chain_value(b, true)?;
+                if !chain.holds {
                     return Some(Comparison::no("the answer equates different values"));
                 }
-                Some(self.compare(a, &value))
+                Some(self.compare(a, &chain.value))
             }
             (false, false) => None,
         }
     }
 
-    /// The value a chain ends in, and whether its sides agree; `None` when it is an equation to be
-    /// kept.
-    fn chain_value(&self, expr: &Expr, check: bool) -> Option<(Expr, bool)> {
+    /// The value that a chain of equalities stands for; `None` when it is an equation to be kept.
+    fn chain_value(&self, expr: &Expr, check: bool) -> Option<ChainValue> {
         let Kind::Relation(first, rest) = &expr.kind else {
             return None;
         };
         let sides = exact_sides(first, rest);
         // `\frac{1}{3} \approx 0.333`: what is approximated.
         if sides.len() == 1 {
-            return Some((sides[0].clone(), true));
+            return Some(ChainValue {
+                value: sides[0].clone(),
+                holds: true,
+            });
         }
         let value = match assignment(expr) {
-            Some((_, value)) if self.options.assignment_is_value => value.clone(),
+            Some(found) if self.options.assignment_is_value => found.value.clone(),
             Some(_) => return None,
             // `\frac{6}{2} = 3`, without a name.
             None if sides.iter().all(|s| !s.has_names() && s.is_scalar()) => {
@@ -129,7 +138,7 @@ impl Comparer<'_> {
                         || is_name(pair[1])
                         || self.scalars(pair[0], pair[1]).equal
                 });
-        Some((value, holds))
+        Some(ChainValue { value, holds })
     }
 
     /// Relations on both sides: the same up to a factor, sides exchanged, or side by side.
@@ -238,8 +247,10 @@ fn is_opaque(expr: &Expr) -> bool {
 
 /// `y = \frac{x}{x - 1}`: a name, and an expression without it that has others.
 fn is_solved(e: &Expr) -> bool {
-    assignment(e).is_some_and(|(name, value)| {
-        matches!(name.kind, Kind::Sym(_)) && value.is_scalar() && value.has_free_names()
+    assignment(e).is_some_and(|found| {
+        matches!(found.name.kind, Kind::Sym(_))
+            && found.value.is_scalar()
+            && found.value.has_free_names()
     })
 }
 

@@ -1,9 +1,11 @@
 //! Words, names and the letters of choices.
 
-use super::{Comparison, Options};
+use super::Comparison;
 use crate::{
     expr::{Const, Expr, Kind},
-    latex_names, wording,
+    latex_names, negation,
+    options::Options,
+    wording,
 };
 
 /// Longer texts are no list of names, in bytes.
@@ -192,20 +194,32 @@ fn is_math_name(word: &str) -> bool {
         || latex_names::function(word).is_some()
 }
 
-/// `True`, `F`: a truth value, and whether it is spelled out.
-pub(crate) fn truth_value(text: &str) -> Option<(bool, bool)> {
+/// A truth value as it was written.
+#[derive(Clone, Copy)]
+pub(crate) struct TruthValue {
+    pub(crate) is_true: bool,
+    /// `True`, which can be nothing else; `T` may be a name.
+    pub(crate) is_spelled_out: bool,
+}
+
+/// The truth value of `True`, `F`, `yes`.
+pub(crate) fn truth_value(text: &str) -> Option<TruthValue> {
     if text.len() > MAX_LIST {
         return None;
     }
-    match wording::flat(text).trim_end_matches('.') {
-        "T" | "Y" | "y" | "\u{221a}" | "\u{2713}" => Some((true, false)),
-        "F" | "N" | "n" | "\u{2717}" => Some((false, false)),
-        "对" | "正确" | "是" | "是的" => Some((true, true)),
-        "错" | "错误" | "否" | "不是" | "不对" | "不正确" => Some((false, true)),
-        word if ["true", "yes"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((true, true)),
-        word if ["false", "no"].iter().any(|w| word.eq_ignore_ascii_case(w)) => Some((false, true)),
-        _ => None,
-    }
+    let (is_true, is_spelled_out) = match wording::flat(text).trim_end_matches('.') {
+        "T" | "Y" | "y" | "\u{221a}" | "\u{2713}" => (true, false),
+        "F" | "N" | "n" | "\u{2717}" => (false, false),
+        "对" | "正确" | "是" | "是的" => (true, true),
+        "错" | "错误" | "否" | "不是" | "不对" | "不正确" => (false, true),
+        word if ["true", "yes"].iter().any(|w| word.eq_ignore_ascii_case(w)) => (true, true),
+        word if ["false", "no"].iter().any(|w| word.eq_ignore_ascii_case(w)) => (false, true),
+        _ => return None,
+    };
+    Some(TruthValue {
+        is_true,
+        is_spelled_out,
+    })
 }
 
 /// The letter when a text is one choice: `B`, `(B)`, `\textbf{(B)}`, `B.`, `(B) 12`.
@@ -244,7 +258,7 @@ pub(crate) fn choice_letter(text: &str) -> Option<char> {
     match behind.chars().next() {
         None => Some(letter),
         Some(')' | ']' | '.' | ':') => {
-            let denied = wording::negation::after(&behind[1..]);
+            let denied = negation::after(&behind[1..]);
             (!denied && !another_choice(behind)).then_some(letter)
         }
         Some('}') => {

@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::{Eval, PointError, as_integer, divide};
+use super::{Eval, PointError};
 use crate::{
     ball::Ball,
     complex::Complex,
@@ -180,7 +180,7 @@ impl Eval<'_> {
     fn of_several(&mut self, func: Func, all: &[Complex]) -> Result<Complex, PointError> {
         let extremum = matches!(func, Func::Max | Func::Min);
         if func.takes_integers() || extremum {
-            let integers: Option<Vec<i64>> = all.iter().map(as_integer).collect();
+            let integers: Option<Vec<i64>> = all.iter().map(Complex::as_integer).collect();
             if let Some(integers) = integers {
                 let numbers = integers
                     .into_iter()
@@ -195,6 +195,14 @@ impl Eval<'_> {
         }
         Ok(self.generic(&format!("{func:?}"), all))
     }
+}
+
+/// A quotient; a divisor that may be zero, but is not zero for sure, decides nothing.
+pub(super) fn divide(above: &Complex, below: &Complex, p: usize) -> Result<Complex, PointError> {
+    if below.is_exact_zero() {
+        return Err(PointError::Undefined);
+    }
+    above.div(below, p).ok_or(PointError::Undecided)
 }
 
 fn max_or_min(func: Func, all: &[Complex], p: usize) -> Result<Complex, PointError> {
@@ -273,5 +281,7 @@ fn asin(x: &Ball, p: usize) -> Result<Ball, PointError> {
 
 fn floor(x: &Ball) -> Result<Complex, PointError> {
     let whole = x.floor().ok_or(PointError::Undecided)?;
+    // The bits of the last evaluation, not of this one: a whole part that is rounded again would
+    // get a radius, and two equal ones would only agree roughly.
     Ok(Ball::from_rational(&RBig::from(whole), 4096).into())
 }

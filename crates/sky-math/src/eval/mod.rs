@@ -11,6 +11,7 @@ mod functions;
 mod point;
 mod power;
 
+use functions::divide;
 pub(crate) use point::{Point, Signs, hash};
 
 use dashu_ratio::RBig;
@@ -231,7 +232,7 @@ impl Eval<'_> {
             };
             ends.push(value);
         }
-        let range = as_integer(&ends[0]).zip(as_integer(&ends[1]));
+        let range = ends[0].as_integer().zip(ends[1].as_integer());
         if let (BigOp::Sum | BigOp::Product, Some((from, to)), Some(_), Some(_)) =
             (op, range, lo, hi)
             && to.saturating_sub(from) <= 200
@@ -290,24 +291,4 @@ impl MagnitudeRange {
             .max()
             .unwrap_or(0)
     }
-}
-
-fn divide(above: &Complex, below: &Complex, p: usize) -> Result<Complex, PointError> {
-    if below.is_exact_zero() {
-        return Err(PointError::Undefined);
-    }
-    above.div(below, p).ok_or(PointError::Undecided)
-}
-
-/// The value when it is exactly an integer that fits.
-fn as_integer(x: &Complex) -> Option<i64> {
-    if x.im.is_some() || x.re.radius_exponent() != i64::MIN {
-        return None;
-    }
-    let floor = x.re.floor()?;
-    let back = Ball::from_rational(&RBig::from(floor.clone()), 4096);
-    back.sub(&x.re, 4096)
-        .is_exact_zero()
-        .then(|| i64::try_from(floor).ok())
-        .flatten()
 }

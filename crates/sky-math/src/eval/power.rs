@@ -3,7 +3,7 @@
 use dashu_base::UnsignedAbs;
 use dashu_ratio::RBig;
 
-use super::{Eval, PointError, as_integer};
+use super::{Eval, PointError};
 use crate::{
     ball::Ball,
     complex::Complex,
@@ -37,7 +37,7 @@ impl Eval<'_> {
         }
         // An integer exponent keeps a negative base real; the logarithm would leave a tiny
         // imaginary part, and with it the question whether the value is real.
-        if let Some(n) = as_integer(&exponent) {
+        if let Some(n) = exponent.as_integer() {
             self.charge(u64::from(64 - n.unsigned_abs().leading_zeros()) * 4)?;
             return base.powi(n, self.prec).ok_or(PointError::Undecided);
         }

@@ -4,7 +4,10 @@ use dashu_base::{BitTest, Gcd, Signed, SquareRoot, UnsignedAbs};
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
-use super::{ExactError, ExactResult, bit_size, integer, to_i64};
+use super::{
+    ExactError, ExactResult,
+    integer::{bit_size, integer, to_i64},
+};
 use crate::{budget::Budget, expr::Func};
 
 /// Numbers with more bits than this are left to other means.

@@ -4,12 +4,14 @@
 //! to probability, and most answers of problem sets are rationals.
 
 mod arithmetic;
+mod integer;
 
-use dashu_base::{BitTest, Signed, UnsignedAbs};
-use dashu_int::{IBig, UBig};
+use dashu_base::{Signed, UnsignedAbs};
+use dashu_int::UBig;
 use dashu_ratio::RBig;
 
 use arithmetic::{binomial, charge, factorial, gcd_or_lcm, logarithm, power, power_mod};
+pub(super) use integer::{bit_size, integer, ten_to, to_i64};
 
 use super::{
     budget::{Budget, OutOfBudget},
@@ -203,24 +205,4 @@ fn remainder(value: &Expr, modulus: &Expr, names: &mut Names, budget: &Budget) -
     charge(&value, &modulus, true, budget)?;
     let quotient = (value.clone() / modulus.clone()).floor();
     Ok(value - RBig::from(quotient) * modulus)
-}
-
-pub(super) fn integer(value: &RBig) -> Option<IBig> {
-    value.is_int().then(|| value.numerator().clone())
-}
-
-/// An integer that fits a machine word.
-pub(super) fn to_i64(value: &RBig) -> ExactResult<i64> {
-    integer(value)
-        .and_then(|n| i64::try_from(n).ok())
-        .ok_or(ExactError::NotRational)
-}
-
-pub(super) fn bit_size(value: &RBig) -> usize {
-    value.numerator().bit_len() + value.denominator().bit_len()
-}
-
-/// A power of ten.
-pub(super) fn ten_to(n: u64) -> RBig {
-    RBig::from(UBig::from(10_u8).pow(usize::try_from(n).unwrap_or(0)))
 }

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use super::located::Located;
+
 /// Boxes joined into one list at most.
 const MAX_JOINED: usize = 16;
 /// Longest text between two boxes of one list, in bytes.
 const MAX_GLUE: usize = 60;
 
-/// The content of the last box, or of the last few when only glue stands between them, and where
-/// it ends.
-pub(super) fn last(text: &str) -> Option<(String, usize)> {
+/// The content of the last box, or of the last few when only glue stands between them.
+pub(super) fn last(text: &str) -> Option<Located<String>> {
     if !text.contains("boxed") && !text.contains("\\fbox") {
         return None;
     }
@@ -34,7 +35,10 @@ pub(super) fn last(text: &str) -> Option<(String, usize)> {
         // `\boxed{\sqrt2}, numerically \boxed{1.414}`: one value, and what it comes to.
         if contents.len() == 1 && approximates(between, &contents[0]) {
             let rough = contents[0].trim_start_matches("\\approx").trim_start();
-            return Some((format!("{before} \\approx {rough}"), end));
+            return Some(Located {
+                answer: format!("{before} \\approx {rough}"),
+                end,
+            });
         }
         if !is_glue(between) {
             break;
@@ -54,11 +58,11 @@ pub(super) fn last(text: &str) -> Option<(String, usize)> {
             answer.push_str("\\%");
         }
     }
-    Some((answer, end))
+    Some(Located { answer, end })
 }
 
 /// `boxed(42)` and `boxed{42}` without a backslash, where no box is.
-fn bracketed(text: &str) -> Option<(String, usize)> {
+fn bracketed(text: &str) -> Option<Located<String>> {
     let at = text.rfind("boxed")?;
     let named = text[..at].ends_with(char::is_alphanumeric);
     let open = at + "boxed".len();
@@ -80,7 +84,10 @@ fn bracketed(text: &str) -> Option<(String, usize)> {
                 // `boxed(2, 3)` is a point.
                 let whole = content.contains(',') && first == b'(';
                 let answer = if whole { &text[open..=i] } else { content };
-                return (!named && !is_placeholder(content)).then(|| (answer.to_owned(), i + 1));
+                return (!named && !is_placeholder(content)).then(|| Located {
+                    answer: answer.to_owned(),
+                    end: i + 1,
+                });
             }
         } else if b == b'\n' {
             return None;

@@ -1,6 +1,7 @@
 //! The letter of a choice that a sentence settles on: `I would go with (B)`, `not (A), rather (C)`.
 
-use super::{glyphs::is_cjk, phrase::tail};
+use super::phrase::tail;
+use crate::glyphs::is_cjk;
 
 /// How far back from the end a letter counts, in bytes.
 const WINDOW: usize = 1500;

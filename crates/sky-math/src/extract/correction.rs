@@ -1,6 +1,6 @@
 //! A later answer that takes an earlier one back: `#### 3`, then "Wait, that is wrong. It is 4."
 
-use super::{Rule, phrase};
+use super::{Extraction, Rule, phrase};
 use crate::wording;
 
 /// What stands behind an announced answer.
@@ -8,7 +8,7 @@ pub(super) enum Later {
     /// Nothing that touches it.
     Stands,
     /// Another answer.
-    Replaced(String, Rule),
+    Replaced(Extraction),
     /// It is taken back, and no other is given.
     TakenBack,
 }
@@ -122,12 +122,15 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     if let Some(answer) = announced
         && (loose || at_once || retracts(&lower) || doubts(&lower, &DOUBTS))
     {
-        return Later::Replaced(answer, Rule::Phrase);
+        return Later::Replaced(Extraction {
+            answer,
+            rule: Rule::Phrase,
+        });
     }
     let sentence = first.split('.').next().unwrap_or("");
     if at_once || loose && doubts(sentence, &DOUBTS[..SECOND_THOUGHTS]) {
         return match phrase::last_value(tail) {
-            Some((answer, rule)) => Later::Replaced(answer, rule),
+            Some(found) => Later::Replaced(found),
             None if at_once => Later::TakenBack,
             None => Later::Stands,
         };

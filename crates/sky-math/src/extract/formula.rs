@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use super::{
+use super::tokens::{Tok, Token, tokens};
+use crate::{
     glyphs::{is_numeral, is_scale},
-    tokens::{Tok, Token, tokens},
+    latex_names, units,
 };
-use crate::{latex_names, units};
 
 /// How far a formula may reach from its last number, in bytes.
 const REACH: usize = 240;

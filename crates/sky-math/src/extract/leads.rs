@@ -3,9 +3,9 @@
 
 use super::{
     answer_like::{is_answer_like, qualifies},
-    glyphs::is_cjk,
     spans::math_spans,
 };
+use crate::glyphs::is_cjk;
 
 /// Remarks behind an answer that add nothing to it.
 const REMARKS: [&str; 24] = [

@@ -6,10 +6,10 @@ mod boxed;
 mod choice;
 mod correction;
 mod formula;
-pub(crate) mod glyphs;
 mod grow;
 mod joined;
 mod leads;
+mod located;
 mod phrase;
 mod prose;
 mod section;
@@ -19,6 +19,9 @@ mod tokens;
 use std::borrow::Cow;
 
 use correction::Later;
+use located::Located;
+
+use super::glyphs;
 
 /// Which rule found the answer, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,18 +94,19 @@ pub(crate) fn extract(response: &str) -> Result<Extraction, NoAnswer> {
     if text.trim().is_empty() {
         return Err(NoAnswer::Empty);
     }
-    let (answer, rule, end) = match marked(text)? {
+    let Announced { answer, rule, end } = match marked(text)? {
         Some(found) => found,
         None => {
-            match phrase::after_phrase_at(text).filter(|(answer, _)| !tidy(answer).is_empty()) {
-                Some((answer, end)) => (answer, Rule::Phrase, end),
+            let found = phrase::after_phrase_at(text).filter(|it| !tidy(&it.answer).is_empty());
+            match found {
+                Some(found) => Announced::by(Rule::Phrase, found),
                 None => return unmarked(text).ok_or(NoAnswer::NothingFound),
             }
         }
     };
     match correction::later(&text[end..], rule) {
         Later::Stands => found(&answer, rule),
-        Later::Replaced(answer, rule) => found(&answer, rule),
+        Later::Replaced(later) => found(&later.answer, later.rule),
         Later::TakenBack => None,
     }
     .ok_or(NoAnswer::NothingFound)
@@ -116,30 +120,57 @@ fn found(answer: &str, rule: Rule) -> Option<Extraction> {
     })
 }
 
-/// The answer in a box, a tag or behind hash marks, and where it ends.
-fn marked(text: &str) -> Result<Option<(String, Rule, usize)>, NoAnswer> {
-    if let Some((inside, end)) = section::answer_tag(text) {
-        let behind = &text[end..];
-        if let Some((answer, len)) = boxed::last(behind).filter(|_| !boxed::is_open(behind)) {
-            return Ok(Some((answer, Rule::Boxed, end + len)));
+/// An answer that the response marks as its answer.
+struct Announced {
+    answer: String,
+    rule: Rule,
+    /// Where it ends. A correction can only stand behind it.
+    end: usize,
+}
+
+impl Announced {
+    fn by<T: Into<String>>(rule: Rule, found: Located<T>) -> Self {
+        Self {
+            answer: found.answer.into(),
+            rule,
+            end: found.end,
         }
-        if boxed::is_open(inside) {
+    }
+}
+
+/// The answer in a box, a tag or behind hash marks.
+fn marked(text: &str) -> Result<Option<Announced>, NoAnswer> {
+    if let Some(tag) = section::answer_tag(text) {
+        let behind = &text[tag.end..];
+        // A box behind the tag is the later word.
+        if let Some(found) = boxed::last(behind).filter(|_| !boxed::is_open(behind)) {
+            return Ok(Some(Announced {
+                answer: found.answer,
+                rule: Rule::Boxed,
+                end: tag.end + found.end,
+            }));
+        }
+        if boxed::is_open(tag.answer) {
             return Err(NoAnswer::UnfinishedBox);
         }
-        return Ok(Some(match boxed::last(inside) {
-            Some((answer, _)) => (answer, Rule::Boxed, end),
-            None => (inside.to_owned(), Rule::AnswerTag, end),
+        return Ok(Some(match boxed::last(tag.answer) {
+            Some(found) => Announced {
+                answer: found.answer,
+                rule: Rule::Boxed,
+                end: tag.end,
+            },
+            None => Announced::by(Rule::AnswerTag, tag),
         }));
     }
     if boxed::is_open(text) {
         return Err(NoAnswer::UnfinishedBox);
     }
-    if let Some((answer, end)) = boxed::last(text) {
-        return Ok(Some((answer, Rule::Boxed, end)));
+    if let Some(found) = boxed::last(text) {
+        return Ok(Some(Announced::by(Rule::Boxed, found)));
     }
     Ok(phrase::hash_marks(text)
-        .filter(|(answer, _)| !tidy(answer).is_empty())
-        .map(|(answer, end)| (answer.to_owned(), Rule::HashMarks, end)))
+        .filter(|found| !tidy(found.answer).is_empty())
+        .map(|found| Announced::by(Rule::HashMarks, found)))
 }
 
 /// The answer of a text that announces none.
@@ -151,18 +182,18 @@ fn unmarked(text: &str) -> Option<Extraction> {
     }
     phrase::whole(text)
         .and_then(|answer| found(answer, Rule::Whole))
-        .or_else(|| phrase::last_value(text).and_then(|(answer, rule)| found(&answer, rule)))
+        .or_else(|| phrase::last_value(text).and_then(|last| found(&last.answer, last.rule)))
         .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))
 }
 
 /// The gold answer: a dataset's field may be bare, in dollars, or a whole solution with a box.
 pub(crate) fn extract_gold(gold: &str) -> Cow<'_, str> {
     let trimmed = gold.trim();
-    if let Some((answer, _)) = boxed::last(trimmed) {
-        return Cow::Owned(tidy(&answer).into_owned());
+    if let Some(found) = boxed::last(trimmed) {
+        return Cow::Owned(tidy(&found.answer).into_owned());
     }
-    if let Some((answer, _)) = phrase::hash_marks(trimmed) {
-        return Cow::Owned(tidy(answer).into_owned());
+    if let Some(found) = phrase::hash_marks(trimmed) {
+        return Cow::Owned(tidy(found.answer).into_owned());
     }
     tidy(trimmed)
 }

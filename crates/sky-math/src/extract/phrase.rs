@@ -2,17 +2,14 @@
 //! number.
 
 use super::{
-    Rule,
+    Extraction,
     answer_like::{is_answer_like, is_math_word, qualifies},
-    glyphs::is_cjk,
     leads::{is_named_sum, without_lead, without_remark},
+    located::Located,
     prose,
     spans::{math_spans, numbers},
 };
-use crate::{
-    units,
-    wording::{self, negation},
-};
+use crate::{glyphs::is_cjk, negation, units, wording};
 
 /// Phrases that announce an answer, in lower case.
 const PHRASES: [&str; 52] = [
@@ -86,8 +83,8 @@ const REASONS: [&str; 11] = [
 /// How far back from the end a phrase counts, in bytes.
 const WINDOW: usize = 4000;
 
-/// The line behind the last `####`, and where it ends.
-pub(super) fn hash_marks(text: &str) -> Option<(&str, usize)> {
+/// The line behind the last `####`.
+pub(super) fn hash_marks(text: &str) -> Option<Located<&str>> {
     const MARK: &str = "####";
     let at = text.rfind(MARK)? + MARK.len();
     let rest = text[at..].trim_start_matches(':');
@@ -100,12 +97,12 @@ pub(super) fn hash_marks(text: &str) -> Option<(&str, usize)> {
     let line = line.trim_start_matches([' ', '\t', ':']).trim();
     // A markdown heading has words, an answer does not.
     (line.bytes().any(|b| b.is_ascii_digit()) && line.split_whitespace().count() <= 3)
-        .then_some((line, end))
+        .then_some(Located { answer: line, end })
 }
 
 /// What the last answer phrase announces.
 pub(super) fn after_phrase(text: &str) -> Option<String> {
-    after_phrase_at(text).map(|(answer, _)| answer)
+    after_phrase_at(text).map(|found| found.answer)
 }
 
 /// The whole sentence behind the last answer phrase.
@@ -174,8 +171,8 @@ static FIRST_TWO_BYTES: [u64; 1024] = {
     bits
 };
 
-/// What the last answer phrase announces, and where its sentence ends.
-pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
+/// What the last answer phrase announces, with the end of its sentence.
+pub(super) fn after_phrase_at(text: &str) -> Option<Located<String>> {
     let tail = tail(text, WINDOW);
     let before = text.len() - tail.len();
     if let Some(at) = last_phrase(tail)
@@ -183,9 +180,15 @@ pub(super) fn after_phrase_at(text: &str) -> Option<(String, usize)> {
     {
         let rest = tail[at..].trim_start_matches(|c: char| !c.is_alphanumeric() && c != '\\');
         let end = tail.len() - rest.len() + first_sentence(rest).len();
-        return Some((answer, before + end));
+        return Some(Located {
+            answer,
+            end: before + end,
+        });
     }
-    last_line_label(tail).map(|answer| (answer, text.len()))
+    last_line_label(tail).map(|answer| Located {
+        answer,
+        end: text.len(),
+    })
 }
 
 /// "I don't know the answer:" announces nothing; "answers" is another word.
@@ -290,7 +293,7 @@ fn announced(behind: &str) -> Option<String> {
 
 /// The value at the end of a sentence.
 fn in_sentence(sentence: &str) -> Option<String> {
-    prose::last_value(sentence).map(|(value, _)| value)
+    prose::last_value(sentence).map(|found| found.answer)
 }
 
 /// The whole response, when nothing in it is prose.
@@ -383,7 +386,7 @@ pub(super) fn few_words(text: &str) -> Option<&str> {
 }
 
 /// The value that the text ends with.
-pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
+pub(super) fn last_value(text: &str) -> Option<Extraction> {
     prose::last_value(negation::without_questions(tail(text, WINDOW)))
 }
 

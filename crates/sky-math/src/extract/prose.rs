@@ -5,18 +5,18 @@
 //! Alternatives stay together (`2 or 3`), and what a sentence excludes is not its value.
 
 use super::{
-    Rule,
+    Extraction, Rule,
     atom::{Atom, atoms, sentence, states},
     joined::{Joined, alternative, compound, joined},
     spans::math_spans,
 };
-use crate::wording::negation;
+use crate::negation;
 
 /// Longest statement with an exception, in bytes.
 const MAX_STATEMENT: usize = 200;
 
-/// The value that a text ends with, and which rule it falls under.
-pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
+/// The value that a text ends with.
+pub(super) fn last_value(text: &str) -> Option<Extraction> {
     let spans = math_spans(text);
     let atoms = atoms(text, &spans);
     let last = chosen(text, &atoms)?;
@@ -32,29 +32,30 @@ pub(super) fn last_value(text: &str) -> Option<(String, Rule)> {
     } else {
         Rule::LastNumber
     };
+    let by_rule = |answer: String| Extraction { answer, rule };
     if let Some(answer) = signed_in_words(&text[..atom.head], &atom.text) {
-        return answer.map(|answer| (answer, rule));
+        return answer.map(by_rule);
     }
     if excluded(text, &text[..atom.head]) {
-        return exception(text, atom.end).map(|answer| (answer, rule));
+        return exception(text, atom.end).map(by_rule);
     }
     if let Some(answer) = last
         .checked_sub(1)
         .and_then(|before| compound(text, &atoms[before], atom))
     {
-        return Some((answer, rule));
+        return Some(by_rule(answer));
     }
     match joined(text, &atoms, last) {
         Joined::No => {}
-        Joined::List(answer) => return Some((answer, rule)),
+        Joined::List(answer) => return Some(by_rule(answer)),
         Joined::Unread => return None,
     }
     if let Some(before) = last.checked_sub(1).and_then(|i| atoms.get(i))
         && let Some(answer) = under_condition(text, before, atom)
     {
-        return Some((answer, rule));
+        return Some(by_rule(answer));
     }
-    Some((atom.text.clone(), rule))
+    Some(by_rule(atom.text.clone()))
 }
 
 /// The last formula, unless a number behind it is what a verb leads to.

@@ -1,6 +1,8 @@
 //! Sections of a response: thought and solution, answer tags, the marks a chat template leaves
 //! behind.
 
+use super::located::Located;
+
 /// Ends of a thought section, each with its beginning.
 const THOUGHTS: [(&str, &str); 8] = [
     ("<think>", "</think>"),
@@ -49,10 +51,13 @@ pub(super) fn final_part(response: &str) -> Option<&str> {
     Some(text)
 }
 
-/// The content of the last `<answer>` tag, and where the tag ends.
-pub(super) fn answer_tag(text: &str) -> Option<(&str, usize)> {
+/// The content of the last `<answer>` tag.
+pub(super) fn answer_tag(text: &str) -> Option<Located<&str>> {
     const CLOSE: &str = "</answer>";
     let end = text.rfind(CLOSE)?;
     let start = text[..end].rfind("<answer>")?;
-    Some((&text[start + "<answer>".len()..end], end + CLOSE.len()))
+    Some(Located {
+        answer: &text[start + "<answer>".len()..end],
+        end: end + CLOSE.len(),
+    })
 }

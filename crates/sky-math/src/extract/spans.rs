@@ -1,6 +1,6 @@
 //! Formulas and numbers in prose.
 
-use super::glyphs::is_cjk;
+use crate::glyphs::is_cjk;
 
 /// A formula between delimiters.
 pub(super) struct Span {

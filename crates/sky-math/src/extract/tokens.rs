@@ -1,6 +1,6 @@
 //! Prose taken apart into numbers, names, signs and brackets, to see what a number is part of.
 
-use super::glyphs::is_cjk;
+use crate::glyphs::is_cjk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tok {

@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::{HIGH_PRECISION, LOW_PRECISION};
+use super::precision::{HIGH_PRECISION, LOW_PRECISION};
 use crate::{
     ball::Ball,
     budget::Budget,

@@ -8,8 +8,9 @@ use dashu_int::IBig;
 use dashu_ratio::RBig;
 
 use super::{
-    LOW_PRECISION, names_of,
     points::{PointResult, compare_at_point},
+    precision::LOW_PRECISION,
+    tree_queries::names_of,
 };
 use crate::{
     budget::Budget,
@@ -18,8 +19,9 @@ use crate::{
     expr::{Expr, Func, Kind},
 };
 
-/// NameRange that are moved, one after the other, and kinks that are looked for.
+/// Names that are moved, one after the other.
 const MAX_NAMES: usize = 3;
+/// Kinks that are looked for.
 const MAX_PIECES: usize = 8;
 /// Literals near which integers are tried.
 const MAX_LITERALS: usize = 6;

@@ -10,24 +10,24 @@ mod constants;
 mod critical_points;
 mod nested_power;
 mod points;
+mod precision;
+mod tree_queries;
 
 use super::{
     budget::Budget,
     exact::{self, ExactError},
-    expr::{BigOp, Const, Expr, Func, Kind, map},
+    expr::{Const, Expr, Kind, map},
     modular::{self, Residues},
     normal_form,
 };
 pub(super) use constants::{approximate, floor, infinity, rounds_to, sign};
 pub(super) use points::proportional;
 use points::{NameRange, compare_at_points};
-
-/// Bits of the first evaluation. A difference seen here is proved, since the balls do not meet;
-/// 96 bits are two machine words, where most of the time goes into overhead that more bits share.
-const LOW_PRECISION: usize = 96;
-/// Bits of the second evaluation, of what the first could not tell apart: 120 decimal digits, of
-/// which the values have to agree in 72.
-const HIGH_PRECISION: usize = 400;
+use precision::{HIGH_PRECISION, LOW_PRECISION};
+use tree_queries::{
+    alternating_names, has_alternating_power, has_big_operator, has_integer_function,
+    has_step_function, has_symbolic_sum, is_piecewise, names_are_indices, names_of,
+};
 
 /// What a comparison found, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     }
 }
 
-/// NameRange stand for any numbers.
+/// Names stand for any numbers.
 fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     let first = compare_at_points(a, b, NameRange::Reals, budget, LOW_PRECISION);
     match first {
@@ -169,7 +169,7 @@ fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     }
 }
 
-/// NameRange stand for integers.
+/// Names stand for integers.
 fn compare_over_integers(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     if critical_points::differ_near_literals(a, b, budget) {
         return Equality::Different;
@@ -177,7 +177,7 @@ fn compare_over_integers(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     compare_at_points(a, b, NameRange::Integers, budget, HIGH_PRECISION)
 }
 
-/// NameRange stand for integers in the exponents of negative numbers, for any numbers elsewhere.
+/// Names stand for integers in the exponents of negative numbers, for any numbers elsewhere.
 fn compare_alternating(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     let (mut exponents, mut all) = (Vec::new(), Vec::new());
     for e in [a, b] {
@@ -188,16 +188,6 @@ fn compare_alternating(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
         return compare_over_integers(a, b, budget);
     }
     compare_at_points(a, b, NameRange::Alternating, budget, HIGH_PRECISION)
-}
-
-/// The names in the exponents of negative numbers, sorted.
-fn alternating_names(e: &Expr, names: &mut Vec<String>) {
-    if let Kind::Pow(base, exponent) = &e.kind
-        && matches!(base.kind, Kind::Neg(_))
-    {
-        names_of(exponent, names);
-    }
-    e.children(&mut |child| alternating_names(child, names));
 }
 
 /// The tree with the names that sums and integrals bind replaced by their depth, so that
@@ -231,88 +221,4 @@ fn with_bound_names_by_depth(expr: &Expr, depth: usize) -> Expr {
         }
         _ => None,
     })
-}
-
-/// Functions of integers, which take names for such.
-fn has_integer_function(e: &Expr) -> bool {
-    e.any(&|k| matches!(k, Kind::Call(func, _) if func.takes_integers()))
-}
-
-/// A sum or a product up to a name: `\sum_{k=1}^n k`.
-fn has_symbolic_sum(e: &Expr) -> bool {
-    e.any(&|k| match k {
-        Kind::Big {
-            op: BigOp::Sum | BigOp::Product,
-            lo: Some(_),
-            hi: Some(hi),
-            ..
-        } => hi.any(&|k| matches!(k, Kind::Sym(_))),
-        _ => false,
-    })
-}
-
-/// A negative number to a power with a name.
-fn has_alternating_power(e: &Expr) -> bool {
-    e.any(&|k| match k {
-        Kind::Pow(base, exponent) => matches!(base.kind, Kind::Neg(_)) && exponent.has_names(),
-        _ => false,
-    })
-}
-
-fn has_step_function(e: &Expr) -> bool {
-    e.any(&|k| matches!(k, Kind::Call(Func::Floor | Func::Ceil, _)))
-}
-
-/// Functions that are one expression here and another there: `\arcsin(\sin x)` is `x` near zero
-/// only. A few points may all lie on one piece, so these get more.
-fn is_piecewise(e: &Expr) -> bool {
-    e.any(&|k| match k {
-        Kind::Call(func, args) => {
-            let bent = matches!(
-                func,
-                Func::Abs
-                    | Func::Max
-                    | Func::Min
-                    | Func::Sign
-                    | Func::Floor
-                    | Func::Ceil
-                    | Func::Asin
-                    | Func::Acos
-                    | Func::Atan
-                    | Func::Acot
-                    | Func::Acosh
-                    | Func::Arg
-            );
-            bent && args.iter().any(Expr::has_names)
-        }
-        Kind::Root(degree, inner) => !degree.has_names() && inner.has_names(),
-        Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
-        _ => false,
-    })
-}
-
-/// Whether every name is one of those that stand for integers by custom.
-fn names_are_indices(e: &Expr) -> bool {
-    !e.any(&|k| match k {
-        Kind::Sym(name) => !matches!(
-            name.as_str(),
-            "i" | "j" | "k" | "l" | "m" | "n" | "K" | "M" | "N"
-        ),
-        Kind::Apply(..) | Kind::Big { .. } => true,
-        _ => false,
-    })
-}
-
-/// The names in a tree, sorted.
-fn names_of(e: &Expr, names: &mut Vec<String>) {
-    if let Kind::Sym(name) = &e.kind
-        && let Err(at) = names.binary_search(name)
-    {
-        names.insert(at, name.clone());
-    }
-    e.children(&mut |child| names_of(child, names));
-}
-
-fn has_big_operator(e: &Expr) -> bool {
-    e.any(&|k| matches!(k, Kind::Big { .. }))
 }

@@ -4,8 +4,9 @@
 //! nothing. These points are chosen to have one, and are compared exactly.
 
 use super::{
-    LOW_PRECISION, names_of,
     points::{PointResult, compare_at_point},
+    precision::LOW_PRECISION,
+    tree_queries::names_of,
 };
 use crate::{
     budget::Budget,

@@ -5,8 +5,9 @@
 //! The points come from a hash of the names, so that a verdict is the same everywhere.
 
 use super::{
-    Equality, HIGH_PRECISION, LOW_PRECISION, alternating_names, has_step_function, is_piecewise,
-    names_of,
+    Equality,
+    precision::{HIGH_PRECISION, LOW_PRECISION},
+    tree_queries::{alternating_names, has_step_function, is_piecewise, names_of},
 };
 use crate::{
     budget::Budget,

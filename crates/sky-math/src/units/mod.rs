@@ -1,22 +1,19 @@
 //! Units: what a stated unit measures and how large it is, so that `3.5 hours` and `210 minutes`
 //! can be compared.
 
+mod lookup;
 mod prefix;
 mod reading;
 mod table;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::OnceLock,
-};
+use std::collections::BTreeMap;
 
 use dashu_ratio::RBig;
 
+use lookup::find;
+pub(crate) use lookup::{is_plain_unit, is_unit, is_unit_text};
 pub(crate) use reading::read;
-use table::{SCALES, UNITS};
-
-/// Longest name of a unit, in bytes.
-const MAX_NAME: usize = 16;
+use table::Measure;
 
 /// What a unit says, with its size.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +84,7 @@ impl Unit {
 
     /// Multiplies by a known unit to a power; false when the word is none.
     fn take(&mut self, word: &str, power: i32) -> bool {
-        let Some((dimension, size)) = find(word) else {
+        let Some(Measure { dimension, size }) = find(word) else {
             return false;
         };
         let size = size.pow(isize::try_from(power.unsigned_abs()).unwrap_or(1));
@@ -107,78 +104,6 @@ impl Unit {
     }
 }
 
-type Row = (&'static str, &'static str, i64, i64);
-
-/// Dimension and size of a unit by its name, which may have a prefix.
-fn find(word: &str) -> Option<(&'static str, RBig)> {
-    if let Some(&(_, dimension, num, den)) = listed(word) {
-        let size = RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into());
-        return Some((dimension, size));
-    }
-    prefix::find(word)
-}
-
-/// Whether a word names a unit.
-pub(super) fn is_unit(word: &str) -> bool {
-    find(word).is_some()
-}
-
-/// A unit of the table.
-fn listed(word: &str) -> Option<&'static Row> {
-    static NAMES: OnceLock<HashMap<&'static str, &'static Row>> = OnceLock::new();
-    if word.len() > MAX_NAME {
-        return None;
-    }
-    let names = NAMES.get_or_init(|| {
-        let each = |row: &'static Row| row.0.split(' ').map(move |name| (name, row));
-        UNITS.iter().flat_map(each).collect()
-    });
-    // `Mg` and `Mm` begin with another prefix than `mg` and `mm`; `KG` and `Cm` are careless.
-    let mega = word.starts_with('M') && word.len() == 2 && !word.ends_with('i');
-    let other_case =
-        || (word.len() > 1 && !mega).then(|| names.get(word.to_ascii_lowercase().as_str()))?;
-    names.get(word).or_else(other_case).copied()
-}
-
-fn scale(word: &str) -> Option<RBig> {
-    // `K` is a kelvin.
-    let word = if word.len() > 1 {
-        word.to_ascii_lowercase()
-    } else {
-        word.to_owned()
-    };
-    SCALES
-        .iter()
-        .find(|(name, ..)| *name == word)
-        .map(|&(_, num, den)| RBig::from_parts(num.into(), u64::try_from(den).unwrap_or(1).into()))
-}
-
-/// Whether a run of letters after a number, without any markup, is a unit and not a product of
-/// names: two letters at least.
-pub(super) fn is_plain_unit(word: &str) -> bool {
-    word.len() >= 2
-        && (listed(word).is_some()
-            || prefix::is_plain(word)
-            || matches!(word, "unit" | "units" | "am" | "pm" | "AM" | "PM"))
-}
-
-/// Whether a text is made of known units: `m/s`, `kg\cdot m\,s^{-2}`.
-pub(super) fn is_unit_text(text: &str) -> bool {
-    let mut runs = 0;
-    let plain = text.replace("\\cdot", " ");
-    let known = plain
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .filter(|run| !run.is_empty())
-        .all(|run| {
-            runs += 1;
-            find(run).is_some()
-        });
-    let marks = plain
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || " ~\\,^{}-/.*".contains(c));
-    known && marks && runs > 0
-}
-
 /// Whether a run of letters reads as an English word rather than as a product of names.
 pub(super) fn is_wordlike(word: &str) -> bool {
     let vowels = word
@@ -190,36 +115,6 @@ pub(super) fn is_wordlike(word: &str) -> bool {
         && vowels < word.len()
         && word.bytes().all(|b| b.is_ascii_alphabetic())
         && word.bytes().skip(1).all(|b| b.is_ascii_lowercase())
-}
-
-/// The singular, without case.
-fn singular(word: &str) -> String {
-    let word = word.to_lowercase();
-    for (many, one) in [
-        ("people", "person"),
-        ("men", "man"),
-        ("women", "woman"),
-        ("children", "child"),
-    ] {
-        if word == many {
-            return one.to_owned();
-        }
-    }
-    for (ending, instead) in [
-        ("ies", "y"),
-        ("sses", "ss"),
-        ("ches", "ch"),
-        ("shes", "sh"),
-        ("xes", "x"),
-    ] {
-        if let Some(stem) = word.strip_suffix(ending) {
-            return stem.to_owned() + instead;
-        }
-    }
-    match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 && !stem.ends_with('s') => stem.to_owned(),
-        _ => word,
-    }
 }
 
 #[cfg(test)]

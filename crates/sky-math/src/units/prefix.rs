@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::MAX_NAME;
+use super::table::{MAX_NAME, Measure};
 use crate::exact;
 
 /// Symbol, name and power of ten.
@@ -64,14 +64,15 @@ const UNITS: [(&str, &str, &str, i64); 30] = [
 ];
 
 /// Dimension and size of a unit with or without a prefix: `GN`, `Sv`, `nanocoulombs`.
-pub(super) fn find(word: &str) -> Option<(&'static str, RBig)> {
+pub(super) fn find(word: &str) -> Option<Measure> {
     // Words and a measure of acidity.
     if word.len() > MAX_NAME || matches!(word, "as" | "pH") {
         return None;
     }
     let (_, dimension, power) = split(word)?;
     let ten = exact::ten_to(power.unsigned_abs());
-    Some((dimension, if power < 0 { RBig::ONE / ten } else { ten }))
+    let size = if power < 0 { RBig::ONE / ten } else { ten };
+    Some(Measure { dimension, size })
 }
 
 /// Whether a run of letters with a prefix is no product of names: `kPa`, `millitesla`, but not

@@ -1,10 +1,11 @@
 //! Reads the words behind a number as a unit.
 
 use super::{
-    Unit, find, scale, singular,
+    Unit,
+    lookup::{find, scale},
     table::{FILLERS, QUALIFIERS, WAYS},
 };
-use crate::wording::negation;
+use crate::negation;
 
 /// A piece of what stands behind a number.
 enum Piece<'a> {
@@ -267,4 +268,34 @@ pub(crate) fn read(text: &str) -> Unit {
     unit.nouns.sort_unstable();
     unit.qualifier = said.join(" ");
     unit
+}
+
+/// The singular, without case.
+fn singular(word: &str) -> String {
+    let word = word.to_lowercase();
+    for (many, one) in [
+        ("people", "person"),
+        ("men", "man"),
+        ("women", "woman"),
+        ("children", "child"),
+    ] {
+        if word == many {
+            return one.to_owned();
+        }
+    }
+    for (ending, instead) in [
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("xes", "x"),
+    ] {
+        if let Some(stem) = word.strip_suffix(ending) {
+            return stem.to_owned() + instead;
+        }
+    }
+    match word.strip_suffix('s') {
+        Some(stem) if stem.len() > 2 && !stem.ends_with('s') => stem.to_owned(),
+        _ => word,
+    }
 }

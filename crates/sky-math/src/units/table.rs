@@ -1,10 +1,26 @@
 //! The units that have a size, in SI base units.
 
-/// `(names, dimension, numerator, denominator)`. A dimension is a product of base units with their
-/// powers; currencies and what has no fixed size in SI units are bases of their own. Sizes from the
-/// SI brochure (9th edition), the 1959 yard and pound agreement, and the IAU (2012, astronomical
-/// unit); a ton is the short one of 2,000 pounds.
-pub(super) const UNITS: &[(&str, &str, i64, i64)] = &[
+use dashu_ratio::RBig;
+
+/// Longest name of a unit, in bytes.
+pub(super) const MAX_NAME: usize = 16;
+
+/// What a unit measures, and how large it is.
+pub(super) struct Measure {
+    /// Base units with their powers: `kg m s-2`.
+    pub(super) dimension: &'static str,
+    /// In base units.
+    pub(super) size: RBig,
+}
+
+/// Names, dimension, and numerator and denominator of the size.
+pub(super) type Row = (&'static str, &'static str, i64, i64);
+
+/// The units by name. A dimension is a product of base units with their powers. Currencies, and
+/// units without a fixed size in SI units, are base units too. Sizes from the SI brochure (9th
+/// edition), the 1959 yard and pound agreement, and the IAU (2012, astronomical unit). A ton is the
+/// short one of 2,000 pounds.
+pub(super) const UNITS: &[Row] = &[
     ("m meter meters metre metres", "m", 1, 1),
     (
         "km kilometer kilometers kilometre kilometres kms",

@@ -1,7 +1,7 @@
 //! Numbers, roots, units and connectives of Chinese and Japanese, as LaTeX: `二分之一`, `2或-2`,
 //! `5厘米`.
 
-use crate::extract::glyphs::is_cjk;
+use crate::glyphs::{is_cjk, is_numeral};
 
 /// Longer texts are not answers in words.
 const MAX_TEXT: usize = 200;
@@ -296,7 +296,7 @@ fn whole(text: &str) -> Option<i64> {
 
 /// Numbers with units: `5厘米`, `3小时20分钟`, `60千米/小时`.
 fn quantity(text: &str) -> Option<String> {
-    let numeral = |c: char| !is_cjk(c) || crate::extract::glyphs::is_numeral(c);
+    let numeral = |c: char| !is_cjk(c) || is_numeral(c);
     let mut out = String::new();
     let mut rest = text.trim();
     for _ in 0..4 {
@@ -352,7 +352,7 @@ fn unit(text: &str) -> Option<String> {
         match known {
             Some((_, unit)) => Some((*unit).to_owned()),
             None if UNREAD.iter().any(|unread| word.contains(unread)) => None,
-            None if word.starts_with(crate::extract::glyphs::is_numeral) => None,
+            None if word.starts_with(is_numeral) => None,
             None if word.chars().any(char::is_alphabetic) => Some(word.to_owned()),
             None => None,
         }

@@ -1,5 +1,7 @@
 //! Times of day and dates: `20:34:00`, `8:34 P.M.`, `2020-01-02`.
 
+use super::flat::flat;
+
 /// A time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time {
@@ -14,7 +16,7 @@ pub(crate) fn time(text: &str) -> Option<Time> {
     if text.len() > 40 {
         return None;
     }
-    let flat = super::flat(text).to_ascii_lowercase();
+    let flat = flat(text).to_ascii_lowercase();
     let flat = flat.trim().trim_end_matches('.').replace('.', "");
     let half = ["am", "pm"].into_iter().find(|half| flat.ends_with(half));
     let clock = half

@@ -1,9 +1,19 @@
 //! The letter of a choice in front of its text: `c. 3`, `(B) 18`, `C Cecile`.
 
-use super::negation;
+use super::flat::flat;
+use crate::negation;
 
-/// The letter, in upper case, and what it stands for.
-pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
+/// A choice with its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Labelled<'a> {
+    /// In upper case.
+    pub(crate) letter: char,
+    /// The text that the letter stands for.
+    pub(crate) text: &'a str,
+}
+
+/// The letter of a choice and its text.
+pub(crate) fn labelled(text: &str) -> Option<Labelled<'_>> {
     let text = text.trim().trim_matches('$').trim();
     let bare = ["\\textbf{", "\\text{", "\\mathrm{", "\\mathbf{", "**"]
         .iter()
@@ -46,8 +56,10 @@ pub(crate) fn labelled(text: &str) -> Option<(char, &str)> {
         }
         None => return None,
     };
-    (!rest.is_empty() && !another(rest) && !negation::after(rest))
-        .then_some((letter.to_ascii_uppercase(), rest))
+    (!rest.is_empty() && !another(rest) && !negation::after(rest)).then_some(Labelled {
+        letter: letter.to_ascii_uppercase(),
+        text: rest,
+    })
 }
 
 /// Whether a text names another choice: `3, (B) 4`.
@@ -63,7 +75,7 @@ fn another(text: &str) -> bool {
 
 /// The letter of a choice in either case, alone or in brackets: `b`, `(B)`, `b)`.
 pub(crate) fn lone_letter(text: &str) -> Option<char> {
-    let bare = super::flat(text);
+    let bare = flat(text);
     let bare = bare.trim_matches(['(', ')', '[', ']', '.', '*', '$', ' ', '{', '}']);
     let mut chars = bare.chars();
     match (chars.next(), chars.next()) {
@@ -86,7 +98,8 @@ mod tests {
             ("C Cecile", 'C', "Cecile"),
             (r"\textbf{(E)}\ 30", 'E', "30"),
         ] {
-            assert_eq!(labelled(text), Some((letter, rest)), "{text}");
+            let found = Labelled { letter, text: rest };
+            assert_eq!(labelled(text), Some(found), "{text}");
         }
         for text in ["A rhombus", "(a)b", "a:b", "x. 3", "(A) 3, (B) 4", "A", "5"] {
             assert_eq!(labelled(text), None, "{text}");

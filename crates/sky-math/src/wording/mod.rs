@@ -4,112 +4,27 @@
 //! What has a meaning is rewritten as mathematics; what bounds or denies a value becomes words
 //! behind it, which [`super::units`] reads, so that it is not taken for the bare number.
 
+mod bounded;
 mod chinese;
 mod clock;
+mod flat;
 mod label;
 mod names;
-pub(super) mod negation;
 mod number;
+mod sets;
 
 use std::borrow::Cow;
 
-use super::{latex_names, lex::group_end, unicode_to_latex::letters, units};
+use super::{latex_names, unicode_to_latex::letters, units};
+use bounded::bounded;
 pub(super) use clock::time;
 use clock::{date, time_of_day};
+pub(super) use flat::flat;
 pub(super) use label::{labelled, lone_letter};
 pub(super) use names::named;
 pub(super) use number::number;
-
-/// Longer texts are not answers in words.
-const MAX_TEXT: usize = 160;
-
-/// Words in front of a value: what they make of it, as words behind it; a sign where they are one.
-const HEADS: [(&str, &str); 30] = [
-    ("negative", "-"),
-    ("minus", "-"),
-    ("positive", ""),
-    ("at least", "at least"),
-    ("no less than", "at least"),
-    ("not less than", "at least"),
-    ("no fewer than", "at least"),
-    ("a minimum of", "at least"),
-    ("at most", "at most"),
-    ("no more than", "at most"),
-    ("not more than", "at most"),
-    ("up to", "at most"),
-    ("a maximum of", "at most"),
-    ("more than", "more than"),
-    ("greater than", "more than"),
-    ("larger than", "more than"),
-    ("bigger than", "more than"),
-    ("above", "more than"),
-    ("over", "more than"),
-    ("less than", "less than"),
-    ("fewer than", "less than"),
-    ("smaller than", "less than"),
-    ("below", "less than"),
-    ("under", "less than"),
-    ("not equal to", "not"),
-    ("not", "not"),
-    ("is not", "not"),
-    ("isn't", "not"),
-    ("anything but", "not"),
-    ("square root of", "root"),
-];
-
-/// Words behind a value that bound it.
-const TAILS: [&str; 14] = [
-    "less", "fewer", "below", "under", "lower", "smaller", "earlier", "more", "greater", "above",
-    "over", "higher", "larger", "later",
-];
-
-/// Sets that are spoken of in words.
-const SETS: [(&str, &str); 26] = [
-    ("all real numbers", r"\mathbb{R}"),
-    ("all reals", r"\mathbb{R}"),
-    ("all real x", r"\mathbb{R}"),
-    ("all real values", r"\mathbb{R}"),
-    ("all real values of x", r"\mathbb{R}"),
-    ("any real number", r"\mathbb{R}"),
-    ("every real number", r"\mathbb{R}"),
-    ("the real numbers", r"\mathbb{R}"),
-    ("real numbers", r"\mathbb{R}"),
-    ("the set of all real numbers", r"\mathbb{R}"),
-    ("the set of real numbers", r"\mathbb{R}"),
-    ("all integers", r"\mathbb{Z}"),
-    ("any integer", r"\mathbb{Z}"),
-    ("the set of all integers", r"\mathbb{Z}"),
-    ("all natural numbers", r"\mathbb{N}"),
-    ("no solution", r"\emptyset"),
-    ("no solutions", r"\emptyset"),
-    ("no solution exists", r"\emptyset"),
-    ("no solutions exist", r"\emptyset"),
-    ("there is no solution", r"\emptyset"),
-    ("there are no solutions", r"\emptyset"),
-    ("has no solution", r"\emptyset"),
-    ("no real solution", r"\emptyset"),
-    ("no real solutions", r"\emptyset"),
-    ("empty set", r"\emptyset"),
-    ("the empty set", r"\emptyset"),
-];
-
-/// Ways to say that there is no such value.
-const NO_VALUE: [&str; 14] = [
-    "dne",
-    "d.n.e",
-    "does not exist",
-    "doesn't exist",
-    "it does not exist",
-    "the limit does not exist",
-    "limit does not exist",
-    "no limit",
-    "no limit exists",
-    "undefined",
-    "is undefined",
-    "it is undefined",
-    "not defined",
-    "is not defined",
-];
+use number::{MAX_TEXT, is_value};
+use sets::{all_but, is_no_value, set};
 
 /// Rewrites cleaned text whose words have a meaning; any other is itself.
 pub(super) fn reword(text: &str) -> Cow<'_, str> {
@@ -134,10 +49,10 @@ pub(super) fn reword(text: &str) -> Cow<'_, str> {
     let flat = flat(text);
     let lower = flat.to_ascii_lowercase();
     let plain = lower.trim_end_matches('.');
-    if let Some((_, set)) = SETS.iter().find(|(words, _)| *words == plain) {
+    if let Some(set) = set(plain) {
         return Cow::Borrowed(set);
     }
-    if NO_VALUE.contains(&plain) {
+    if is_no_value(plain) {
         return Cow::Borrowed(r"\text{does not exist}");
     }
     if let Some(set) = all_but(&flat, plain) {
@@ -183,8 +98,8 @@ pub(super) fn is_set_or_numeral(text: &str) -> bool {
     let flat = flat(text.trim());
     let lower = flat.to_ascii_lowercase();
     let plain = lower.trim_end_matches('.');
-    SETS.iter().any(|(words, _)| *words == plain)
-        || NO_VALUE.contains(&plain)
+    set(plain).is_some()
+        || is_no_value(plain)
         || all_but(&flat, plain).is_some()
         || in_base(&flat, &lower).is_some()
 }
@@ -192,80 +107,6 @@ pub(super) fn is_set_or_numeral(text: &str) -> bool {
 /// Whether a text in Chinese is a value and nothing else.
 pub(super) fn is_chinese_value(text: &str) -> bool {
     chinese::reword(text).is_some()
-}
-
-/// The text without the marks that set words.
-pub(super) fn flat(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut ends = Vec::new();
-    let mut at = 0;
-    while let Some(c) = text[at..].chars().next() {
-        let rest = &text[at..];
-        let name = if c == '\\' { letters(&rest[1..]) } else { "" };
-        if latex_names::is_text(name) || latex_names::is_alphabet(name) {
-            let open = at + 1 + name.len();
-            if let Some(end) = group_end(text, open) {
-                ends.push(end - 1);
-                at = open + 1;
-                out.push(' ');
-                continue;
-            }
-        }
-        if ends.last() == Some(&at) {
-            ends.pop();
-            out.push(' ');
-        } else if c == '\\' && rest[1..].starts_with([' ', ',', ';', ':', '!']) {
-            out.push(' ');
-            at += 1;
-        } else if c == '~' {
-            out.push(' ');
-        } else {
-            out.push(c);
-        }
-        at += c.len_utf8();
-    }
-    out.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A value, perhaps a negative one.
-fn is_value(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_digit() || "\\-(.$|".contains(c))
-        || number(text.split_whitespace().next().unwrap_or("")).is_some()
-}
-
-/// `negative 5`, `at least 5`, `5 or less`.
-fn bounded(flat: &str, lower: &str) -> Option<String> {
-    let mut heads: Vec<_> = HEADS
-        .iter()
-        .filter(|(head, _)| lower.starts_with(head))
-        .collect();
-    heads.sort_by_key(|(head, _)| std::cmp::Reverse(head.len()));
-    for (head, meaning) in heads {
-        let rest = &flat[head.len()..];
-        let rest = rest
-            .strip_prefix(' ')
-            .map(str::trim)
-            .filter(|rest| is_value(rest))
-            // `not (x < 2)` denies a condition.
-            .filter(|rest| {
-                !(*head == "not" && rest.starts_with('(') && rest.contains(['<', '>', '=']))
-            });
-        let Some(rest) = rest else { continue };
-        let value = match number(rest) {
-            Some(n) => format!("{{{n}}}"),
-            None => rest.to_owned(),
-        };
-        return Some(match *meaning {
-            "" => value,
-            "-" => format!("-{value}"),
-            "root" => format!(r"\sqrt{{{value}}}"),
-            words => format!(r"{value}\text{{ {words}}}"),
-        });
-    }
-    let (value, tail) = flat.rsplit_once(' ')?;
-    let value = value.strip_suffix(" or")?;
-    (is_value(value) && TAILS.contains(&tail.to_ascii_lowercase().trim_end_matches('.')))
-        .then(|| format!(r"{value}\text{{ or {tail}}}"))
 }
 
 /// `a rhombus`: words whose article says nothing.
@@ -331,26 +172,6 @@ fn domain(flat: &str) -> Option<String> {
     };
     let letter = name.len() == 1 && name.bytes().all(|b| b.is_ascii_alphabetic());
     letter.then(|| format!(r"{value}, {name} \in \mathbb{{Z}}"))
-}
-
-/// `all real numbers except 0`.
-fn all_but(flat: &str, plain: &str) -> Option<String> {
-    let (words, set) = SETS
-        .iter()
-        .find(|(words, set)| !set.ends_with("emptyset") && plain.starts_with(words))?;
-    let rest = flat[words.len()..].trim();
-    let rest = ["except for", "except", "but", "other than", "excluding"]
-        .into_iter()
-        .find_map(|word| rest.strip_prefix(word))?;
-    let rest = rest
-        .trim()
-        .trim_start_matches("x = ")
-        .trim_start_matches("x=");
-    let items = rest
-        .replace(" and ", ", ")
-        .replace(" or ", ", ")
-        .replace(",,", ",");
-    (!items.is_empty() && is_value(&items)).then(|| format!(r"{set} \setminus \{{{items}\}}"))
 }
 
 /// `{}^{12}C_5`, `_5P_2`, `C_{12}^5`, `12C5`: binomial coefficients and falling products.

@@ -2,9 +2,16 @@
 
 use crate::latex_names;
 
-/// The text with each long name in brackets, and the names in order; `None` when there is none, or
-/// when words stand side by side as in prose.
-pub(crate) fn named(text: &str) -> Option<(String, Vec<&str>)> {
+/// A sum with names of several letters.
+pub(crate) struct NamedSum<'a> {
+    /// Each long name in brackets, so that it reads as one factor.
+    pub(crate) text: String,
+    /// The long names, sorted.
+    pub(crate) names: Vec<&'a str>,
+}
+
+/// A sum in which there are long names; `None` for any other text.
+pub(crate) fn named(text: &str) -> Option<NamedSum<'_>> {
     const MAX_TEXT: usize = 400;
     let signs = |c: char| "+-*/^".contains(c);
     if text.len() > MAX_TEXT || text.contains(['\\', '$', '_']) || !text.contains(signs) {
@@ -32,7 +39,7 @@ pub(crate) fn named(text: &str) -> Option<(String, Vec<&str>)> {
     out.push_str(rest);
     names.sort_unstable();
     names.dedup();
-    (!names.is_empty()).then_some((out, names))
+    (!names.is_empty()).then_some(NamedSum { text: out, names })
 }
 
 /// A word, not a product of letters: `longName`, `income`.

@@ -2,8 +2,10 @@
 
 use dashu_ratio::RBig;
 
-use super::MAX_TEXT;
 use crate::latex_names;
+
+/// Longer texts are not answers in words.
+pub(super) const MAX_TEXT: usize = 160;
 
 /// A number in words: `twelve`, `forty-two`, `one hundred and five`, `two thirds`, `one and a
 /// half`.
@@ -33,6 +35,12 @@ pub(crate) fn number(text: &str) -> Option<RBig> {
         words => whole(words)?,
     };
     Some(RBig::from(ones) + RBig::from(above) / RBig::from(parts))
+}
+
+/// Whether a text begins as a value does, perhaps a negative one.
+pub(super) fn is_value(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit() || "\\-(.$|".contains(c))
+        || number(text.split_whitespace().next().unwrap_or("")).is_some()
 }
 
 fn fraction_word(word: &str) -> Option<i64> {

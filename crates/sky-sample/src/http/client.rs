@@ -1,7 +1,8 @@
 use std::{
+    collections::HashSet,
     fmt,
     sync::{
-        Mutex,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -9,31 +10,39 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use serde_json::{Map, Value};
 use sky_types::{FinishReason, Generate, GenerateError, Reply, Request, Sink};
+use tracing::warn;
 use ureq::{Agent, http::StatusCode};
 
 use super::{
     retry,
-    wire::{ChatRequest, error_message, is_refusal, read_reply},
+    wire::{ChatRequest, chat_url, error_message, is_refusal, read_reply, room_for_reply},
 };
 
 /// An OpenAI-style server, and how many requests it gets.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Base URL, up to and including `/v1`.
+    /// Base URL, up to and including `/v1`. A query stays behind the path of each request.
     pub url: String,
     /// The model's name at the server.
     pub model: String,
     /// The key sent as `Authorization: Bearer`; empty for none.
     pub api_key: String,
+    /// Further headers: names and values.
+    pub headers: Vec<(String, String)>,
+    /// Further fields of each request's body (`top_k`, `min_p`, `chat_template_kwargs`).
+    pub extra_body: Map<String, Value>,
     /// Concurrent requests.
     pub concurrency: usize,
     /// Most requests begun per second, retries included; 0 for no limit.
     pub requests_per_second: f64,
     /// Longest time of one try, from the connection to the last byte.
     pub timeout: Duration,
-    /// Most tries after the first one.
+    /// Most tries after the first one of a request that the server fails on.
     pub retries: u32,
+    /// How long a server may be down or busy for everyone before the generation ends.
+    pub patience: Duration,
     /// The wait before the second try. It doubles with each try, up to two minutes.
     pub backoff: Duration,
     /// Largest reply read, in bytes.
@@ -43,16 +52,19 @@ pub struct Endpoint {
 impl Endpoint {
     /// A server with these defaults: 16 concurrent requests, no limit per second, 30 minutes per
     /// try (a busy server needs many of them for 32k tokens), 8 retries that start with a wait of
-    /// 1 s, and 64 MiB per reply.
+    /// 1 s, an hour's patience with a server that is down, and 64 MiB per reply.
     pub fn new(url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             model: model.into(),
             api_key: String::new(),
+            headers: Vec::new(),
+            extra_body: Map::new(),
             concurrency: 16,
             requests_per_second: 0.0,
             timeout: Duration::from_secs(1800),
             retries: 8,
+            patience: Duration::from_secs(3600),
             backoff: Duration::from_secs(1),
             max_body: 64 << 20,
         }
@@ -72,14 +84,22 @@ impl fmt::Debug for Endpoint {
 
 /// Gets replies from an OpenAI-style server over a pool of connections.
 ///
-/// A request is tried again after a status of 408, 409, 425, 429 or 5xx, a broken connection, a
-/// timeout or an unreadable reply. The wait grows with each try, or is what the server's
-/// `Retry-After` says. When the retries are used up, or after another status, generation ends with
-/// an error, once the requests under way have ended. A content filter gives a
-/// [`FinishReason::Refused`] reply, which is no error.
+/// - A server that is down or busy for everyone (no connection, 429, 502, 503, 504, 529) is asked
+///   again until `patience` is used up. The wait grows with each try, or is what the server's
+///   `Retry-After` says.
+/// - A request that the server fails on (another 5xx, a timeout, an unreadable reply) is tried
+///   again `retries` times. Then, and at once after a refused request (400, 422), it gets a reply
+///   of [`FinishReason::Failed`] with the reason, and the others go on.
+/// - A request that is longer than the server's context is asked again for as many tokens as the
+///   context leaves.
+/// - A content filter gives a [`FinishReason::Refused`] reply.
+/// - What concerns every request (401, 403, 404) ends the generation with an error, once the
+///   requests under way have ended.
 pub struct HttpGenerator {
     endpoint: Endpoint,
     agent: Agent,
+    /// The server's unknown words for a reply's end that have been warned of.
+    unknown_ends: Mutex<HashSet<String>>,
 }
 
 impl fmt::Debug for HttpGenerator {
@@ -101,10 +121,61 @@ struct ServerError {
 
 /// Why one try gave no reply.
 enum Failure {
-    /// Another try may succeed, after the wait that the server named, if any.
-    Retryable(String, Option<Duration>),
-    /// Another try would fail too.
-    Final(String),
+    /// The server is down or busy, for every request; the wait that it asked for, if any.
+    Busy(String, Option<Duration>),
+    /// The server failed on this request; another try may succeed.
+    Broken(String),
+    /// The request is too long for the server's context, which leaves this many tokens for the
+    /// reply.
+    TooLong(String, u32),
+    /// This request can never be answered.
+    Request(String),
+    /// No request can be answered.
+    Server(String),
+}
+
+/// What the workers of one generation share.
+struct Pool {
+    pace: Pace,
+    /// Ends the waits.
+    stop: AtomicBool,
+    /// When the server last answered anything, or the generation began.
+    last_answer: Mutex<Instant>,
+    /// When the user was last told that the server does not answer.
+    last_warning: Mutex<Option<Instant>>,
+}
+
+impl Pool {
+    fn new(requests_per_second: f64) -> Self {
+        Self {
+            pace: Pace::new(requests_per_second),
+            stop: AtomicBool::new(false),
+            last_answer: Mutex::new(Instant::now()),
+            last_warning: Mutex::new(None),
+        }
+    }
+
+    fn answered(&self) {
+        *locked(&self.last_answer) = Instant::now();
+    }
+
+    /// Tells the user, at most every few seconds for all workers together.
+    fn warn(&self, url: &str, reason: &str, wait: Duration) {
+        const INTERVAL: Duration = Duration::from_secs(10);
+        let mut last = locked(&self.last_warning);
+        if last.is_none_or(|last| last.elapsed() >= INTERVAL) {
+            *last = Some(Instant::now());
+            warn!(
+                "{url}: {reason}; trying again in {:.0} s",
+                wait.as_secs_f64().ceil()
+            );
+        }
+    }
+}
+
+/// The value behind a lock. After a panic in another thread it is still usable.
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl HttpGenerator {
@@ -122,58 +193,88 @@ impl HttpGenerator {
         Self {
             agent: config.build().new_agent(),
             endpoint,
+            unknown_ends: Mutex::default(),
         }
     }
 
-    fn answer(
-        &self,
-        request: &Request,
-        pace: &Pace,
-        stop: &AtomicBool,
-    ) -> Result<Reply, ServerError> {
-        let url = format!(
-            "{}/chat/completions",
-            self.endpoint.url.trim_end_matches('/')
-        );
+    /// The reply to a request, one that says why there is none, or what ends the generation.
+    fn answer(&self, request: &Request, pool: &Pool) -> Result<Reply, ServerError> {
         let _span = tracing::debug_span!("request", key = request.key).entered();
-        let mut tries = 0;
+        let url = chat_url(&self.endpoint.url);
+        let mut max_tokens = request.params.max_tokens;
+        // Tries in all, and those that the server failed on.
+        let (mut tries, mut broken) = (0_u32, 0_u32);
+        let began = Instant::now();
         loop {
-            pace.wait(stop);
+            pool.pace.wait(&pool.stop);
             tries += 1;
-            let fail = |reason| ServerError {
+            let server_error = |reason| ServerError {
                 url: url.clone(),
                 reason,
                 tries,
             };
-            match self.try_once(&url, request) {
-                Ok(reply) => return Ok(reply),
-                Err(Failure::Final(reason)) => return Err(fail(reason)),
-                Err(Failure::Retryable(reason, _))
-                    if tries > self.endpoint.retries || stop.load(Ordering::Relaxed) =>
-                {
-                    return Err(fail(reason));
+            let stopped = || pool.stop.load(Ordering::Relaxed);
+            let (reason, retry_after) = match self.try_once(&url, request, max_tokens) {
+                Ok(reply) => {
+                    pool.answered();
+                    return Ok(reply);
                 }
-                Err(Failure::Retryable(reason, retry_after)) => {
-                    let wait =
-                        retry::wait(self.endpoint.backoff, tries - 1, retry_after, request.seed);
-                    tracing::info!(
-                        url,
-                        tries,
-                        wait_s = wait.as_secs_f64(),
-                        "{reason}; trying again"
-                    );
-                    sleep(wait, stop);
+                Err(Failure::Request(reason)) => {
+                    pool.answered();
+                    return Ok(Reply::failed(request.key, reason));
                 }
+                Err(Failure::TooLong(reason, room)) => {
+                    pool.answered();
+                    if room >= max_tokens {
+                        return Ok(Reply::failed(request.key, reason));
+                    }
+                    max_tokens = room;
+                    continue;
+                }
+                Err(Failure::Server(reason)) => return Err(server_error(reason)),
+                Err(Failure::Broken(reason)) => {
+                    broken += 1;
+                    if broken > self.endpoint.retries {
+                        pool.answered();
+                        let reason = format!("{reason} (after {tries} tries)");
+                        return Ok(Reply::failed(request.key, reason));
+                    }
+                    (reason, None)
+                }
+                Err(Failure::Busy(reason, retry_after)) => {
+                    let waited = began.elapsed();
+                    if waited >= self.endpoint.patience {
+                        let reason = format!("{reason} (for {:.0} s)", waited.as_secs_f64());
+                        // Others were answered meanwhile: it is this request that is not.
+                        return if *locked(&pool.last_answer) > began {
+                            Ok(Reply::failed(request.key, reason))
+                        } else {
+                            Err(server_error(reason))
+                        };
+                    }
+                    (reason, retry_after)
+                }
+            };
+            if stopped() {
+                return Err(server_error(reason));
             }
+            let wait = retry::wait(self.endpoint.backoff, tries - 1, retry_after, request.seed);
+            pool.warn(&url, &reason, wait);
+            sleep(wait, &pool.stop);
         }
     }
 
-    fn try_once(&self, url: &str, request: &Request) -> Result<Reply, Failure> {
-        let body = serde_json::to_vec(&ChatRequest::new(&self.endpoint.model, request))
-            .map_err(|error| Failure::Final(error.to_string()))?;
+    fn try_once(&self, url: &str, request: &Request, max_tokens: u32) -> Result<Reply, Failure> {
+        let endpoint = &self.endpoint;
+        let body = ChatRequest::new(&endpoint.model, request, max_tokens, &endpoint.extra_body);
+        let body =
+            serde_json::to_vec(&body).map_err(|error| Failure::Request(error.to_string()))?;
         let mut post = self.agent.post(url).content_type("application/json");
-        if !self.endpoint.api_key.is_empty() {
-            post = post.header("Authorization", format!("Bearer {}", self.endpoint.api_key));
+        if !endpoint.api_key.is_empty() {
+            post = post.header("Authorization", format!("Bearer {}", endpoint.api_key));
+        }
+        for (name, value) in &endpoint.headers {
+            post = post.header(name, value);
         }
         let mut response = post.send(&body[..]).map_err(|error| from_ureq(&error))?;
         let status = response.status();
@@ -185,45 +286,92 @@ impl HttpGenerator {
         let body = response
             .body_mut()
             .with_config()
-            .limit(self.endpoint.max_body)
+            .limit(endpoint.max_body)
             .read_to_vec()
             .map_err(|error| from_ureq(&error))?;
         if status == StatusCode::OK {
-            return read_reply(request.key, &body)
-                .map_err(|reason| Failure::Retryable(reason, None));
+            let read = read_reply(request.key, &body).map_err(Failure::Broken)?;
+            if let Some(word) = read.unknown_end {
+                self.warn_of_end(&word);
+            }
+            return Ok(read.reply);
         }
         if status.is_client_error() && is_refusal(&body) {
             return Ok(Reply {
-                key: request.key,
-                text: String::new(),
                 finish_reason: FinishReason::Refused,
-                prompt_tokens: 0,
-                completion_tokens: 0,
+                failure: None,
+                ..Reply::failed(request.key, "")
             });
         }
-        let reason = format!("status {}: {}", status.as_u16(), error_message(&body));
-        let retryable =
-            status.is_server_error() || matches!(status.as_u16(), 408 | 409 | 425 | 429);
-        if retryable {
-            return Err(Failure::Retryable(reason, retry_after));
+        let said = error_message(&body);
+        let reason = format!("status {}: {said}", status.as_u16());
+        Err(match status.as_u16() {
+            401 | 403 => Failure::Server(format!("{reason}; check the key's environment variable")),
+            404 => Failure::Server(format!("{reason}; check the endpoint and the model's name")),
+            425 | 429 | 502 | 503 | 504 | 529 => Failure::Busy(reason, retry_after),
+            408 | 409 | 500.. => Failure::Broken(reason),
+            _ => match room_for_reply(&said) {
+                Some(room) => Failure::TooLong(reason, room),
+                None => Failure::Request(reason),
+            },
+        })
+    }
+
+    /// The next result; tells the user when a server takes long without a word. `None` when no more
+    /// will come.
+    fn next_result<T>(&self, results: &mpsc::Receiver<T>, under_way: usize) -> Option<T> {
+        const FIRST: Duration = Duration::from_secs(60);
+        let began = Instant::now();
+        let mut wait = FIRST;
+        loop {
+            match results.recv_timeout(wait) {
+                Ok(result) => return Some(result),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    warn!(
+                        "{}: {under_way} requests under way, no reply for {:.0} s",
+                        self.endpoint.url,
+                        began.elapsed().as_secs_f64()
+                    );
+                    // Each silence twice as long as the one before.
+                    wait = began.elapsed();
+                }
+            }
         }
-        let hint = match status.as_u16() {
-            401 | 403 => "; check the key's environment variable",
-            404 => "; check the endpoint and the model's name",
-            _ => "",
-        };
-        Err(Failure::Final(format!("{reason}{hint}")))
+    }
+
+    /// Once for each word: a reply that ended for it counts as finished.
+    fn warn_of_end(&self, word: &str) {
+        if locked(&self.unknown_ends).insert(word.to_owned()) {
+            warn!("the server ends replies with finish_reason {word}; taken for an end");
+        }
     }
 }
 
 fn from_ureq(error: &ureq::Error) -> Failure {
     match error {
-        ureq::Error::BadUri(_)
-        | ureq::Error::Http(_)
-        | ureq::Error::BodyExceedsLimit(_)
-        | ureq::Error::TooManyRedirects => Failure::Final(error.to_string()),
-        _ => Failure::Retryable(error.to_string(), None),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::TooManyRedirects => {
+            Failure::Server(error.to_string())
+        }
+        ureq::Error::BodyExceedsLimit(_) => Failure::Request(error.to_string()),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
+            Failure::Busy(error.to_string(), None)
+        }
+        ureq::Error::Io(source) if is_refused(source) => Failure::Busy(error.to_string(), None),
+        ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
+            Failure::Busy(error.to_string(), None)
+        }
+        _ => Failure::Broken(error.to_string()),
     }
+}
+
+/// Whether no connection came about.
+fn is_refused(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound
+    )
 }
 
 /// Whether the server is on this machine: then no proxy is used.
@@ -269,11 +417,7 @@ impl Pace {
             return;
         }
         let now = Instant::now();
-        // After a panic in another thread the time in the lock is still usable.
-        let mut next = self
-            .next
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut next = locked(&self.next);
         let mine = (*next).max(now);
         *next = mine + self.interval;
         drop(next);
@@ -292,10 +436,7 @@ impl Generate for HttpGenerator {
         sink: &mut Sink<'_>,
     ) -> Result<(), GenerateError> {
         let workers = self.endpoint.concurrency.max(1);
-        let (stop, pace) = (
-            AtomicBool::new(false),
-            Pace::new(self.endpoint.requests_per_second),
-        );
+        let pool = Pool::new(self.endpoint.requests_per_second);
         let (work, waiting) = mpsc::channel::<Request>();
         let waiting = Mutex::new(waiting);
         let (done, results) = mpsc::channel();
@@ -314,10 +455,10 @@ impl Generate for HttpGenerator {
                     under_way += 1;
                     if started < workers {
                         started += 1;
-                        let (done, waiting, stop, pace) = (done.clone(), &waiting, &stop, &pace);
+                        let (done, waiting, pool) = (done.clone(), &waiting, &pool);
                         scope.spawn(move || {
                             while let Some(request) = take(waiting) {
-                                if done.send(client.answer(&request, pace, stop)).is_err() {
+                                if done.send(client.answer(&request, pool)).is_err() {
                                     return;
                                 }
                             }
@@ -331,7 +472,7 @@ impl Generate for HttpGenerator {
                 if under_way == 0 {
                     break;
                 }
-                let Ok(result) = results.recv() else {
+                let Some(result) = client.next_result(&results, under_way) else {
                     break;
                 };
                 under_way -= 1;
@@ -344,7 +485,7 @@ impl Generate for HttpGenerator {
                     Err(error) => Err(GenerateError::Backend(error.into())),
                 };
                 if let Err(error) = delivered {
-                    stop.store(true, Ordering::Relaxed);
+                    pool.stop.store(true, Ordering::Relaxed);
                     failed.get_or_insert(error);
                 }
             }
@@ -356,10 +497,7 @@ impl Generate for HttpGenerator {
 
 /// Takes the next request; `None` when no more will come.
 fn take(waiting: &Mutex<mpsc::Receiver<Request>>) -> Option<Request> {
-    let waiting = waiting
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    waiting.recv().ok()
+    locked(waiting).recv().ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod sections;
 
 use std::collections::BTreeMap;
 
-use sky_types::{FinishReason, Sample};
+use sky_types::{CheckError, FinishReason, Sample};
 
 pub use model::{Rewriting, rewrite_with_model};
 pub use rules::split;
@@ -23,6 +23,20 @@ pub enum Rewritten {
     FellBack,
     /// It is unchanged: unfinished, refused, or without a solution.
     Left,
+    /// It is unchanged: it is right, and each rewritten form was wrong.
+    Kept,
+}
+
+/// Whether a sample's text is a right answer to its problem.
+pub type IsRight<'a> = dyn Fn(&Sample) -> Result<bool, CheckError> + Sync + 'a;
+
+/// Whether a rewritten sample is right where the original is.
+fn keeps_verdict(
+    original: &Sample,
+    rewritten: &Sample,
+    is_right: &IsRight<'_>,
+) -> Result<bool, CheckError> {
+    Ok(original.text == rewritten.text || !is_right(original)? || is_right(rewritten)?)
 }
 
 impl Rewritten {
@@ -34,6 +48,7 @@ impl Rewritten {
             Self::Model => "model",
             Self::FellBack => "fell_back",
             Self::Left => "left",
+            Self::Kept => "kept",
         }
     }
 }
@@ -49,11 +64,29 @@ pub fn rewrite_by_rules(mut sample: Sample) -> (Sample, Rewritten) {
     let (how, sections) = match (sample.finish_reason, sections) {
         (_, Some(sections)) => (Rewritten::Already, Some(sections)),
         (FinishReason::Stop, None) => (Rewritten::Rules, split(&sample.text)),
-        (FinishReason::Length | FinishReason::Refused, None) => (Rewritten::Left, None),
+        (FinishReason::Length | FinishReason::Refused | FinishReason::Failed, None) => {
+            (Rewritten::Left, None)
+        }
     };
     let Some(sections) = sections else {
         return (sample, Rewritten::Left);
     };
     sample.text = sections.render();
     (sample, how)
+}
+
+/// As [`rewrite_by_rules`], but a right reply stays as it is when the rules make it wrong.
+///
+/// # Errors
+/// When `is_right` fails.
+pub fn rewrite_right_by_rules(
+    sample: Sample,
+    is_right: &IsRight<'_>,
+) -> Result<(Sample, Rewritten), CheckError> {
+    let (rewritten, how) = rewrite_by_rules(sample.clone());
+    Ok(if keeps_verdict(&sample, &rewritten, is_right)? {
+        (rewritten, how)
+    } else {
+        (sample, Rewritten::Kept)
+    })
 }

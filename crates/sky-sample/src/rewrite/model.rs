@@ -1,19 +1,30 @@
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use sky_files::{Journal, write_jsonl};
 use sky_types::{
-    FinishReason, Generate, Message, Reply, Request, Sample, SamplingParams, derive_seed,
+    CheckError, FinishReason, Generate, Message, Reply, Request, Sample, SamplingParams,
+    derive_seed,
 };
 
-use super::{MARKERS, RewriteCounts, Rewritten, Sections, rewrite_by_rules, rules::fenced_blocks};
+use super::{
+    IsRight, MARKERS, RewriteCounts, Rewritten, Sections, keeps_verdict, rewrite_by_rules,
+    rewrite_right_by_rules,
+    rules::{fenced_blocks, program_block},
+};
 use crate::{Event, SampleError, generate_missing::generate_missing};
 
 /// What a model rewrites, and how its replies are sampled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rewriting<'a> {
     /// The samples to rewrite.
     pub samples: &'a [Sample],
+    /// The verifier. Without one, a rewritten reply has to have the original's box, program or last
+    /// number.
+    pub is_right: Option<&'a IsRight<'a>>,
     /// The sampling parameters of the rewriter's replies.
     pub params: SamplingParams,
     /// The run's seed.
@@ -24,16 +35,32 @@ pub struct Rewriting<'a> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// As rewritten; the original where it is to be asked for again.
     sample: Sample,
-    fell_back: bool,
+    how: Tried,
+}
+
+/// What came of asking the model.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Tried {
+    /// Its text is used.
+    Model,
+    /// Its first text lost the answer or the form; it is asked once more.
+    Again,
+    /// The rules split the original.
+    FellBack,
+    /// The original stays.
+    Kept,
 }
 
 /// Has a model put each finished reply into the two sections, then writes all samples to `out` in
 /// their order.
 ///
-/// The model's text must have both sections, and its solution must have the original's box, program
-/// or last number. Otherwise the rules split the original. Resumes from its journal as
-/// [`sample`](crate::sample()) does.
+/// The model's text must have both sections and be right where the original is. Otherwise the model
+/// is asked once more, with the reason; then the rules split the original; and where they lose the
+/// right answer too, the original stays. Resumes from its journal as [`sample`](crate::sample())
+/// does.
 ///
 /// # Errors
 /// When a sample appears twice, the source of replies fails, or a file cannot be written. Journaled
@@ -61,14 +88,20 @@ pub fn rewrite_with_model(
         .iter()
         .map(|sample| (!needs_model(sample)).then(|| rewrite_by_rules(sample.clone())))
         .collect();
-    let mut done = 0;
+    let (mut done, mut again) = (0, HashSet::new());
     for row in found.rows {
         let key = (row.sample.problem_id.as_str(), row.sample.index);
-        if let Some(&at) = places.get(&key)
-            && rows[at].is_none()
-        {
-            rows[at] = Some((row.sample, outcome(row.fell_back)));
-            done += 1;
+        let Some(&at) = places.get(&key).filter(|&&at| rows[at].is_none()) else {
+            continue;
+        };
+        match outcome(row.how) {
+            None => {
+                again.insert(at);
+            }
+            Some(how) => {
+                rows[at] = Some((row.sample, how));
+                done += 1;
+            }
         }
     }
     on_event(Event::Resumed {
@@ -80,22 +113,31 @@ pub fn rewrite_with_model(
     let asked: Vec<usize> = (0..samples.len())
         .filter(|&at| needs_model(&samples[at]))
         .collect();
-    let present: Vec<bool> = asked.iter().map(|&at| rows[at].is_some()).collect();
-    generate_missing(
-        generate,
-        &present,
-        &|place| request(rewriting, &samples[asked[place]]),
-        &mut |place, reply| {
-            let at = asked[place];
-            let (sample, fell_back) = judge(&samples[at], &reply);
-            let row = Row { sample, fell_back };
-            journal.append(&row)?;
-            on_event(Event::Finished(&row.sample));
-            rows[at] = Some((row.sample, outcome(fell_back)));
-            Ok(())
-        },
-        &mut |_, _| {},
-    )?;
+    for second in [false, true] {
+        let is_wanted = |at: &usize| rows[*at].is_none() && again.contains(at) == second;
+        let present: Vec<bool> = asked.iter().map(|at| !is_wanted(at)).collect();
+        generate_missing(
+            generate,
+            &present,
+            &|place| request(rewriting, &samples[asked[place]], second),
+            &mut |place, reply| {
+                let at = asked[place];
+                let row = judge(rewriting, &samples[at], &reply, second)?;
+                journal.append(&row)?;
+                match outcome(row.how) {
+                    None => {
+                        again.insert(at);
+                    }
+                    Some(how) => {
+                        on_event(Event::Finished(&row.sample));
+                        rows[at] = Some((row.sample, how));
+                    }
+                }
+                Ok(())
+            },
+            &mut |_, _| {},
+        )?;
+    }
     journal.sync()?;
 
     let mut counts = RewriteCounts::new();
@@ -112,28 +154,51 @@ fn needs_model(sample: &Sample) -> bool {
         && Sections::parse(&sample.text).is_none()
 }
 
-fn outcome(fell_back: bool) -> Rewritten {
-    if fell_back {
-        Rewritten::FellBack
-    } else {
-        Rewritten::Model
+/// How a sample was rewritten; nothing when the model is to be asked again.
+fn outcome(tried: Tried) -> Option<Rewritten> {
+    match tried {
+        Tried::Model => Some(Rewritten::Model),
+        Tried::Again => None,
+        Tried::FellBack => Some(Rewritten::FellBack),
+        Tried::Kept => Some(Rewritten::Kept),
     }
 }
 
-/// The sample with the model's sections, or with those of the rules when the model's are unusable;
-/// true for the latter.
-fn judge(original: &Sample, reply: &Reply) -> (Sample, bool) {
-    let sections = Sections::parse(&reply.text)
-        .filter(|_| reply.finish_reason == FinishReason::Stop)
-        .filter(|sections| keeps_answer(&original.text, &sections.solution));
-    match sections {
-        Some(sections) => {
-            let mut sample = original.clone();
-            sample.text = sections.render();
-            (sample, false)
+/// The sample with the model's sections where they are usable; else, after the second try, with
+/// those of the rules, or as it was.
+fn judge(
+    rewriting: &Rewriting<'_>,
+    original: &Sample,
+    reply: &Reply,
+    second: bool,
+) -> Result<Row, CheckError> {
+    let sections =
+        Sections::parse(&reply.text).filter(|_| reply.finish_reason == FinishReason::Stop);
+    if let Some(sections) = sections {
+        let mut sample = original.clone();
+        sample.text = sections.render();
+        let keeps = match rewriting.is_right {
+            Some(is_right) => keeps_verdict(original, &sample, is_right)?,
+            None => keeps_answer(&original.text, &sections.solution),
+        };
+        if keeps {
+            let how = Tried::Model;
+            return Ok(Row { sample, how });
         }
-        None => (rewrite_by_rules(original.clone()).0, true),
     }
+    if !second {
+        let (sample, how) = (original.clone(), Tried::Again);
+        return Ok(Row { sample, how });
+    }
+    let (sample, how) = match rewriting.is_right {
+        Some(is_right) => rewrite_right_by_rules(original.clone(), is_right)?,
+        None => rewrite_by_rules(original.clone()),
+    };
+    let how = match how {
+        Rewritten::Kept => Tried::Kept,
+        _ => Tried::FellBack,
+    };
+    Ok(Row { sample, how })
 }
 
 /// Whether the solution still gives the original's answer: its last box, else its last program,
@@ -168,9 +233,9 @@ fn last_box(text: &str) -> Option<String> {
     None
 }
 
-/// The lines of the last code block, without fences, trailing space and blank lines.
+/// The lines of the program, without fences, trailing space and blank lines.
 fn last_program(text: &str) -> Option<Vec<&str>> {
-    let &(start, end) = fenced_blocks(text).last()?;
+    let (start, end) = program_block(text, &fenced_blocks(text))?;
     let lines = text[start..end].lines().map(str::trim_end);
     let inner = lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with("```"));
     Some(inner.collect())
@@ -183,12 +248,19 @@ fn numbers(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The role that Sky-T1 gave its rewriter, with instructions and a worked example of our own.
-fn request(rewriting: &Rewriting<'_>, sample: &Sample) -> Request {
+/// The role that Sky-T1 gave its rewriter, with instructions and a worked example of our own. The
+/// second time it says what was wrong with the first.
+fn request(rewriting: &Rewriting<'_>, sample: &Sample, second: bool) -> Request {
     let [begin, end, begin_solution, end_solution] = MARKERS;
     let example = Sections {
         thought: "I need the area of a 4 by 6 rectangle.\n\nThe area is 4 times 6, so 24.\n\nCheck: four rows of six give 6 + 6 + 6 + 6 = 24. Good.".into(),
         solution: "The area is the product of the sides: $4 \\cdot 6 = 24$.\n\n\\boxed{24}".into(),
+    };
+    let reason = if second {
+        "An earlier attempt lost the answer or a section. Keep every line of the program and the \
+         answer exactly.\n\n"
+    } else {
+        ""
     };
     let instruction = format!(
         "Sort the answer below into two sections.\n\
@@ -200,7 +272,7 @@ fn request(rewriting: &Rewriting<'_>, sample: &Sample) -> Request {
          An answer such as:\n\n\
          I need the area of a 4 by 6 rectangle. The area is 4 times 6, so 24. Check: four rows of six give 6 + 6 + 6 + 6 = 24. \
          Good. The area is the product of the sides: $4 \\cdot 6 = 24$. \\boxed{{24}}\n\n\
-         becomes:\n\n{}\n\nThe answer to sort:\n\n{}",
+         becomes:\n\n{}\n\n{reason}The answer to sort:\n\n{}",
         example.render(),
         sample.text
     );
@@ -213,7 +285,11 @@ fn request(rewriting: &Rewriting<'_>, sample: &Sample) -> Request {
         params: rewriting.params.clone(),
         seed: derive_seed(
             rewriting.seed,
-            &format!("rewrite/{}", sample.problem_id),
+            &format!(
+                "rewrite{}/{}",
+                if second { "-again" } else { "" },
+                sample.problem_id
+            ),
             u64::from(sample.index),
         ),
     }

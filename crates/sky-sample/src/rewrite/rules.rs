@@ -110,7 +110,7 @@ fn plain(text: &str) -> (String, String) {
     if let Some(place) = last_box.filter(|&place| place >= after_blocks) {
         return parts(start_of_passage(text, after_blocks, place));
     }
-    if let Some(&(start, end)) = blocks.last() {
+    if let Some((start, end)) = program_block(text, &blocks) {
         let before = text[..start].trim();
         if before.is_empty() {
             // Nothing stands before the program: what explains it is the thought.
@@ -218,6 +218,17 @@ pub(super) fn fenced_blocks(text: &str) -> Vec<(usize, usize)> {
     }
     blocks.extend(open.map(|start| (start, text.len())));
     blocks
+}
+
+/// The last block of Python; without one, the last block. An "Output:" block may follow a program.
+pub(super) fn program_block(text: &str, blocks: &[(usize, usize)]) -> Option<(usize, usize)> {
+    let is_python = |&&(start, _): &&(usize, usize)| {
+        let tag = text[start..].trim_start_matches([' ', '\t', '`']);
+        tag.get(..2)
+            .is_some_and(|tag| tag.eq_ignore_ascii_case("py"))
+    };
+    let python = blocks.iter().rev().find(is_python);
+    python.or_else(|| blocks.last()).copied()
 }
 
 /// The rest of a text that begins with a tag, in any case.

@@ -157,9 +157,14 @@ impl Check for CodeCheck {
         if problem.domain != Domain::Code {
             return Err(unsupported(problem, "it is no code problem".to_owned()));
         }
-        if finish_reason == FinishReason::Refused {
+        let none = match finish_reason {
+            FinishReason::Refused => Some(Verdict::Refused),
+            FinishReason::Failed => Some(Verdict::NoReply),
+            FinishReason::Stop | FinishReason::Length => None,
+        };
+        if let Some(verdict) = none {
             return Ok(CheckOutcome {
-                verdict: Verdict::Refused,
+                verdict,
                 detail: String::new(),
             });
         }

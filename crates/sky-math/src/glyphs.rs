@@ -1,4 +1,4 @@
-//! Characters of Chinese, Japanese and Korean text, which stand without spaces.
+//! Characters of Chinese, Japanese and Korean text, which has no spaces between words.
 
 /// Whether a character is one of these scripts, or their punctuation.
 pub(crate) fn is_cjk(c: char) -> bool {
@@ -47,7 +47,7 @@ pub(crate) fn is_numeral(c: char) -> bool {
 }
 
 /// Full-width forms of ASCII, as Chinese and Japanese text has them, in their usual width.
-pub(super) fn halfwidth(text: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn halfwidth(text: &str) -> std::borrow::Cow<'_, str> {
     let wide = |c: char| matches!(c, '\u{FF01}'..='\u{FF5E}');
     if !text.contains(wide) {
         return std::borrow::Cow::Borrowed(text);
