@@ -31,13 +31,13 @@ pub(crate) fn check_all<T: Send>(
         Some(threads) => threads.min(256),
         None => cores,
     };
-    let work = Work {
+    let checks = ParallelChecks {
         count,
         check,
         next: AtomicUsize::new(0),
         stop: Stop(Arc::new(AtomicUsize::new(usize::MAX))),
     };
-    let mut found = py.detach(|| work.run(threads.min(count)))?;
+    let mut found = py.detach(|| checks.run(threads.min(count)))?;
     // By index: each thread had its own share.
     found.sort_unstable_by_key(|(index, _)| *index);
     found.into_iter().map(|(_, result)| result).collect()
@@ -70,7 +70,7 @@ fn check_signals() -> PyResult<()> {
 }
 
 /// The checks of one call.
-struct Work<C> {
+struct ParallelChecks<C> {
     count: usize,
     check: C,
     /// The check that starts next.
@@ -79,7 +79,7 @@ struct Work<C> {
     stop: Stop,
 }
 
-impl<C> Work<C> {
+impl<C> ParallelChecks<C> {
     /// Starts the threads and waits for them; looks for signals meanwhile.
     fn run<T: Send>(&self, threads: usize) -> PyResult<Vec<(usize, PyResult<T>)>>
     where

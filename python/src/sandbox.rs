@@ -197,7 +197,7 @@ impl Sandbox {
             ..Limits::seconds(checked_seconds("seconds", seconds)?)
         };
         let check = self.check.get(py)?;
-        // On a thread of its own, so that this one can look for Ctrl-C.
+        // On its own thread, so that this one can look for Ctrl-C.
         let mut outcomes = check_all(py, 1, Some(1), |_, stop| {
             let job = Job::Script {
                 program: &code.0,

@@ -207,7 +207,7 @@ fn judge_batch(batch: &[Pair], options: &Options, threads: usize) -> Vec<PairVer
     all.into_iter().map(|(_, judged)| judged).collect()
 }
 
-/// The options of a line with conventions or options of its own; none for other lines.
+/// The options of a line with its own conventions or options; none for other lines.
 fn own_options(pair: &Pair, base: &Options) -> Option<Options> {
     let conventions = pair.mode.conventions().map(Conventions::options);
     if pair.opts.0.is_empty() {

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A server of its own on a free port; killed when dropped.
+/// A server on a free port; killed when dropped.
 struct Server {
     child: Child,
     address: String,

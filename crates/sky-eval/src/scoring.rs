@@ -289,7 +289,7 @@ impl Tally {
     }
 }
 
-/// Calls [`write_atomic`] for a writer with errors of its own and returns the first of them.
+/// Calls [`write_atomic`] for a writer with its own errors and returns the first of them.
 pub(crate) fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,

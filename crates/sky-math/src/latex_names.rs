@@ -67,7 +67,7 @@ pub(super) enum Detour {
     Angle,
 }
 
-/// The way to a function that has no code of its own.
+/// The way to a function without its own code.
 pub(super) fn detour(name: &str) -> Option<Detour> {
     Some(match name {
         "sech" | "csch" | "cosech" | "coth" | "cth" => Detour::InverseValue,

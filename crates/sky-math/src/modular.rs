@@ -69,6 +69,7 @@ struct Field<'a> {
 #[derive(Clone, Copy)]
 struct Value {
     residue: u64,
+    /// A double, since a power may exceed any integer; only its size matters.
     height: f64,
 }
 
@@ -78,7 +79,8 @@ impl Field<'_> {
         u64::try_from(product).unwrap_or(0)
     }
 
-    fn whole(&self, n: &IBig) -> u64 {
+    /// The residue of an integer.
+    fn integer(&self, n: &IBig) -> u64 {
         let wide = IBig::from(self.prime);
         u64::try_from(((n % &wide) + &wide) % &wide).unwrap_or(0)
     }
@@ -105,6 +107,7 @@ impl Field<'_> {
 
     /// `None` for zero: the number may be zero or a multiple of the prime.
     fn inverse(&self, a: u64) -> Option<u64> {
+        // Fermat: a^(p - 2) is the inverse of a.
         (a != 0)
             .then(|| self.power(a, &UBig::from(self.prime - 2)))
             .flatten()
@@ -113,9 +116,9 @@ impl Field<'_> {
     fn rational(&self, value: &RBig) -> Option<Value> {
         let bits = exact::bit_size(value);
         self.budget.take(20 + bits as u64 / 16).ok()?;
-        let below = self.whole(&IBig::from(value.denominator().clone()));
+        let below = self.integer(&IBig::from(value.denominator().clone()));
         Some(Value {
-            residue: self.times(self.whole(value.numerator()), self.inverse(below)?),
+            residue: self.times(self.integer(value.numerator()), self.inverse(below)?),
             height: bits as f64 + 1.0,
         })
     }
@@ -143,6 +146,7 @@ impl Field<'_> {
                 |sum, item| {
                     let item = self.value(item)?;
                     Some(Value {
+                        // Two residues below 2^61 do not overflow.
                         residue: (sum.residue + item.residue) % self.prime,
                         height: sum.height + item.height + 1.0,
                     })

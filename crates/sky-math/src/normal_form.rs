@@ -19,7 +19,7 @@ use super::{
 const MAX_TERMS: usize = 300;
 /// Exponents beyond this are left to other means.
 const MAX_POWER: i64 = 64;
-/// Primes up to this are taken out of radicands; what is left is a factor of its own.
+/// Primes up to this are taken out of radicands; what is left is one factor.
 const MAX_PRIME: u64 = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,10 +70,11 @@ fn constant(value: RBig) -> Poly {
 
 fn atom(atom: Atom) -> RationalFunction {
     let mono = Monomial::from([(atom, RBig::ONE)]);
-    whole(Poly::from([(mono, RBig::ONE)]))
+    over_one(Poly::from([(mono, RBig::ONE)]))
 }
 
-fn whole(above: Poly) -> RationalFunction {
+/// The polynomial as a quotient.
+fn over_one(above: Poly) -> RationalFunction {
     RationalFunction {
         above,
         below: constant(RBig::ONE),
@@ -94,7 +95,7 @@ fn quotient(expr: &Expr, budget: &Budget) -> Option<RationalFunction> {
     budget.take(16).ok()?;
     match &expr.kind {
         Kind::Num { value, .. } => {
-            (exact::bit_size(value) < 4096).then(|| whole(constant(value.clone())))
+            (exact::bit_size(value) < 4096).then(|| over_one(constant(value.clone())))
         }
         Kind::Const(Const::Pi) => Some(atom(Atom::Pi)),
         Kind::Const(Const::E) => Some(atom(Atom::E)),
@@ -108,7 +109,7 @@ fn quotient(expr: &Expr, budget: &Budget) -> Option<RationalFunction> {
             })
         }
         Kind::Add(items) => {
-            let mut total = whole(Poly::new());
+            let mut total = over_one(Poly::new());
             for item in items {
                 let item = quotient(item, budget)?;
                 total = if total.below == item.below {
@@ -128,7 +129,7 @@ fn quotient(expr: &Expr, budget: &Budget) -> Option<RationalFunction> {
             Some(total)
         }
         Kind::Mul(items) => {
-            let mut total = whole(constant(RBig::ONE));
+            let mut total = over_one(constant(RBig::ONE));
             for item in items {
                 total = times(&total, &quotient(item, budget)?, budget)?;
             }
@@ -236,7 +237,7 @@ fn power(base: RationalFunction, exponent: &RBig, budget: &Budget) -> Option<Rat
     if let Some(n) = exact::integer(exponent) {
         let n = i64::try_from(n).ok().filter(|n| n.abs() <= MAX_POWER)?;
         let base = if n < 0 { inverse(base)? } else { base };
-        let mut total = whole(constant(RBig::ONE));
+        let mut total = over_one(constant(RBig::ONE));
         for _ in 0..n.unsigned_abs() {
             total = times(&total, &base, budget)?;
         }
@@ -248,7 +249,7 @@ fn power(base: RationalFunction, exponent: &RBig, budget: &Budget) -> Option<Rat
         return None;
     }
     budget.take(2 * MAX_PRIME).ok()?;
-    let mut total = whole(constant(RBig::ONE));
+    let mut total = over_one(constant(RBig::ONE));
     for (part, sign) in [
         (value.numerator().clone().unsigned_abs(), 1),
         (value.denominator().clone(), -1),
@@ -275,10 +276,14 @@ fn power(base: RationalFunction, exponent: &RBig, budget: &Budget) -> Option<Rat
             let n = exact::to_i64(&floor)
                 .ok()
                 .filter(|n| n.abs() <= MAX_POWER)?;
-            let mut factor = power(whole(constant(RBig::from(prime))), &RBig::from(n), budget)?;
+            let mut factor = power(
+                over_one(constant(RBig::from(prime))),
+                &RBig::from(n),
+                budget,
+            )?;
             if !rest.is_zero() {
                 let mono = Monomial::from([(Atom::Radicand(prime), rest)]);
-                factor = times(&factor, &whole(Poly::from([(mono, RBig::ONE)])), budget)?;
+                factor = times(&factor, &over_one(Poly::from([(mono, RBig::ONE)])), budget)?;
             }
             total = times(&total, &factor, budget)?;
         }

@@ -196,7 +196,7 @@ const PIECES: &[&str] = &[
     " pct",
 ];
 
-/// A generator of its own, so that the inputs are the same everywhere.
+/// Its own generator, so that the inputs are the same everywhere.
 struct Dice(u64);
 
 impl Dice {
@@ -238,7 +238,7 @@ impl Dice {
     }
 }
 
-/// Judges so many inputs; returns the slowest.
+/// Judges this many inputs; returns the longest time.
 fn run(inputs: u64, seed: u64) -> Duration {
     let checker = MathChecker::new(Options::default());
     let budget = checker.options().budget;

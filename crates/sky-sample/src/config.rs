@@ -194,7 +194,7 @@ impl Section for RewriteConfig {
             if let Some((key, _)) = set.iter().find(|(_, set)| *set) {
                 let reason =
                     "does nothing with `kind = \"rules\"`; remove it or set `kind = \"model\"`";
-                return Err(SettingError::new(*key, reason));
+                return Err(SettingError::new(key, reason));
             }
         }
         if self.kind == RewriteKind::Model && self.endpoint.is_empty() {

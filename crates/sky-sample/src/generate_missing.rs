@@ -2,30 +2,30 @@ use sky_types::{Generate, GenerateError, Reply, Request};
 
 use crate::SampleError;
 
-/// Generates the missing replies and gives each of them to `fresh` once.
+/// Generates the missing replies and gives each of them to `on_reply` once.
 ///
 /// When the replies of a batch depend on each other, requests are cut into fixed groups. A group
-/// that lacks a reply is generated as a whole, in a call of its own, so that its replies are those
-/// of an uninterrupted run. Replies that were present before go to `again` instead.
+/// that lacks a reply is generated as a whole, in its own call, so that its replies are those of an
+/// uninterrupted run. Replies that were present before go to `on_repeated` instead.
 pub(crate) fn generate_missing(
     generate: &mut dyn Generate,
     present: &[bool],
     request: &dyn Fn(usize) -> Request,
-    fresh: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
-    again: &mut dyn FnMut(usize, &Reply),
+    on_reply: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
+    on_repeated: &mut dyn FnMut(usize, &Reply),
 ) -> Result<(), SampleError> {
     let missing = |at: &usize| !present[*at];
     match generate.group_size() {
         None => {
             let wanted: Vec<usize> = (0..present.len()).filter(missing).collect();
-            call(generate, &wanted, present, request, fresh, again)
+            call(generate, &wanted, present, request, on_reply, on_repeated)
         }
         Some(size) => {
             let size = size.max(1);
             for start in (0..present.len()).step_by(size) {
                 let group: Vec<usize> = (start..present.len().min(start + size)).collect();
                 if group.iter().any(missing) {
-                    call(generate, &group, present, request, fresh, again)?;
+                    call(generate, &group, present, request, on_reply, on_repeated)?;
                 }
             }
             Ok(())
@@ -38,8 +38,8 @@ fn call(
     wanted: &[usize],
     present: &[bool],
     request: &dyn Fn(usize) -> Request,
-    fresh: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
-    again: &mut dyn FnMut(usize, &Reply),
+    on_reply: &mut dyn FnMut(usize, Reply) -> Result<(), SampleError>,
+    on_repeated: &mut dyn FnMut(usize, &Reply),
 ) -> Result<(), SampleError> {
     if wanted.is_empty() {
         return Ok(());
@@ -63,9 +63,9 @@ fn call(
             return Err(broken(format!("two replies to request {at}")).into());
         }
         if present[at] {
-            again(at, &reply);
+            on_repeated(at, &reply);
         } else {
-            fresh(at, reply)?;
+            on_reply(at, reply)?;
         }
         Ok(())
     };

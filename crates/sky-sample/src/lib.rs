@@ -1,5 +1,5 @@
 //! Samples over any [`Generate`](sky_types::Generate): `n` replies to each problem, journaled one
-//! by one so that a killed run goes on where it stopped; rewriting into Sky-T1's two sections; a
+//! by one so that a killed run resumes where it stopped; rewriting into Sky-T1's two sections; a
 //! client for OpenAI-style servers.
 //!
 //! - [`sample()`] with a [`Sampling`]: problems in, `samples.jsonl` out, byte for byte the same

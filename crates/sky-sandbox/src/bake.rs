@@ -88,7 +88,22 @@ pub(crate) struct Source {
     pub(crate) key: String,
 }
 
-/// A file of the guest's.
+/// A baked guest, compiled.
+pub(crate) struct CompiledGuest {
+    /// Machine code for this engine and processor.
+    pub(crate) code: Vec<u8>,
+    pub(crate) layout: Layout,
+}
+
+/// The guest as it is at the snapshot.
+struct BootedGuest {
+    memory: Vec<u8>,
+    /// The stack pointer that runs start with.
+    stack_pointer: i32,
+    addresses: Addresses,
+}
+
+/// A file of the guest.
 struct Part {
     path: PathBuf,
     digest: String,
@@ -113,21 +128,23 @@ struct Addresses {
 impl Source {
     /// Finds and hashes the guest.
     pub(crate) fn find(paths: &GuestPaths, engine: &Engine) -> Result<Self, SandboxError> {
-        let fail = |(path, source)| SandboxError::Guest { path, source };
         // First: when everything is missing, its absence makes the better message.
         let path = paths.guest.join(MODULE);
         let digest = File::open(&path)
             .and_then(|file| digest::of_file(&file))
-            .map_err(|source| fail((path.clone(), source)))?;
+            .map_err(|source| SandboxError::Guest {
+                path: path.clone(),
+                source,
+            })?;
         let module = Part { path, digest };
         let mut library = BTreeMap::new();
-        files::sources(&paths.guest.join(LIBRARY), LIBRARY, &mut library).map_err(fail)?;
+        files::sources(&paths.guest.join(LIBRARY), LIBRARY, &mut library)?;
         let extra = paths.guest.join("site");
         if extra.is_dir() {
-            files::sources(&extra, LIBRARY, &mut library).map_err(fail)?;
+            files::sources(&extra, LIBRARY, &mut library)?;
         }
         let (names, paths): (Vec<_>, Vec<_>) = library.into_iter().unzip();
-        let digests = digest::of_files(&paths).map_err(fail)?;
+        let digests = digest::of_files(&paths)?;
         let parts = paths.into_iter().zip(digests);
         let parts = parts.map(|(path, digest)| Part { path, digest });
         let library: BTreeMap<_, _> = names.into_iter().zip(parts).collect();
@@ -155,9 +172,8 @@ impl Source {
         })
     }
 
-    /// Bakes the guest. Gives the compiled code and the addresses in it. Takes about 30 s on two
-    /// cores.
-    pub(crate) fn bake(self, engine: &Engine) -> Result<(Vec<u8>, Layout), SandboxError> {
+    /// Bakes the guest. Takes about 30 s on two cores.
+    pub(crate) fn bake(self, engine: &Engine) -> Result<CompiledGuest, SandboxError> {
         let path = self.module.path.clone();
         let unsuitable = |reason| SandboxError::Unsuitable {
             path: path.clone(),
@@ -173,7 +189,11 @@ impl Source {
         let exposed = image::expose(&self.module.read()?).map_err(unsuitable)?;
         let module = Module::from_binary(engine, &exposed)
             .map_err(SandboxError::engine("compile the guest"))?;
-        let (mut memory, stack_pointer, addresses) = boot(&path, files, engine, &module)?;
+        let BootedGuest {
+            mut memory,
+            stack_pointer,
+            addresses,
+        } = boot(&path, files, engine, &module)?;
         if !addresses.failed.is_empty() {
             return Err(unsuitable(format!(
                 "modules failed: {}",
@@ -190,7 +210,7 @@ impl Source {
         let code = engine
             .precompile_module(&baked)
             .map_err(SandboxError::engine("compile the snapshot"))?;
-        Ok((code, layout))
+        Ok(CompiledGuest { code, layout })
     }
 }
 
@@ -211,14 +231,13 @@ impl Part {
     }
 }
 
-/// Runs the interpreter up to the snapshot. Gives its memory, the stack pointer that runs start
-/// with, and the driver's addresses.
+/// Runs the interpreter up to the snapshot.
 fn boot(
     path: &Path,
     files: Files,
     engine: &Engine,
     module: &Module,
-) -> Result<(Vec<u8>, i32, Addresses), SandboxError> {
+) -> Result<BootedGuest, SandboxError> {
     let unsuitable = |reason| SandboxError::Unsuitable {
         path: path.to_owned(),
         reason,
@@ -266,7 +285,11 @@ fn boot(
     if instance.get_global(&mut store, STACK_POINTER).is_none() {
         return Err(unsuitable("it has no stack pointer".to_owned()));
     }
-    Ok((memory.data(&store).to_vec(), stack_pointer, addresses))
+    Ok(BootedGuest {
+        memory: memory.data(&store).to_vec(),
+        stack_pointer,
+        addresses,
+    })
 }
 
 /// Disarms in the image the functions that the driver names, and finds the call slot.

@@ -22,7 +22,7 @@ use crate::layout::Layout;
 /// The record of a baked guest.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct Record {
     /// The digest of the compiled code, which is its file's name too.
     code: String,
     layout: Layout,
@@ -36,7 +36,7 @@ struct Kept {
     code: String,
 }
 
-impl Entry {
+impl Record {
     fn new(code: String, layout: Layout) -> Self {
         let mut entry = Self {
             code,
@@ -76,6 +76,12 @@ impl std::fmt::Display for BakeReason {
             }
         }
     }
+}
+
+/// A baked guest that the engine can run.
+pub(crate) struct LoadedGuest {
+    pub(crate) module: Module,
+    pub(crate) layout: Layout,
 }
 
 /// The file that a process locks while it bakes.
@@ -142,7 +148,7 @@ impl Cache {
         engine: &Engine,
         source: Source,
         on_bake: impl FnOnce(&BakeReason),
-    ) -> Result<(Module, Layout), SandboxError> {
+    ) -> Result<LoadedGuest, SandboxError> {
         let record = self.record(&source);
         if let Some(found) = self.find(engine, &record) {
             return Ok(found);
@@ -168,10 +174,10 @@ impl Cache {
             BakeReason::Damaged(_) => tracing::warn!("{reason}"),
         }
         on_bake(&reason);
-        let (code, layout) = source.bake(engine)?;
-        let entry = Entry::new(digest::of_bytes(&code), layout);
+        let baked = source.bake(engine)?;
+        let entry = Record::new(digest::of_bytes(&baked.code), baked.layout);
         // The record last: what it names is there and whole.
-        sky_files::write_bytes(&self.code(&entry.code), &code)?;
+        sky_files::write_bytes(&self.code(&entry.code), &baked.code)?;
         sky_files::write_json(&record, &entry)?;
         // Loaded like any other entry, so that the first run uses what later ones use.
         let found = self
@@ -226,7 +232,7 @@ impl Cache {
         let bytes = std::fs::read(record).ok()?;
         let entry = serde_json::from_slice(&bytes).ok();
         Some(
-            match entry.filter(|entry: &Entry| entry.check == entry.expected_check()) {
+            match entry.filter(|entry: &Record| entry.check == entry.expected_check()) {
                 Some(entry) => self.code(&entry.code),
                 None => record.to_owned(),
             },
@@ -238,8 +244,8 @@ impl Cache {
     }
 
     /// Loads an intact entry. None for a missing or damaged one: then the guest is baked again.
-    fn find(&self, engine: &Engine, record: &Path) -> Option<(Module, Layout)> {
-        let entry: Entry = sky_files::read_json(record).ok()?;
+    fn find(&self, engine: &Engine, record: &Path) -> Option<LoadedGuest> {
+        let entry: Record = sky_files::read_json(record).ok()?;
         if entry.check != entry.expected_check() {
             return None;
         }
@@ -262,7 +268,10 @@ impl Cache {
         // or processor.
         #[allow(unsafe_code)]
         let module = unsafe { Module::deserialize_open_file(engine, file) }.ok()?;
-        Some((module, entry.layout))
+        Some(LoadedGuest {
+            module,
+            layout: entry.layout,
+        })
     }
 }
 
@@ -297,7 +306,7 @@ mod tests {
                 let other = serde_json::json!({"code": hash(n), "layout": 7, "more": []});
                 sky_files::write_json(&record, &other).unwrap();
             } else {
-                sky_files::write_json(&record, &Entry::new(hash(n), layout())).unwrap();
+                sky_files::write_json(&record, &Record::new(hash(n), layout())).unwrap();
             }
             // 3 was used last, the others in their order.
             let used = if n == 3 { 50 } else { n as u64 };

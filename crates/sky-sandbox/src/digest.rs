@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
+
+use crate::SandboxError;
 
 const PIECE: usize = 1 << 20;
 /// More threads than this are not faster: they wait for memory.
@@ -19,28 +22,32 @@ type Piece = [u8; 32];
 /// The digest of an open file's content, in hexadecimal.
 pub(crate) fn of_file(file: &File) -> io::Result<String> {
     let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-    let pieces = by_all_cores(&parts(len), |&part, room| of_part(file, part, room))?;
+    let pieces = by_all_cores(&parts(len), |part, buffer| of_part(file, part, buffer))?;
     Ok(joined(len, &pieces))
 }
 
-/// The digest of each of these files, in their order.
+/// The digest of each of these files of the guest, in their order.
 ///
 /// # Errors
-/// The file that could not be read, and why.
-pub(crate) fn of_files(paths: &[PathBuf]) -> Result<Vec<String>, (PathBuf, io::Error)> {
+/// A file cannot be read.
+pub(crate) fn of_files(paths: &[PathBuf]) -> Result<Vec<String>, SandboxError> {
+    let fail = |path: &PathBuf, source| SandboxError::Guest {
+        path: path.clone(),
+        source,
+    };
     let mut lens = Vec::new();
     let mut all = Vec::new();
     for path in paths {
         let len = std::fs::metadata(path)
             .and_then(|found| usize::try_from(found.len()).map_err(io::Error::other))
-            .map_err(|error| (path.clone(), error))?;
+            .map_err(|error| fail(path, error))?;
         all.extend(parts(len).into_iter().map(|part| (path, part)));
         lens.push(len);
     }
-    let pieces = by_all_cores(&all, |&(path, part), room| {
+    let pieces = by_all_cores(&all, |(path, part), buffer| {
         File::open(path)
-            .and_then(|file| of_part(&file, part, room))
-            .map_err(|error| (path.clone(), error))
+            .and_then(|file| of_part(&file, part, buffer))
+            .map_err(|error| fail(path, error))
     })?;
     let mut rest = pieces.as_slice();
     let digests = lens.into_iter().map(|len| {
@@ -60,18 +67,18 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     joined(bytes.len(), &pieces)
 }
 
-/// Where each piece begins, and how long it is.
-fn parts(len: usize) -> Vec<(usize, usize)> {
+/// The bytes of each piece.
+fn parts(len: usize) -> Vec<Range<usize>> {
     (0..len)
         .step_by(PIECE)
-        .map(|at| (at, PIECE.min(len - at)))
+        .map(|at| at..len.min(at + PIECE))
         .collect()
 }
 
-fn of_part(file: &File, (at, len): (usize, usize), room: &mut Vec<u8>) -> io::Result<Piece> {
-    room.resize(len, 0);
-    file.read_exact_at(room, at as u64)?;
-    Ok(Sha256::digest(room).into())
+fn of_part(file: &File, part: &Range<usize>, buffer: &mut Vec<u8>) -> io::Result<Piece> {
+    buffer.resize(part.len(), 0);
+    file.read_exact_at(buffer, part.start as u64)?;
+    Ok(Sha256::digest(buffer).into())
 }
 
 fn joined(len: usize, pieces: &[Piece]) -> String {
@@ -91,13 +98,13 @@ fn by_all_cores<T: Sync, E: Send>(
 ) -> Result<Vec<Piece>, E> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let (mut done, mut room) = (Vec::new(), Vec::new());
+        let (mut done, mut buffer) = (Vec::new(), Vec::new());
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(index) else {
                 return Ok(done);
             };
-            done.push((index, hash(item, &mut room)?));
+            done.push((index, hash(item, &mut buffer)?));
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -145,8 +152,8 @@ mod tests {
         let (paths, digests): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         assert_eq!(of_files(&paths).unwrap(), digests);
         let missing = folder.path().join("missing");
-        let (path, _) = of_files(&[paths[0].clone(), missing.clone()]).unwrap_err();
-        assert_eq!(path, missing);
+        let error = of_files(&[paths[0].clone(), missing.clone()]).unwrap_err();
+        assert!(matches!(error, SandboxError::Guest { path, .. } if path == missing));
         let all = seen.len();
         seen.sort();
         seen.dedup();

@@ -2,9 +2,10 @@
 //! the host is ever opened for a guest, and a run has no files at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::SandboxError;
 
 /// An absolute guest path without its leading slash; the root is the empty string.
 type GuestPath = String;
@@ -29,6 +30,13 @@ pub(crate) enum Entry<'a> {
     Folder,
 }
 
+/// A name in a folder.
+#[derive(Debug, PartialEq)]
+pub(crate) struct FolderEntry {
+    pub(crate) name: String,
+    pub(crate) is_folder: bool,
+}
+
 /// The first descriptor given out; 0 to 2 are the standard streams, 3 is the root.
 const FIRST: u32 = 4;
 /// More open files than this are refused.
@@ -37,13 +45,16 @@ const MOST_OPEN: usize = 64;
 /// Every Python source under `folder`, by the path that the guest will see; links are not followed.
 ///
 /// # Errors
-/// The folder that could not be read, and why.
+/// A folder cannot be read.
 pub(crate) fn sources(
     folder: &Path,
     guest: &str,
     found: &mut BTreeMap<GuestPath, PathBuf>,
-) -> Result<(), (PathBuf, io::Error)> {
-    let fail = |error| (folder.to_owned(), error);
+) -> Result<(), SandboxError> {
+    let fail = |source| SandboxError::Guest {
+        path: folder.to_owned(),
+        source,
+    };
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         let Ok(name) = entry.file_name().into_string() else {
@@ -115,8 +126,8 @@ impl Files {
         self.open.get_mut(slot)?.take().map(drop)
     }
 
-    /// The names in a folder and whether each is a folder, in order.
-    pub(crate) fn list(&self, folder: &str) -> Vec<(String, bool)> {
+    /// What a folder holds, sorted by name.
+    pub(crate) fn list(&self, folder: &str) -> Vec<FolderEntry> {
         let names = self.folders.get(folder).into_iter().flatten();
         names
             .map(|name| {
@@ -125,7 +136,10 @@ impl Files {
                 } else {
                     format!("{folder}/{name}")
                 };
-                (name.clone(), self.folders.contains_key(&path))
+                FolderEntry {
+                    name: name.clone(),
+                    is_folder: self.folders.contains_key(&path),
+                }
             })
             .collect()
     }
@@ -154,11 +168,12 @@ mod tests {
         let mut files = Files::default();
         files.insert("lib/a/x.py", *b"x");
         files.insert("lib/b.py", *b"b");
-        assert_eq!(
-            files.list("lib"),
-            [("a".to_owned(), true), ("b.py".to_owned(), false)]
-        );
-        assert_eq!(files.list(""), [("lib".to_owned(), true)]);
+        let entry = |name: &str, is_folder| FolderEntry {
+            name: name.to_owned(),
+            is_folder,
+        };
+        assert_eq!(files.list("lib"), [entry("a", true), entry("b.py", false)]);
+        assert_eq!(files.list(""), [entry("lib", true)]);
         assert!(matches!(files.entry("/lib//a/./"), Some(Entry::Folder)));
         assert!(files.entry("lib/../lib/b.py").is_none());
         let descriptor = files.open("lib/b.py").unwrap();

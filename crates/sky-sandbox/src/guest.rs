@@ -37,7 +37,7 @@ pub(crate) struct Guests {
     /// None where the kernel does not report written pages; then no guest is used again.
     snapshot: Option<Snapshot>,
     /// Guests in the snapshot's state.
-    fresh: Mutex<Vec<Guest>>,
+    idle: Mutex<Vec<Guest>>,
 }
 
 /// What resetting a guest needs.
@@ -47,7 +47,7 @@ struct Snapshot {
     untouched: Guest,
 }
 
-/// An instance of the baked interpreter with a memory of its own.
+/// An instance of the baked interpreter with its own memory.
 pub(crate) struct Guest {
     pub(crate) store: Store<Host>,
     pub(crate) memory: Memory,
@@ -72,7 +72,7 @@ impl Guests {
             guest,
             layout,
             snapshot: None,
-            fresh: Mutex::default(),
+            idle: Mutex::default(),
         };
         if let Some(pagemap) = dirty_pages::open() {
             let heap = Heap::new(guests.layout.memory as usize);
@@ -84,8 +84,8 @@ impl Guests {
 
     /// Gives a guest in the snapshot's state, reused or new, with this host's state behind it.
     pub(crate) fn take(&self, host: Host) -> Result<Guest, SandboxError> {
-        let waiting = self.fresh().pop();
-        let Some(mut guest) = waiting else {
+        let idle = self.idle().pop();
+        let Some(mut guest) = idle else {
             return self.make(host);
         };
         *guest.store.data_mut() = host;
@@ -101,7 +101,7 @@ impl Guests {
         // Frees the run's buffers and drops what its host refers to: the guest may wait for long.
         *guest.store.data_mut() = Host::new(Vec::new(), 0, 0, Heap::new(0));
         if self.reset(&mut guest).is_some() {
-            self.fresh().push(guest);
+            self.idle().push(guest);
         }
     }
 
@@ -128,8 +128,8 @@ impl Guests {
         guest.stack_pointer.set(&mut guest.store, guest.stack).ok()
     }
 
-    fn fresh(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Guest>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make(&self, host: Host) -> Result<Guest, SandboxError> {
@@ -226,7 +226,7 @@ mod tests {
         let mut reused = 0;
         for program in PROGRAMS {
             // In a new guest, in one that ran something else, and in one that ran the same.
-            guests.fresh().clear();
+            guests.idle().clear();
             let new = run(program);
             run("import this");
             for again in [run(program), run(program)] {
@@ -238,7 +238,7 @@ mod tests {
                 assert_eq!(again.peak_memory, new.peak_memory, "{program}");
             }
             let snapshot = untouched.memory.data(&untouched.store);
-            for guest in guests.fresh().iter() {
+            for guest in guests.idle().iter() {
                 assert!(guest.memory.data(&guest.store) == snapshot, "{program}");
                 reused += 1;
             }
@@ -257,7 +257,7 @@ mod tests {
             "def f(): f()\nimport sys\nsys.setrecursionlimit(10**9)\nf()",
         ] {
             let outcome = sandbox.run(program, b"", &limits).unwrap();
-            assert!(sandbox.guests.fresh().is_empty(), "{program} {outcome:?}");
+            assert!(sandbox.guests.idle().is_empty(), "{program} {outcome:?}");
         }
         assert_eq!(sandbox.run("", b"", &limits).unwrap().exit, Exit::Exited(0));
     }

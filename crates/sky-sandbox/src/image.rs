@@ -1,5 +1,7 @@
 //! Rewriting the guest's module: what to export before the snapshot, and the snapshot itself.
 
+use std::ops::Range;
+
 use wasm_encoder::{
     ConstExpr, DataSection, ExportKind, ExportSection, GlobalSection, GlobalType, MemorySection,
     MemoryType, Module, RawSection, ValType,
@@ -101,12 +103,13 @@ pub(crate) fn bake(exposed: &[u8], memory: &[u8], stack_pointer: i32) -> Result<
             }
             (SectionKind::Data, _) => {
                 let mut data = DataSection::new();
-                for (start, end) in occupied(memory) {
-                    let offset = i32::try_from(start).map_err(|_| "image over 2 GiB".to_owned())?;
+                for run in occupied(memory) {
+                    let offset =
+                        i32::try_from(run.start).map_err(|_| "image over 2 GiB".to_owned())?;
                     data.active(
                         0,
                         &ConstExpr::i32_const(offset),
-                        memory[start..end].iter().copied(),
+                        memory[run].iter().copied(),
                     );
                 }
                 module.section(&data);
@@ -117,9 +120,9 @@ pub(crate) fn bake(exposed: &[u8], memory: &[u8], stack_pointer: i32) -> Result<
     })
 }
 
-/// Runs of pages that are not all zero.
-fn occupied(memory: &[u8]) -> Vec<(usize, usize)> {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
+/// Runs of pages that are not all zero, as bytes of the memory.
+fn occupied(memory: &[u8]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
     for (index, page) in memory.chunks(IMAGE_PAGE).enumerate() {
         if page.iter().all(|&byte| byte == 0) {
             continue;
@@ -127,8 +130,8 @@ fn occupied(memory: &[u8]) -> Vec<(usize, usize)> {
         let start = index * IMAGE_PAGE;
         let end = start + page.len();
         match runs.last_mut() {
-            Some(run) if run.1 == start => run.1 = end,
-            _ => runs.push((start, end)),
+            Some(run) if run.end == start => run.end = end,
+            _ => runs.push(start..end),
         }
     }
     runs
@@ -187,10 +190,7 @@ mod tests {
         memory[4 * IMAGE_PAGE] = 1;
         assert_eq!(
             occupied(&memory),
-            [
-                (IMAGE_PAGE, 3 * IMAGE_PAGE),
-                (4 * IMAGE_PAGE, 5 * IMAGE_PAGE)
-            ]
+            [IMAGE_PAGE..3 * IMAGE_PAGE, 4 * IMAGE_PAGE..5 * IMAGE_PAGE]
         );
     }
 

@@ -39,8 +39,8 @@ pub enum IsolatedResult {
     /// sum of both interpreters', the peak memory is the larger of the two.
     Finished(Finished),
     /// The test passes the program something that cannot leave its interpreter, such as a function
-    /// or an object of its own class. Nothing is decided; run both in one interpreter with
-    /// [`Job::Test`](crate::Job::Test).
+    /// or an object of a class that it defines. Nothing is decided; run both in one interpreter
+    /// with [`Job::Test`](crate::Job::Test).
     NeedsSharedInterpreter,
     /// The test cannot judge a program, for this reason: it asks the program nothing, or needs a
     /// module that the guest lacks. Nothing is decided.

@@ -79,9 +79,9 @@ impl Found {
             source,
             cache,
         } = self;
-        let (module, layout) = big_thread(|| cache.load(&engine, source, on_bake))??;
+        let loaded = big_thread(|| cache.load(&engine, source, on_bake))??;
         Ok(Sandbox {
-            guests: Arc::new(Guests::new(engine, &module, layout)?),
+            guests: Arc::new(Guests::new(engine, &loaded.module, loaded.layout)?),
             free: Mutex::new(at_once),
             freed: Condvar::new(),
         })

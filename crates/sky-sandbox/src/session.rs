@@ -318,7 +318,7 @@ impl Session {
             .call
             .call_async(&mut guest.store, (function, arguments, 0));
         let mut context = Context::from_waker(Waker::noop());
-        // Asynchronous only because the engine then runs the guest on a deep stack of its own.
+        // Asynchronous only because the engine then runs the guest on its own, deep stack.
         // Nothing in the guest ever waits, so that the first poll ends the call.
         let Poll::Ready(ended) = std::pin::pin!(call).poll(&mut context) else {
             return Err(Broken::Exit(Exit::OutOfTime));

@@ -209,7 +209,7 @@ impl ParallelChecker<'_> {
                 let (send, queue) = (send.clone(), &queue);
                 scope.spawn(move || {
                     loop {
-                        // A statement of its own: `while let` would hold the lock during the check.
+                        // A separate statement: `while let` would hold the lock during the check.
                         let next = locked(queue).next();
                         let Some(task) = next else { break };
                         let row = task.and_then(|task| {

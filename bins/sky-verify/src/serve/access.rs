@@ -18,9 +18,22 @@ pub(super) struct Access {
     pub(super) key: String,
 }
 
+/// Why a request is refused.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// One sentence for the client.
+    pub(super) detail: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, detail: String) -> Self {
+        Self { status, detail }
+    }
+}
+
 impl Access {
-    /// Why a request is refused, with the status that says so.
-    pub(super) fn refuse<B>(&self, request: &Request<B>) -> Option<(StatusCode, String)> {
+    /// Why a request is refused; `None` for one that passes.
+    pub(super) fn refuse<B>(&self, request: &Request<B>) -> Option<Refusal> {
         let headers = request.headers();
         let host = text(headers, HOST).or_else(|| request.uri().authority().map(Authority::as_str));
         if !host.is_some_and(|host| self.knows(host)) {
@@ -28,24 +41,24 @@ impl Access {
                 "this service is not known as {:?}; name it with --host",
                 host.unwrap_or_default()
             );
-            return Some((StatusCode::FORBIDDEN, detail));
+            return Some(Refusal::new(StatusCode::FORBIDDEN, detail));
         }
         if headers.contains_key(ORIGIN) && !same_origin(text(headers, ORIGIN), host) {
             let detail = "requests from web pages of other origins are refused".to_owned();
-            return Some((StatusCode::FORBIDDEN, detail));
+            return Some(Refusal::new(StatusCode::FORBIDDEN, detail));
         }
         if request.method() != Method::POST {
             return None;
         }
         if !self.key.is_empty() && !self.has_key(headers) {
             let detail = "the key is missing or wrong: send `Authorization: Bearer KEY`".to_owned();
-            return Some((StatusCode::UNAUTHORIZED, detail));
+            return Some(Refusal::new(StatusCode::UNAUTHORIZED, detail));
         }
         let sent = text(headers, CONTENT_TYPE).unwrap_or_default();
         let sent = sent.split(';').next().unwrap_or_default().trim();
         if !sent.eq_ignore_ascii_case("application/json") {
             let detail = "send `Content-Type: application/json` (with curl: --json)".to_owned();
-            return Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+            return Some(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         None
     }
@@ -94,7 +107,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let refused = access.refuse(&request.body(()).unwrap());
-        refused.map(|(status, _)| status.as_u16())
+        refused.map(|refusal| refusal.status.as_u16())
     }
 
     #[test]

@@ -10,9 +10,7 @@ use hyper::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sky_sandbox::{Limits, Outcome};
-use sky_types::{
-    Answer as ProblemAnswer, Check, CheckError, CheckOutcome, FinishReason, Problem, Verdict,
-};
+use sky_types::{Answer, Check, CheckError, CheckOutcome, Verdict};
 use sky_verify::{CodeCheck, MathCheck};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -24,10 +22,10 @@ use super::{
     access::Access,
     memory_budget::MemoryBudget,
     metrics::Metrics,
-    submit::{Submission, SubmitRequest, SubmitResponse},
+    submit::{SubmitRequest, SubmitResponse},
     wire::{
-        ErrorBody, Health, Judged, RunCodeRequest, RunCodeResponse, VerifyRequest, VerifyResponse,
-        check_size,
+        CheckJob, ErrorBody, Health, RunCodeRequest, RunCodeResponse, VerifyRequest,
+        VerifyResponse, check_size,
     },
 };
 
@@ -51,16 +49,29 @@ const PATHS: [(&str, &str); 5] = [
 ];
 
 /// The bytes of an answer. Until they are sent or dropped they hold memory and the request's slot.
-struct AnswerBytes {
+struct ResponseBytes {
     bytes: Vec<u8>,
     _memory: OwnedSemaphorePermit,
     _slot: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for AnswerBytes {
+impl AsRef<[u8]> for ResponseBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// What a client sent.
+struct Received<T> {
+    content: T,
+    /// Reserved for the body and its copies.
+    memory: OwnedSemaphorePermit,
+}
+
+/// A job that was done.
+struct CheckedReply {
+    job: CheckJob,
+    outcome: CheckOutcome,
 }
 
 /// The state that all connections share.
@@ -84,17 +95,17 @@ pub(super) struct Service {
     pub(super) slots: Arc<Semaphore>,
 }
 
-type Answer = Response<Full<Bytes>>;
+type HttpResponse = Response<Full<Bytes>>;
 
 impl Service {
     pub(super) async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Answer, Infallible> {
+    ) -> Result<HttpResponse, Infallible> {
         let known = PATHS.iter().find(|(_, path)| *path == request.uri().path());
         let counted = known.map_or("other", |(_, path)| path);
         let answer = match (self.access.refuse(&request), known) {
-            (Some((status, detail)), _) => error_response(status, &detail),
+            (Some(refusal), _) => error_response(refusal.status, &refusal.detail),
             (None, None) => {
                 let known = PATHS.map(|(method, path)| format!("{method} {path}"));
                 let detail = format!(
@@ -124,7 +135,7 @@ impl Service {
         Ok(answer)
     }
 
-    fn health(&self) -> Answer {
+    fn health(&self) -> HttpResponse {
         let health = Health {
             status: "ok",
             in_flight: self.in_flight(),
@@ -142,7 +153,7 @@ impl Service {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
 
-    fn no_slot(&self) -> Answer {
+    fn no_slot(&self) -> HttpResponse {
         busy(&format!(
             "all {} places for requests are taken",
             self.capacity
@@ -150,66 +161,63 @@ impl Service {
     }
 
     /// Gives a reply its verdict.
-    async fn verify(self: Arc<Self>, body: Incoming) -> Answer {
+    async fn verify(self: Arc<Self>, body: Incoming) -> HttpResponse {
         match self.try_verify(body).await {
             Ok(answer) | Err(answer) => answer,
         }
     }
 
-    async fn try_verify(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
-        let (request, memory) = self.read_json::<VerifyRequest>(body).await?;
-        let (problem, reply, finish_reason) = request.into_problem();
-        let (_, outcome) = self.check(problem, reply, finish_reason, memory).await?;
-        Ok(json(StatusCode::OK, &VerifyResponse::new(outcome)))
+    async fn try_verify(self: Arc<Self>, body: Incoming) -> Result<HttpResponse, HttpResponse> {
+        let Received { content, memory } = self.read_json::<VerifyRequest>(body).await?;
+        let checked = self.check(content.into_job(), memory).await?;
+        Ok(json(StatusCode::OK, &VerifyResponse::new(checked.outcome)))
     }
 
     /// Gives a reply to a problem of one of SandboxFusion's data sets its verdict.
-    async fn submit(self: Arc<Self>, body: Incoming) -> Answer {
+    async fn submit(self: Arc<Self>, body: Incoming) -> HttpResponse {
         match self.try_submit(body).await {
             Ok(answer) | Err(answer) => answer,
         }
     }
 
-    async fn try_submit(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
-        let (request, memory) = self.read_json::<SubmitRequest>(body).await?;
-        let submission = request
+    async fn try_submit(self: Arc<Self>, body: Incoming) -> Result<HttpResponse, HttpResponse> {
+        let Received { content, memory } = self.read_json::<SubmitRequest>(body).await?;
+        let submission = content
             .into_submission(self.max_seconds)
             .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
-        let Submission { id, problem, reply } = submission;
-        let (judged, outcome) = self
-            .check(problem, reply, FinishReason::Stop, memory)
-            .await?;
+        let checked = self.check(submission.job, memory).await?;
         Ok(json(
             StatusCode::OK,
-            &SubmitResponse::new(id, &judged, outcome),
+            &SubmitResponse::new(submission.id, &checked.job, checked.outcome),
         ))
     }
 
-    /// Checks a reply on a thread that may block. Gives problem and reply back with the outcome.
+    /// Checks a reply on a thread that may block.
     async fn check(
         self: Arc<Self>,
-        problem: Problem,
-        reply: String,
-        finish_reason: FinishReason,
+        job: CheckJob,
         memory: OwnedSemaphorePermit,
-    ) -> Result<(Judged, CheckOutcome), Answer> {
-        check_size(&problem, self.max_seconds)
+    ) -> Result<CheckedReply, HttpResponse> {
+        check_size(&job.problem, self.max_seconds)
             .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
         let slot = self.take_slot().ok_or_else(|| self.no_slot())?;
         let service = Arc::clone(&self);
-        let judged = Judged { problem, reply };
         let check = move || {
             let _held = (slot, memory);
-            let Judged { problem, reply } = &judged;
+            let CheckJob {
+                problem,
+                reply,
+                finish_reason,
+            } = &job;
             let check: &dyn Check = match problem.answer {
-                ProblemAnswer::Tests(_) | ProblemAnswer::Program(_) => &service.code,
-                ProblemAnswer::Math(_) | ProblemAnswer::Choice(_) => &service.math,
+                Answer::Tests(_) | Answer::Program(_) => &service.code,
+                Answer::Math(_) | Answer::Choice(_) => &service.math,
             };
-            let checked = check.check(problem, reply, finish_reason);
-            (judged, checked)
+            let checked = check.check(problem, reply, *finish_reason);
+            (job, checked)
         };
         let failed = |error: String| error_response(StatusCode::INTERNAL_SERVER_ERROR, &error);
-        let (judged, checked) = spawn_blocking(check)
+        let (job, checked) = spawn_blocking(check)
             .await
             .map_err(|error| failed(error.to_string()))?;
         let outcome = match checked {
@@ -219,19 +227,22 @@ impl Service {
             },
             checked => checked.map_err(|error| failed(error.to_string()))?,
         };
-        Ok((judged, outcome))
+        Ok(CheckedReply { job, outcome })
     }
 
-    async fn run_code(self: Arc<Self>, body: Incoming) -> Answer {
+    async fn run_code(self: Arc<Self>, body: Incoming) -> HttpResponse {
         match self.try_run_code(body).await {
             Ok(answer) | Err(answer) => answer,
         }
     }
 
-    async fn try_run_code(self: Arc<Self>, body: Incoming) -> Result<Answer, Answer> {
+    async fn try_run_code(self: Arc<Self>, body: Incoming) -> Result<HttpResponse, HttpResponse> {
         // What a client declares costs nobody else anything: memory is taken as bytes arrive, and a
         // place once the request is there.
-        let (request, memory) = self.read_json::<RunCodeRequest>(body).await?;
+        let Received {
+            content: request,
+            memory,
+        } = self.read_json::<RunCodeRequest>(body).await?;
         let limits = request
             .limits(&self.max_limits, self.max_seconds)
             .map_err(|detail| error_response(StatusCode::UNPROCESSABLE_ENTITY, &detail))?;
@@ -255,26 +266,26 @@ impl Service {
         Ok(self.answer_outcome(outcome, slot).await)
     }
 
-    /// The request in a body and the memory that it takes, or the answer that refuses it.
+    /// The request in a body, or the answer that refuses it.
     async fn read_json<T: DeserializeOwned>(
         &self,
         body: Incoming,
-    ) -> Result<(T, OwnedSemaphorePermit), Answer> {
+    ) -> Result<Received<T>, HttpResponse> {
         if body.size_hint().lower() > self.max_body {
             return Err(too_large(self.max_body));
         }
         let read = timeout(self.client_timeout, self.read_body(body)).await;
         let late = |_| error_response(StatusCode::REQUEST_TIMEOUT, "the body took too long");
-        let (body, memory) = read.map_err(late)??;
+        let Received { content, memory } = read.map_err(late)??;
         // 422 is what web frameworks answer, and clients expect, for a body of another shape.
-        let request = serde_json::from_slice(&body).map_err(|error| {
+        let content = serde_json::from_slice(&content).map_err(|error| {
             error_response(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string())
         })?;
-        Ok((request, memory))
+        Ok(Received { content, memory })
     }
 
-    /// The bytes of a body, with the memory that they and their copies take.
-    async fn read_body(&self, body: Incoming) -> Result<(Vec<u8>, OwnedSemaphorePermit), Answer> {
+    /// The bytes of a body.
+    async fn read_body(&self, body: Incoming) -> Result<Received<Vec<u8>>, HttpResponse> {
         let most = usize::try_from(self.max_body).unwrap_or(usize::MAX);
         let mut body = Limited::new(body, most);
         let mut bytes = Vec::new();
@@ -300,10 +311,13 @@ impl Service {
                 reserved += more;
             }
         }
-        Ok((bytes, memory))
+        Ok(Received {
+            content: bytes,
+            memory,
+        })
     }
 
-    async fn answer_outcome(&self, outcome: Outcome, slot: OwnedSemaphorePermit) -> Answer {
+    async fn answer_outcome(&self, outcome: Outcome, slot: OwnedSemaphorePermit) -> HttpResponse {
         self.metrics.add_instructions(outcome.instructions);
         let output = (outcome.stdout.len() + outcome.stderr.len()) as u64;
         let most = ANSWER_COPIES * output + ANSWER_FRAME;
@@ -312,7 +326,7 @@ impl Service {
         };
         let bytes = serde_json::to_vec(&RunCodeResponse::new(outcome)).unwrap_or_default();
         self.memory.shrink(&mut memory, bytes.len() as u64);
-        let answer = AnswerBytes {
+        let answer = ResponseBytes {
             bytes,
             _memory: memory,
             _slot: slot,
@@ -321,7 +335,7 @@ impl Service {
     }
 }
 
-fn busy(detail: &str) -> Answer {
+fn busy(detail: &str) -> HttpResponse {
     let mut answer = error_response(StatusCode::SERVICE_UNAVAILABLE, detail);
     answer
         .headers_mut()
@@ -329,23 +343,23 @@ fn busy(detail: &str) -> Answer {
     answer
 }
 
-fn too_large(most: u64) -> Answer {
+fn too_large(most: u64) -> HttpResponse {
     let detail = format!("the request is larger than {most} bytes (--max-body)");
     error_response(StatusCode::PAYLOAD_TOO_LARGE, &detail)
 }
 
-fn error_response(status: StatusCode, detail: &str) -> Answer {
+fn error_response(status: StatusCode, detail: &str) -> HttpResponse {
     let detail = detail.to_owned();
     json(status, &ErrorBody { detail })
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+fn json(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     // Serializing structs of strings and finite numbers cannot fail.
     let body = serde_json::to_vec(body).unwrap_or_default();
     respond(status, JSON, body.into())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> HttpResponse {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
     answer

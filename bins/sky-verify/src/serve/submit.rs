@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sky_types::{
-    Answer, CheckOutcome, Compare, Domain, Harness, Json, Problem, Program, Tests, Verdict,
+    Answer, CheckOutcome, Compare, Domain, FinishReason, Harness, Json, Problem, Program, Tests,
+    Verdict,
 };
 
-use super::wire::Judged;
+use super::wire::CheckJob;
 
 /// The relative error that SandboxFusion allows in a line that is a number.
 const TOLERANCE: f64 = 1e-5;
@@ -59,11 +60,10 @@ const KINDS: [(&str, Kind); 10] = [
     ("AutoEvalDataset", Kind::AutoEval),
 ];
 
-/// A reply and the problem that it answers.
+/// A reply to check, and what the client calls it.
 pub(super) struct Submission {
     pub(super) id: Value,
-    pub(super) problem: Problem,
-    pub(super) reply: String,
+    pub(super) job: CheckJob,
 }
 
 impl SubmitRequest {
@@ -144,8 +144,11 @@ impl SubmitRequest {
         };
         Ok(Submission {
             id: self.id,
-            problem: Problem::new("request", self.dataset, Domain::Code, "", answer),
-            reply: self.completion,
+            job: CheckJob {
+                problem: Problem::new("request", self.dataset, Domain::Code, "", answer),
+                reply: self.completion,
+                finish_reason: FinishReason::Stop,
+            },
         })
     }
 }
@@ -270,13 +273,13 @@ struct Extra {
 }
 
 impl SubmitResponse {
-    pub(super) fn new(id: Value, judged: &Judged, outcome: CheckOutcome) -> Self {
-        let entry_point = match &judged.problem.answer {
+    pub(super) fn new(id: Value, job: &CheckJob, outcome: CheckOutcome) -> Self {
+        let entry_point = match &job.problem.answer {
             Answer::Tests(tests) => tests.fn_name.as_deref(),
             Answer::Program(program) => program.entry_point.as_deref(),
             Answer::Math(_) | Answer::Choice(_) => None,
         };
-        let extracted = sky_verify::extract(&judged.reply, entry_point);
+        let extracted = sky_verify::extract(&job.reply, entry_point);
         let extracted_type = extracted
             .as_ref()
             .map(|found| match (found.fenced, found.closed) {
@@ -358,7 +361,7 @@ mod tests {
                 config["dataset_type"] = Value::Null;
             }
             let found = submission(dataset, &config);
-            let is_tests = matches!(found.unwrap().problem.answer, Answer::Tests(_));
+            let is_tests = matches!(found.unwrap().job.problem.answer, Answer::Tests(_));
             assert_eq!(
                 is_tests,
                 matches!(dataset, "code_contests" | "live_code_bench_v1")

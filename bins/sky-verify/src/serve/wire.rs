@@ -68,7 +68,7 @@ impl RunCodeRequest {
 pub(super) struct RunCodeResponse {
     status: &'static str,
     message: String,
-    /// Always null: Python has no compile step of its own.
+    /// Always null: Python has no compile step.
     compile_result: Option<()>,
     run_result: RunResult,
     executor_pod_name: Option<()>,
@@ -147,26 +147,29 @@ pub(super) struct VerifyRequest {
     finish_reason: Option<FinishReason>,
 }
 
-/// A problem and the reply that was checked.
-pub(super) struct Judged {
+/// A reply to check, with the problem that it answers.
+pub(super) struct CheckJob {
     pub(super) problem: Problem,
     pub(super) reply: String,
+    pub(super) finish_reason: FinishReason,
 }
 
 /// Most tests of one request.
 const MOST_TESTS: usize = 1000;
 
 impl VerifyRequest {
-    /// The problem, the reply and why it ended.
-    pub(super) fn into_problem(self) -> (Problem, String, FinishReason) {
+    /// The reply as a job.
+    pub(super) fn into_job(self) -> CheckJob {
         let domain = match &self.answer {
             Answer::Math(_) => Domain::Math,
             Answer::Choice(_) => Domain::Choice,
             Answer::Tests(_) | Answer::Program(_) => Domain::Code,
         };
-        let problem = Problem::new("request", "request", domain, "", self.answer);
-        let finish_reason = self.finish_reason.unwrap_or(FinishReason::Stop);
-        (problem, self.reply, finish_reason)
+        CheckJob {
+            problem: Problem::new("request", "request", domain, "", self.answer),
+            reply: self.reply,
+            finish_reason: self.finish_reason.unwrap_or(FinishReason::Stop),
+        }
     }
 }
 

@@ -46,14 +46,14 @@ impl Comparer<'_> {
         if below_a.is_empty() && below_b.is_empty() {
             return false;
         }
-        let cleared = |e: &Expr, below: &[Expr]| match below {
+        let multiplied_out = |e: &Expr, below: &[Expr]| match below {
             [] => e.clone(),
             _ => {
                 let factors = std::iter::once(e).chain(below).cloned().collect();
                 Kind::Mul(factors).at(e.span.clone())
             }
         };
-        let (plain_a, plain_b) = (cleared(a, &below_a), cleared(b, &below_b));
+        let (plain_a, plain_b) = (multiplied_out(a, &below_a), multiplied_out(b, &below_b));
         let both = !below_a.is_empty() && !below_b.is_empty();
         let fits = |below: &[Expr], plain: &Expr, gaps: bool| {
             below.iter().all(|d| {
@@ -79,6 +79,7 @@ impl Comparer<'_> {
         };
         for root in roots {
             let left = put(plain, &name, &root);
+            // Only a proved difference counts: what is unknown may be zero all along.
             if identity::compare(&left, &zero, self.budget) != identity::Equality::Different {
                 return Some(false);
             }
@@ -97,8 +98,9 @@ impl Comparer<'_> {
         names.into_iter().take(MAX_NAMES).find_map(|name| {
             let (constant, one) = (at(&name, 0), at(&name, 1));
             let slope = add(vec![one.clone(), minus(constant.clone())]);
-            let foretold = add(vec![one, slope.clone()]);
-            let linear = identity::compare(&at(&name, 2), &foretold, self.budget).is_equal();
+            // The line through the values at 0 and 1 has to meet the one at 2.
+            let predicted = add(vec![one, slope.clone()]);
+            let linear = identity::compare(&at(&name, 2), &predicted, self.budget).is_equal();
             let root = Kind::Div(Box::new(minus(constant)), Box::new(slope)).at(0..0);
             linear.then(|| (name, vec![root]))
         })

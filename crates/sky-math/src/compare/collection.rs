@@ -14,7 +14,7 @@ use crate::{
 
 /// Items of one collection at most: matching is quadratic.
 const MAX_ITEMS: usize = 256;
-/// From so many items on, numbers are sorted instead of matched, which is quadratic.
+/// With this many items or more, numbers are sorted: matching is quadratic.
 const MANY: usize = 24;
 
 impl Comparer<'_> {
@@ -55,6 +55,7 @@ impl Comparer<'_> {
                     if judged.equal || !x.is_scalar() || !y.is_scalar() {
                         return Some(judged);
                     }
+                    // `\sin n\pi, n \in \mathbb{Z}` is 0 only for the integers that are named.
                     return Some(match integer_set::with_integer_names(&x, &y, &[a, b]) {
                         Some((x, y)) => self.scalars(&x, &y),
                         None => judged,
@@ -165,6 +166,7 @@ impl Comparer<'_> {
     fn by_value(&self, a: &[Expr], b: &[Expr], once: bool) -> Option<Comparison> {
         let sorted = |items: &[Expr]| {
             let value = |e: &Expr| {
+                // A unit, a percent sign and a base count; the bare number would lose them.
                 let marked = e.any(&|k| {
                     matches!(
                         k,
@@ -172,6 +174,7 @@ impl Comparer<'_> {
                     )
                 });
                 let value = exact::rational(e, &mut Vec::new(), self.budget).ok();
+                // Short ones only: sorting pays for comparisons of a few words.
                 value.filter(|v| !marked && exact::bit_size(v) < 256)
             };
             let mut values = items.iter().map(value).collect::<Option<Vec<_>>>()?;
@@ -227,6 +230,7 @@ impl Comparer<'_> {
                 ));
             }
         }
+        // What no item of `a` met first may repeat one that was met.
         for (k, y) in b.iter().enumerate() {
             if !seen[k] && !a.iter().any(|x| inside.compare(x, y).equal) {
                 return Comparison::no(format!(
@@ -240,7 +244,7 @@ impl Comparer<'_> {
         Comparison::yes(format!("the same {} items in any order", a.len()))
     }
 
-    /// Each item has one of its own on the other side.
+    /// Each item has a counterpart on the other side, and no counterpart is used twice.
     fn matched(&self, a: &[Expr], b: &[Expr]) -> Comparison {
         let inside = self.inside();
         if let Some(judged) = self.by_value(a, b, false) {
@@ -297,6 +301,7 @@ impl Comparer<'_> {
         let distinct = |list: &[(Expr, Expr)]| {
             (1..list.len()).all(|i| list[..i].iter().all(|(name, _)| *name != list[i].0))
         };
+        // A name that is given twice has two values: that is a list of values.
         if !distinct(a) || !distinct(b) || a.len() < 2 {
             return None;
         }

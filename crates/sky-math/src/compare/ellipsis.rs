@@ -12,7 +12,7 @@ use crate::{
     identity,
 };
 
-/// More items are not with_ellipsis_filled in.
+/// Longer collections are not filled in.
 const MAX_ITEMS: usize = 200;
 
 /// How a term follows from the one before.
@@ -39,6 +39,7 @@ impl Step {
         let fits = terms
             .windows(2)
             .all(|w| w[1] == w[0].clone() * times.clone());
+        // By a factor of -1 every other term is the last one, so the number of terms is open.
         (fits && times != -RBig::ONE).then_some(Self::Times(times))
     }
 
@@ -70,7 +71,7 @@ fn number(value: RBig) -> Expr {
 }
 
 impl Comparer<'_> {
-    /// The tree with its dots with_ellipsis_filled in; `None` where there are none that could be.
+    /// The tree with its dots filled in; `None` where there are none that could be.
     pub(super) fn with_ellipsis_filled(&self, expr: &Expr) -> Option<Expr> {
         if !expr.any(&|k| matches!(k, Kind::Sym(name) if name == "...")) {
             return None;

@@ -27,6 +27,7 @@ fn collect_names(expr: &Expr, names: &mut Vec<String>) {
         names.push(name.clone());
     }
     if matches!(expr.kind, Kind::Apply(..) | Kind::Big { .. }) {
+        // Two names, so that the set counts as one of several: its bounds cannot be told.
         names.push("a function".to_owned());
         names.push("and its argument".to_owned());
     }
@@ -100,6 +101,7 @@ pub(super) fn roots(
     let neg = |e: &Expr| Kind::Neg(Box::new(e.clone())).at(e.span.clone());
     for (a, b) in [(left, right), (right, left)] {
         if is_var(a) && free(b) {
+            // `x < \infty` cuts the line nowhere.
             return Some(if infinite(b) {
                 Vec::new()
             } else {
@@ -199,6 +201,7 @@ pub(super) fn sample_points(bounds: &[Expr]) -> Vec<Expr> {
 pub(super) fn member_of(expr: &Expr) -> &Expr {
     match &expr.kind {
         Kind::Relation(first, rest) => match rest.as_slice() {
+            // `(x, y) \in A` names the set, `(1, 2) \in A` is a statement about a point.
             [(Rel::In, set)]
                 if matches!(first.kind, Kind::Sym(_) | Kind::Apply(..))
                     || matches!(first.kind, Kind::Tuple(_))

@@ -83,6 +83,7 @@ fn rows(expr: &Expr, budget: &Budget) -> Option<Rows> {
             let mut total: Option<Rows> = None;
             let mut factors = Vec::new();
             for item in items {
+                // Numbers commute, matrices keep their order.
                 if item.is_scalar() {
                     factors.push(item.clone());
                     continue;

@@ -100,6 +100,7 @@ impl Comparer<'_> {
         if let Some((x, y)) = self.expand_plus_minus(a, b) {
             return self.compare(&x, &y);
         }
+        // A text without words and a division by zero are not even equal to themselves.
         if a == b && !matches!(a.kind, Kind::Text(_)) && !has_undefined(a) {
             return Comparison::yes("the same as written");
         }
@@ -128,6 +129,7 @@ impl Comparer<'_> {
         if let Some(judged) = self.residues(a, b) {
             return judged;
         }
+        // The gold stays on the left: its digits decide how closely a decimal has to be met.
         for (one, other, first) in [(a, b, true), (b, a, false)] {
             if let Some(count) = vector::falling_factorial(one).filter(|_| other.is_scalar()) {
                 return match first {

@@ -4,8 +4,7 @@
 use super::{Comparer, Comparison};
 use crate::expr::{Const, Expr, Kind, Rel, map};
 
-/// A parameter over all integers may be shifted by so much: `2k+1` and `2k-5` name the same
-/// numbers.
+/// Largest shift of a parameter over all integers: `2k+1` and `2k-5` name the same numbers.
 const MAX_SHIFT: i64 = 3;
 
 impl Comparer<'_> {

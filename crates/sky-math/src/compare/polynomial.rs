@@ -20,8 +20,8 @@ const MAX_DIVISOR: u64 = 64;
 /// The coefficients of the polynomial that takes these values at integers, the constant first;
 /// `None` when none of degree [`MAX_DEGREE`] at most does.
 pub(super) fn interpolated(at: &dyn Fn(i64) -> Option<RBig>) -> Option<Vec<RBig>> {
-    // Newton's form on the points 0, 1, -1, 2, -2, ..., one more at a time, until values further out
-    // are as foretold.
+    // Newton's form on the points 0, 1, -1, 2, -2, ..., one more at a time, until it predicts
+    // values further out: what is no polynomial fits near its points only.
     let point = |k: usize| {
         let half = i64::try_from(k.div_ceil(2)).unwrap_or(0);
         if k % 2 == 1 { half } else { -half }
@@ -37,8 +37,8 @@ pub(super) fn interpolated(at: &dyn Fn(i64) -> Option<RBig>) -> Option<Vec<RBig>
     };
     let mut newton: Vec<RBig> = Vec::new();
     for k in 0..=MAX_DEGREE + 1 {
-        let foretold = |x| Some(at(x)? == value_at(&newton, x));
-        if k > 0 && foretold(37)? && foretold(-41)? && foretold(11)? {
+        let predicts = |x| Some(at(x)? == value_at(&newton, x));
+        if k > 0 && predicts(37)? && predicts(-41)? && predicts(11)? {
             break;
         }
         if k > MAX_DEGREE {
@@ -157,7 +157,7 @@ fn rational_roots(coefficients: &mut Vec<RBig>, budget: &Budget) -> Option<Vec<R
     let common = coefficients
         .iter()
         .fold(UBig::ONE, |all, c| all * c.denominator());
-    let whole = |c: &RBig| (c.clone() * RBig::from(common.clone())).numerator().clone();
+    let numerator = |c: &RBig| (c.clone() * RBig::from(common.clone())).numerator().clone();
     let divisors = |n: IBig| -> Vec<u64> {
         let n = n.unsigned_abs();
         (1..=MAX_DIVISOR)
@@ -168,12 +168,13 @@ fn rational_roots(coefficients: &mut Vec<RBig>, budget: &Budget) -> Option<Vec<R
         return Some(found);
     };
     budget.take(8 * MAX_DIVISOR).ok()?;
-    let (above, below) = (divisors(whole(first)), divisors(whole(last)));
+    let (above, below) = (divisors(numerator(first)), divisors(numerator(last)));
     for p in &above {
         for q in &below {
             for sign in [1, -1] {
                 let x = RBig::from_parts(IBig::from(*p) * IBig::from(sign), UBig::from(*q));
                 let mut once = false;
+                // Down to degree two, whose roots need no search.
                 while coefficients.len() > 3 {
                     budget.take(60 * coefficients.len() as u64).ok()?;
                     let Some(divided) = divided(coefficients, &x) else {

@@ -163,6 +163,7 @@ impl Comparer<'_> {
         if !same || one_sided && !self.options.units_optional {
             return Some(Err(Comparison::no("the units measure different things")));
         }
+        // In one unit on both sides the numbers stay as they were written.
         let sizes_differ = in_a.iter().chain(&in_b).any(|u| u.size != first.size);
         let put = |e: &Expr| {
             let Kind::Quantity(value, unit) = &e.kind else {
@@ -190,7 +191,7 @@ fn limit(unit: &Unit, one: &Quantity) -> Option<(Rel, Expr)> {
     Some((rel, counted(one)))
 }
 
-/// "pounds" may be money.
+/// "pounds" may be money. The number is the mass of one in kilograms.
 fn pounds(unit: &Unit) -> bool {
     let mass = unit.dimension.len() == 1 && unit.dimension.get("kg") == Some(&1);
     mass && unit.size == RBig::from_parts(45_359_237.into(), 100_000_000_u32.into())

@@ -76,13 +76,14 @@ impl Comparer<'_> {
         {
             return Some(Comparison::no("relations of different names"));
         }
+        // Two single intervals by their ends, which may have names; sample points need numbers.
         if let (Some(x), Some(y)) = (interval(a), interval(b)) {
-            if x.2 != y.2 || x.3 != y.3 {
+            if x.lo_open != y.lo_open || x.hi_open != y.hi_open {
                 return Some(Comparison::no(
                     "ends open on one side and closed on the other",
                 ));
             }
-            for (p, q) in [(x.0, y.0), (x.1, y.1)] {
+            for (p, q) in [(x.lo, y.lo), (x.hi, y.hi)] {
                 let judged = self.compare(p, q);
                 if !judged.equal {
                     return Some(Comparison::no(format!("an end differs: {}", judged.why)));
@@ -150,6 +151,7 @@ impl Comparer<'_> {
         let gap = Kind::Add(vec![a.clone(), Kind::Neg(Box::new(b.clone())).at(0..0)]).at(0..0);
         match identity::sign(&gap, self.budget) {
             Some(s) => Some(s.cmp(&0)),
+            // No precision tells `\sqrt{8} - 2\sqrt{2}` from zero, but a normal form does.
             None => identity::compare(a, b, self.budget)
                 .is_equal()
                 .then_some(Ordering::Equal),
@@ -188,6 +190,7 @@ impl Comparer<'_> {
                 lo_open,
                 hi_open,
             } => self.between(lo, hi, *lo_open, *hi_open, point),
+            // `(1, 2)` is an open interval here.
             Kind::Tuple(items) if items.len() == 2 => {
                 self.between(&items[0], &items[1], true, true, point)
             }
@@ -299,24 +302,48 @@ impl Comparer<'_> {
     }
 }
 
-/// Ends and openness of a single interval; of a chain `a < x < b` too.
-fn interval(expr: &Expr) -> Option<(&Expr, &Expr, bool, bool)> {
+/// The bounds of a single interval.
+struct IntervalBounds<'a> {
+    lo: &'a Expr,
+    hi: &'a Expr,
+    lo_open: bool,
+    hi_open: bool,
+}
+
+/// The bounds of a single interval; of a chain `a < x < b` too.
+fn interval(expr: &Expr) -> Option<IntervalBounds<'_>> {
     match &expr.kind {
         Kind::Interval {
             lo,
             hi,
             lo_open,
             hi_open,
-        } => Some((lo, hi, *lo_open, *hi_open)),
-        Kind::Tuple(items) if items.len() == 2 => Some((&items[0], &items[1], true, true)),
+        } => Some(IntervalBounds {
+            lo,
+            hi,
+            lo_open: *lo_open,
+            hi_open: *hi_open,
+        }),
+        Kind::Tuple(items) if items.len() == 2 => Some(IntervalBounds {
+            lo: &items[0],
+            hi: &items[1],
+            lo_open: true,
+            hi_open: true,
+        }),
         Kind::Relation(first, rest) => match rest.as_slice() {
             [(r1, middle), (r2, last)] if matches!(middle.kind, Kind::Sym(_)) => match (r1, r2) {
-                (Rel::Lt | Rel::Le, Rel::Lt | Rel::Le) => {
-                    Some((first, last, *r1 == Rel::Lt, *r2 == Rel::Lt))
-                }
-                (Rel::Gt | Rel::Ge, Rel::Gt | Rel::Ge) => {
-                    Some((last, first, *r2 == Rel::Gt, *r1 == Rel::Gt))
-                }
+                (Rel::Lt | Rel::Le, Rel::Lt | Rel::Le) => Some(IntervalBounds {
+                    lo: first,
+                    hi: last,
+                    lo_open: *r1 == Rel::Lt,
+                    hi_open: *r2 == Rel::Lt,
+                }),
+                (Rel::Gt | Rel::Ge, Rel::Gt | Rel::Ge) => Some(IntervalBounds {
+                    lo: last,
+                    hi: first,
+                    lo_open: *r2 == Rel::Gt,
+                    hi_open: *r1 == Rel::Gt,
+                }),
                 _ => None,
             },
             _ => None,

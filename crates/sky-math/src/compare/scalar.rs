@@ -105,6 +105,7 @@ impl Comparer<'_> {
         if found.is_equal() {
             return judged;
         }
+        // Conventions last: a reason must not name one where the values are the same.
         if self.options.base_optional
             && let (
                 Kind::Based { digits, .. },
@@ -188,6 +189,7 @@ impl Comparer<'_> {
         else {
             return false;
         };
+        // A fraction with finitely many decimals has to be written in full.
         significant(&value, decimals) >= i64::from(wanted)
             && !terminates(a, self)
             && identity::rounds_to(a, &value, decimals, self.budget)
@@ -196,6 +198,7 @@ impl Comparer<'_> {
     /// `value` rounded to `places` decimals, as an integer of units of the last one.
     fn round_to(&self, value: &Expr, places: u32) -> Option<String> {
         let scale = exact::ten_to(u64::from(places));
+        // The floor of the value plus a half rounds a half up.
         let half = RBig::ONE / RBig::from(2);
         let scaled = Kind::Add(vec![
             Kind::Mul(vec![
@@ -214,9 +217,9 @@ impl Comparer<'_> {
             .at(0..0),
         ])
         .at(0..0);
-        let whole = identity::floor(&scaled, self.budget)?;
-        self.budget.take(whole.bit_len() as u64).ok()?;
-        Some(whole.to_string())
+        let rounded = identity::floor(&scaled, self.budget)?;
+        self.budget.take(rounded.bit_len() as u64).ok()?;
+        Some(rounded.to_string())
     }
 }
 
@@ -231,6 +234,7 @@ fn constants(a: &Expr, b: &Expr) -> Option<(Expr, Expr)> {
     };
     let (x, y) = (added(a)?, added(b)?);
     let has = |e: &Expr, name: &str| e.any(&|k| matches!(k, Kind::Sym(n) if n == name));
+    // One side has to have `C`: `x + k` alone may add a number that the problem names.
     if x == y
         || has(a, &y)
         || has(b, &x)
@@ -261,6 +265,7 @@ fn marked(expr: &Expr) -> Option<Expr> {
     Some(kind.at(expr.span.clone()))
 }
 
+/// A number that was written with decimals, and how many; a power of ten shifts them.
 fn decimal(expr: &Expr) -> Option<(RBig, i64)> {
     match &expr.kind {
         Kind::Num {

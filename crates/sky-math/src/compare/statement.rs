@@ -90,6 +90,7 @@ impl Comparer<'_> {
                 }
                 _ => self.part(e, parts)?,
             },
+            // How the parser writes a condition that is denied.
             Kind::Sets(SetOp::Difference, items) => match items.as_slice() {
                 [all, denied] if all.kind == Kind::Const(Const::Reals) => {
                     self.statement(denied, parts)?.not()

@@ -46,6 +46,7 @@ pub(super) fn compare(a: &Expr, b: &Expr, options: &Options) -> Option<Compariso
         return Some(Comparison::no("a list of words against one"));
     }
     let (x, y) = (normalized_words(&x, options), normalized_words(&y, options));
+    // Two texts of signs alone have no words that could be the same.
     Some(if !x.is_empty() && x == y {
         Comparison::yes("the same words")
     } else {

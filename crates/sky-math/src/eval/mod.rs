@@ -1,7 +1,7 @@
 //! The value of a tree at a point, as a complex ball.
 //!
 //! Names get values from a hash, the same for both sides of a comparison. A function or an operator
-//! without a meaning of its own gets a generic cubic polynomial of its arguments' values: equal
+//! without a fixed meaning gets a generic cubic polynomial of its arguments' values: equal
 //! arguments give equal values, others do not, but for a coincidence of random coefficients.
 //!
 //! Balls instead of plain floating point: cancellation, cuts and poles widen the ball, so that what
@@ -167,7 +167,7 @@ impl Eval<'_> {
         Ok(value)
     }
 
-    /// A function without a meaning of its own.
+    /// A function without a fixed meaning.
     fn apply(&mut self, name: &str, args: &[Expr]) -> Result<Complex, PointError> {
         let values = args
             .iter()
@@ -221,6 +221,8 @@ impl Eval<'_> {
     ) -> Result<Complex, PointError> {
         let p = self.prec;
         let mut ends = Vec::new();
+        // A bound without a value gets a number that no answer has: it is only an argument of a
+        // generic function.
         for end in [lo, hi] {
             let value = match end.map(|e| &e.kind) {
                 None => Ball::from_int(-77).into(),
@@ -255,6 +257,7 @@ impl Eval<'_> {
             self.magnitude_spread = self.magnitude_spread.max(magnitudes.gap());
             return Ok(total);
         }
+        // The body at three values of its name stands for the body.
         for k in [3, 5, 11] {
             self.bindings.push((var.to_owned(), Ball::dyadic(k, 2)));
             let sample = self.value(body);

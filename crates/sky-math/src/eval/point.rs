@@ -46,10 +46,11 @@ impl<'a> Eval<'a> {
         }
     }
 
-    /// At a point where these names have these values.
+    /// At a point where these names have these values. With `are_integers` exact arithmetic sees
+    /// them too, so that a floor at an integer has a value.
     pub(crate) fn at_values(
         values: &[(String, RBig)],
-        whole: bool,
+        are_integers: bool,
         prec: usize,
         budget: &'a Budget,
     ) -> Self {
@@ -62,7 +63,7 @@ impl<'a> Eval<'a> {
             eval.bindings
                 .push((name.clone(), Ball::exactly(value, prec)));
         }
-        if whole {
+        if are_integers {
             eval.integers = values.to_vec();
         }
         eval

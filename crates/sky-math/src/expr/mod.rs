@@ -40,7 +40,7 @@ pub(crate) enum Const {
     Empty,
 }
 
-/// Functions with a meaning of their own.
+/// Functions with a fixed meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Func {
     Sin,
@@ -179,7 +179,7 @@ pub(crate) enum Kind {
     /// `a \pm b`; the flag is true for `\mp`.
     PlusMinus(Option<Box<Expr>>, Box<Expr>, bool),
     Call(Func, Vec<Expr>),
-    /// A function or a sequence without a meaning of its own: `f(x)`, `F_{n-1}`.
+    /// A function or a sequence without a fixed meaning: `f(x)`, `F_{n-1}`.
     Apply(String, Vec<Expr>),
     Big {
         op: BigOp,

@@ -136,7 +136,7 @@ impl Expr {
     }
 }
 
-/// A copy of the tree in which `f` replaces the nodes it wants to.
+/// A copy of the tree with each node replaced for which `f` gives another.
 pub(crate) fn map(expr: &Expr, f: &dyn Fn(&Expr) -> Option<Expr>) -> Expr {
     if let Some(new) = f(expr) {
         return new;

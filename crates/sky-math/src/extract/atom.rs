@@ -40,7 +40,7 @@ pub(super) fn atoms(text: &str, spans: &[Span]) -> Vec<Atom> {
         let Some(formula) = around(text, &number, floor) else {
             continue;
         };
-        // The left side of an equality is no value of its own.
+        // The left side of an equality is no separate value.
         if formula.end > limit {
             continue;
         }

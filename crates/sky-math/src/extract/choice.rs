@@ -61,10 +61,10 @@ fn mentions(text: &str) -> Vec<Mention> {
         let before = text[..at].chars().next_back();
         let mut behind = text[at + 1..].chars();
         let (next, then) = (behind.next(), behind.next());
-        let tied = |c: Option<char>| {
+        let in_word = |c: Option<char>| {
             c.is_some_and(|c| c.is_alphanumeric() && !is_cjk(c) || "\\_-+='’^<>/&".contains(c))
         };
-        if tied(before) || tied(next) {
+        if in_word(before) || in_word(next) {
             continue;
         }
         let bracketed = matches!(before, Some('(' | '[' | '{')) || matches!(next, Some(')' | ']'));
@@ -175,10 +175,10 @@ fn clause(before: &str) -> &str {
 
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
-        let tied = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_cjk(c));
+        let in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_cjk(c));
         let glued = word.starts_with("n'");
-        (glued || !tied(text[..at].chars().next_back()))
-            && !tied(text[at + word.len()..].chars().next())
+        (glued || !in_word(text[..at].chars().next_back()))
+            && !in_word(text[at + word.len()..].chars().next())
     })
 }
 

@@ -105,9 +105,9 @@ pub(super) fn later(behind: &str, rule: Rule) -> Later {
     let doubts = |text: &str, words: &[&str]| {
         words.iter().any(|word| {
             text.match_indices(word).any(|(at, _)| {
-                let tied = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-                let before = tied(text[..at].chars().next_back());
-                let behind = tied(text[at + word.len()..].chars().next());
+                let in_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+                let before = in_word(text[..at].chars().next_back());
+                let behind = in_word(text[at + word.len()..].chars().next());
                 !before && (!behind || word.ends_with(','))
             })
         })

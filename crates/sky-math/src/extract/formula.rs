@@ -129,7 +129,7 @@ impl<'a> Grower<'a> {
     }
 
     /// Whether no space stands between two tokens.
-    pub(super) fn tied(&self, before: usize, at: usize) -> bool {
+    pub(super) fn touches(&self, before: usize, at: usize) -> bool {
         (before + 1..=at).all(|i| !self.spaced(i))
     }
 

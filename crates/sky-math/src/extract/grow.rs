@@ -15,7 +15,7 @@ impl Grower<'_> {
         let Some(before) = self.before(self.lo) else {
             return false;
         };
-        let glued = self.tied(before, self.lo);
+        let glued = self.touches(before, self.lo);
         match self.tok(before) {
             Tok::Sign => self.left_of_sign(before),
             Tok::Lead => {
@@ -62,7 +62,7 @@ impl Grower<'_> {
         let left = self.before(sign);
         let operand = left.and_then(|at| self.operand_before(at));
         let first = left.is_none();
-        let gap = !self.tied(sign, self.lo);
+        let gap = !self.touches(sign, self.lo);
         let unary = minus || matches!(mark, "±" | "\\pm" | "+");
         // ` -3`: a sign stands at its number.
         let own = unary && !gap && (self.spaced(sign) || operand.is_none());
@@ -184,7 +184,7 @@ impl Grower<'_> {
         let Some(next) = self.after(self.hi) else {
             return false;
         };
-        let glued = self.tied(self.hi, next);
+        let glued = self.touches(self.hi, next);
         match self.tok(next) {
             Tok::Postfix => self.postfix(next, glued),
             Tok::Command => {

@@ -180,7 +180,7 @@ fn unmarked(text: &str) -> Option<Extraction> {
     if dots.ends_with("..") && !dots.ends_with("...") && !dots.contains(' ') {
         return None;
     }
-    phrase::whole(text)
+    phrase::whole_response(text)
         .and_then(|answer| found(answer, Rule::Whole))
         .or_else(|| phrase::last_value(text).and_then(|last| found(&last.answer, last.rule)))
         .or_else(|| phrase::few_words(text).and_then(|answer| found(answer, Rule::Whole)))

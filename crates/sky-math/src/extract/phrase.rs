@@ -297,7 +297,7 @@ fn in_sentence(sentence: &str) -> Option<String> {
 }
 
 /// The whole response, when nothing in it is prose.
-pub(super) fn whole(text: &str) -> Option<&str> {
+pub(super) fn whole_response(text: &str) -> Option<&str> {
     let text = without_lead(text.trim());
     let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
     if text.len() > 20_000 || lines > 12 {

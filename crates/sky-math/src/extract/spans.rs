@@ -96,7 +96,7 @@ fn find_close(text: &str, from: usize, close: &str) -> Option<usize> {
     }
 }
 
-/// Numbers that are words of their own, with sign, separators, decimals, a fraction and a percent
+/// Numbers that are separate words, with sign, separators, decimals, a fraction and a percent
 /// sign.
 pub(super) fn numbers(text: &str) -> Vec<std::ops::Range<usize>> {
     let bytes = text.as_bytes();

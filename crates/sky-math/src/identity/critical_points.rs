@@ -60,6 +60,8 @@ pub(super) fn differ_between_kinks(a: &Expr, b: &Expr, budget: &Budget) -> bool 
             .windows(2)
             .filter_map(|pair| rational(pair[0] / 2.0 + pair[1] / 2.0))
             .collect();
+        // Beyond the outermost kinks, by a share of their size: a fixed step would be rounded away
+        // at a large one.
         for (end, side) in [(roots.first(), -1.0), (roots.last(), 1.0)] {
             at.extend(end.and_then(|end| rational(end + side * (0.75 + end.abs() / 3.0))));
         }
@@ -87,11 +89,13 @@ pub(super) fn differ_near_literals(a: &Expr, b: &Expr, budget: &Budget) -> bool 
     }
     literals.sort_unstable();
     literals.dedup();
+    // Smaller ones lie among the integer points that are tried anyway.
     literals.retain(|n| *n > RBig::from(40));
     literals.reverse();
     literals.truncate(MAX_LITERALS);
     let mut points: Vec<Values> = Vec::new();
     for literal in &literals {
+        // Beside the literal and beside its multiples, where a remainder or a floor jumps.
         for (times, more) in [(1_i64, -1_i64), (1, 0), (1, 1), (2, 1), (3, -1), (7, 3)] {
             let near = literal.clone() * RBig::from(times) + RBig::from(more);
             for moved in 0..names.len().min(MAX_NAMES) {
@@ -118,10 +122,10 @@ fn names(a: &Expr, b: &Expr) -> Vec<String> {
     names
 }
 
-fn differ_at(a: &Expr, b: &Expr, points: &[Values], whole: bool, budget: &Budget) -> bool {
+fn differ_at(a: &Expr, b: &Expr, points: &[Values], are_integers: bool, budget: &Budget) -> bool {
     let limit = budget.used() + budget.left() / BUDGET_SHARE;
     points.iter().any(|values| {
-        let eval = |prec| Eval::at_values(values, whole, prec, budget);
+        let eval = |prec| Eval::at_values(values, are_integers, prec, budget);
         budget.used() < limit
             && matches!(
                 compare_at_point(a, b, &eval, LOW_PRECISION),

@@ -24,15 +24,15 @@ const MAX_EVALUATIONS: usize = 24;
 /// Numerators over two of the values that names take: even, odd and broken, of both signs.
 const VALUES: [i64; 5] = [-4, 4, 1, -3, -1];
 /// Of names that stand for integers.
-const WHOLE_VALUES: [i64; 3] = [4, 6, -2];
+const INTEGER_VALUES: [i64; 3] = [4, 6, -2];
 
-/// Whether a power with a name below it is raised to a power, and not all of it is whole.
+/// Whether a power with a name below it is raised to a power, and an exponent is no integer.
 pub(super) fn occurs(e: &Expr) -> bool {
     e.any(&|k| match k {
         Kind::Pow(base, outer) | Kind::Root(outer, base) => match &base.kind {
             Kind::Pow(inner, power) | Kind::Root(power, inner) => {
                 let root = matches!(k, Kind::Root(..)) || matches!(base.kind, Kind::Root(..));
-                inner.has_names() && (root || !is_whole(outer) || !is_whole(power))
+                inner.has_names() && (root || !is_integer(outer) || !is_integer(power))
             }
             _ => false,
         },
@@ -40,10 +40,10 @@ pub(super) fn occurs(e: &Expr) -> bool {
     })
 }
 
-fn is_whole(e: &Expr) -> bool {
+fn is_integer(e: &Expr) -> bool {
     match &e.kind {
         Kind::Num { value, .. } => value.is_int(),
-        Kind::Neg(inner) => is_whole(inner),
+        Kind::Neg(inner) => is_integer(inner),
         _ => false,
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
         .enumerate()
         .map(|(k, name)| match name.as_str() {
             _ if k >= MAX_NAMES => &VALUES[2..3],
-            "j" | "k" | "l" | "m" | "n" if !divided.contains(name) => &WHOLE_VALUES[..],
+            "j" | "k" | "l" | "m" | "n" if !divided.contains(name) => &INTEGER_VALUES[..],
             _ => &VALUES[..],
         })
         .collect();
@@ -122,7 +122,7 @@ fn exponent_names(e: &Expr, names: &mut Vec<String>) {
     e.children(&mut |child| exponent_names(child, names));
 }
 
-/// The names under the fraction bars of exponents, which make an exponent that is not whole.
+/// The names under the fraction bars of exponents, which make an exponent that is no integer.
 fn names_below(e: &Expr, exponent: bool, names: &mut Vec<String>) {
     match &e.kind {
         Kind::Pow(base, power) | Kind::Root(power, base) => {

@@ -89,7 +89,7 @@ pub(super) fn compare_at_points(
     budget: &Budget,
     prec: usize,
 ) -> Equality {
-    let whole = stand_for != NameRange::Reals;
+    let over_integers = stand_for != NameRange::Reals;
     let names = a.has_names() || b.has_names();
     let (needed, tries) = match (names, stand_for) {
         (false, _) => (1, 1),
@@ -138,7 +138,7 @@ pub(super) fn compare_at_points(
                 reason = "values too large, too close to a cut or too far apart in size to tell";
                 // A floor that cannot be decided at this point is where two of them may differ: the
                 // other points would agree and hide it.
-                if whole && (has_step_function(a) || has_step_function(b)) {
+                if over_integers && (has_step_function(a) || has_step_function(b)) {
                     return Equality::Unknown(reason);
                 }
             }
@@ -155,7 +155,7 @@ pub(super) fn compare_at_points(
         return Equality::EqualAtPoints;
     }
     // Nowhere real, and the same complex value everywhere: `\sqrt{-x^2-1}` on both sides.
-    if !whole && agreed == 0 && outside_domain == 0 && complex >= POINTS {
+    if !over_integers && agreed == 0 && outside_domain == 0 && complex >= POINTS {
         return Equality::EqualAtPoints;
     }
     Equality::Unknown(reason)
@@ -173,8 +173,8 @@ pub(super) enum PointResult {
 }
 
 /// Compares at one point. What the low precision cannot tell apart agrees for now; the high one
-/// goes on to the bits at which the smallest number on the way would show, since `10^{200} + 1` and
-/// `10^{200} + 2` agree to any fixed number of leading bits.
+/// continues to the bits at which the smallest number on the way would show, since `10^{200} + 1`
+/// and `10^{200} + 2` agree to any fixed number of leading bits.
 pub(super) fn compare_at_point<'a>(
     a: &Expr,
     b: &Expr,
@@ -200,12 +200,12 @@ pub(super) fn compare_at_point<'a>(
     let mut prec = prec;
     loop {
         let mut eval = eval(prec);
-        let (meeting, needed) = compare_at_precision(a, b, &mut eval)?;
+        let (result, needed) = compare_at_precision(a, b, &mut eval)?;
         if prec <= LOW_PRECISION
             || needed <= prec
-            || matches!(meeting, PointResult::Differ | PointResult::OutsideDomain)
+            || matches!(result, PointResult::Differ | PointResult::OutsideDomain)
         {
-            return Ok(meeting);
+            return Ok(result);
         }
         if needed > MAX_PRECISION {
             return Err(PointError::Undecided);
@@ -237,7 +237,7 @@ fn compare_at_precision(
         return Ok((PointResult::Differ, prec));
     }
     let gap = x.sub(&y, prec);
-    let meeting = if !gap.may_be_zero() {
+    let result = if !gap.may_be_zero() {
         let real = x.may_be_real() == y.may_be_real();
         if names && !real || outside {
             PointResult::OutsideDomain
@@ -251,7 +251,7 @@ fn compare_at_precision(
     } else {
         PointResult::Agree
     };
-    Ok((meeting, precision_needed(eval.magnitude_spread)))
+    Ok((result, precision_needed(eval.magnitude_spread)))
 }
 
 /// The precision at which what lies this many bits below the rest shows, in its square too.

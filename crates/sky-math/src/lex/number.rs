@@ -1,6 +1,6 @@
 //! Numbers of every shape: separators of several places, repeating decimals, powers of ten.
 
-use super::{Commas, Digits};
+use super::token::{Commas, Digits};
 
 fn digit_run(bytes: &[u8], from: usize) -> usize {
     bytes[from.min(bytes.len())..]
@@ -15,8 +15,16 @@ const GROUPERS: [&str; 15] = [
     "'", "_", " ",
 ];
 
-/// Reads the literal that `text` begins with, and its length in bytes.
-pub(super) fn read_number(text: &str, commas: Commas, top: bool) -> (Digits, usize) {
+/// A number that a text begins with.
+pub(super) struct Literal {
+    pub(super) digits: Digits,
+    /// Bytes of the text that it takes.
+    pub(super) len: usize,
+}
+
+/// Reads the number that `text` begins with. At the `top`, outside brackets, a comma may part
+/// groups of digits.
+pub(super) fn read_number(text: &str, commas: Commas, top: bool) -> Literal {
     let bytes = text.as_bytes();
     let mut at = digit_run(bytes, 0);
     let mut whole = text[..at].to_owned();
@@ -70,7 +78,7 @@ pub(super) fn read_number(text: &str, commas: Commas, top: bool) -> (Digits, usi
 }
 
 /// Repeating decimals and the power of ten.
-fn finish(text: &str, whole: String, fraction: Option<String>, mut at: usize) -> (Digits, usize) {
+fn finish(text: &str, whole: String, fraction: Option<String>, mut at: usize) -> Literal {
     let bytes = text.as_bytes();
     let mut digits = Digits {
         whole,
@@ -112,7 +120,7 @@ fn finish(text: &str, whole: String, fraction: Option<String>, mut at: usize) ->
             at += 1 + sign + run;
         }
     }
-    (digits, at)
+    Literal { digits, len: at }
 }
 
 /// `(3)` after `0.`: the digits that repeat.
@@ -227,7 +235,7 @@ mod tests {
     use super::*;
 
     fn number(text: &str) -> (String, usize) {
-        let (d, n) = read_number(text, Commas::Auto, true);
+        let Literal { digits: d, len } = read_number(text, Commas::Auto, true);
         let mut s = d.whole;
         if let Some(f) = d.fraction {
             s = s + "." + &f;
@@ -238,7 +246,7 @@ mod tests {
         if d.exponent != 0 {
             s = s + "e" + &d.exponent.to_string();
         }
-        (s, n)
+        (s, len)
     }
 
     #[test]

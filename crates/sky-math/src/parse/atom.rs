@@ -188,7 +188,7 @@ impl<'a> Parser<'a> {
 
     /// A name under an accent.
     fn accented(&mut self, name: &str, start: usize) -> Parsed {
-        // `\overline{AB}` is a name of its own.
+        // `\overline{AB}` is one name.
         let from = self.start();
         let skip = matches!(name, "overset");
         if skip {

@@ -167,7 +167,7 @@ impl<'a> Parser<'a> {
         self.fail("too many marks behind an operand")
     }
 
-    /// A mark without an operand of its own: factorial, percent, degree, money, prime, `5^{th}`.
+    /// A mark behind an operand: factorial, percent, degree, money, prime, `5^{th}`.
     fn mark_behind(&mut self, mut base: Expr, start: usize) -> Parsed<Attached> {
         match (self.peek(), self.ahead(1)) {
             (Tok::Ch('!'), Tok::Ch('=')) => return Ok(ControlFlow::Break(base)),

@@ -185,7 +185,7 @@ fn inverted(func: Func, name: &str, power: Option<Expr>) -> (Func, Option<Expr>,
     (of, None, detour)
 }
 
-/// What a function without code of its own makes of the call of another; `of` is its argument.
+/// What a function without its own code makes of the call of another; `of` is its argument.
 fn by_detour(call: Expr, detour: Option<Detour>, of: Option<Expr>) -> Expr {
     let span = call.span.clone();
     let over =

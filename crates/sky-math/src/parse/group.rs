@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl<'a> Parser<'a> {
-    /// `{...}` groups without a meaning of its own.
+    /// `{...}` groups and means nothing itself.
     pub(super) fn brace_group(&mut self) -> Parsed {
         self.nested(|p| {
             let start = p.start();

@@ -238,7 +238,7 @@ impl<'a> Parser<'a> {
         Ok(None)
     }
 
-    /// A factor after an explicit sign, which may have signs of its own: `2 \cdot -3`.
+    /// A factor after an explicit sign, which may have its own signs: `2 \cdot -3`.
     pub(super) fn signed_factor(&mut self) -> Parsed {
         let start = self.start();
         let mut negative = false;

@@ -214,8 +214,8 @@ impl Parser<'_> {
     }
 }
 
-/// Where the words behind a number end: before a comma, or before a number with a unit of its own
-/// and the `and` in front.
+/// Where the words behind a number end: before a comma, or before a number with its own unit and
+/// the `and` in front.
 fn words_end(rest: &str) -> usize {
     let bytes = &rest.as_bytes()[..rest.len().min(MAX_WORDS + 1)];
     let mut open = 0_u32;

@@ -8,7 +8,7 @@ use crate::{
     unicode_to_latex::unicode_to_latex,
 };
 
-/// What has no spelling of its own: quotients that were a repeating decimal, derivatives,
+/// What has no spelling: quotients that were a repeating decimal, derivatives,
 /// numerals out of a power of ten.
 fn printable(expr: &Expr) -> bool {
     !expr.any(&|kind| match kind {

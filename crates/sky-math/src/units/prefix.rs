@@ -1,4 +1,4 @@
-//! SI prefixes, and the units that have no name of their own without one.
+//! SI prefixes, and the units that take them.
 
 use dashu_ratio::RBig;
 

@@ -182,13 +182,13 @@ fn value(text: &str) -> Option<String> {
     if !text.contains(is_cjk) {
         return (!text.is_empty()).then(|| text.to_owned());
     }
-    scaled(text).or_else(|| whole(text).map(|n| n.to_string()))
+    scaled(text).or_else(|| integer(text).map(|n| n.to_string()))
 }
 
 /// `5万`, `1.2亿`, `三点五`.
 fn scaled(text: &str) -> Option<String> {
     if let Some((ones, parts)) = text.split_once('点') {
-        let ones = whole(ones)?;
+        let ones = integer(ones)?;
         let digits: Option<String> = parts
             .chars()
             .map(|c| digit(c).and_then(|d| char::from_digit(d, 10)))
@@ -238,7 +238,7 @@ fn digit(c: char) -> Option<u32> {
 }
 
 /// `二十五`, `一百零五`, `三万两千`, `二〇二四`.
-fn whole(text: &str) -> Option<i64> {
+fn integer(text: &str) -> Option<i64> {
     if text.is_empty() || text.chars().count() > 18 {
         return None;
     }

@@ -17,22 +17,22 @@ pub(crate) fn number(text: &str) -> Option<RBig> {
     let words: Vec<&str> = lower.split_whitespace().collect();
     let (&last, before) = words.split_last()?;
     let Some(parts) = fraction_word(last) else {
-        return whole(&words).map(RBig::from);
+        return integer(&words).map(RBig::from);
     };
     // `one and a half`, `two thirds`.
     let (ones, above) = match before.iter().position(|w| *w == "and") {
         Some(at)
             if matches!(before[at + 1..], ["a" | "an" | "one"])
-                || whole(&before[at + 1..]).is_some_and(|n| n < parts) =>
+                || integer(&before[at + 1..]).is_some_and(|n| n < parts) =>
         {
-            (whole(&before[..at])?, &before[at + 1..])
+            (integer(&before[..at])?, &before[at + 1..])
         }
         _ => (0, before),
     };
     let above = match above {
         [] if last == "half" => 1,
         ["a" | "an"] => 1,
-        words => whole(words)?,
+        words => integer(words)?,
     };
     Some(RBig::from(ones) + RBig::from(above) / RBig::from(parts))
 }
@@ -57,7 +57,7 @@ fn fraction_word(word: &str) -> Option<i64> {
 }
 
 /// An integer in words, below a thousand million million.
-fn whole(words: &[&str]) -> Option<i64> {
+fn integer(words: &[&str]) -> Option<i64> {
     let (mut total, mut part, mut seen) = (0_i64, 0_i64, false);
     for (i, word) in words.iter().enumerate() {
         match *word {

@@ -89,7 +89,7 @@ impl fmt::Debug for Endpoint {
 ///   `Retry-After` says.
 /// - A request that the server fails on (another 5xx, a timeout, an unreadable reply) is tried
 ///   again `retries` times. Then, and at once after a refused request (400, 422), it gets a reply
-///   of [`FinishReason::Failed`] with the reason, and the others go on.
+///   of [`FinishReason::Failed`] with the reason, and the others continue.
 /// - A request that is longer than the server's context is asked again for as many tokens as the
 ///   context leaves.
 /// - A content filter gives a [`FinishReason::Refused`] reply.

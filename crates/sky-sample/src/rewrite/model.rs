@@ -11,9 +11,10 @@ use sky_types::{
 };
 
 use super::{
-    IsRight, MARKERS, RewriteCounts, Rewritten, Sections, keeps_verdict, rewrite_by_rules,
-    rewrite_right_by_rules,
+    by_rules::{IsRight, keeps_verdict, rewrite_by_rules, rewrite_right_by_rules},
+    rewritten::{RewriteCounts, Rewritten},
     rules::{fenced_blocks, program_block},
+    sections::{MARKERS, Sections},
 };
 use crate::{Event, SampleError, generate_missing::generate_missing};
 
@@ -235,8 +236,8 @@ fn last_box(text: &str) -> Option<String> {
 
 /// The lines of the program, without fences, trailing space and blank lines.
 fn last_program(text: &str) -> Option<Vec<&str>> {
-    let (start, end) = program_block(text, &fenced_blocks(text))?;
-    let lines = text[start..end].lines().map(str::trim_end);
+    let block = program_block(text, &fenced_blocks(text))?;
+    let lines = text[block].lines().map(str::trim_end);
     let inner = lines.filter(|line| !line.is_empty() && !line.trim_start().starts_with("```"));
     Some(inner.collect())
 }
@@ -248,7 +249,7 @@ fn numbers(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The role that Sky-T1 gave its rewriter, with instructions and a worked example of our own. The
+/// The role that Sky-T1 gave its rewriter, with instructions and our own worked example. The
 /// second time it says what was wrong with the first.
 fn request(rewriting: &Rewriting<'_>, sample: &Sample, second: bool) -> Request {
     let [begin, end, begin_solution, end_solution] = MARKERS;

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::sections::{MARKERS, Sections};
 
 /// Tags that models put around their thinking.
@@ -38,21 +40,24 @@ pub fn split(text: &str) -> Option<Sections> {
     if let Some(sections) = Sections::parse(text) {
         return Some(sections);
     }
-    let (thought, solution) = match tagged(text.trim())? {
-        (thought, solution) if solution.is_empty() => plain(&thought),
-        (thought, solution) if thought.is_empty() => plain(&solution),
-        both => both,
+    let tagged = tagged(text.trim())?;
+    let found = if tagged.solution.is_empty() {
+        plain(&tagged.thought)
+    } else if tagged.thought.is_empty() {
+        plain(&tagged.solution)
+    } else {
+        tagged
     };
     let sections = Sections {
-        thought: without_markers(&thought),
-        solution: without_markers(&solution),
+        thought: without_markers(&found.thought),
+        solution: without_markers(&found.solution),
     };
     (!sections.solution.is_empty()).then_some(sections)
 }
 
 /// Thought and solution where tags say so; all is solution where there are none. `None` for a
 /// thought that never ends.
-fn tagged(text: &str) -> Option<(String, String)> {
+fn tagged(text: &str) -> Option<Sections> {
     for (open, close) in THOUGHT_TAGS {
         let (before, inside) = match strip_tag(text, open) {
             Some(rest) => ("", rest),
@@ -65,21 +70,32 @@ fn tagged(text: &str) -> Option<(String, String)> {
             None => continue,
         };
         let (thought, rest) = split_at_tag(inside, close)?;
-        return Some((join(before, thought), unwrap_solution(rest)));
+        return Some(Sections {
+            thought: join(before, thought),
+            solution: unwrap_solution(rest),
+        });
     }
     // Some chat templates open the thinking in the prompt, so that the reply only closes it.
     for (_, close) in THOUGHT_TAGS {
         if let Some((thought, rest)) = split_at_tag(text, close) {
-            return Some((thought.trim().into(), unwrap_solution(rest)));
+            return Some(Sections {
+                thought: thought.trim().into(),
+                solution: unwrap_solution(rest),
+            });
         }
     }
     for (open, _) in &SOLUTION_TAGS[..1] {
         if let Some((before, _)) = split_at_tag(text, open) {
-            let solution = unwrap_solution(&text[before.len()..]);
-            return Some((before.trim().into(), solution));
+            return Some(Sections {
+                thought: before.trim().into(),
+                solution: unwrap_solution(&text[before.len()..]),
+            });
         }
     }
-    Some((String::new(), unwrap_solution(text)))
+    Some(Sections {
+        thought: String::new(),
+        solution: unwrap_solution(text),
+    })
 }
 
 /// A solution without the tags around it; what follows the closing tag is kept.
@@ -97,11 +113,14 @@ fn unwrap_solution(text: &str) -> String {
 }
 
 /// Thought and solution of a text without tags.
-fn plain(text: &str) -> (String, String) {
+fn plain(text: &str) -> Sections {
     let text = text.trim();
     let blocks = fenced_blocks(text);
-    let after_blocks = blocks.last().map_or(0, |&(_, end)| end);
-    let parts = |at: usize| (text[..at].trim().to_owned(), text[at..].trim().to_owned());
+    let after_blocks = blocks.last().map_or(0, |block| block.end);
+    let parts = |at: usize| Sections {
+        thought: text[..at].trim().to_owned(),
+        solution: text[at..].trim().to_owned(),
+    };
 
     if let Some(at) = last_heading(text, &blocks) {
         return parts(at);
@@ -110,25 +129,26 @@ fn plain(text: &str) -> (String, String) {
     if let Some(place) = last_box.filter(|&place| place >= after_blocks) {
         return parts(start_of_passage(text, after_blocks, place));
     }
-    if let Some((start, end)) = program_block(text, &blocks) {
-        let before = text[..start].trim();
+    if let Some(block) = program_block(text, &blocks) {
+        let before = text[..block.start].trim();
         if before.is_empty() {
             // Nothing stands before the program: what explains it is the thought.
-            return (text[end..].trim().into(), text[start..end].trim().into());
+            return Sections {
+                thought: text[block.end..].trim().into(),
+                solution: text[block].trim().into(),
+            };
         }
-        return parts(start);
+        return parts(block.start);
     }
     parts(start_of_passage(text, 0, text.len()))
 }
 
 /// Where the last line begins that announces the answer and has something to say.
-fn last_heading(text: &str, blocks: &[(usize, usize)]) -> Option<usize> {
+fn last_heading(text: &str, blocks: &[Range<usize>]) -> Option<usize> {
     let mut found = None;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        let outside = !blocks
-            .iter()
-            .any(|(start, end)| (*start..*end).contains(&at));
+        let outside = !blocks.iter().any(|block| block.contains(&at));
         let bare = line.trim_start_matches(|c: char| c.is_whitespace() || "*#_".contains(c));
         let announces = HEADINGS.iter().any(|heading| {
             bare.get(..heading.len())
@@ -203,7 +223,7 @@ fn starts_line(text: &str, at: usize, last: char) -> bool {
 
 /// Fenced code blocks from the opening fence to the end of the closing one; an unclosed block runs
 /// to the end.
-pub(super) fn fenced_blocks(text: &str) -> Vec<(usize, usize)> {
+pub(super) fn fenced_blocks(text: &str) -> Vec<Range<usize>> {
     let mut blocks = Vec::new();
     let mut open = None;
     let mut at = 0;
@@ -211,24 +231,24 @@ pub(super) fn fenced_blocks(text: &str) -> Vec<(usize, usize)> {
         if line.trim_start().starts_with("```") {
             match open.take() {
                 None => open = Some(at),
-                Some(start) => blocks.push((start, at + line.trim_end().len())),
+                Some(start) => blocks.push(start..at + line.trim_end().len()),
             }
         }
         at += line.len();
     }
-    blocks.extend(open.map(|start| (start, text.len())));
+    blocks.extend(open.map(|start| start..text.len()));
     blocks
 }
 
 /// The last block of Python; without one, the last block. An "Output:" block may follow a program.
-pub(super) fn program_block(text: &str, blocks: &[(usize, usize)]) -> Option<(usize, usize)> {
-    let is_python = |&&(start, _): &&(usize, usize)| {
-        let tag = text[start..].trim_start_matches([' ', '\t', '`']);
+pub(super) fn program_block(text: &str, blocks: &[Range<usize>]) -> Option<Range<usize>> {
+    let is_python = |block: &&Range<usize>| {
+        let tag = text[block.start..].trim_start_matches([' ', '\t', '`']);
         tag.get(..2)
             .is_some_and(|tag| tag.eq_ignore_ascii_case("py"))
     };
     let python = blocks.iter().rev().find(is_python);
-    python.or_else(|| blocks.last()).copied()
+    python.or_else(|| blocks.last()).cloned()
 }
 
 /// The rest of a text that begins with a tag, in any case.

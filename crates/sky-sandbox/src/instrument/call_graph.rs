@@ -22,7 +22,7 @@ pub(super) fn recurring(
         .iter()
         .map(|body| by_name(body, imported))
         .collect::<Result<Vec<_>, Refused>>()?;
-    let mut found = circles(&calls);
+    let mut found = cycle_entries(&calls);
     for function in by_address {
         let index = function.checked_sub(imported).map(|index| index as usize);
         if let Some(recurs) = index.and_then(|index| found.get_mut(index)) {
@@ -58,7 +58,7 @@ fn by_name(body: &FunctionBody<'_>, imported: u32) -> Result<Vec<usize>, Refused
 
 /// The targets of back edges in a depth-first walk: every cycle has at least one. The walk keeps
 /// its path in a vector, since a chain of calls may be longer than this thread's stack is deep.
-fn circles(calls: &[Vec<usize>]) -> Vec<bool> {
+fn cycle_entries(calls: &[Vec<usize>]) -> Vec<bool> {
     #[derive(Clone, Copy, PartialEq)]
     enum Walk {
         Before,
@@ -96,7 +96,7 @@ fn circles(calls: &[Vec<usize>]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::circles;
+    use super::cycle_entries;
 
     #[test]
     fn each_circle_has_one_that_is_found() {
@@ -112,9 +112,9 @@ mod tests {
             vec![],
             vec![99],
         ];
-        let found = circles(&calls);
+        let found = cycle_entries(&calls);
         let found: Vec<usize> = (0..calls.len()).filter(|&index| found[index]).collect();
         assert_eq!(found, [1, 3, 5]);
-        assert!(circles(&[]).is_empty());
+        assert!(cycle_entries(&[]).is_empty());
     }
 }

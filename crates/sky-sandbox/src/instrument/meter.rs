@@ -3,8 +3,8 @@
 //! The engine can count instructions (fuel), but each function then keeps the count in a local,
 //! writes it back before every call and reads it again afterwards. An interpreter calls all the
 //! time, so that this takes a fifth of its speed. Here the counter is one global that goes down,
-//! and it is charged in few places: at the start of a function, at the start of a loop, and where a
-//! branch leads to many instructions. A short branch is prepaid by the place before it, whether or
+//! and it is charged at few points: at the start of a function, at the start of a loop, and where a
+//! branch leads to many instructions. A short branch is prepaid by the point before it, whether or
 //! not it is taken. So no instruction runs unpaid, and the same run costs the same on any machine.
 //!
 //! An endless run passes a loop header, or a function in a cycle of calls (`call_graph.rs`), again
@@ -19,7 +19,7 @@ use super::insertion::{Insertion, Refused};
 /// Most instructions of a branch that is prepaid before it, or of a function that its callers pay
 /// for.
 pub(super) const FEW: u32 = 48;
-/// Most instructions that one place prepays in all, so that the count stays near to what really
+/// Most instructions that one point prepays in all, so that the count stays near to what really
 /// runs.
 const MANY: u32 = 96;
 /// Price in instructions of each byte that `memory.copy` or `memory.fill` writes: one such
@@ -42,19 +42,19 @@ pub(super) struct Meter {
     pub(super) recurring: Vec<bool>,
 }
 
-/// A place where the counter may be charged: the start of the function, or a point that a branch
+/// A point where the counter may be charged: the start of the function, or a point that a branch
 /// leads to or falls through to.
-struct Place {
+struct ChargePoint {
     /// Byte offset in the module.
     at: usize,
-    /// Instructions charged here: those up to the next place, and those prepaid for later places.
+    /// Instructions charged here: those up to the next point, and those prepaid for later points.
     cost: u32,
     /// The prepaid ones among them, which may never run.
     absorbed: u32,
-    /// Index of an earlier place that every run passes before it comes here. It can prepay.
+    /// Index of an earlier point that every run passes before it comes here. It can prepay.
     before: usize,
     /// Whether the counter is checked here.
-    looks: bool,
+    checks: bool,
 }
 
 impl Meter {
@@ -69,8 +69,8 @@ impl Meter {
         }
         let mut found = self.long_work(body)?;
         let recurring = self.own(index).and_then(|index| self.recurring.get(index));
-        let places = self.places(body, recurring == Some(&true))?;
-        found.extend(places.iter().map(|place| self.count(place)));
+        let points = self.points(body, recurring == Some(&true))?;
+        found.extend(points.iter().map(|point| self.count(point)));
         Ok(found)
     }
 
@@ -84,14 +84,14 @@ impl Meter {
         *self.short.get(self.own(function)?)?
     }
 
-    fn count(&self, place: &Place) -> Insertion {
+    fn count(&self, point: &ChargePoint) -> Insertion {
         let mut instructions = vec![
             Instruction::GlobalGet(self.counter),
-            Instruction::I64Const(place.cost.into()),
+            Instruction::I64Const(point.cost.into()),
             Instruction::I64Sub,
             Instruction::GlobalSet(self.counter),
         ];
-        if place.looks {
+        if point.checks {
             instructions.extend([
                 Instruction::GlobalGet(self.counter),
                 Instruction::I64Const(0),
@@ -103,7 +103,7 @@ impl Meter {
             ]);
         }
         Insertion {
-            at: place.at,
+            at: point.at,
             instructions,
         }
     }
@@ -135,24 +135,28 @@ impl Meter {
         Ok(found)
     }
 
-    /// The places of a function where the counter is charged, in order.
-    fn places(&self, body: &FunctionBody<'_>, recurring: bool) -> Result<Vec<Place>, Refused> {
+    /// The points of a function where the counter is charged, in order.
+    fn points(
+        &self,
+        body: &FunctionBody<'_>,
+        recurring: bool,
+    ) -> Result<Vec<ChargePoint>, Refused> {
         let mut operators = body.get_operators_reader()?;
-        let mut places = vec![Place {
+        let mut points = vec![ChargePoint {
             at: operators.original_position(),
             cost: 0,
             absorbed: 0,
             before: 0,
-            looks: false,
+            checks: false,
         }];
-        // For each open block, the place that it was entered from. Every run that leaves the block
-        // has passed that place, which may therefore prepay what follows the block.
+        // For each open block, the point that it was entered from. Every run that leaves the block
+        // has passed that point, which may therefore prepay what follows the block.
         let mut open = vec![0];
         while !operators.eof() {
             let operator = operators.read()?;
-            let here = places.len() - 1;
-            places[here].cost += weight(&operator);
-            let (before, looks) = match operator {
+            let here = points.len() - 1;
+            points[here].cost += weight(&operator);
+            let (before, checks) = match operator {
                 Operator::Block { .. } => {
                     open.push(here);
                     continue;
@@ -175,42 +179,42 @@ impl Meter {
                 | Operator::Unreachable => (here, false),
                 // Only a function that calls can be part of a cycle.
                 Operator::Call { function_index } => {
-                    places[0].looks = recurring;
-                    places[here].cost += self.paid_by_callers(function_index).unwrap_or(0);
+                    points[0].checks = recurring;
+                    points[here].cost += self.paid_by_callers(function_index).unwrap_or(0);
                     continue;
                 }
                 Operator::CallIndirect { .. } => {
-                    places[0].looks = recurring;
+                    points[0].checks = recurring;
                     continue;
                 }
                 _ => continue,
             };
-            places.push(Place {
+            points.push(ChargePoint {
                 at: operators.original_position(),
                 cost: 0,
                 absorbed: 0,
                 before,
-                looks,
+                checks,
             });
         }
-        // From last to first, so that what a place takes over can itself be taken over by the place
-        // before it. A checked place keeps its cost: a loop runs it more than once.
-        for index in (1..places.len()).rev() {
-            let Place {
+        // From last to first, so that what a point takes over can itself be taken over by the point
+        // before it. A checked point keeps its cost: a loop runs it more than once.
+        for index in (1..points.len()).rev() {
+            let ChargePoint {
                 cost,
                 before,
-                looks,
+                checks,
                 ..
-            } = places[index];
-            let absorbed = places[before].absorbed + cost;
-            if !looks && cost <= FEW && absorbed <= MANY {
-                places[before].cost += cost;
-                places[before].absorbed = absorbed;
-                places[index].cost = 0;
+            } = points[index];
+            let absorbed = points[before].absorbed + cost;
+            if !checks && cost <= FEW && absorbed <= MANY {
+                points[before].cost += cost;
+                points[before].absorbed = absorbed;
+                points[index].cost = 0;
             }
         }
-        places.retain(|place| place.cost > 0 || place.looks);
-        Ok(places)
+        points.retain(|point| point.cost > 0 || point.checks);
+        Ok(points)
     }
 }
 

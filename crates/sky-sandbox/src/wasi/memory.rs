@@ -6,6 +6,13 @@ use super::abi::{Answer, CALL, Errno, FAULT, INVAL, NOENT};
 use crate::fuel::charge;
 use crate::host::Host;
 
+/// A buffer that a guest names: not yet checked to lie in its memory.
+#[derive(Clone, Copy)]
+pub(super) struct Buffer {
+    pub(super) pointer: u32,
+    pub(super) len: u32,
+}
+
 /// The guest's memory and the host's state, borrowed together for one call.
 pub(super) struct Call<'a> {
     pub(super) memory: &'a mut [u8],
@@ -48,17 +55,13 @@ impl Call<'_> {
         self.write(pointer, &value.to_le_bytes())
     }
 
-    /// The pointer and the length of the `index`th buffer in a list.
-    pub(super) fn buffer(
-        &mut self,
-        list: u32,
-        index: u32,
-    ) -> std::result::Result<(u32, u32), Errno> {
+    /// The `index`th buffer in a list.
+    pub(super) fn buffer(&mut self, list: u32, index: u32) -> std::result::Result<Buffer, Errno> {
         let at = list.checked_add(8 * index).ok_or(FAULT)?;
-        Ok((
-            self.read_u32(at)?,
-            self.read_u32(at.checked_add(4).ok_or(FAULT)?)?,
-        ))
+        Ok(Buffer {
+            pointer: self.read_u32(at)?,
+            len: self.read_u32(at.checked_add(4).ok_or(FAULT)?)?,
+        })
     }
 
     pub(super) fn path(&mut self, pointer: u32, len: u32) -> std::result::Result<String, Errno> {

@@ -124,7 +124,7 @@ fn fd_readdir(
             None => return Err(BADF),
         };
         let mut listing = Vec::new();
-        for (index, (name, is_folder)) in files
+        for (index, entry) in files
             .list(&folder)
             .into_iter()
             .enumerate()
@@ -132,11 +132,14 @@ fn fd_readdir(
         {
             listing.extend_from_slice(&(index as u64 + 1).to_le_bytes());
             listing.extend_from_slice(&(index as u64 + 1).to_le_bytes());
-            listing.extend_from_slice(&(name.len() as u32).to_le_bytes());
-            listing.extend_from_slice(
-                &u32::from(if is_folder { DIRECTORY } else { REGULAR_FILE }).to_le_bytes(),
-            );
-            listing.extend_from_slice(name.as_bytes());
+            listing.extend_from_slice(&(entry.name.len() as u32).to_le_bytes());
+            let kind = if entry.is_folder {
+                DIRECTORY
+            } else {
+                REGULAR_FILE
+            };
+            listing.extend_from_slice(&u32::from(kind).to_le_bytes());
+            listing.extend_from_slice(entry.name.as_bytes());
             if listing.len() >= len as usize {
                 break;
             }

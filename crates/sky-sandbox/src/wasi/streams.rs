@@ -7,7 +7,7 @@ use super::abi::{
     BADF, CHARACTER_DEVICE, DIRECTORY, Errno, INVAL, ISDIR, MAX_BUFFERS, MODULE, REGULAR_FILE,
     ROOT, SPIPE, filestat,
 };
-use super::memory::with;
+use super::memory::{Buffer, with};
 use crate::devices::NULL;
 use crate::files::Open;
 use crate::fuel::charge;
@@ -41,7 +41,7 @@ fn fd_read(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) -
             return Err(INVAL);
         }
         for index in 0..count {
-            let (pointer, len) = call.buffer(list, index)?;
+            let Buffer { pointer, len } = call.buffer(list, index)?;
             call.bytes(pointer, len)?;
             let into = &mut call.memory[pointer as usize..][..len as usize];
             let read = match fd {
@@ -82,7 +82,7 @@ fn fd_write(mut c: Caller<'_, Host>, fd: u32, list: u32, count: u32, done: u32) 
             return Err(INVAL);
         }
         for index in 0..count {
-            let (pointer, len) = call.buffer(list, index)?;
+            let Buffer { pointer, len } = call.buffer(list, index)?;
             call.bytes(pointer, len)?;
             let from = &call.memory[pointer as usize..][..len as usize];
             full |= fd != NULL && !call.host.write(fd, from);

@@ -28,7 +28,7 @@ pub(super) fn same_output(found: &str, expected: &str, compare: Compare, toleran
     }
 }
 
-/// Lines or words in an order of their own. Numbers go by value, so that `.9` and `0.9` stand at the
+/// Lines or words in sorted order. Numbers go by value, so that `.9` and `0.9` stand at the
 /// same place; only items of equal values go by how they are written.
 fn sorted(mut items: Vec<&str>) -> Vec<&str> {
     items.sort_by_cached_key(|item| {

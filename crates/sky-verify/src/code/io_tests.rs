@@ -83,7 +83,7 @@ impl<'a> IoTests<'a> {
             while self.one() {
                 let left = count.saturating_sub(self.next.load(Ordering::Relaxed));
                 if left > 1 && helpers < left && self.sandbox.is_idle() {
-                    // No thread is no trouble: this one goes on.
+                    // No thread is no trouble: this one continues.
                     let helper = std::thread::Builder::new().name("sky-tests".to_owned());
                     let work = || while self.sandbox.is_idle() && self.one() {};
                     helpers += usize::from(helper.spawn_scoped(scope, work).is_ok());
