@@ -456,7 +456,12 @@ fn a_run_does_not_begin_without_what_its_recipe_names() {
         ),
     ] {
         assert_eq!(good.matches(old).count(), 1);
-        fs::write(&recipe, good.replacen(old, new, 1)).unwrap();
+        let mut text = good.replacen(old, new, 1);
+        if new.contains("endpoint") {
+            // The teacher's, which does nothing beside an endpoint.
+            text = text.replacen("batch = 8\n", "", 1);
+        }
+        fs::write(&recipe, text).unwrap();
         let (code, _, said) = repro(&recipe, &run, &[]);
         let errors: Vec<&str> = said.lines().filter(|l| l.starts_with("error:")).collect();
         assert!(
