@@ -68,6 +68,9 @@ impl ModelConfig {
             ),
             _ if self.concurrency == Some(0) => wrong("concurrency", "must be above 0"),
             _ if self.batch == Some(0) => wrong("batch", "must be above 0"),
+            (_, Some(url)) if check_endpoint(url).is_err() => {
+                wrong("endpoint", &check_endpoint(url).err().unwrap_or_default())
+            }
             _ if self.unused_key().is_some() => {
                 let (key, beside) = self.unused_key().unwrap_or_default();
                 wrong(key, &format!("does nothing beside `{beside}`; remove it"))
@@ -80,10 +83,6 @@ impl ModelConfig {
             }
             _ if !is_seconds(self.timeout_s) => wrong("timeout_s", "must be above 0"),
             _ if !is_seconds(self.patience_s) => wrong("patience_s", "must be above 0"),
-            (_, Some(url)) => match check_endpoint(url) {
-                Ok(()) => Ok(()),
-                Err(reason) => wrong("endpoint", &reason),
-            },
             _ => Ok(()),
         }
     }
