@@ -244,12 +244,16 @@ impl HttpGenerator {
                 Err(Failure::Busy(reason, retry_after)) => {
                     let waited = began.elapsed();
                     if waited >= self.endpoint.patience {
-                        let reason = format!("{reason} (for {:.0} s)", waited.as_secs_f64());
+                        let seconds = waited.as_secs_f64();
                         // Others were answered meanwhile: it is this request that is not.
                         return if *locked(&pool.last_answer) > began {
+                            let reason = format!("{reason} (for {seconds:.0} s)");
                             Ok(Reply::failed(request.key, reason))
                         } else {
-                            Err(server_error(reason))
+                            Err(server_error(format!(
+                                "{reason}; no answer for {seconds:.0} s (`patience_s`): run the \
+                                 same command again once the server answers"
+                            )))
                         };
                     }
                     (reason, retry_after)
