@@ -32,8 +32,10 @@
 
 mod exit;
 mod home;
+mod key_path;
 mod log;
 mod model;
+mod nearest;
 mod progress;
 mod receipts;
 mod recipe;
@@ -43,9 +45,10 @@ mod stop;
 pub use exit::{UserError, main, parse, run_failed};
 pub use home::sky_home;
 pub use model::{ModelConfig, api_key, check_endpoint, model_files};
+pub use nearest::nearest;
 pub use progress::{Progress, VerdictProgress};
 pub use receipts::{check_against_receipt, guest_identity};
-pub use recipe::{Recipe, RecipeError, SECTIONS, nearest};
+pub use recipe::{Recipe, RecipeError, SECTIONS};
 pub use sky_files::layout;
 pub use stage::{StageArgs, StageDef, StageEstimate, parse_seed};
 pub use stop::StopSignal;

@@ -11,6 +11,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use crate::{
+    key_path::path_at,
+    nearest::{nearest, with_suggestion},
+};
+
 /// Every section that a recipe may have. Each is read by the program that owns it.
 pub const SECTIONS: [&str; 12] = [
     "teacher", "student", "prompt", "problems", "sample", "rewrite", "verify", "select", "train",
@@ -273,69 +278,6 @@ impl Recipe {
     }
 }
 
-/// The dotted path of the key or the value that holds this byte: `verify.math.budget`,
-/// `sample.examples[1].user`.
-fn path_at(table: &DeTable<'_>, at: usize) -> Option<String> {
-    // Tables last: the span of a header's table may reach into the next one.
-    in_table(table, at, "", false).or_else(|| in_table(table, at, "", true))
-}
-
-fn in_table(table: &DeTable<'_>, at: usize, above: &str, wholes: bool) -> Option<String> {
-    table.iter().find_map(|(key, value)| {
-        let name = key.get_ref();
-        let path = match above {
-            "" => name.to_string(),
-            above => format!("{above}.{name}"),
-        };
-        if key.span().contains(&at) {
-            return Some(path);
-        }
-        in_value(value, at, path, wholes)
-    })
-}
-
-fn in_value(value: &Spanned<DeValue<'_>>, at: usize, path: String, wholes: bool) -> Option<String> {
-    let (inner, whole) = match value.get_ref() {
-        DeValue::Table(table) => (in_table(table, at, &path, wholes), wholes),
-        DeValue::Array(items) => {
-            let item = |(i, item)| in_value(item, at, format!("{path}[{i}]"), wholes);
-            (items.iter().enumerate().find_map(item), wholes)
-        }
-        _ => (None, true),
-    };
-    inner.or_else(|| (whole && value.span().contains(&at)).then_some(path))
-}
-
-/// Adds the nearest valid name to serde's "unknown field" message.
-fn with_suggestion(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
-        return message.to_owned();
-    }
-    let unknown = quoted.next().unwrap_or_default();
-    let kind = if message.starts_with("unknown field") {
-        "unknown key"
-    } else {
-        "unknown value"
-    };
-    format!("{kind} `{unknown}`{}", nearest(unknown, quoted))
-}
-
-/// Gives "; did you mean `NAME`?" when a valid name is near to this wrong one, else the list of all
-/// valid names.
-pub fn nearest<'a>(name: &str, valid: impl Iterator<Item = &'a str>) -> String {
-    let valid: Vec<&str> = valid.collect();
-    let best = valid
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 3)
-        .min();
-    match best {
-        Some((_, candidate)) => format!("; did you mean `{candidate}`?"),
-        None => format!("; valid names: {}", valid.join(", ")),
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -398,15 +340,15 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_points_at_the_key() {
+    fn an_error_points_at_the_key() {
         let recipe =
             Recipe::parse("r.toml", "v = 1\n[sample]\nn = 4\ntemperature = 9.0\n").unwrap();
         assert_eq!(recipe.parse_section::<Sample>("sample").unwrap().n, 4);
         assert!(recipe.parse_section::<Sample>("train").is_ok());
-        let complaint = recipe
+        let message = recipe
             .error_at("sample", "temperature", "must be at most 2")
             .to_string();
-        assert_eq!(complaint, "r.toml:4: sample.temperature: must be at most 2");
+        assert_eq!(message, "r.toml:4: sample.temperature: must be at most 2");
     }
 
     #[derive(Debug, Default, Deserialize)]
@@ -490,8 +432,8 @@ mod tests {
         assert!(twice.starts_with("r.toml:4: n: duplicate key"), "{twice}");
 
         let deep = Recipe::parse("r.toml", "v = 1\n[verify.math]\nunits = true\n").unwrap();
-        let complaint = deep.error_at("verify", "math.units", "no").to_string();
-        assert_eq!(complaint, "r.toml:3: verify.math.units: no");
+        let message = deep.error_at("verify", "math.units", "no").to_string();
+        assert_eq!(message, "r.toml:3: verify.math.units: no");
     }
 
     #[test]
