@@ -285,7 +285,7 @@ fn drop_problems(
     config: &SelectConfig,
     funnel: &mut Funnel,
 ) {
-    // No text has so many words, so that only whole texts are compared.
+    // No text has that many words, so only whole texts are compared.
     let size = if config.decontaminate == 0 {
         usize::MAX
     } else {

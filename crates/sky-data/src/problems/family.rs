@@ -153,12 +153,12 @@ fn descending(draw: &mut SeededRng, max: i64) -> (i64, i64) {
     (a, draw.between(2.min(a - 1), a - 1))
 }
 
-/// The fact behind a sum, whichever operand is named first.
+/// The fact of a sum, whichever operand is named first.
 fn plus(a: i64, b: i64) -> String {
     format!("{}+{}", a.min(b), a.max(b))
 }
 
-/// The fact behind a product, whichever operand is named first.
+/// The fact of a product, whichever operand is named first.
 fn times(a: i64, b: i64) -> String {
     format!("{}*{}", a.min(b), a.max(b))
 }

@@ -103,11 +103,11 @@ pub fn load_problems(
     let mut wordings: HashSet<String> = heldout.iter().map(|p| normalise(&p.prompt)).collect();
     let apart = wordings.len();
     train.retain(|problem| {
-        let fresh = wordings.insert(normalise(&problem.prompt));
-        if !fresh {
+        let new = wordings.insert(normalise(&problem.prompt));
+        if !new {
             *dropped.entry("repeated".into()).or_default() += 1;
         }
-        fresh
+        new
     });
     debug_assert_eq!(wordings.len(), apart + train.len());
     let mut ids = HashSet::new();

@@ -2,7 +2,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Json, Problem, Program, Tests};
 
-use super::{Converted, Refusal, keep, text, tolerance::stated_tolerance};
+use super::{
+    converted::{Converted, Refusal, keep, text},
+    tolerance::stated_tolerance,
+};
 
 /// The error that problems without a `tolerance` allow.
 const DEFAULT_TOLERANCE: f64 = 1e-6;

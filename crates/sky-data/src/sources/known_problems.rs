@@ -1,7 +1,7 @@
 //! Problems of public benchmarks whose published tests do not decide as the problem's own judge
 //! does, and what is done about each.
 
-use super::Format;
+use super::format::Format;
 
 /// A problem whose tests need help.
 pub(super) struct KnownProblem {

@@ -7,12 +7,11 @@ use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Harness, Json, Problem, Tests};
 
 use super::{
-    Converted, Format, Refusal,
     code::contest_prompt,
-    keep,
+    converted::{Converted, Refusal, keep, text},
+    format::Format,
     known_problems::{Remedy, known},
     pickle::unpickle,
-    text,
     tolerance::stated_tolerance,
 };
 

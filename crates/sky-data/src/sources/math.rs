@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Problem};
 
-use super::{Converted, Refusal, keep, text};
+use super::converted::{Converted, Refusal, keep, text};
 
 /// GSM8K states the answer after `####`, with thousands separators.
 pub(super) fn gsm8k(row: &Map<String, Value>, number: usize) -> Converted {
