@@ -255,7 +255,7 @@ fn every_mistake_is_one_line_with_file_line_key_and_the_nearest_name() {
     let good = fs::read_to_string(smoke()).unwrap();
     let mut wrong = Vec::new();
     for &(name, old, new, expected) in MISTAKES {
-        let index = STAGES.iter().position(|stage| stage.0 == name).unwrap();
+        let index = STAGES.iter().position(|stage| stage.name == name).unwrap();
         assert_eq!(
             good.matches(old).count(),
             1,

@@ -426,7 +426,7 @@ struct Server {
 }
 
 impl Server {
-    /// `cut`: the first answer ends after so many bytes.
+    /// `cut`: the first answer ends after this many bytes.
     fn start(file: Vec<u8>, cut: Option<usize>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {

@@ -2,6 +2,7 @@
 //! times.
 #![allow(dead_code)]
 
+pub(crate) mod split_mix;
 mod tiny_model;
 
 use std::{
@@ -10,80 +11,88 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::OnceLock,
+    thread,
     time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
 
-/// A stage: its name, program and arguments, folder, and the files whose bytes must not depend on
-/// the run.
-pub(crate) type Stage = (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-    &'static [&'static str],
-);
+/// A stage of the pipeline.
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    pub(crate) program: &'static str,
+    pub(crate) arguments: &'static [&'static str],
+    /// Its folder in the run folder.
+    pub(crate) folder: &'static str,
+    /// The files whose bytes must not depend on the run.
+    pub(crate) files: &'static [&'static str],
+}
 
 /// All of them, in order.
 pub(crate) const STAGES: [Stage; 9] = [
-    (
-        "problems",
-        "sky-data",
-        &["problems"],
-        "problems",
-        &["train.jsonl", "heldout.jsonl"],
-    ),
-    (
-        "eval-before",
-        "sky-eval",
-        &["run", "--which", "before"],
-        "eval-before",
-        &["samples.jsonl", "verdicts.jsonl", "results.json"],
-    ),
-    (
-        "sample",
-        "sky-sample",
-        &["sample"],
-        "samples",
-        &["samples.jsonl"],
-    ),
-    (
-        "rewrite",
-        "sky-sample",
-        &["rewrite"],
-        "rewritten",
-        &["samples.jsonl"],
-    ),
-    (
-        "verify",
-        "sky-verify",
-        &["verify"],
-        "verdicts",
-        &["verdicts.jsonl"],
-    ),
-    (
-        "select",
-        "sky-data",
-        &["select"],
-        "selected",
-        &["sharegpt.json", "selected.jsonl", "card.md"],
-    ),
-    (
-        "train",
-        "sky-train",
-        &["train"],
-        "train",
-        &["model/model.safetensors"],
-    ),
-    (
-        "eval-after",
-        "sky-eval",
-        &["run", "--which", "after"],
-        "eval-after",
-        &["samples.jsonl", "verdicts.jsonl", "results.json"],
-    ),
-    ("report", "sky-eval", &["report"], "report", &[]),
+    Stage {
+        name: "problems",
+        program: "sky-data",
+        arguments: &["problems"],
+        folder: "problems",
+        files: &["train.jsonl", "heldout.jsonl"],
+    },
+    Stage {
+        name: "eval-before",
+        program: "sky-eval",
+        arguments: &["run", "--which", "before"],
+        folder: "eval-before",
+        files: &["samples.jsonl", "verdicts.jsonl", "results.json"],
+    },
+    Stage {
+        name: "sample",
+        program: "sky-sample",
+        arguments: &["sample"],
+        folder: "samples",
+        files: &["samples.jsonl"],
+    },
+    Stage {
+        name: "rewrite",
+        program: "sky-sample",
+        arguments: &["rewrite"],
+        folder: "rewritten",
+        files: &["samples.jsonl"],
+    },
+    Stage {
+        name: "verify",
+        program: "sky-verify",
+        arguments: &["verify"],
+        folder: "verdicts",
+        files: &["verdicts.jsonl"],
+    },
+    Stage {
+        name: "select",
+        program: "sky-data",
+        arguments: &["select"],
+        folder: "selected",
+        files: &["sharegpt.json", "selected.jsonl", "card.md"],
+    },
+    Stage {
+        name: "train",
+        program: "sky-train",
+        arguments: &["train"],
+        folder: "train",
+        files: &["model/model.safetensors"],
+    },
+    Stage {
+        name: "eval-after",
+        program: "sky-eval",
+        arguments: &["run", "--which", "after"],
+        folder: "eval-after",
+        files: &["samples.jsonl", "verdicts.jsonl", "results.json"],
+    },
+    Stage {
+        name: "report",
+        program: "sky-eval",
+        arguments: &["report"],
+        folder: "report",
+        files: &[],
+    },
 ];
 
 /// The checkout.
@@ -142,10 +151,10 @@ pub(crate) fn programs() -> &'static Path {
 
 /// One stage of a recipe in a run folder.
 pub(crate) fn stage(index: usize, recipe: &Path, run: &Path) -> Command {
-    let (_, program, arguments, ..) = STAGES[index];
-    let mut command = Command::new(programs().join(program));
+    let stage = &STAGES[index];
+    let mut command = Command::new(programs().join(stage.program));
     command
-        .args(arguments)
+        .args(stage.arguments)
         .arg("--recipe")
         .arg(recipe)
         .arg("--run")
@@ -188,7 +197,7 @@ pub(crate) fn tiny() -> PathBuf {
         .clone()
 }
 
-/// Runs a stage to its end and gives what it said on standard error.
+/// Runs a stage to its end and returns what it wrote to standard error.
 #[track_caller]
 pub(crate) fn finish(index: usize, run: &Path) -> String {
     let Output {
@@ -200,7 +209,7 @@ pub(crate) fn finish(index: usize, run: &Path) -> String {
     assert!(
         status.success(),
         "stage {} in {}: {status}\n{text}",
-        STAGES[index].0,
+        STAGES[index].name,
         run.display()
     );
     String::from_utf8_lossy(&stderr).into_owned()
@@ -233,8 +242,9 @@ pub(crate) fn reference() -> &'static Reference {
 /// A copy of the reference's folders up to, not including, this stage.
 pub(crate) fn prepared(until: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for (_, _, _, folder, _) in &STAGES[..until] {
-        copy(&reference().dir.join(folder), &dir.path().join(folder));
+    for stage in &STAGES[..until] {
+        let from = reference().dir.join(stage.folder);
+        copy(&from, &dir.path().join(stage.folder));
     }
     dir
 }
@@ -254,7 +264,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// The SHA-256 of every file of a stage that has to be the same in every run.
 #[track_caller]
 pub(crate) fn results(index: usize, run: &Path) -> BTreeMap<String, String> {
-    let (_, _, _, folder, files) = STAGES[index];
+    let Stage { folder, files, .. } = STAGES[index];
     files
         .iter()
         .map(|name| {
@@ -276,7 +286,7 @@ pub(crate) fn assert_same_as_reference(index: usize, run: &Path) {
         results(index, run),
         results(index, &reference().dir),
         "stage {}",
-        STAGES[index].0
+        STAGES[index].name
     );
 }
 
@@ -288,17 +298,14 @@ pub(crate) fn flip(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A small generator for the moments of kills: the same for the same seed, so that a failure can be
-/// had again.
-pub(crate) struct Moments(pub(crate) u64);
-
-impl Moments {
-    /// Uniform in 0..1 (splitmix64, Steele et al. 2014).
-    pub(crate) fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+/// Waits until the condition holds; fails after ten minutes, naming what it waited for.
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(
+            started.elapsed() < Duration::from_secs(600),
+            "waited too long for {what}"
+        );
+        thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,13 +1,13 @@
-//! A model that says what its weights spell out: `\\boxed{` and a digit by chance, so that some
-//! of its answers to small sums are right. A token for each byte, and so small that sampling from
-//! it and training it take a second.
+//! A model that replies with what its weights spell out: `\\boxed{` and a digit, each equally
+//! likely, so that some of its answers to small sums are right. It has a token for each byte, and
+//! is so small that sampling from it and training it take a second.
 
 use std::{fs, path::Path};
 
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
-use super::Moments;
+use super::split_mix::SplitMix64;
 
 /// Tokens that stand for no byte: the ends of a text and of a turn, as ChatML writes them.
 const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
@@ -88,7 +88,7 @@ fn tokenizer() -> Value {
 /// token's embedding. Each token of the reply has a direction of its own in the embedding, which
 /// the head's row of its successors has too.
 fn weights() -> Vec<u8> {
-    let mut random = Moments(1);
+    let mut random = SplitMix64(1);
     let mut noise = |count: usize| -> Vec<f32> {
         (0..count)
             .map(|_| 0.2 * random.next() as f32 - 0.1)
@@ -96,7 +96,7 @@ fn weights() -> Vec<u8> {
     };
     let (mut embedding, mut head) = (noise(VOCAB * HIDDEN), noise(VOCAB * HIDDEN));
     let token = |byte: u8| SPECIAL.len() + usize::from(byte);
-    // Behind the line break that opens a reply, one byte after the other; behind the brace a digit.
+    // After the line break that opens a reply, one byte after the other; after the brace a digit.
     let reply = b"\n\\boxed{";
     let (digits, close) = (b'2'..=b'9', token(b'}'));
     let mut steps: Vec<(usize, Vec<usize>)> = reply
