@@ -6,7 +6,10 @@ use sky_cli::{Recipe, StageEstimate};
 use sky_plan::{
     ActivationCheckpointing, BatchSampler, Hardware, HardwareConfig, ModelShape, TrainConfig,
 };
-use sky_train::{DistributedEnv, session::plan_on_cpus};
+use sky_train::{
+    DistributedEnv,
+    session::{HostPlan, plan_on_cpus},
+};
 
 use crate::{plan::Planned, size::KnownSize};
 
@@ -102,7 +105,8 @@ impl EstimateInput<'_> {
             chosen => chosen.recomputed(shape.layers),
         };
         let mut text = String::new();
-        if let Some((plan, memory)) = plan_on_cpus(shape, config, self.env, Some(&known.size)) {
+        let planned = plan_on_cpus(shape, config, self.env, Some(&known.size));
+        if let Some(HostPlan { plan, memory }) = planned {
             text += &format!(
                 "; about {:.1} of {:.1} GB of memory",
                 plan.host_bytes as f64 / 1e9,

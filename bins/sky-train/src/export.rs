@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use sky_cli::UserError;
-use sky_model::{ModelFiles, ParamSpec, SaveOptions};
+use sky_model::{ModelFiles, ModelText, ParamSpec, SaveOptions};
 use sky_train::{Checkpoint, export, export_adapter, export_merged};
 use tch::Kind;
 
@@ -79,9 +79,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         },
         ..SaveOptions::default()
     };
-    let text = text
-        .as_ref()
-        .map(|(tokenizer, template)| (tokenizer, template));
+    let text = text.as_ref().map(|(tokenizer, template)| ModelText {
+        tokenizer,
+        template,
+    });
     let base = args.base.as_deref().or(args.text.as_deref());
     let name = base.map_or_else(String::new, |base| base.display().to_string());
     if args.adapter {

@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Parser;
 use rustix::process::{Pid, Signal, kill_process};
 use sky_cli::StopSignal;
 use sky_train::session::LAUNCHER;
@@ -42,8 +41,9 @@ pub(crate) struct Args {
 
 /// Starts the ranks and waits for them. A signal to this process is passed on to all of them. When
 /// a rank fails, it is named, the others are ended, and its exit code becomes that of this program:
-/// 128 plus the signal's number when a signal ended it.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// 128 plus the signal's number when a signal ended it. `stopped_code` is the exit code of ranks of
+/// this program that were stopped, for their command.
+pub(crate) fn run(args: &Args, stopped_code: fn(&[OsString]) -> u8) -> anyhow::Result<ExitCode> {
     // A second signal ends this process, and with it the children.
     let stop = StopSignal::listen()?;
     let port = match args.port {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for rank in 0..args.num {
         ranks.0.push(Some(start(args, rank, port)?));
     }
-    let mut told = false;
+    let mut passed_on = false;
     let stopped_code = match args.program {
         Some(_) => 0,
         None => stopped_code(&args.command),
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             if status.success() || failed.is_some() {
                 continue;
             }
-            if told && status.signal() == Some(Signal::TERM.as_raw()) {
+            if passed_on && status.signal() == Some(Signal::TERM.as_raw()) {
                 // The signal came before this rank listened for it. No rank can have begun without
                 // this one.
                 eprintln!("launch: stopped before the run had begun");
@@ -87,8 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             );
             failed = Some((Instant::now(), code_of(status)));
         }
-        if !told && stop.raised() {
-            told = true;
+        if !passed_on && stop.raised() {
+            passed_on = true;
             ranks.signal(Signal::TERM);
         }
         if failed.is_some_and(|(since, _)| since.elapsed() > GRACE) {
@@ -97,17 +97,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         thread::sleep(POLL);
     }
     Ok(ExitCode::from(failed.map_or(code, |(_, code)| code)))
-}
-
-/// The exit code of ranks that were told to stop: 0, or that of `--stopped-code` in their command.
-fn stopped_code(command: &[OsString]) -> u8 {
-    let program = OsString::from("sky-train");
-    // A wrong command is no error here: the ranks report it.
-    let parsed = crate::Args::try_parse_from([&program].into_iter().chain(command));
-    match parsed.map(|args| args.command) {
-        Ok(crate::Command::Train(args)) => args.stopped_code,
-        _ => 0,
-    }
 }
 
 /// The started ranks. Dropping this ends them, so that none outlives an error in this process.

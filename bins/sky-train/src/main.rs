@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         sky_train::session::end_with_launcher()?;
         match sky_cli::parse::<Args>().command {
             Command::Train(args) => train::run(&args, cuda).map(|found| code = found),
-            Command::Launch(args) => launch::run(&args).map(|found| code = found),
+            Command::Launch(args) => launch::run(&args, stopped_code).map(|found| code = found),
             Command::Export(args) => export::run(&args),
             Command::Plan(args) => plan::run(&args),
         }
@@ -76,6 +76,18 @@ fn main() -> ExitCode {
         code
     } else {
         ended
+    }
+}
+
+/// The exit code of ranks that were asked to stop: 0, or that of `--stopped-code` in their command.
+#[cfg(feature = "torch")]
+fn stopped_code(command: &[std::ffi::OsString]) -> u8 {
+    let program = std::ffi::OsString::from("sky-train");
+    // A wrong command is no error here: the ranks report it.
+    let parsed = Args::try_parse_from([&program].into_iter().chain(command));
+    match parsed.map(|args| args.command) {
+        Ok(Command::Train(args)) => args.stopped_code,
+        _ => 0,
     }
 }
 

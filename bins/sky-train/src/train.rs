@@ -11,7 +11,7 @@ use sky_cli::{
     run_failed,
 };
 use sky_files::{Counts, read_json};
-use sky_model::{ModelFiles, ParamSpec, SaveOptions};
+use sky_model::{ModelFiles, ModelText, ParamSpec, SaveOptions};
 use sky_plan::{Hardware, HardwareConfig, ModelShape, TrainConfig};
 use sky_train::{
     Dataset, DistributedEnv, Job, StepMetrics, StepTime, TrainError, encode, prune,
@@ -336,9 +336,12 @@ impl Training<'_> {
 
     /// Writes the model; gives the stage's outputs.
     fn export(&self, finished: &FinishedRun, files: &ModelFiles) -> anyhow::Result<Vec<String>> {
-        let text = (files.tokenizer()?, files.chat_template()?);
+        let text = ModelText {
+            tokenizer: &files.tokenizer()?,
+            template: &files.chat_template()?,
+        };
         let base = &mut |param: &ParamSpec| files.tensor(&param.name, Kind::Float);
-        let out = finished.export(Some((&text.0, &text.1)), SaveOptions::default(), Some(base))?;
+        let out = finished.export(Some(text), SaveOptions::default(), Some(base))?;
         let Some(out) = out else {
             return Ok(Vec::new());
         };

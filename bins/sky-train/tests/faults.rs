@@ -203,7 +203,7 @@ fn checkpoints_outlive_what_goes_wrong_beside_them() {
     let metrics = || fs::read(train.join("metrics.jsonl")).unwrap();
     let timed = metrics();
 
-    // A damaged model is written again from the last checkpoint: no step is done again.
+    // A damaged model is written again from the last checkpoint: no step reruns.
     fs::remove_file(train.join("model/model.safetensors")).unwrap();
     finish(root, "run", &[]);
     assert_eq!(outcome(root, "run"), expected);

@@ -65,7 +65,7 @@ fn a_model_of_72_billion_parameters_is_refused_with_what_it_needs_and_a_knob() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("8 processes, each parameters 36.4"), "{said}");
 
-    // With --overcommit it is for the user to know: the next thing that is wrong is told.
+    // With --overcommit the user decides; the next error is reported.
     let output = command(root, "run", &[])
         .arg("--overcommit")
         .output()

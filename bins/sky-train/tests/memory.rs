@@ -15,15 +15,31 @@ use sky_types::Conversation;
 /// How far a prediction may be off, as a share of what was measured.
 const TOLERANCE: f64 = 0.07;
 
-/// Steps, each of as many rows, and processes.
-type Work = (u64, u64);
-const USUAL: Work = (2, 1);
-const ONCE: Work = (1, 1);
-const TWO: Work = (2, 2);
+/// How much a run does.
+#[derive(Clone, Copy)]
+struct RunSize {
+    /// Steps, and rows of each step.
+    count: u64,
+    world_size: u64,
+}
+
+const USUAL: RunSize = RunSize {
+    count: 2,
+    world_size: 1,
+};
+const ONCE: RunSize = RunSize {
+    count: 1,
+    world_size: 1,
+};
+const TWO: RunSize = RunSize {
+    count: 2,
+    world_size: 2,
+};
 
 /// Peak memory of a run with these settings, a row to a micro-batch, and the plan's.
-fn peaks(root: &Path, name: &str, (count, world): Work, settings: &str) -> (CpuBytes, u64) {
-    let launch: &[&str] = match world {
+fn peaks(root: &Path, name: &str, size: RunSize, settings: &str) -> (CpuBytes, u64) {
+    let RunSize { count, world_size } = size;
+    let launch: &[&str] = match world_size {
         1 => &[],
         _ => &["launch", "-n", "2", "--"],
     };
@@ -51,8 +67,8 @@ fn peaks(root: &Path, name: &str, (count, world): Work, settings: &str) -> (CpuB
     let plan = CpuPlan::new(&CpuPlanInput {
         shape: &ModelShape::known("SmolLM2-135M").unwrap(),
         config: &config,
-        world,
-        local_world: world,
+        world_size,
+        local_world_size: world_size,
         longest: tokens,
         steps: count,
         memory: u64::MAX,
@@ -61,8 +77,8 @@ fn peaks(root: &Path, name: &str, (count, world): Work, settings: &str) -> (CpuB
     (plan.rank_bytes, manifest["peak_memory"].as_u64().unwrap())
 }
 
-/// One setting, with rows of so many sums: what the plan says of it and what a run takes.
-fn compare(name: &str, sums: u32, work: Work, settings: &str) {
+/// One setting, with rows of `sums` sums: what the plan says of it and what a run takes.
+fn compare(name: &str, sums: u32, size: RunSize, settings: &str) {
     if set_up_model().is_none() {
         return;
     }
@@ -82,7 +98,7 @@ fn compare(name: &str, sums: u32, work: Work, settings: &str) {
         serde_json::to_string(&rows).unwrap(),
     )
     .unwrap();
-    let (planned, measured) = peaks(root, name, work, settings);
+    let (planned, measured) = peaks(root, name, size, settings);
     let off = planned.total as f64 / measured as f64 - 1.0;
     eprintln!(
         "{name:<14} planned {:.2} GB, measured {:.2} GB, {:+.1} %  {planned:?}",
@@ -103,11 +119,11 @@ fn compare(name: &str, sums: u32, work: Work, settings: &str) {
 }
 
 macro_rules! settings {
-    ($($name:ident: $sums:literal, $work:ident, $text:literal,)*) => {$(
+    ($($name:ident: $sums:literal, $size:ident, $text:literal,)*) => {$(
         #[test]
         #[ignore = "takes a minute and gigabytes"]
         fn $name() {
-            compare(stringify!($name), $sums, $work, $text);
+            compare(stringify!($name), $sums, $size, $text);
         }
     )*};
 }

@@ -65,16 +65,16 @@ fn piped(mut command: Command) -> Child {
 }
 
 /// One process a rank, as a cluster's launcher starts them.
-fn start_ranks(root: &Path, run: &str, world: usize, options: &[&str]) -> Vec<Child> {
+fn start_ranks(root: &Path, run: &str, world_size: usize, options: &[&str]) -> Vec<Child> {
     let port = sky_train::free_port().unwrap();
-    (0..world)
+    (0..world_size)
         .map(|rank| {
             let mut command = command(root, run, &[]);
             command
                 .args(options)
                 .env("RANK", rank.to_string())
                 .env("LOCAL_RANK", rank.to_string())
-                .env("WORLD_SIZE", world.to_string())
+                .env("WORLD_SIZE", world_size.to_string())
                 .env("MASTER_ADDR", "127.0.0.1")
                 .env("MASTER_PORT", port.to_string());
             piped(command)
@@ -158,10 +158,10 @@ fn a_rank_that_is_killed_ends_the_others_by_name_and_the_run_goes_on_to_the_same
     }
 }
 
-/// The same command under torchrun, which serves the store itself and starts all ranks anew when
+/// The same command under torchrun, which serves the store itself and restarts all ranks when
 /// one dies.
 #[test]
-fn torchrun_starts_a_group_and_starts_it_anew_from_the_newest_checkpoint() {
+fn torchrun_starts_a_group_and_restarts_it_from_the_newest_checkpoint() {
     let Some(source) = set_up_model() else { return };
     let Some(python) = python_with_torch() else {
         return;

@@ -53,7 +53,7 @@ pub(crate) fn read_checksummed<T: DeserializeOwned>(path: &Path) -> Result<T> {
     }
 }
 
-/// The fields behind the check, when it is right.
+/// The fields after the check, when it is right.
 fn intact(text: &str) -> Option<&str> {
     let (check, fields) = text
         .strip_prefix(OPEN)?

@@ -76,7 +76,7 @@ impl FileError {
         }
     }
 
-    /// A complaint about a whole file.
+    /// An error about a whole file.
     pub fn format(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Format {
             path: path.into(),

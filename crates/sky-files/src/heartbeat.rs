@@ -70,7 +70,7 @@ pub(crate) fn touch(file: &File) {
     let _ = file.set_modified(SystemTime::now());
 }
 
-/// Seconds from one file's time of change to another's; 0 when they do not tell.
+/// Seconds from one file's time of change to another's; 0 when they do not say.
 pub(crate) fn seconds_between(from: &Path, to: &Path) -> f64 {
     let time = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
     match (time(from), time(to)) {

@@ -15,7 +15,7 @@ use crate::{FileError, Result, hash::hex, jsonl::read_line};
 ///
 /// A line is the first 8 bytes of the SHA-256 of the row in hexadecimal, a space, the row as JSON,
 /// a newline. A torn or damaged line is found by its hash when the journal is opened again, and its
-/// row is simply computed again.
+/// row is simply recomputed.
 #[derive(Debug)]
 pub struct Journal<T> {
     path: PathBuf,

@@ -63,7 +63,7 @@ pub struct Manifest {
     /// Wall time of the processes that worked on the stage, together; to the second for those that
     /// were killed.
     pub seconds: f64,
-    /// Most memory of the process that finished it, in bytes, where the system tells.
+    /// Most memory of the process that finished it, in bytes, where the system reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
     /// Whether an earlier process had begun it.

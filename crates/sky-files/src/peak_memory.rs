@@ -1,6 +1,6 @@
 use std::fs;
 
-/// Most memory this process has held at once, in bytes, where the system tells (Linux: `VmHWM`).
+/// Most memory this process has held at once, in bytes, where the system reports it (Linux: `VmHWM`).
 pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_was_made_other_inputs_begin_anew() {
+    fn where_nothing_was_made_other_inputs_start_over() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::write(root.join("in.txt"), "no input for this stage").unwrap();
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_manifest_or_begun_file_is_named_and_the_stage_begins_anew() {
+    fn a_damaged_manifest_or_begun_file_is_named_and_the_stage_reruns() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::write(root.join("in.txt"), "input").unwrap();

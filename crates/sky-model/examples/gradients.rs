@@ -65,7 +65,7 @@ fn gradients(
     }
     let head = &params[config.num_layers + 1];
     let matrix = head.get(1).unwrap_or(&params[0][0]);
-    let (loss, _) = head_loss(config, &head[0], matrix, &x, &targets, 1024);
+    let loss = head_loss(config, &head[0], matrix, &x, &targets, 1024).sum;
     let logits = no_grad(|| head_logits(config, &head[0], matrix, &x));
     let all: Vec<&Tensor> = params.iter().flatten().collect();
     let grads = sky_torch::backward(&[&loss], &[&loss.ones_like()], &all)?;

@@ -6,7 +6,7 @@ use sky_text::Tokenizer;
 use crate::{
     ModelError,
     cache::{KeyValues, RowCache},
-    decoder::Decoder,
+    decoder::{Decoder, Prefill},
     prompts::{Prepared, common_prefix},
     sampler::{Sampler, likeliest},
 };
@@ -32,6 +32,13 @@ struct Row {
     item: usize,
     sampler: Sampler,
     said: Vec<u32>,
+}
+
+/// Tokens to compute once, and the requests that they belong to.
+struct DistinctPrompt<'a> {
+    tokens: &'a [u32],
+    /// Which of the group's requests.
+    items: Vec<usize>,
 }
 
 /// The replies of one group, advanced together. Everything here is a function of the group's
@@ -75,7 +82,10 @@ impl<'a> Batch<'a> {
         };
         let decoder = &engine.decoder;
         let prefix = match group.first() {
-            Some(first) if shared > 0 => decoder.prefill(&[&first.prompt[..shared]], None)?.1.pop(),
+            Some(first) if shared > 0 => {
+                let prefix = &first.prompt[..shared];
+                decoder.prefill(&[prefix], None)?.cached.pop()
+            }
             _ => None,
         };
         let longest = group
@@ -88,7 +98,8 @@ impl<'a> Batch<'a> {
             decoder.config(),
             size,
             longest as i64,
-            (decoder.kind(), decoder.device()),
+            decoder.kind(),
+            decoder.device(),
         )?;
         let rows = (0..size).map(|_| None).collect();
         Ok(Self {
@@ -128,20 +139,23 @@ impl<'a> Batch<'a> {
         let group = self.group;
         let shared = self.shared();
         // Equal prompts that follow one another are computed once.
-        let mut distinct: Vec<(&[u32], Vec<usize>)> = Vec::new();
+        let mut distinct: Vec<DistinctPrompt<'_>> = Vec::new();
         for (item, prepared) in group.iter().enumerate().skip(self.next).take(count) {
-            let own = &prepared.prompt[shared..];
+            let tokens = &prepared.prompt[shared..];
             match distinct.last_mut() {
-                Some((same, items)) if *same == own => items.push(item),
-                _ => distinct.push((own, vec![item])),
+                Some(last) if last.tokens == tokens => last.items.push(item),
+                _ => distinct.push(DistinctPrompt {
+                    tokens,
+                    items: vec![item],
+                }),
             }
         }
         self.next += count;
         let mut rest = distinct.as_slice();
         while !rest.is_empty() {
             let mut tokens = 0;
-            let fitting = rest.iter().take_while(|(own, _)| {
-                tokens += own.len();
+            let fitting = rest.iter().take_while(|prompt| {
+                tokens += prompt.tokens.len();
                 tokens <= PREFILL_TOKENS
             });
             let (now, later) = rest.split_at(fitting.count().max(1));
@@ -153,18 +167,18 @@ impl<'a> Batch<'a> {
 
     fn prefill(
         &mut self,
-        prompts: &[(&[u32], Vec<usize>)],
+        prompts: &[DistinctPrompt<'_>],
         sink: &mut Sink<'_>,
     ) -> Result<(), GenerateError> {
-        let sequences: Vec<&[u32]> = prompts.iter().map(|(own, _)| *own).collect();
+        let sequences: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.tokens).collect();
         let decoder = &self.engine.decoder;
-        let (hidden, kept) = decoder
+        let Prefill { hidden, cached } = decoder
             .prefill(&sequences, self.prefix.as_ref())
             .map_err(backend)?;
         // One row of `hidden` a prompt, drawn from as often as the prompt is asked.
         let (mut slots, mut hidden_rows) = (Vec::new(), Vec::new());
-        for (at, ((_, items), kept)) in prompts.iter().zip(&kept).enumerate() {
-            for &item in items {
+        for (at, (prompt, cached)) in prompts.iter().zip(&cached).enumerate() {
+            for &item in &prompt.items {
                 let request = &self.group[item].request;
                 let sampler = Sampler::new(&request.params, request.seed);
                 // As many requests are admitted as rows are free.
@@ -176,7 +190,7 @@ impl<'a> Batch<'a> {
                     sampler,
                     said: Vec::new(),
                 });
-                self.cache.fill(slot, kept).map_err(backend)?;
+                self.cache.fill(slot, cached).map_err(backend)?;
                 slots.push(slot);
                 hidden_rows.push(at as i64);
             }

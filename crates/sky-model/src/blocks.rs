@@ -23,8 +23,8 @@ pub struct BlockSpec {
     pub params: Vec<ParamSpec>,
 }
 
-/// A model's blocks in the order of the forward pass: embedding, layers, head. With tied embeddings the head lists its
-/// norm alone and borrows the embedding's matrix as an extra input.
+/// A model's blocks in the order of the forward pass: embedding, layers, head. With tied embeddings
+/// the head lists its norm alone and borrows the embedding's matrix as an extra input.
 pub fn blocks(config: &Config) -> Vec<BlockSpec> {
     let matrix = |name: String, rows: i64, columns: i64| ParamSpec::new(name, &[rows, columns]);
     let vector = |name: String, size: i64| ParamSpec::new(name, &[size]);

@@ -6,7 +6,14 @@ use crate::{Config, ModelError};
 #[derive(Debug)]
 pub(crate) struct KeyValues {
     pub(crate) tokens: i64,
-    pub(crate) layers: Vec<(Tensor, Tensor)>,
+    pub(crate) layers: Vec<LayerKeyValues>,
+}
+
+/// One layer's keys and values, both of the same shape.
+#[derive(Debug)]
+pub(crate) struct LayerKeyValues {
+    pub(crate) keys: Tensor,
+    pub(crate) values: Tensor,
 }
 
 /// Keys and values of the rows of a batch, beyond what they share.
@@ -20,7 +27,7 @@ pub(crate) struct RowCache {
     head_dim: i64,
     device: Device,
     /// One pair a layer, `[rows * kv_heads, capacity, head_dim]`.
-    layers: Vec<(Tensor, Tensor)>,
+    layers: Vec<LayerKeyValues>,
     capacity: i64,
     /// The next column to write.
     end: i64,
@@ -48,14 +55,20 @@ impl RowCache {
         config: &Config,
         rows: usize,
         reserve: i64,
-        (kind, device): (Kind, Device),
+        kind: Kind,
+        device: Device,
     ) -> Result<Self, ModelError> {
         let (kv_heads, head_dim) = (config.num_kv_heads, config.head_dim);
         let capacity = reserve + GROWTH;
         let empty =
             || Tensor::f_zeros([rows as i64 * kv_heads, capacity, head_dim], (kind, device));
         let layers = (0..config.num_layers)
-            .map(|_| Ok((empty()?, empty()?)))
+            .map(|_| {
+                Ok(LayerKeyValues {
+                    keys: empty()?,
+                    values: empty()?,
+                })
+            })
             .collect::<Result<_, ModelError>>()?;
         Ok(Self {
             kv_heads,
@@ -72,8 +85,8 @@ impl RowCache {
     /// Lays a prompt's keys and values into a free row.
     pub(crate) fn fill(&mut self, row: usize, prompt: &KeyValues) -> Result<(), ModelError> {
         let start = self.end - prompt.tokens;
-        for ((keys, values), (own_keys, own_values)) in self.layers.iter().zip(&prompt.layers) {
-            for (cache, own) in [(keys, own_keys), (values, own_values)] {
+        for (all, own) in self.layers.iter().zip(&prompt.layers) {
+            for (cache, own) in [(&all.keys, &own.keys), (&all.values, &own.values)] {
                 cache
                     .f_narrow(0, row as i64 * self.kv_heads, self.kv_heads)?
                     .f_narrow(1, start, prompt.tokens)?
@@ -140,7 +153,7 @@ impl RowCache {
         keys: &Tensor,
         values: &Tensor,
         window: &Window,
-    ) -> Result<(Tensor, Tensor), ModelError> {
+    ) -> Result<LayerKeyValues, ModelError> {
         let strip = [self.starts.len() as i64, self.kv_heads, 1, self.head_dim];
         let whole = [
             self.starts.len() as i64,
@@ -148,18 +161,21 @@ impl RowCache {
             self.capacity,
             self.head_dim,
         ];
-        let (all_keys, all_values) = &self.layers[layer];
-        for (cache, new) in [(all_keys, keys), (all_values, values)] {
+        let all = &self.layers[layer];
+        for (cache, new) in [(&all.keys, keys), (&all.values, values)] {
             cache
                 .f_view(whole)?
                 .f_narrow(2, self.end - 1, 1)?
                 .f_copy_(&new.f_reshape(strip)?)?;
         }
         let view = |t: &Tensor| t.f_narrow(1, window.start, window.len);
-        Ok((view(all_keys)?, view(all_values)?))
+        Ok(LayerKeyValues {
+            keys: view(&all.keys)?,
+            values: view(&all.values)?,
+        })
     }
 
-    /// Moves what is still looked at to the front of fresh memory, keeping only `picked` strips
+    /// Moves what is still looked at to the front of new memory, keeping only `picked` strips
     /// when given.
     fn relocate(&mut self, picked: Option<&Tensor>) -> Result<(), ModelError> {
         let oldest = self
@@ -173,19 +189,19 @@ impl RowCache {
         let used = self.end - base;
         let capacity = used + GROWTH.max(used / 2);
         let strips = self.starts.len() as i64 * self.kv_heads;
-        for (keys, values) in &mut self.layers {
-            for cache in [keys, values] {
+        for layer in &mut self.layers {
+            for cache in [&mut layer.keys, &mut layer.values] {
                 let old = cache.f_narrow(1, base, used)?;
                 let old = match picked {
                     Some(picked) => old.f_index_select(0, picked)?,
                     None => old,
                 };
-                let fresh = Tensor::f_zeros(
+                let new = Tensor::f_zeros(
                     [strips, capacity, self.head_dim],
                     (cache.kind(), self.device),
                 )?;
-                fresh.f_narrow(1, 0, used)?.f_copy_(&old)?;
-                *cache = fresh;
+                new.f_narrow(1, 0, used)?.f_copy_(&old)?;
+                *cache = new;
             }
         }
         for start in self.starts.iter_mut().flatten() {

@@ -49,7 +49,7 @@ pub struct Config {
     pub head_dim: i64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// Stretching of the rotary frequencies.
+    /// Scaling of the rotary frequencies.
     pub rope_scaling: Option<RopeScaling>,
     /// Added to the mean square under the norms' root.
     pub rms_norm_eps: f64,
@@ -75,7 +75,7 @@ pub struct Config {
 
 impl Config {
     /// Reads the text of a `config.json`. Keys this crate does not need are passed over; those that
-    /// would change the mathematics in a way it does not know are refused.
+    /// would change the layer function in a way it does not know are refused.
     ///
     /// # Errors
     /// When the text is no such file, or a size is impossible.
@@ -340,7 +340,8 @@ mod tests {
             (config.head_dim, config.num_kv_heads, config.qkv_bias),
             (128, 8, true)
         );
-        assert_eq!(config.num_params(), 32_763_876_352); // as its model card rounds: 32.5 B without, 32.8 B with embeddings
+        // As its model card rounds: 32.5 B without, 32.8 B with embeddings.
+        assert_eq!(config.num_params(), 32_763_876_352);
         assert_eq!(
             Config::from_json(&config.to_json().to_string()).unwrap(),
             config

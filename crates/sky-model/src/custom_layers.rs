@@ -9,8 +9,8 @@ use crate::{Family, ModelError, ParamSpec};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustomLayers {
-    /// What they are called: the `model_type` of the files, so that nothing else takes the model
-    /// for one it knows.
+    /// Their name: the `model_type` of the files, so that nothing else takes the model for one it
+    /// knows.
     name: String,
     family: Family,
     /// Each layer's parameters, in the order its function takes them.
@@ -30,7 +30,7 @@ impl CustomLayers {
         }
     }
 
-    /// What they are called.
+    /// Their name.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -1,13 +1,13 @@
-//! The same mathematics as `layers.rs`, arranged for inference: projections that share an input
+//! The same functions as `layers.rs`, arranged for inference: projections that share an input
 //! fused into one matrix, keys and values kept, only the positions asked for brought to logits.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{
     Config, ModelError,
-    cache::{KeyValues, RowCache},
+    cache::{KeyValues, LayerKeyValues, RowCache},
     layers::{rms_norm, rotate},
-    packed_sequences::rope_tables,
+    packed_sequences::{RopeTables, rope_tables},
 };
 
 const NONE: Option<&Tensor> = None;
@@ -44,8 +44,15 @@ pub(crate) struct Decoder {
     norm: Tensor,
     head: Tensor,
     /// Rotary tables of every position, `[context, head_dim / 2]`.
-    cos: Tensor,
-    sin: Tensor,
+    rope: RopeTables,
+}
+
+/// The result of [`Decoder::prefill`].
+pub(crate) struct Prefill {
+    /// The hidden state of each sequence's last token, `[sequences, hidden]`.
+    pub(crate) hidden: Tensor,
+    /// Each sequence's keys and values.
+    pub(crate) cached: Vec<KeyValues>,
 }
 
 impl Decoder {
@@ -114,7 +121,7 @@ impl Decoder {
         } else {
             next()?
         };
-        let (cos, sin) = rope_tables(config, context, kind, embedding.device());
+        let rope = rope_tables(config, context, kind, embedding.device());
         Ok(Self {
             config: config.clone(),
             kind,
@@ -122,8 +129,7 @@ impl Decoder {
             layers,
             norm,
             head,
-            cos,
-            sin,
+            rope,
         })
     }
 
@@ -155,13 +161,11 @@ impl Decoder {
     }
 
     /// Runs several token sequences that all follow `prefix`, packed side by side without padding.
-    /// Gives the hidden state of each sequence's last token `[sequences, hidden]`, and each
-    /// sequence's keys and values.
     pub(crate) fn prefill(
         &self,
         sequences: &[&[u32]],
         prefix: Option<&KeyValues>,
-    ) -> Result<(Tensor, Vec<KeyValues>), ModelError> {
+    ) -> Result<Prefill, ModelError> {
         let c = &self.config;
         let before = prefix.map_or(0, |p| p.tokens);
         let ids: Vec<i64> = sequences
@@ -170,7 +174,7 @@ impl Decoder {
             .collect();
         let lengths: Vec<i64> = sequences.iter().map(|s| s.len() as i64).collect();
         let positions: Vec<i64> = lengths.iter().flat_map(|&n| before..before + n).collect();
-        let (cos, sin) = self.rope(&positions)?;
+        let rope = self.rope_at(&positions)?;
         let longest = lengths.iter().copied().max().unwrap_or(0);
         // Each query sees the prefix and its own sequence up to itself.
         let mask = Tensor::f_full(
@@ -179,7 +183,7 @@ impl Decoder {
             (self.kind, self.device()),
         )?
         .f_triu(before + 1)?;
-        let mut kept: Vec<KeyValues> = lengths
+        let mut cached: Vec<KeyValues> = lengths
             .iter()
             .map(|&tokens| KeyValues {
                 tokens,
@@ -188,18 +192,21 @@ impl Decoder {
             .collect();
         let mut x = Tensor::f_embedding(&self.embedding, &self.indices(&ids)?, -1, false, false)?;
         for (at, layer) in self.layers.iter().enumerate() {
-            let (q, k, v) = self.project(layer, &x, &cos, &sin)?;
+            let (q, k, v) = self.project(layer, &x, &rope)?;
             let mut outs = Vec::with_capacity(lengths.len());
             let mut start = 0;
-            for (&n, kept) in lengths.iter().zip(&mut kept) {
+            for (&n, cached) in lengths.iter().zip(&mut cached) {
                 let part = |t: &Tensor| t.f_narrow(0, start, n)?.f_transpose(0, 1);
-                let own = (part(&k)?.f_contiguous()?, part(&v)?.f_contiguous()?);
+                let own = LayerKeyValues {
+                    keys: part(&k)?.f_contiguous()?,
+                    values: part(&v)?.f_contiguous()?,
+                };
                 let (keys, values) = match prefix.map(|p| &p.layers[at]) {
-                    Some((pk, pv)) => (
-                        Tensor::f_cat(&[pk, &own.0], 1)?,
-                        Tensor::f_cat(&[pv, &own.1], 1)?,
+                    Some(shared) => (
+                        Tensor::f_cat(&[&shared.keys, &own.keys], 1)?,
+                        Tensor::f_cat(&[&shared.values, &own.values], 1)?,
                     ),
-                    None => (own.0.shallow_clone(), own.1.shallow_clone()),
+                    None => (own.keys.shallow_clone(), own.values.shallow_clone()),
                 };
                 let mask = mask.f_narrow(0, 0, n)?.f_narrow(1, 0, before + n)?;
                 let out = Tensor::f_scaled_dot_product_attention(
@@ -217,7 +224,7 @@ impl Decoder {
                         .f_transpose(0, 1)?
                         .f_reshape([n, c.num_heads * c.head_dim])?,
                 );
-                kept.layers.push(own);
+                cached.layers.push(own);
                 start += n;
             }
             x = self.finish_layer(layer, &x, &Tensor::f_cat(&outs, 0)?)?;
@@ -229,7 +236,10 @@ impl Decoder {
                 Some(*end - 1)
             })
             .collect();
-        Ok((x.f_index_select(0, &self.indices(&last)?)?, kept))
+        Ok(Prefill {
+            hidden: x.f_index_select(0, &self.indices(&last)?)?,
+            cached,
+        })
     }
 
     /// One token for every row of the cache; gives hidden states `[rows, hidden]`. The new keys and
@@ -245,13 +255,13 @@ impl Decoder {
         let rows = tokens.len() as i64;
         let (d, kv, group) = (c.head_dim, c.num_kv_heads, c.num_heads / c.num_kv_heads);
         let ids: Vec<i64> = tokens.iter().map(|&id| i64::from(id)).collect();
-        let (cos, sin) = self.rope(positions)?;
+        let rope = self.rope_at(positions)?;
         let window = cache.open_column(self.kind)?;
         let scale = (d as f64).powf(-0.5);
         let mut x = Tensor::f_embedding(&self.embedding, &self.indices(&ids)?, -1, false, false)?;
         for (at, layer) in self.layers.iter().enumerate() {
-            let (q, k, v) = self.project(layer, &x, &cos, &sin)?;
-            let (keys, values) = cache.push(at, &k, &v, &window)?;
+            let (q, k, v) = self.project(layer, &x, &rope)?;
+            let LayerKeyValues { keys, values } = cache.push(at, &k, &v, &window)?;
             let q = q.f_mul_scalar(scale)?;
             // The query heads that share a key head go through as one small matrix.
             let own = q
@@ -265,16 +275,16 @@ impl Decoder {
                     .f_view([rows * kv, group, window.len])?
                     .f_bmm(&values)?
                     .f_view([rows, c.num_heads * d])?,
-                Some((prefix_keys, prefix_values)) => {
+                Some(prefix) => {
                     // All rows meet the shared prefix in one product a head, so it is read once a
                     // step, not once a row.
                     let across = |t: &Tensor, last: i64| {
                         t.f_transpose(0, 1)?.f_reshape([kv, rows * group, last])
                     };
-                    let before = prefix_keys.size()[1];
+                    let before = prefix.keys.size()[1];
                     let q = across(&q.f_view([rows, kv, group, d])?, d)?;
                     let shared = q
-                        .f_bmm(&prefix_keys.f_transpose(1, 2)?)?
+                        .f_bmm(&prefix.keys.f_transpose(1, 2)?)?
                         .f_view([kv, rows, group, before])?
                         .f_transpose(0, 1)?;
                     let weights = Tensor::f_cat(&[&shared, &own], -1)?.f_softmax(-1, None)?;
@@ -284,7 +294,7 @@ impl Decoder {
                         .f_bmm(&values)?
                         .f_view([rows, kv, group, d])?;
                     let from_prefix = across(&weights.f_narrow(-1, 0, before)?, before)?
-                        .f_bmm(prefix_values)?
+                        .f_bmm(&prefix.values)?
                         .f_view([kv, rows, group, d])?
                         .f_transpose(0, 1)?;
                     from_own
@@ -302,14 +312,17 @@ impl Decoder {
         &self,
         layer: &DecoderLayer,
         x: &Tensor,
-        cos: &Tensor,
-        sin: &Tensor,
+        rope: &RopeTables,
     ) -> Result<(Tensor, Tensor, Tensor), ModelError> {
         let c = &self.config;
         let normed = rms_norm(x, &layer.input_norm, c.rms_norm_eps);
         let heads = c.num_heads + 2 * c.num_kv_heads;
         let qkv = layer.qkv.apply(&normed)?.f_view([-1, heads, c.head_dim])?;
-        let rotated = rotate(&qkv.f_narrow(1, 0, c.num_heads + c.num_kv_heads)?, cos, sin);
+        let rotated = rotate(
+            &qkv.f_narrow(1, 0, c.num_heads + c.num_kv_heads)?,
+            &rope.cos,
+            &rope.sin,
+        );
         Ok((
             rotated.f_narrow(1, 0, c.num_heads)?,
             rotated.f_narrow(1, c.num_heads, c.num_kv_heads)?,
@@ -334,10 +347,14 @@ impl Decoder {
         Ok(layer.down.apply(&gated)?.f_add_(&x)?)
     }
 
-    fn rope(&self, positions: &[i64]) -> Result<(Tensor, Tensor), ModelError> {
+    /// The rotary tables of these positions, `[positions, 1, head_dim / 2]`.
+    fn rope_at(&self, positions: &[i64]) -> Result<RopeTables, ModelError> {
         let at = self.indices(positions)?;
         let pick = |table: &Tensor| table.f_index_select(0, &at)?.f_unsqueeze(1);
-        Ok((pick(&self.cos)?, pick(&self.sin)?))
+        Ok(RopeTables {
+            cos: pick(&self.rope.cos)?,
+            sin: pick(&self.rope.sin)?,
+        })
     }
 }
 

@@ -29,6 +29,15 @@ impl Default for SaveOptions {
     }
 }
 
+/// The text side of a model: what it was trained with.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelText<'a> {
+    /// The tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The chat template.
+    pub template: &'a ChatTemplate,
+}
+
 /// Writes a Hugging Face folder that transformers loads: weights (with an index when there is more
 /// than one file), tokenizer and chat template when given, generation defaults, and `config.json`
 /// last.
@@ -42,7 +51,7 @@ impl Default for SaveOptions {
 pub fn save_hf(
     dir: &Path,
     config: &Config,
-    text: Option<(&Tokenizer, &ChatTemplate)>,
+    text: Option<ModelText<'_>>,
     options: SaveOptions,
     tensor: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
 ) -> Result<(), ModelError> {
@@ -72,8 +81,8 @@ pub fn save_hf(
         let index = json!({"metadata": {"total_size": total}, "weight_map": map});
         write_json(&dir.join("model.safetensors.index.json"), &index).map_err(file_error)?;
     }
-    if let Some((tokenizer, template)) = text {
-        write_text(dir, config, tokenizer, template)?;
+    if let Some(text) = text {
+        write_text(dir, config, text)?;
     }
     let generation = json!({
         "bos_token_id": config.bos_token_id,
@@ -116,12 +125,11 @@ fn remove_others(dir: &Path, ours: &[String]) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn write_text(
-    dir: &Path,
-    config: &Config,
-    tokenizer: &Tokenizer,
-    template: &ChatTemplate,
-) -> Result<(), ModelError> {
+fn write_text(dir: &Path, config: &Config, text: ModelText<'_>) -> Result<(), ModelError> {
+    let ModelText {
+        tokenizer,
+        template,
+    } = text;
     let json = tokenizer.to_json().map_err(text_error)?;
     write_bytes(&dir.join("tokenizer.json"), json.as_bytes()).map_err(file_error)?;
     let some = |text: &str| {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
-    /// Llama and what shares its mathematics (SmolLM2).
+    /// Llama and what shares its layer function (SmolLM2).
     Llama,
     /// Qwen2 and Qwen2.5: biases on q, k and v.
     Qwen2,

@@ -112,7 +112,7 @@ impl ModelFiles {
     /// # Errors
     /// When it does not parse.
     pub fn chat_template(&self) -> Result<ChatTemplate, ModelError> {
-        let (source, bos, eos) = match &self.source {
+        let TemplateText { source, bos, eos } = match &self.source {
             Source::Folder(_) => folder_template(&self.path)?,
             Source::Gguf(gguf) => {
                 let token = |key: &str| {
@@ -122,11 +122,11 @@ impl ModelFiles {
                         _ => None,
                     }
                 };
-                (
-                    gguf.text("tokenizer.chat_template").map(str::to_owned),
-                    token("tokenizer.ggml.bos_token_id").unwrap_or_default(),
-                    token("tokenizer.ggml.eos_token_id").unwrap_or_default(),
-                )
+                TemplateText {
+                    source: gguf.text("tokenizer.chat_template").map(str::to_owned),
+                    bos: token("tokenizer.ggml.bos_token_id").unwrap_or_default(),
+                    eos: token("tokenizer.ggml.eos_token_id").unwrap_or_default(),
+                }
             }
         };
         match source {
@@ -171,9 +171,15 @@ pub(crate) fn text_error(error: sky_text::TextError) -> ModelError {
     ModelError::Text(Box::new(error))
 }
 
-type Template = (Option<String>, String, String);
+/// A chat template as a model's files have it, and the tokens that it may use.
+struct TemplateText {
+    /// None when the model brings no template.
+    source: Option<String>,
+    bos: String,
+    eos: String,
+}
 
-fn folder_template(dir: &Path) -> Result<Template, ModelError> {
+fn folder_template(dir: &Path) -> Result<TemplateText, ModelError> {
     let file = dir.join("tokenizer_config.json");
     let config: Value = match fs::read(&file) {
         Ok(bytes) => {
@@ -189,7 +195,7 @@ fn folder_template(dir: &Path) -> Result<Template, ModelError> {
             .unwrap_or_default()
             .to_owned()
     };
-    let template = match &config["chat_template"] {
+    let source = match &config["chat_template"] {
         Value::String(source) => Some(source.clone()),
         Value::Array(named) => named
             .iter()
@@ -198,7 +204,11 @@ fn folder_template(dir: &Path) -> Result<Template, ModelError> {
             .map(str::to_owned),
         _ => fs::read_to_string(dir.join("chat_template.jinja")).ok(),
     };
-    Ok((template, token("bos_token"), token("eos_token")))
+    Ok(TemplateText {
+        source,
+        bos: token("bos_token"),
+        eos: token("eos_token"),
+    })
 }
 
 fn gguf_config(path: &Path, gguf: &Gguf) -> Result<Config, ModelError> {

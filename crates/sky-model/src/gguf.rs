@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{ModelError, quant::QuantKind};
+use crate::{
+    ModelError,
+    quant::{BlockSize, QuantKind},
+};
 
 /// One metadata value, as far as models need it.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +57,7 @@ impl Gguf {
             inner: BufReader::with_capacity(1 << 16, &file),
             left: length,
         };
-        let (meta, mut tensors) = reader
+        let Header { meta, mut tensors } = reader
             .header()
             .map_err(|reason| ModelError::format(path, reason))?;
         let position = length - reader.left;
@@ -149,7 +152,7 @@ impl Gguf {
 impl TensorInfo {
     fn bytes(&self) -> Option<u64> {
         let numel = self.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d))?;
-        let (values, bytes) = self.kind.block();
+        let BlockSize { values, bytes } = self.kind.block();
         let row = self.dims.first().copied().unwrap_or(1);
         if row % values as u64 != 0 {
             return None;
@@ -158,7 +161,11 @@ impl TensorInfo {
     }
 }
 
-type Header = (HashMap<String, Meta>, HashMap<String, TensorInfo>);
+/// What stands before the tensors' data.
+struct Header {
+    meta: HashMap<String, Meta>,
+    tensors: HashMap<String, TensorInfo>,
+}
 
 struct Reader<R> {
     inner: R,
@@ -195,7 +202,10 @@ impl<R: Read + Seek> Reader<R> {
             let info = self.tensor().map_err(|e| format!("tensor `{name}`: {e}"))?;
             infos.insert(name, info);
         }
-        Ok((meta, infos))
+        Ok(Header {
+            meta,
+            tensors: infos,
+        })
     }
 
     fn tensor(&mut self) -> Result<TensorInfo, String> {

@@ -11,6 +11,7 @@ use tch::{Kind, Reduction, Tensor};
 use crate::{
     Adapters, Config, PackedSequences,
     lora::{Adapter, adapted, by_projection},
+    packed_sequences::DocumentRun,
 };
 
 const NONE: Option<&Tensor> = None;
@@ -82,12 +83,20 @@ pub fn head_logits(config: &Config, norm_w: &Tensor, head_w: &Tensor, x: &Tensor
     rms_norm(x, norm_w, config.rms_norm_eps).linear(head_w, NONE)
 }
 
+/// The result of [`head_loss`].
+#[derive(Debug)]
+pub struct HeadLoss {
+    /// Sum of cross-entropies, f32 scalar, with its graph.
+    pub sum: Tensor,
+    /// Number of targets.
+    pub count: i64,
+}
+
 /// Sum of cross-entropies and number of targets.
 ///
 /// `x` is `[tokens, hidden]` before the final norm, `targets` i64 `[tokens]` with -100 where no
 /// loss is asked for; those rows cost nothing. Logits exist for at most `chunk` tokens at once,
-/// unless the caller's graph keeps them: for training use [`head_backward`]. The sum is an f32
-/// scalar.
+/// unless the caller's graph keeps them: for training use [`head_backward`].
 pub fn head_loss(
     config: &Config,
     norm_w: &Tensor,
@@ -95,7 +104,7 @@ pub fn head_loss(
     x: &Tensor,
     targets: &Tensor,
     chunk: i64,
-) -> (Tensor, i64) {
+) -> HeadLoss {
     let rows = targets.ne(IGNORE_INDEX).nonzero().squeeze_dim(1);
     let count = rows.size()[0];
     let mut sum = Tensor::zeros([], (accumulation_kind(x.kind()), x.device()));
@@ -103,7 +112,7 @@ pub fn head_loss(
         let logits = chunk_logits(config, norm_w, head_w, &x.index_select(0, &rows));
         sum += cross_entropies(&logits, &targets.index_select(0, &rows));
     }
-    (sum, count)
+    HeadLoss { sum, count }
 }
 
 /// The head's loss and its gradients in one go.
@@ -313,7 +322,12 @@ pub fn attention(
     let outs: Vec<Tensor> = sequences
         .runs
         .iter()
-        .map(|&(start, documents, length)| {
+        .map(|run| {
+            let DocumentRun {
+                start,
+                documents,
+                length,
+            } = *run;
             let part = |t: &Tensor, heads: i64| {
                 t.narrow(0, start, documents * length)
                     .view([documents, length, heads, d])
@@ -336,10 +350,20 @@ pub fn attention(
     }
 }
 
-/// Matrix, bias, adapter.
-type Linear<'a> = (&'a Tensor, Option<&'a Tensor>, Option<Adapter<'a>>);
+/// The parameters of one projection.
+#[derive(Clone, Copy)]
+struct Linear<'a> {
+    weight: &'a Tensor,
+    bias: Option<&'a Tensor>,
+    adapter: Option<Adapter<'a>>,
+}
 
-fn linear(x: &Tensor, (weight, bias, adapter): Linear<'_>) -> Tensor {
+fn linear(x: &Tensor, projection: Linear<'_>) -> Tensor {
+    let Linear {
+        weight,
+        bias,
+        adapter,
+    } = projection;
     adapted(x.linear(weight, bias), x, adapter)
 }
 
@@ -363,8 +387,10 @@ impl<'a> LayerParams<'a> {
             &params[next - 1]
         };
         let mut adapters = by_projection(adapters).into_iter();
-        let mut linear = |take: &mut dyn FnMut() -> &'a Tensor, bias: bool| {
-            (take(), bias.then(take), adapters.next().flatten())
+        let mut linear = |take: &mut dyn FnMut() -> &'a Tensor, bias: bool| Linear {
+            weight: take(),
+            bias: bias.then(take),
+            adapter: adapters.next().flatten(),
         };
         let input_norm = take();
         let (q, k, v) = (

@@ -61,13 +61,13 @@ pub use blocks::{BlockId, BlockSpec, blocks};
 pub use config::{Config, RopeScaling};
 pub use custom_layers::CustomLayers;
 pub use error::ModelError;
-pub use export::{SaveOptions, save_hf, save_tensors};
+pub use export::{ModelText, SaveOptions, save_hf, save_tensors};
 pub use family::Family;
 pub use files::ModelFiles;
 pub use generator::{GeneratorOptions, LocalGenerator, compute_dtype};
 pub use layers::{
-    HeadGrads, HeadOptions, adapted_layer, attention, embed, head_backward, head_logits, head_loss,
-    layer, rms_norm, rotary, swiglu,
+    HeadGrads, HeadLoss, HeadOptions, adapted_layer, attention, embed, head_backward, head_logits,
+    head_loss, layer, rms_norm, rotary, swiglu,
 };
 pub use lora::{Adapters, Lora, PROJECTIONS};
 pub use packed_sequences::PackedSequences;

@@ -88,8 +88,14 @@ pub struct Adapters<'a> {
     pub params: &'a [Tensor],
 }
 
-/// A, B and the scale of one projection.
-pub(crate) type Adapter<'a> = (&'a Tensor, &'a Tensor, f64);
+/// The adapter of one projection.
+#[derive(Clone, Copy)]
+pub(crate) struct Adapter<'a> {
+    a: &'a Tensor,
+    b: &'a Tensor,
+    /// What it adds is multiplied by this.
+    scale: f64,
+}
 
 /// For each projection of a layer, its adapter.
 pub(crate) fn by_projection<'a>(adapters: Option<&Adapters<'a>>) -> [Option<Adapter<'a>>; 7] {
@@ -97,7 +103,11 @@ pub(crate) fn by_projection<'a>(adapters: Option<&Adapters<'a>>) -> [Option<Adap
     if let Some(Adapters { lora, params }) = adapters {
         let mut pairs = params.chunks_exact(2);
         for (adapter, _) in found.iter_mut().zip(lora.adapted).filter(|(_, has)| *has) {
-            *adapter = pairs.next().map(|pair| (&pair[0], &pair[1], lora.scale()));
+            *adapter = pairs.next().map(|pair| Adapter {
+                a: &pair[0],
+                b: &pair[1],
+                scale: lora.scale(),
+            });
         }
     }
     found
@@ -108,6 +118,6 @@ pub(crate) fn adapted(y: Tensor, x: &Tensor, adapter: Option<Adapter<'_>>) -> Te
     match adapter {
         None => y,
         // The scale goes where the tensor is small.
-        Some((a, b, scale)) => y.addmm(&(x.matmul(&a.tr()) * scale), &b.tr()),
+        Some(Adapter { a, b, scale }) => y.addmm(&(x.matmul(&a.tr()) * scale), &b.tr()),
     }
 }

@@ -16,9 +16,25 @@ pub struct PackedSequences {
     pub(crate) sin: Tensor,
     /// On a GPU: `cu_seqlens` there, i32.
     pub(crate) cu_seqlens_gpu: Option<Tensor>,
-    /// Neighbouring documents of one length, computed as one batch: (first token, documents, tokens
-    /// of each).
-    pub(crate) runs: Vec<(i64, i64, i64)>,
+    /// All documents, in order.
+    pub(crate) runs: Vec<DocumentRun>,
+}
+
+/// Neighbouring documents of one length, computed as one batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DocumentRun {
+    /// The first document's first token.
+    pub(crate) start: i64,
+    pub(crate) documents: i64,
+    /// Tokens of each document.
+    pub(crate) length: i64,
+}
+
+/// Cosines and sines of rotary positions, both of the same shape.
+#[derive(Debug)]
+pub(crate) struct RopeTables {
+    pub(crate) cos: Tensor,
+    pub(crate) sin: Tensor,
 }
 
 impl PackedSequences {
@@ -27,18 +43,22 @@ impl PackedSequences {
     pub fn new(config: &Config, lengths: &[i64], kind: Kind, device: Device) -> Self {
         let lengths: Vec<i64> = lengths.iter().copied().filter(|&n| n > 0).collect();
         let mut cu_seqlens = vec![0];
-        let mut runs: Vec<(i64, i64, i64)> = Vec::new();
+        let mut runs: Vec<DocumentRun> = Vec::new();
         let mut start = 0;
         for &length in &lengths {
             match runs.last_mut() {
-                Some((_, documents, same)) if *same == length => *documents += 1,
-                _ => runs.push((start, 1, length)),
+                Some(run) if run.length == length => run.documents += 1,
+                _ => runs.push(DocumentRun {
+                    start,
+                    documents: 1,
+                    length,
+                }),
             }
             start += length;
             cu_seqlens.push(start);
         }
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let (cos, sin) = rope_tables(config, longest, kind, device);
+        let rope = rope_tables(config, longest, kind, device);
         let pick = |table: &Tensor| match lengths.as_slice() {
             [] => table.shallow_clone(),
             all => Tensor::cat(
@@ -49,8 +69,8 @@ impl PackedSequences {
             ),
         };
         Self {
-            cos: pick(&cos).unsqueeze(1),
-            sin: pick(&sin).unsqueeze(1),
+            cos: pick(&rope.cos).unsqueeze(1),
+            sin: pick(&rope.sin).unsqueeze(1),
             cu_seqlens_gpu: device.is_cuda().then(|| {
                 let cu_seqlens_gpu: Vec<i32> = cu_seqlens.iter().map(|&at| at as i32).collect();
                 Tensor::from_slice(&cu_seqlens_gpu).to_device(device)
@@ -62,7 +82,7 @@ impl PackedSequences {
 
     /// Tokens of the longest document.
     pub(crate) fn longest(&self) -> i64 {
-        self.runs.iter().map(|run| run.2).max().unwrap_or(0)
+        self.runs.iter().map(|run| run.length).max().unwrap_or(0)
     }
 
     /// Number of tokens.
@@ -83,7 +103,7 @@ pub(crate) fn rope_tables(
     positions: i64,
     kind: Kind,
     device: Device,
-) -> (Tensor, Tensor) {
+) -> RopeTables {
     let float = (Kind::Float, device);
     let exponents =
         Tensor::arange_start_step(0, config.head_dim, 2, float) / config.head_dim as f64;
@@ -107,5 +127,8 @@ pub(crate) fn rope_tables(
         }
     };
     let angles = Tensor::arange(positions, float).unsqueeze(1) * frequencies.unsqueeze(0);
-    (angles.cos().to_kind(kind), angles.sin().to_kind(kind))
+    RopeTables {
+        cos: angles.cos().to_kind(kind),
+        sin: angles.sin().to_kind(kind),
+    }
 }

@@ -19,6 +19,13 @@ pub(crate) enum QuantKind {
     Q6_K,
 }
 
+/// The size of one block of quantised values.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockSize {
+    pub(crate) values: usize,
+    pub(crate) bytes: usize,
+}
+
 impl QuantKind {
     pub(crate) fn from_id(id: u32) -> Option<Self> {
         Some(match id {
@@ -37,9 +44,9 @@ impl QuantKind {
         })
     }
 
-    /// Values and bytes of one block.
-    pub(crate) fn block(self) -> (usize, usize) {
-        match self {
+    /// The size of one block.
+    pub(crate) fn block(self) -> BlockSize {
+        let (values, bytes) = match self {
             Self::F32 => (1, 4),
             Self::F16 | Self::BF16 => (1, 2),
             Self::Q4_0 => (32, 18),
@@ -50,12 +57,13 @@ impl QuantKind {
             Self::Q4_K => (256, 144),
             Self::Q5_K => (256, 176),
             Self::Q6_K => (256, 210),
-        }
+        };
+        BlockSize { values, bytes }
     }
 
     /// Values of whole blocks; a partial block at the end is passed over.
     pub(crate) fn dequantize(self, raw: &[u8]) -> Vec<f32> {
-        let (values, bytes) = self.block();
+        let BlockSize { values, bytes } = self.block();
         let mut out = Vec::with_capacity(raw.len() / bytes * values);
         for block in raw.chunks_exact(bytes) {
             match self {
@@ -222,7 +230,7 @@ mod tests {
                 -15_203.903,
             ),
         ] {
-            let (values, bytes) = kind.block();
+            let BlockSize { values, bytes } = kind.block();
             let mut block: Vec<u8> = (0..bytes)
                 .map(|i| ((i * 73 + i * i * 7 + 19) % 256) as u8)
                 .collect();

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use common::{LLAMA, QWEN2, random_params};
 use sky_model::{
-    Config, HeadGrads, HeadOptions, IGNORE_INDEX, PackedSequences, embed, head_backward,
+    Config, HeadGrads, HeadLoss, HeadOptions, IGNORE_INDEX, PackedSequences, embed, head_backward,
     head_logits, head_loss, layer,
 };
 use tch::{Device, Kind, Tensor};
@@ -162,7 +162,7 @@ fn gradients_match_finite_differences() {
             .flatten()
             .map(|p| p.set_requires_grad(true))
             .collect();
-        let (sum, count) = loss();
+        let HeadLoss { sum, count } = loss();
         assert_eq!(count, 7);
         let refs: Vec<&Tensor> = all.iter().collect();
         let grads = sky_torch::backward(&[&sum], &[&sum.ones_like()], &refs).unwrap();
@@ -174,9 +174,9 @@ fn gradients_match_finite_differences() {
             let mut moved = param.detach();
             let shift = |t: &mut Tensor, by: f64| *t += direction * by;
             shift(&mut moved, step);
-            let above = loss().0.double_value(&[]);
+            let above = loss().sum.double_value(&[]);
             shift(&mut moved, -2.0 * step);
-            let below = loss().0.double_value(&[]);
+            let below = loss().sum.double_value(&[]);
             shift(&mut moved, step);
             let expected = (above - below) / (2.0 * step);
             let found = (grad * direction).sum(Kind::Double).double_value(&[]);
@@ -201,7 +201,8 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
         .collect();
     let targets = Tensor::from_slice(&targets);
     let leaves = [&x, norm, matrix].map(|t| t.detach().set_requires_grad(true));
-    let (whole, count) = head_loss(&config, &leaves[1], &leaves[2], &leaves[0], &targets, 100);
+    let HeadLoss { sum: whole, count } =
+        head_loss(&config, &leaves[1], &leaves[2], &leaves[0], &targets, 100);
     let scale = Tensor::from(0.25f32);
     let expected =
         sky_torch::backward(&[&whole], &[&scale], &[&leaves[0], &leaves[1], &leaves[2]]).unwrap();
@@ -235,8 +236,8 @@ fn the_chunked_head_gives_the_same_loss_and_gradients() {
         .exp()
         .sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
         .log();
-    // Afresh: the first backward has used up the graph above.
-    let (sum, _) = head_loss(&config, &leaves[1], &leaves[2], &leaves[0], &targets, 100);
+    // Recomputed: the first backward has freed the graph above.
+    let sum = head_loss(&config, &leaves[1], &leaves[2], &leaves[0], &targets, 100).sum;
     let whole = &sum + log_z.square().sum(Kind::Float) * 0.1;
     let with_z =
         sky_torch::backward(&[&whole], &[&scale], &[&leaves[0], &leaves[1], &leaves[2]]).unwrap();

@@ -41,14 +41,8 @@ fn outcome(config: &Config, params: &[Vec<Tensor>], ids: &[i64]) -> Outcome {
     let matrix = head.get(1).unwrap_or(&params[0][0]);
     let mut targets = ids[1..].to_vec();
     targets.push(sky_model::IGNORE_INDEX);
-    let (sum, _) = head_loss(
-        config,
-        &head[0],
-        matrix,
-        &x,
-        &Tensor::from_slice(&targets),
-        16,
-    );
+    let targets = Tensor::from_slice(&targets);
+    let sum = head_loss(config, &head[0], matrix, &x, &targets, 16).sum;
     let all: Vec<&Tensor> = params.iter().flatten().collect();
     let grads = sky_torch::backward(&[&sum], &[&sum.ones_like()], &all).unwrap();
     let norms = blocks(config)

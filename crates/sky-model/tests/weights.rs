@@ -6,7 +6,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{LLAMA, QWEN2, byte_tokenizer, random_params, with_bytes};
-use sky_model::{Config, ModelFiles, ParamSpec, SaveOptions, blocks, save_hf};
+use sky_model::{Config, ModelFiles, ModelText, ParamSpec, SaveOptions, blocks, save_hf};
 use sky_text::ChatTemplate;
 use sky_types::Message;
 use tch::{Kind, Tensor};
@@ -21,15 +21,11 @@ fn save(dir: &Path, config: &Config, params: &[Vec<Tensor>], options: SaveOption
         let mut named = all.filter(|(spec, _)| spec.name == wanted.name);
         Ok(named.next().unwrap().1.shallow_clone())
     };
-    let template = ChatTemplate::chatml().unwrap();
-    save_hf(
-        dir,
-        config,
-        Some((&byte_tokenizer(), &template)),
-        options,
-        &mut tensor,
-    )
-    .unwrap();
+    let text = ModelText {
+        tokenizer: &byte_tokenizer(),
+        template: &ChatTemplate::chatml().unwrap(),
+    };
+    save_hf(dir, config, Some(text), options, &mut tensor).unwrap();
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl BatchSampler {
         self.steps
     }
 
-    /// How many epochs are behind once `steps` steps are done.
+    /// Epochs that are done after `steps` steps.
     pub fn epoch(&self, steps: u64) -> f64 {
         let seen = steps.saturating_mul(self.batch as u64).min(self.end);
         seen as f64 / self.rows.max(1) as f64
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_order_is_pinned() {
-        // Resuming under another version has to go on with the same rows.
+        // A run resumed under another version must read the same rows.
         assert_eq!(order(8, 8, 1).batch(0), PINNED);
     }
 

@@ -43,7 +43,7 @@ pub struct TrainConfig {
     /// Largest global norm of the gradient; 0 for no clipping.
     pub max_grad_norm: f64,
     /// z-loss: this times the square of the logarithm of the softmax's denominator is added to each
-    /// target's loss (PaLM: 1e-4); 0 for none. The `loss` that is told is without it.
+    /// target's loss (PaLM: 1e-4); 0 for none. The reported `loss` is without it.
     pub z_loss: f64,
     /// NEFTune: noise on the embedded tokens, uniform within `alpha / sqrt(tokens x width)` (Jain
     /// et al., 2023: 5 to 15); 0 for none. Not when the loss on held-out rows is taken.
@@ -318,7 +318,7 @@ impl TrainConfig {
         value
     }
 
-    /// The settings that a result depends on: two runs that agree in these may go on from each
+    /// The settings that a result depends on: two runs that agree in these may resume from each
     /// other's checkpoints. How state is kept, sharded and saved changes no more than the last
     /// bits, the precision of moments and master weights hardly more.
     pub fn resume_fingerprint(&self) -> serde_json::Value {

@@ -131,7 +131,7 @@ pub enum Offload {
     None,
     /// The bf16 parameters between uses.
     Parameters,
-    /// Master weights, moments and the gradients they meet.
+    /// Master weights, moments, and gradients on the host.
     Optimizer,
     /// Both, as the published run did it.
     OptimizerAndParameters,

@@ -19,9 +19,9 @@ pub struct CpuPlanInput<'a> {
     /// The recipe's `[train]`.
     pub config: &'a TrainConfig,
     /// Ranks of the run.
-    pub world: u64,
+    pub world_size: u64,
     /// Of these, ranks on this host.
-    pub local_world: u64,
+    pub local_world_size: u64,
     /// Tokens of the longest conversation.
     pub longest: u64,
     /// Steps of the run.
@@ -39,11 +39,11 @@ pub struct CpuBytes {
     pub gradients: u64,
     /// Master weights and moments.
     pub optimizer: u64,
-    /// The copy from which a checkpoint is written while training goes on.
+    /// The copy from which a checkpoint is written beside training.
     pub checkpoint: u64,
     /// Block inputs, one block's graph (or all), and the head's logits.
     pub activations: u64,
-    /// Gathered blocks and gradients on their way.
+    /// Gathered blocks and gradients in flight.
     pub buffers: u64,
     /// The process itself.
     pub process: u64,
@@ -68,7 +68,7 @@ impl CpuPlan {
     /// Plans a run on CPUs.
     pub fn new(input: &CpuPlanInput<'_>) -> Self {
         let rank_bytes = rank_bytes(input);
-        let host_bytes = rank_bytes.total * input.local_world;
+        let host_bytes = rank_bytes.total * input.local_world_size;
         let fits = host_bytes <= input.memory;
         Self {
             fits,
@@ -80,23 +80,26 @@ impl CpuPlan {
 }
 
 fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
-    let (shape, config, world) = (input.shape, input.config, input.world.max(1));
+    let (shape, config, world_size) = (input.shape, input.config, input.world_size.max(1));
     let batch = (config.global_batch as u64).saturating_mul(input.longest);
     let tokens = (config.pack_tokens(input.longest as usize) as u64).min(batch);
-    let (gradients, activations, buffers) =
-        most(input, tokens, batch.div_ceil((tokens * world).max(1)));
+    let peak = pass_peak(input, tokens, batch.div_ceil((tokens * world_size).max(1)));
     let bytes = CpuBytes {
-        parameters: weights(shape, config, world),
-        gradients,
-        // Of a file that is mapped the system keeps in memory what it has to spare.
+        parameters: weights(shape, config, world_size),
+        gradients: peak.gradients,
+        // A mapped file takes memory only while nothing else needs it.
         optimizer: match config.offload_folder {
             Some(_) => 0,
-            None => optimizer_states(config, kept(shape, config, world, 1), Offload::None),
+            None => optimizer_states(config, kept(shape, config, world_size, 1), Offload::None),
         },
         // Each rank saves its own shard, whatever else it keeps.
-        checkpoint: checkpoint_copy(config, shape.trained(config).div_ceil(world), input.steps),
-        activations,
-        buffers,
+        checkpoint: checkpoint_copy(
+            config,
+            shape.trained(config).div_ceil(world_size),
+            input.steps,
+        ),
+        activations: peak.activations,
+        buffers: peak.buffers,
         process: PROCESS,
         total: 0,
     };
@@ -112,12 +115,20 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
     }
 }
 
-/// Gradients, activations and buffers at the moment at which they are most together. A block's
-/// gradient is there from its first backward pass on: a step's first micro-batch meets those of the
-/// blocks above alone, a later one meets all.
-fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64, u64) {
-    let (shape, config, world) = (input.shape, input.config, input.world.max(1));
-    // Graphs are kept of their own accord only where there is memory to spare.
+/// What the passes hold at one moment, in bytes.
+#[derive(Clone, Copy, Default)]
+struct PassBytes {
+    gradients: u64,
+    activations: u64,
+    buffers: u64,
+}
+
+/// The moment at which gradients, activations and buffers take the most together. A block's
+/// gradient lives from its first backward pass on: a step's first micro-batch finds those of the
+/// blocks above alone, a later one finds all.
+fn pass_peak(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> PassBytes {
+    let (shape, config, world_size) = (input.shape, input.config, input.world_size.max(1));
+    // `auto` keeps graphs only where memory is left for them.
     let checkpointing = match config.activation_checkpointing {
         ActivationCheckpointing::Auto => ActivationCheckpointing::Full,
         chosen => chosen,
@@ -129,25 +140,25 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         inputs_on_host: false,
     };
     let active = activations(shape, config, tokens, setting);
-    let buffers = buffers(shape, config, world, setting);
+    let buffers = buffers(shape, config, world_size, setting);
     let (matrix, layer, rest) = if config.lora.is_some() {
         (0, shape.layer_adapters(config), 0)
     } else {
         let layers = shape.layers * shape.layer();
         (shape.embedding(), shape.layer(), shape.params() - layers)
     };
-    let of = |params: u64, width: u64| width * share(params, config, world, 2);
+    let of = |params: u64, width: u64| width * share(params, config, world_size, 2);
     let all = |width: u64| of(rest, 4) + shape.layers * of(layer, width);
     // A layer's is widened to f32 when a second one is added to it; those of embedding and head are
     // sums from the start.
-    let narrow = if world == 1 {
+    let narrow = if world_size == 1 {
         config.precision.bytes()
     } else {
         4
     };
     // Where ranks do not exchange it, the head's gradient becomes the sum; it is among the buffers
     // then.
-    let adopted = world == 1 || config.zero_stage < 2;
+    let adopted = world_size == 1 || config.zero_stage < 2;
     let at_head = if adopted { 0 } else { of(matrix, 4) };
     let (head, top, bottom) = match micro_batches {
         0 | 1 => (at_head, of(matrix, 4) + of(layer, narrow), all(narrow)),
@@ -155,21 +166,26 @@ fn most(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> (u64, u64,
         _ => (all(4), all(4), all(4)),
     };
     let embedding = buffers.layer.max(buffers.embedding);
-    // Where moments in 8 bits meet master weights in bf16, a block of these is widened at a time.
+    // With moments in 8 bits and master weights in bf16, a block of these is widened at a time.
     let widened = match (config.optimizer_dtype, config.master_dtype) {
         (OptimizerDtype::EightBit, MasterDtype::Bf16) => {
-            4 * share(matrix.max(layer), config, world, 1)
+            4 * share(matrix.max(layer), config, world_size, 1)
         }
         _ => 0,
     };
+    let moment = |gradients, activations, buffers| PassBytes {
+        gradients,
+        activations,
+        buffers,
+    };
     [
-        (bottom, 0, widened.max(buffers.sum)),
-        (head, active.head, buffers.head),
-        (top, active.top, buffers.top),
-        (bottom, active.bottom, embedding),
+        moment(bottom, 0, widened.max(buffers.sum)),
+        moment(head, active.head, buffers.head),
+        moment(top, active.top, buffers.top),
+        moment(bottom, active.bottom, embedding),
     ]
     .into_iter()
-    .max_by_key(|(gradients, active, buffers)| gradients + active + buffers)
+    .max_by_key(|at| at.gradients + at.activations + at.buffers)
     .unwrap_or_default()
 }
 
@@ -183,7 +199,7 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
             longest: input.longest.min(config.cutoff as u64),
             ..input.clone()
         };
-        rank_bytes(&changed).total * input.local_world <= input.memory
+        rank_bytes(&changed).total * input.local_world_size <= input.memory
     };
     type Change = fn(&mut TrainConfig);
     let knobs: [(&str, Change); 6] = [
@@ -233,12 +249,12 @@ fn advice(input: &CpuPlanInput<'_>, host_bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn plan(config: &TrainConfig, world: u64, memory: u64) -> CpuPlan {
+    fn plan(config: &TrainConfig, world_size: u64, memory: u64) -> CpuPlan {
         CpuPlan::new(&CpuPlanInput {
             shape: &ModelShape::known("Qwen2.5-0.5B").unwrap(),
             config,
-            world,
-            local_world: world,
+            world_size,
+            local_world_size: world_size,
             longest: 2048,
             steps: 1000,
             memory,
@@ -272,14 +288,14 @@ mod tests {
     #[test]
     fn layers_have_gradients_as_they_are_computed_until_a_second_one_is_added() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
-        let of = |micro_batches, world| {
+        let of = |micro_batches, world_size| {
             let config = TrainConfig {
                 global_batch: micro_batches,
                 micro_batch_tokens: 2048,
                 cutoff: 2048,
                 ..TrainConfig::default()
             };
-            plan(&config, world, u64::MAX).rank_bytes
+            plan(&config, world_size, u64::MAX).rank_bytes
         };
         let layers = shape.layers * shape.layer();
         assert_eq!(of(1, 1).gradients, 4 * PARAMS - 2 * layers);
@@ -291,7 +307,7 @@ mod tests {
     #[test]
     fn what_comes_from_other_ranks_lies_beside_what_goes_to_them() {
         let head = ModelShape::known("Qwen2.5-0.5B").unwrap().embedding();
-        let at = |zero_stage, world| {
+        let at = |zero_stage, world_size| {
             let config = TrainConfig {
                 zero_stage,
                 global_batch: 64,
@@ -303,8 +319,8 @@ mod tests {
             let input = CpuPlanInput {
                 shape: &ModelShape::known("Qwen2.5-0.5B").unwrap(),
                 config: &config,
-                world,
-                local_world: world,
+                world_size,
+                local_world_size: world_size,
                 longest: 64,
                 steps: 1000,
                 memory: u64::MAX,
@@ -318,8 +334,8 @@ mod tests {
         assert_eq!(at(2, 2), 12 * head);
     }
 
-    /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128, 896 + 896, three times
-    /// 896 + 4864.
+    /// Rank 16 on all projections of 24 layers: inputs and outputs 896 + 896, twice 896 + 128,
+    /// 896 + 896, three times 896 + 4864.
     const ADAPTERS: u64 = 24 * 16 * (2 * 1792 + 2 * 1024 + 3 * 5760);
 
     #[test]
@@ -368,9 +384,10 @@ mod tests {
             background_save: false,
             ..TrainConfig::default()
         };
-        let needed = |config: &TrainConfig, world| plan(config, world, u64::MAX).host_bytes;
-        let advice = |config: &TrainConfig, world, memory| {
-            let plan = plan(config, world, memory);
+        let needed =
+            |config: &TrainConfig, world_size| plan(config, world_size, u64::MAX).host_bytes;
+        let advice = |config: &TrainConfig, world_size, memory| {
+            let plan = plan(config, world_size, memory);
             assert!(!plan.fits);
             plan.advice.unwrap()
         };

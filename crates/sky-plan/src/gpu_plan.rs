@@ -43,7 +43,7 @@ pub struct GpuBytes {
     pub optimizer: u64,
     /// Block inputs, one block's graph (or all), and the head's logits.
     pub activations: u64,
-    /// Gathered blocks and gradients on their way.
+    /// Gathered blocks and gradients in flight.
     pub buffers: u64,
     /// For the allocator's gaps, the context and the libraries' workspaces.
     pub reserve: u64,
@@ -56,13 +56,13 @@ pub struct GpuBytes {
 pub struct HostBytes {
     /// Offloaded parameters.
     pub parameters: u64,
-    /// Gradients that meet the offloaded optimizer.
+    /// Gradients for the offloaded optimizer.
     pub gradients: u64,
     /// Offloaded master weights and moments.
     pub optimizer: u64,
     /// Offloaded block inputs.
     pub activations: u64,
-    /// The copy from which a checkpoint is written while training goes on.
+    /// The copy from which a checkpoint is written beside training.
     pub checkpoint: u64,
     /// The processes themselves.
     pub processes: u64,
@@ -128,16 +128,16 @@ pub(crate) fn micro_tokens(input: &PlanInput<'_>) -> u64 {
 
 pub(crate) fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let shape = input.shape;
-    let (config, world) = (input.config, input.gpus);
-    let weights = state_bytes::weights(shape, config, world);
+    let (config, world_size) = (input.config, input.gpus);
+    let weights = state_bytes::weights(shape, config, world_size);
     let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
     let parameters = if weights_away { 0 } else { weights };
     let (gradients, optimizer) = if away {
         (0, 0)
     } else {
-        let states = kept(shape, config, world, 1);
+        let states = kept(shape, config, world_size, 1);
         (
-            4 * kept(shape, config, world, 2),
+            4 * kept(shape, config, world_size, 2),
             state_bytes::optimizer_states(config, states, setting.offload),
         )
     };
@@ -149,7 +149,7 @@ pub(crate) fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
         inputs_on_host: setting.offload_activations,
     };
     let activations = pass_bytes::activations(shape, config, tokens, passes).most();
-    let buffers = pass_bytes::buffers(shape, config, world, passes).most();
+    let buffers = pass_bytes::buffers(shape, config, world_size, passes).most();
     let reserve = (input.gpu.memory * FRAGMENTATION + CONTEXT) as u64;
     GpuBytes {
         parameters,
@@ -168,11 +168,11 @@ pub(crate) fn ranks_of_a_host(input: &PlanInput<'_>) -> u64 {
 }
 
 pub(crate) fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) -> HostBytes {
-    let (shape, config, world) = (input.shape, input.config, input.gpus);
+    let (shape, config, world_size) = (input.shape, input.config, input.gpus);
     let pinned = Pinned {
         shape,
         config,
-        world,
+        world_size,
     };
     let width = config.precision.bytes() as f64;
     let (away, weights_away) = (setting.offload.optimizer(), setting.offload.parameters());
@@ -190,7 +190,7 @@ pub(crate) fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) ->
     // A file is mapped, not pinned.
     let (optimizer, disk) = match config.offload_folder {
         Some(_) if states > 0 => {
-            let params = kept(shape, config, world, 1);
+            let params = kept(shape, config, world_size, 1);
             let bytes = state_bytes::optimizer_states(config, params, setting.offload);
             (0, bytes)
         }
@@ -204,7 +204,7 @@ pub(crate) fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) ->
     };
     // Each rank saves its own shard, whatever else it keeps.
     let checkpoint =
-        state_bytes::checkpoint_copy(config, shape.trained(config).div_ceil(world), steps);
+        state_bytes::checkpoint_copy(config, shape.trained(config).div_ceil(world_size), steps);
     let all = |of_rank: u64| of_rank * ranks_of_a_host(input);
     HostBytes {
         parameters: all(parameters),

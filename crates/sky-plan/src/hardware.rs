@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn a_wrong_number_is_named_with_its_key() {
         let text = include_str!("../hardware.toml");
-        for (key, bad, told) in [
+        for (key, bad, expected) in [
             ("dollars_per_hour", "nan", ".dollars_per_hour is NaN"),
             ("dollars_per_hour", "-1.0", ".dollars_per_hour is -1"),
             (
@@ -283,7 +283,7 @@ mod tests {
             let line = text.lines().find(|line| line.starts_with(key)).unwrap();
             let changed = text.replacen(line, &format!("{key} = {bad}"), 1);
             let error = Hardware::parse(&changed).unwrap_err().to_string();
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
         let torn = Hardware::parse(&text.replacen("efficiency =", "efficency =", 1));
         let torn = torn.unwrap_err().to_string();

@@ -4,7 +4,7 @@ use std::{
 };
 
 /// Memory that this process may use at most, in bytes: the machine's, or less where a control group
-/// says so. None where the system does not tell.
+/// says so. None where the system does not report it.
 pub fn host_memory() -> Option<u64> {
     host_memory_in(Path::new("/"))
 }

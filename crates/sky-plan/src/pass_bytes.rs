@@ -1,4 +1,4 @@
-//! Bytes that a micro-batch's passes take: activations, gathered weights, gradients on their way.
+//! Bytes that a micro-batch's passes take: activations, gathered weights, gradients in flight.
 //! The same formulas on GPUs and on CPUs.
 
 use crate::{ActivationCheckpointing, ModelShape, Offload, TrainConfig};
@@ -64,7 +64,7 @@ pub(crate) fn activations(
     let width = config.precision.bytes();
     let graph = tokens * (shape.graph_bytes(fused) + shape.adapter_graph_bytes(config)) * width / 2;
     let recomputed = checkpointing.recomputed(shape.layers);
-    // One that is used, one on its way.
+    // One that is used, one in flight.
     let waiting = if inputs_on_host {
         recomputed.min(2)
     } else {
@@ -83,7 +83,7 @@ pub(crate) fn activations(
         2 * width + 3 * 4 + softmax
     };
     let logits = (config.loss_chunk as u64).min(tokens) * shape.vocab * logit;
-    // On its way back a layer has gradients of three tensors of the feed-forward width beside its
+    // In its backward pass a layer has gradients of three tensors of the feed-forward width beside its
     // graph.
     let layer = graph + 3 * tokens * shape.ffn * width;
     // All kept graphs are there with the head's logits, and with the graph of the uppermost layer
@@ -97,17 +97,17 @@ pub(crate) fn activations(
     }
 }
 
-/// Gathered blocks and gradients on their way, in bytes at five moments. Adapters count with their
+/// Gathered blocks and gradients in flight, in bytes at five moments. Adapters count with their
 /// layer; what is frozen has no gradient.
 pub(crate) struct Buffers {
-    /// The head's weights, a layer's on their way, its f32 gradient and a chunk's.
+    /// The head's weights, a layer's in flight, its f32 gradient and a chunk's.
     pub(crate) head: u64,
-    /// What is on its way from the head while the uppermost layer goes back, or from that layer,
+    /// What is in flight from the head while the uppermost layer goes back, or from that layer,
     /// and the layer's.
     pub(crate) top: u64,
     /// A layer's weights, the next one's, and its gradients.
     pub(crate) layer: u64,
-    /// The embedding's gradient: whole, and on its way.
+    /// The embedding's gradient: whole, and in flight.
     pub(crate) embedding: u64,
     /// What the ranks' sum of its gradient takes once all gradients are there, if it is made then.
     pub(crate) sum: u64,
@@ -127,7 +127,7 @@ impl Buffers {
 pub(crate) fn buffers(
     shape: &ModelShape,
     config: &TrainConfig,
-    world: u64,
+    world_size: u64,
     setting: PassSetting,
 ) -> Buffers {
     let PassSetting {
@@ -137,12 +137,12 @@ pub(crate) fn buffers(
         ..
     } = setting;
     let (width, stage) = (config.precision.bytes(), config.zero_stage);
-    let gathered = if offload.parameters() || world > 1 && stage == 3 {
+    let gathered = if offload.parameters() || world_size > 1 && stage == 3 {
         width
     } else {
         0
     };
-    let flat = if offload.optimizer() || world > 1 && stage >= 2 {
+    let flat = if offload.optimizer() || world_size > 1 && stage >= 2 {
         4
     } else {
         0
@@ -161,7 +161,7 @@ pub(crate) fn buffers(
     // first.
     let rows = if fused && flat == 0 { 0 } else { 4 };
     // gloo has no sum into shards: what comes from the others lies beside what goes to them.
-    let received = if fused && world > 1 && stage >= 1 {
+    let received = if fused && world_size > 1 && stage >= 1 {
         4
     } else {
         0
@@ -229,13 +229,13 @@ mod tests {
     #[test]
     fn gloo_s_sums_into_shards_take_a_second_vector() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
-        let of = |zero_stage, world| {
+        let of = |zero_stage, world_size| {
             let config = TrainConfig {
                 zero_stage,
                 ..TrainConfig::default()
             };
             let setting = setting(ActivationCheckpointing::Full, true, Offload::None);
-            buffers(&shape, &config, world, setting)
+            buffers(&shape, &config, world_size, setting)
         };
         let head = shape.embedding();
         assert_eq!((of(1, 1).sum, of(0, 2).sum), (0, 0));
@@ -247,8 +247,8 @@ mod tests {
     fn a_kept_graph_holds_the_weights_that_were_gathered_for_it() {
         let shape = ModelShape::known("Qwen2.5-0.5B").unwrap();
         let config = TrainConfig::default();
-        let of = |world, kept, offload| {
-            buffers(&shape, &config, world, setting(kept, false, offload)).head
+        let of = |world_size, kept, offload| {
+            buffers(&shape, &config, world_size, setting(kept, false, offload)).head
         };
         let (full, sixth) = (
             ActivationCheckpointing::Full,

@@ -52,7 +52,7 @@ fn rows_that_cannot_be_are_refused_and_none_left_is_said() {
 /// two.
 const PINNED: u64 = 64 * (1 << 28) + 2 * (1 << 29);
 
-/// Gradients on their way there: one of the embedding's size, two of a layer's.
+/// Gradients in flight to the host: one of the embedding's size, two of a layer's.
 const GRAD_OFFLOAD: u64 = (1 << 29) + 2 * (1 << 28);
 
 const TERABYTES: u64 = 1_000_000_000_000;
@@ -115,7 +115,7 @@ fn state_on_a_disk_leaves_host_memory_and_costs_its_reading_and_writing() {
     let slower = there.step_seconds - least.step_seconds;
     let rate = Hardware::builtin().unwrap().host.disk_bandwidth;
     let most = 2.0 * state as f64 / rate;
-    // In memory the step may hide behind compute with time to spare.
+    // In memory, the step may take less time than the compute that it overlaps.
     assert!((0.8 * most..most + 1e-6).contains(&slower), "{slower}");
 }
 

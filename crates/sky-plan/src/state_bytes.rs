@@ -4,21 +4,21 @@
 use crate::{ModelShape, Offload, TrainConfig};
 
 /// Trained parameters that a rank keeps of a state that is sharded from ZeRO stage `stage` on.
-pub(crate) fn kept(shape: &ModelShape, config: &TrainConfig, world: u64, stage: u8) -> u64 {
-    share(shape.trained(config), config, world, stage)
+pub(crate) fn kept(shape: &ModelShape, config: &TrainConfig, world_size: u64, stage: u8) -> u64 {
+    share(shape.trained(config), config, world_size, stage)
 }
 
 /// Bytes of the weights that a rank keeps between steps, trained and frozen.
-pub(crate) fn weights(shape: &ModelShape, config: &TrainConfig, world: u64) -> u64 {
-    let frozen = share(shape.frozen(config), config, world, 3);
-    config.precision.bytes() * (frozen + kept(shape, config, world, 3))
+pub(crate) fn weights(shape: &ModelShape, config: &TrainConfig, world_size: u64) -> u64 {
+    let frozen = share(shape.frozen(config), config, world_size, 3);
+    config.precision.bytes() * (frozen + kept(shape, config, world_size, 3))
 }
 
 /// Parameters out of `params` that a rank keeps of a state that is sharded from ZeRO stage `stage`
 /// on.
-pub(crate) fn share(params: u64, config: &TrainConfig, world: u64, stage: u8) -> u64 {
+pub(crate) fn share(params: u64, config: &TrainConfig, world_size: u64, stage: u8) -> u64 {
     if config.zero_stage >= stage {
-        params.div_ceil(world)
+        params.div_ceil(world_size)
     } else {
         params
     }
@@ -46,7 +46,7 @@ pub(crate) fn optimizer_states(config: &TrainConfig, params: u64, offload: Offlo
 pub(crate) struct Pinned<'a> {
     pub(crate) shape: &'a ModelShape,
     pub(crate) config: &'a TrainConfig,
-    pub(crate) world: u64,
+    pub(crate) world_size: u64,
 }
 
 impl Pinned<'_> {
@@ -103,7 +103,7 @@ impl Pinned<'_> {
     }
 
     fn vector(&self, params: u64, stage: u8, width: f64) -> u64 {
-        match (width * share(params, self.config, self.world, stage) as f64) as u64 {
+        match (width * share(params, self.config, self.world_size, stage) as f64) as u64 {
             0 => 0,
             bytes => bytes.next_power_of_two(),
         }

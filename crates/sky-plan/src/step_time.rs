@@ -34,7 +34,7 @@ pub(crate) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
         optimizer_seconds: optimizer.seconds,
         mfu: step.flops(0) / step_seconds / gpu.bf16_flops,
         hours,
-        dollars: hours * step.world * input.dollars_per_gpu_hour,
+        dollars: hours * step.world_size * input.dollars_per_gpu_hour,
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn evaluate(input: &PlanInput<'_>, setting: Setting, steps: u64) -> S
 struct Step<'a> {
     input: &'a PlanInput<'a>,
     setting: Setting,
-    world: f64,
+    world_size: f64,
     /// Of all GPUs.
     tokens: f64,
     /// Of this GPU.
@@ -87,15 +87,15 @@ struct OptimizerStep {
 
 impl<'a> Step<'a> {
     fn new(input: &'a PlanInput<'a>, setting: Setting) -> Self {
-        let (shape, world) = (input.shape, input.gpus as f64);
+        let (shape, world_size) = (input.shape, input.gpus as f64);
         let tokens = step_tokens(input);
         let recomputed = setting.activation_checkpointing.recomputed(shape.layers);
         Self {
             input,
             setting,
-            world,
+            world_size,
             tokens,
-            micro_batches: (tokens / world / (micro_tokens(input) as f64 * PACKING)).max(1.0),
+            micro_batches: (tokens / world_size / (micro_tokens(input) as f64 * PACKING)).max(1.0),
             recomputed,
             gathered: shape.gathered(input.config, recomputed) as f64,
             reduced: shape.reduced(input.config),
@@ -107,7 +107,8 @@ impl<'a> Step<'a> {
     /// FLOPs of one GPU with `recomputed` layers recomputed.
     fn flops(&self, recomputed: u64) -> f64 {
         let (shape, config) = (self.input.shape, self.input.config);
-        shape.step_flops(self.input.tokens_per_row, config, recomputed) * self.tokens / self.world
+        shape.step_flops(self.input.tokens_per_row, config, recomputed) * self.tokens
+            / self.world_size
     }
 
     /// Parameters that this rank keeps of a state that is sharded from this stage on.
@@ -127,7 +128,7 @@ impl<'a> Step<'a> {
             width,
             ..
         } = *self;
-        let share = (self.world - 1.0) / self.world;
+        let share = (self.world_size - 1.0) / self.world_size;
         let reduced = 4.0 * self.reduced as f64;
         let carried = match input.config.zero_stage {
             0 => 8.0 * trained,
@@ -170,7 +171,7 @@ impl<'a> Step<'a> {
         // Offloaded inputs go and come back, on the stream that computes.
         let inputs = if setting.offload_activations {
             2.0 * pass_bytes::input(shape, config, 1) as f64 * self.recomputed as f64 * self.tokens
-                / self.world
+                / self.world_size
         } else {
             0.0
         };

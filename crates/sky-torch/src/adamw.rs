@@ -36,7 +36,7 @@ pub struct AdamWSlot<'a> {
 /// One fused AdamW step over all slots, in place.
 ///
 /// # Errors
-/// When shapes or kinds do not match.
+/// When shapes or dtypes do not match.
 pub fn fused_adamw_(slots: &[AdamWSlot<'_>], hyper: &AdamW) -> Result<(), TorchError> {
     let list = |pick: fn(&AdamWSlot<'_>) -> *mut std::ffi::c_void| {
         slots.iter().map(pick).collect::<Vec<_>>()
@@ -95,7 +95,7 @@ pub struct AdamWPass<'a> {
 /// too small to be seen on average.
 #[derive(Clone, Copy, Debug)]
 pub struct RoundingBits<'a> {
-    /// i32, uniform over all bits, as many as a power of two: element `i` meets number `i` modulo
+    /// i32, uniform over all bits, as many as a power of two: element `i` takes number `i` modulo
     /// that. The upper half of a number is for the moments, the lower for the master weights.
     pub table: &'a Tensor,
     /// Number of the first element.

@@ -38,8 +38,8 @@ pub fn backward(
     }
     let (outputs, upstream, leaves) = (ffi::raw(outputs), ffi::raw(upstream), ffi::raw(inputs));
     let mut result = vec![std::ptr::null_mut(); leaves.len()];
-    // SAFETY: every pointer comes from a borrowed tensor that outlives the call, and each list is
-    // as long as told.
+    // SAFETY: every pointer comes from a borrowed tensor that outlives the call, and each list has
+    // the length that is passed with it.
     let status = unsafe {
         ffi::sky_backward(
             outputs.as_ptr(),

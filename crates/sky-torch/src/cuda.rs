@@ -6,7 +6,7 @@ use crate::ffi;
 ///
 /// Call it first in `main`, before anything asks libtorch about CUDA: the answer is remembered
 /// there, and asking too early turns CUDA off for the whole process. Later calls return the first
-/// one's answer. With a GPU, libtorch is told to take kernels that give the same bits each time.
+/// one's answer. With a GPU, libtorch is set to take kernels that give the same bits each time.
 /// Not yet run on a GPU.
 pub fn load_cuda() -> bool {
     static LOADED: OnceLock<bool> = OnceLock::new();

@@ -2,7 +2,7 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TorchError {
-    /// libtorch refused: shapes or kinds that do not fit, no memory, a freed graph.
+    /// libtorch refused: shapes or dtypes that do not fit, no memory, a freed graph.
     #[error("{what}: {reason}")]
     Op {
         /// The operation.

@@ -155,7 +155,7 @@ pub(crate) fn raw(tensors: &[&Tensor]) -> Vec<Raw> {
 
 /// Takes over a tensor the shim allocated; null is none.
 pub(crate) fn adopt(pointer: Raw) -> Option<Tensor> {
-    // SAFETY: the shim hands out either null or a fresh `new at::Tensor` that nothing else frees,
+    // SAFETY: the shim hands out either null or a `new at::Tensor` that nothing else frees,
     // which is what tch wraps.
     (!pointer.is_null()).then(|| unsafe { Tensor::from_ptr(pointer.cast()) })
 }

@@ -10,8 +10,8 @@ pub fn supports_fused(kind: Kind, device: Device) -> bool {
 /// `x / rms(x) * weight` over the last axis, with its gradient: one pass over memory where composed
 /// operations take eight forwards and more back.
 ///
-/// `x` is `[.., width]`, `weight` `[width]`, both of one kind that [`supports_fused`] accepts; the
-/// result is as `x`. Arithmetic is in f32; the normed value is rounded to the kind before it meets
+/// `x` is `[.., width]`, `weight` `[width]`, both of one dtype that [`supports_fused`] accepts; the
+/// result is as `x`. Arithmetic is in f32; the normed value is rounded to that dtype before it meets
 /// the weight, as in the models' reference code.
 ///
 /// # Errors

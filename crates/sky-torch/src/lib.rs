@@ -45,7 +45,9 @@ pub use fused::{
     swiglu, varlen_attention,
 };
 pub use memory::{cached_bytes, empty_cache, install_allocator, pinned_zeros};
-pub use nccl::{CudaEvent, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id};
+pub use nccl::{
+    CudaEvent, GpuMemory, NcclGroup, NcclId, NcclWork, gpu_for, gpu_memory, gpu_name, nccl_id,
+};
 pub use process_group::{Listen, ProcessGroup, Work};
 pub use store::Store;
 pub use threads::{limit_spinning, set_threads};

@@ -8,9 +8,9 @@ const SPINS: &str = "1000";
 /// libtorch's OpenMP (libgomp) waits at the end of each parallel loop by spinning, by default for
 /// so long that a thread which has lost its core to another process is waited for at full load:
 /// beside a busy neighbour everything takes many times as long. libgomp reads `GOMP_SPINCOUNT` when
-/// it is loaded, which is before `main`. So this starts the same program again in this process, with
-/// the variable set. Nothing happens when it, or `OMP_WAIT_POLICY`, is set already, or when the
-/// program cannot be started again.
+/// it is loaded, which is before `main`. So this starts the same program again in this process,
+/// with the variable set. Nothing happens when it, or `OMP_WAIT_POLICY`, is set already, or when
+/// the program cannot be started again.
 pub fn limit_spinning() {
     const VARIABLE: &str = "GOMP_SPINCOUNT";
     let is_set = |name: &str| env::var_os(name).is_some();

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 const MIB: i64 = 1 << 20;
 
-/// A vector of so many MiB, each element `value`.
+/// A vector of `mib` MiB, each element `value`.
 fn filled(mib: i64, value: f64) -> Tensor {
     Tensor::full([mib * MIB / 4], value, (Kind::Float, Device::Cpu))
 }

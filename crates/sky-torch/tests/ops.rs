@@ -87,7 +87,7 @@ fn adamw_follows_the_paper() {
     }
 }
 
-/// Master weights, moments and bf16 weights after four steps of one pass each, by so many threads.
+/// Master weights, moments and bf16 weights after four steps of one pass each, on `threads` threads.
 fn passes(grads: &[Tensor; 4], hyper: &AdamW, threads: usize) -> [Tensor; 4] {
     set_threads(threads);
     let length = grads[0].size1().unwrap();

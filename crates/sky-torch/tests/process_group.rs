@@ -57,7 +57,7 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 }
 
 #[test]
-fn every_operation_does_what_it_says_in_both_kinds() {
+fn every_operation_does_what_it_says_in_both_dtypes() {
     for kind in [Kind::Float, Kind::BFloat16] {
         for world_size in [1, 2, 3, 4] {
             on_ranks(world_size, TIMEOUT, |rank, group, _store| {

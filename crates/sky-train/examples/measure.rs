@@ -10,7 +10,7 @@
 use std::{error::Error, fs, path::Path, time::Instant};
 
 use serde_json::json;
-use sky_model::{ModelFiles, ParamSpec, SaveOptions, save_hf};
+use sky_model::{ModelFiles, ModelText, ParamSpec, SaveOptions, save_hf};
 use sky_plan::TrainConfig;
 use sky_torch::{AdamW, AdamWPass, adamw_pass_};
 use sky_train::{
@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let files = ModelFiles::open(Path::new(model))?;
     if rows == "--save" {
-        let text = (&files.tokenizer()?, &files.chat_template()?);
+        let text = ModelText {
+            tokenizer: &files.tokenizer()?,
+            template: &files.chat_template()?,
+        };
         let options = SaveOptions::default();
         save_hf(
             Path::new(config),
@@ -88,7 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds of each step over so many parameters, in vectors of a layer's size, as the trainer takes
+/// Seconds of each step over `params` parameters, in vectors of a layer's size, as the trainer takes
 /// it: `f32`, where master weights are the weights; `bf16`, gradient in and weights out; `copy`, of
 /// one f32 vector as long as all of them, and `in_place`, of one that is multiplied where it lies:
 /// nothing that is overwritten is read for nothing.

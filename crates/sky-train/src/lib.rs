@@ -56,6 +56,7 @@ mod host_memory;
 pub mod metrics;
 mod model_shape;
 pub mod optim;
+mod params;
 pub mod session;
 mod trainer;
 
@@ -66,4 +67,5 @@ pub use error::TrainError;
 pub use metrics::{StepMemory, StepMetrics, StepTime};
 pub use model_shape::model_shape;
 pub use optim::{Optimizer, ShardStep};
-pub use trainer::{Job, Loss, LossChunk, RunEnd, Trainer, encode, init_param};
+pub use params::init_param;
+pub use trainer::{Job, Loss, LossChunk, RunEnd, Trainer, encode};

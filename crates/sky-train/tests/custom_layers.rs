@@ -105,7 +105,7 @@ fn half_way(dir: &Path, config: &TrainConfig) {
 }
 
 #[test]
-fn a_run_goes_on_from_its_checkpoint_to_the_same_bits() {
+fn a_run_resumes_from_its_checkpoint_to_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let (own, config) = (gated_model(), config());
     half_way(dir.path(), &config);
@@ -190,8 +190,8 @@ fn a_run_that_fails_says_how_many_steps_are_done_again() {
         let y = gated(index, params, x, s);
         if calls.get() > 10 { y * f64::NAN } else { y }
     });
-    let go_on = &mut |_: &_| std::ops::ControlFlow::Continue(());
-    let error = broken.run(dir.path(), go_on).unwrap_err().to_string();
+    let never_stop = &mut |_: &_| std::ops::ControlFlow::Continue(());
+    let error = broken.run(dir.path(), never_stop).unwrap_err().to_string();
     assert!(error.contains("step 6: the loss is not finite"), "{error}");
     let lost = "the last good checkpoint is of step 4: 1 of 5 steps are repeated";
     assert!(error.contains(lost), "{error}");

@@ -105,12 +105,12 @@ impl Optimizer for Formula {
             .f_add_(&(shard.grad.square() * (1.0 - self.beta2)))?;
         let steps = (shard.step + 1) as i32;
         let mean = first.f_div_scalar(1.0 - self.beta1.powi(steps))?;
-        let spread = second
+        let root = second
             .f_div_scalar(1.0 - self.beta2.powi(steps))?
             .f_sqrt()?;
         let mut param = shard.param.shallow_clone();
         let _ = param.f_mul_scalar_(1.0 - shard.lr * shard.weight_decay)?;
-        let _ = param.f_sub_(&(mean / (spread + self.eps) * shard.lr))?;
+        let _ = param.f_sub_(&(mean / (root + self.eps) * shard.lr))?;
         Ok(())
     }
 }

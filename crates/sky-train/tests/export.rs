@@ -96,7 +96,7 @@ fn transformers_has_the_logits_of_what_was_trained() {
             apart(&logits(&model, None, &trained)),
         );
         assert!(same < 1e-5, "{same}");
-        // Weights that were not rounded are told apart, so those of another step would be.
+        // Weights that were not rounded differ, so those of another step would be.
         assert!(exact > 10.0 * same, "{exact}");
     }
 }

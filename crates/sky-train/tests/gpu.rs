@@ -350,7 +350,7 @@ fn a_checkpoint_goes_on_on_a_gpu_with_another_offload() {
     }
 }
 
-/// Steps with one row of so many tokens: pace, MFU, the optimizer's share of a step that nothing
+/// Steps with one row of `tokens` tokens: pace, MFU, the optimizer's share of a step that nothing
 /// hides, memory, as a JSON line, also into the file that `SKY_FIGURES` names. One setting a
 /// process: libtorch keeps what it once took.
 fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
@@ -402,7 +402,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
     let last = trainer.history().iter().skip(WARM as usize);
     let optimizer: f64 = last.map(|m| m.time.optimizer_seconds).sum();
     // What is gone now is the peak.
-    let (free, total) = gpu_memory(0).unwrap();
+    let memory = gpu_memory(0).unwrap();
     let figure = json!({
         "model": name,
         "params": shape.params(),
@@ -412,7 +412,7 @@ fn measure((name, text): (&str, &str), tokens: usize, config: TrainConfig) {
         "tokens_per_second": rate,
         "mfu": peak.map(|peak| 3.0 * shape.forward_flops(tokens as f64) * rate / peak),
         "optimizer": optimizer / seconds,
-        "peak_bytes": total - free,
+        "peak_bytes": memory.total - memory.free,
     });
     println!("{figure}");
     if let Some(path) = std::env::var_os("SKY_FIGURES") {

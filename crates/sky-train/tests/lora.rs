@@ -8,8 +8,8 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{
-    LLAMA, QWEN2, all, bits, config, counting::one_step, init_param, initial, job, logits,
-    max_difference, model, newest, on_ranks, run, seqs, trained_until, trainer,
+    LLAMA, QWEN2, all, bits, config, counting::one_step, initial, job, logits, max_difference,
+    model, newest, on_ranks, run, run_5_steps, seqs, trained_until, trainer,
 };
 use sky_model::{
     Config, IGNORE_INDEX, Lora, ModelFiles, PackedSequences, ParamSpec, SaveOptions, blocks, embed,
@@ -95,15 +95,8 @@ fn plain_loss(model: &Config, params: &[Vec<Tensor>], seq: &TokenSeq) -> Tensor 
     }
     let head = params.last().unwrap();
     let matrix = head.get(1).unwrap_or(&params[0][0]);
-    head_loss(
-        model,
-        &head[0],
-        matrix,
-        &x,
-        &Tensor::from_slice(&targets),
-        1024,
-    )
-    .0
+    let targets = Tensor::from_slice(&targets);
+    head_loss(model, &head[0], matrix, &x, &targets, 1024).sum
 }
 
 #[test]
@@ -233,10 +226,10 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
             learning_rate: 1e-3,
             ..lora(4, &Projection::ALL)
         };
-        let alone = init_param(&model, &at(3), 1);
+        let alone = run_5_steps(&model, &at(3), 1);
         for world_size in [1, 2, 4] {
             for stage in 0..=3 {
-                let shared = init_param(&model, &at(stage), world_size);
+                let shared = run_5_steps(&model, &at(stage), world_size);
                 for (a, b) in alone.0.iter().zip(&shared.0) {
                     assert!(
                         (a.loss - b.loss).abs() < 1e-6 * a.loss,
@@ -249,7 +242,7 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
                 if world_size == 1 {
                     assert_eq!(shared.1, alone.1, "one rank's shard is the whole");
                 } else {
-                    let again = init_param(&model, &at(stage), world_size);
+                    let again = run_5_steps(&model, &at(stage), world_size);
                     assert_eq!(
                         again.1, shared.1,
                         "stage {stage}, {world_size} ranks, repeated"
@@ -315,7 +308,7 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
 }
 
 #[test]
-fn a_run_goes_on_to_the_same_bits_and_with_other_ranks() {
+fn a_run_resumes_to_the_same_bits_and_with_other_ranks() {
     for precision in [Precision::Bf16, Precision::F32] {
         let model = model(LLAMA);
         let config = TrainConfig {

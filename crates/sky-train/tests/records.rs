@@ -11,7 +11,7 @@ use sky_plan::{ModelShape, Precision, TrainConfig};
 use sky_train::{Checkpoint, Dataset, Job, StepMetrics, Trainer};
 use sky_types::TokenSeq;
 
-fn go_on(_: &StepMetrics) -> ControlFlow<()> {
+fn never_stop(_: &StepMetrics) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -26,7 +26,7 @@ fn on(rows: Vec<TokenSeq>, config: &TrainConfig) -> Job {
 fn run(job: Job) -> Vec<StepMetrics> {
     let dir = tempfile::tempdir().unwrap();
     let mut trainer = trainer(job);
-    trainer.run(dir.path(), &mut go_on).unwrap();
+    trainer.run(dir.path(), &mut never_stop).unwrap();
     trainer.history().to_vec()
 }
 
@@ -179,7 +179,7 @@ fn tensorboard_s_file_holds_every_step_once_however_often_the_run_was_cut() {
         &mut |param| Ok(common::initial(param)),
     )
     .unwrap();
-    again.run(dir.path(), &mut go_on).unwrap();
+    again.run(dir.path(), &mut never_stop).unwrap();
 
     let folder = dir.path().join("tensorboard");
     let files: Vec<_> = fs::read_dir(&folder).unwrap().collect();
@@ -260,10 +260,10 @@ fn time_tells_mfu_cost_and_memory_and_goes_on_after_a_cut() {
         &mut |param| Ok(common::initial(param)),
     )
     .unwrap();
-    again.run(dir.path(), &mut go_on).unwrap();
+    again.run(dir.path(), &mut never_stop).unwrap();
     let lines = sky_files::read_jsonl::<StepMetrics>(&dir.path().join("metrics.jsonl")).unwrap();
     let steps: Vec<StepMetrics> = lines.map(Result::unwrap).collect();
-    // Read back exactly, so that a run that goes on writes the same lines again.
+    // Read back exactly, so that a resumed run writes the same lines again.
     assert_eq!((steps.len(), steps.as_slice()), (4, again.history()));
 
     let shape = ModelShape::from_json(LLAMA).unwrap();
@@ -315,7 +315,7 @@ fn checkpoints_written_beside_training_are_the_same_bytes_and_their_errors_are_t
             ..config()
         };
         let mut trainer = trainer(job(&llama, &config, 9));
-        trainer.run(dir.path(), &mut go_on).unwrap();
+        trainer.run(dir.path(), &mut never_stop).unwrap();
         let files: Vec<Vec<u8>> = (1..=7)
             .map(|step| {
                 let folder = dir.path().join(format!("checkpoints/step-{step:08}"));
@@ -335,7 +335,10 @@ fn checkpoints_written_beside_training_are_the_same_bytes_and_their_errors_are_t
     fs::create_dir_all(&root).unwrap();
     fs::write(root.join("step-00000002"), "in the way").unwrap();
     let mut trainer = trainer(job(&llama, &config(), 9));
-    let error = trainer.run(dir.path(), &mut go_on).unwrap_err().to_string();
+    let error = trainer
+        .run(dir.path(), &mut never_stop)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("step-00000002"), "{error}");
     assert!(trainer.step() < 7 || !root.join("step-00000007").exists());
 }

@@ -53,7 +53,7 @@ fn checkpoint_of_one_step(dir: &Path) -> PathBuf {
     root
 }
 
-fn go_on(_: &StepMetrics) -> ControlFlow<()> {
+fn never_stop(_: &StepMetrics) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
@@ -61,7 +61,7 @@ fn go_on(_: &StepMetrics) -> ControlFlow<()> {
 fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
     let (wide, narrow) = (MasterDtype::F32, MasterDtype::Bf16);
     for (text, precision, optimizer_dtype, master_dtype) in [
-        // Chance, too, is taken up where it was left.
+        // Stochastic rounding, too, resumes where it was.
         (QWEN2, Precision::Bf16, OptimizerDtype::Bf16, wide),
         (LLAMA, Precision::Bf16, OptimizerDtype::Bf16, narrow),
         (QWEN2, Precision::Bf16, OptimizerDtype::EightBit, narrow),
@@ -84,7 +84,7 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
         let whole = tempfile::tempdir().unwrap();
         let mut undisturbed = trainer(job());
         assert_eq!(
-            undisturbed.run(whole.path(), &mut go_on).unwrap(),
+            undisturbed.run(whole.path(), &mut never_stop).unwrap(),
             RunEnd::Finished
         );
         assert_eq!(undisturbed.steps(), 7);
@@ -112,7 +112,10 @@ fn stopped_at_any_step_a_run_ends_with_the_same_bits_and_metrics() {
             let mut said = Vec::new();
             let mut again = resume(job(), dir.path(), &mut said);
             assert_eq!(again.step(), stop);
-            assert_eq!(again.run(dir.path(), &mut go_on).unwrap(), RunEnd::Finished);
+            assert_eq!(
+                again.run(dir.path(), &mut never_stop).unwrap(),
+                RunEnd::Finished
+            );
             assert_eq!(bits(&again, &model), expected.0);
             assert_eq!(metrics(dir.path()), expected.1);
             assert!(said.is_empty());
@@ -126,7 +129,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
     let job = || job(&model, &config(), 9);
     let dir = tempfile::tempdir().unwrap();
     let mut undisturbed = trainer(job());
-    undisturbed.run(dir.path(), &mut go_on).unwrap();
+    undisturbed.run(dir.path(), &mut never_stop).unwrap();
     let expected = (bits(&undisturbed, &model), metrics(dir.path()));
     let root = dir.path().join("checkpoints");
     let mut names: Vec<String> = fs::read_dir(&root)
@@ -168,7 +171,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so() {
                 said[0].contains("step-00000007") && said.last().unwrap().contains("1 steps"),
                 "{said:?}"
             );
-            again.run(dir.path(), &mut go_on).unwrap();
+            again.run(dir.path(), &mut never_stop).unwrap();
             assert_eq!(bits(&again, &model), expected.0);
             assert_eq!(metrics(dir.path()), expected.1);
         }
@@ -430,7 +433,7 @@ fn another_run_s_checkpoint_is_refused_with_what_differs() {
 }
 
 #[test]
-fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room() {
+fn a_run_resumes_with_moments_of_another_precision_and_fewer_bits_take_less_room() {
     let model = model(QWEN2);
     let with = |optimizer_dtype| TrainConfig {
         optimizer_dtype,
@@ -451,7 +454,7 @@ fn a_run_goes_on_with_moments_of_another_precision_and_fewer_bits_take_less_room
             dir.path(),
             &mut Vec::new(),
         );
-        second.run(dir.path(), &mut go_on).unwrap();
+        second.run(dir.path(), &mut never_stop).unwrap();
         let losses: Vec<f64> = second.history().iter().map(|m| m.loss).collect();
         (losses, [first.kept_bytes(), second.kept_bytes()])
     };
@@ -517,8 +520,8 @@ fn master_weights_in_bf16_are_the_weights_themselves_and_learn_as_f32_ones_do() 
         let (losses, less) = run(with(narrow, optimizer_dtype));
         let weights = {
             let config = with(narrow, optimizer_dtype);
-            let fresh = trainer(job(&model, &config, 9));
-            let count = |block| fresh.block(block).unwrap().iter().map(Tensor::numel).sum();
+            let start = trainer(job(&model, &config, 9));
+            let count = |block| start.block(block).unwrap().iter().map(Tensor::numel).sum();
             (0..model.num_layers + 2).map(count).collect::<Vec<usize>>()
         };
         // Each block's vector ends with zeros up to a multiple of 64.

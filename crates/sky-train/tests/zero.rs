@@ -5,8 +5,8 @@
 mod common;
 
 use common::{
-    LLAMA, QWEN2, config, counting::one_step, init_param, initial, job, max_difference, model,
-    newest, on_failing_ranks, on_ranks, run,
+    LLAMA, QWEN2, config, counting::one_step, initial, job, max_difference, model, newest,
+    on_failing_ranks, on_ranks, run, run_5_steps,
 };
 use sky_model::ParamSpec;
 use sky_plan::{
@@ -102,11 +102,11 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
             learning_rate: 1e-3,
             ..config()
         };
-        let alone = init_param(&model, &at(3), 1);
+        let alone = run_5_steps(&model, &at(3), 1);
         assert!(alone.0.iter().any(|m| m.grad_norm > config().max_grad_norm));
         for world_size in [1, 2, 4] {
             for stage in 0..=3 {
-                let shared = init_param(&model, &at(stage), world_size);
+                let shared = run_5_steps(&model, &at(stage), world_size);
                 let apart = apart(&alone.0, &shared.0);
                 assert!(apart < 1e-6, "stage {stage}, {world_size} ranks: {apart:e}");
                 for (a, b) in alone.0.iter().zip(&shared.0) {
@@ -120,7 +120,7 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
                 if world_size == 1 {
                     assert_eq!(shared.1, alone.1, "one rank's shard is the whole");
                 } else {
-                    let again = init_param(&model, &at(stage), world_size);
+                    let again = run_5_steps(&model, &at(stage), world_size);
                     assert_eq!(
                         again.1, shared.1,
                         "stage {stage}, {world_size} ranks, repeated"
@@ -132,7 +132,7 @@ fn every_stage_and_world_gives_the_same_losses_and_equal_bits_when_repeated() {
 }
 
 #[test]
-fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
+fn an_optimizer_step_beside_the_next_forward_pass_changes_no_bit() {
     let model = model(QWEN2);
     for stage in 0..=3 {
         for (optimizer_dtype, master_dtype) in [
@@ -152,7 +152,7 @@ fn an_optimizer_behind_the_next_forward_pass_changes_no_bit() {
                     precision,
                     ..config()
                 };
-                init_param(&model, &config, world_size).1
+                run_5_steps(&model, &config, world_size).1
             };
             let runs: &[(usize, Precision)] = if exact {
                 &[
@@ -200,9 +200,9 @@ fn optimizer_state_on_a_disk_changes_no_bit_and_leaves_no_file() {
             offload_folder: Some(folder.path().into()),
             ..memory.clone()
         };
-        let without = init_param(&model, &memory, world_size).1;
-        assert_eq!(init_param(&model, &disk, world_size).1, without);
-        // A checkpoint of one goes on with the other.
+        let without = run_5_steps(&model, &memory, world_size).1;
+        assert_eq!(run_5_steps(&model, &disk, world_size).1, without);
+        // A checkpoint of one resumes with the other.
         let dir = tempfile::tempdir().unwrap();
         run(&model, &disk, world_size, 2, dir.path());
         assert_eq!(run(&model, &memory, world_size, 5, dir.path()).1, without);
@@ -220,7 +220,7 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
             precision: Precision::Bf16,
             ..config()
         };
-        init_param(&model, &config, world_size).0
+        run_5_steps(&model, &config, world_size).0
     };
     let alone = losses(3, 1);
     for stage in 0..=3 {
@@ -230,7 +230,7 @@ fn bf16_weights_are_the_same_whatever_is_sharded() {
 }
 
 #[test]
-fn master_weights_in_bf16_meet_the_same_chances_whatever_is_sharded() {
+fn master_weights_in_bf16_round_alike_whatever_is_sharded() {
     let model = model(LLAMA);
     let losses = |zero_stage, world_size| {
         let config = TrainConfig {
@@ -241,7 +241,7 @@ fn master_weights_in_bf16_meet_the_same_chances_whatever_is_sharded() {
             learning_rate: 1e-3,
             ..config()
         };
-        init_param(&model, &config, world_size).0
+        run_5_steps(&model, &config, world_size).0
     };
     let alone = losses(3, 1);
     for (stage, world_size) in [(3, 2), (3, 4), (2, 3), (1, 2), (0, 2)] {
@@ -260,7 +260,7 @@ fn moments_in_8_bits_follow_f32_ones_on_any_number_of_ranks() {
             learning_rate: 1e-3,
             ..config()
         };
-        init_param(&model, &config, world_size).0
+        run_5_steps(&model, &config, world_size).0
     };
     let exact = losses(OptimizerDtype::F32, 3, 1);
     let alone = losses(OptimizerDtype::EightBit, 3, 1);
@@ -275,7 +275,7 @@ fn moments_in_8_bits_follow_f32_ones_on_any_number_of_ranks() {
 }
 
 #[test]
-fn a_run_goes_on_with_other_ranks_and_another_stage() {
+fn a_run_resumes_with_other_ranks_and_another_stage() {
     let model = model(QWEN2);
     let at = |zero_stage| TrainConfig {
         zero_stage,
@@ -340,8 +340,8 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 let plan = CpuPlan::new(&CpuPlanInput {
                     shape: &shape,
                     config: &config,
-                    world: world_size as u64,
-                    local_world: world_size as u64,
+                    world_size: world_size as u64,
+                    local_world_size: world_size as u64,
                     longest: 24,
                     steps: 2,
                     memory: u64::MAX,

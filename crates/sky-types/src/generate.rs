@@ -44,8 +44,8 @@ impl Reply {
     }
 }
 
-/// What stops a generation. What only concerns one reply (a refusal, a length limit, a prompt that is
-/// too long) is a reply, not an error.
+/// What stops a generation. What only concerns one reply (a refusal, a length limit, a prompt that
+/// is too long) is a reply, not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {

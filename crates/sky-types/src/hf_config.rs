@@ -25,7 +25,7 @@ pub struct HfConfig {
     pub hidden_act: Option<String>,
     /// Base of the rotary frequencies.
     pub rope_theta: Option<f64>,
-    /// Stretching of the rotary frequencies.
+    /// Scaling of the rotary frequencies.
     pub rope_scaling: Option<HfRope>,
     /// Where transformers 5 puts both of the above.
     pub rope_parameters: Option<HfRope>,

@@ -1,4 +1,4 @@
-//! The nouns of the Sky pipeline and the two traits everything meets in. Types, nothing else.
+//! The nouns of the Sky pipeline and the two traits that connect its parts. Types, nothing else.
 //!
 //! A [`Problem`] is sampled into [`Sample`]s, a sample gets a [`Verdict`], a right sample becomes a
 //! [`Conversation`], and a conversation becomes a [`TokenSeq`]. [`Generate`] turns requests into

@@ -159,8 +159,8 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 pub struct Program {
     /// Python source that raises when the candidate is wrong.
     pub test: String,
-    /// The function under test, or an expression that ends with it (`Solution().add`). When set, the
-    /// last thing run is `check(<entry_point>)`.
+    /// The function under test, or an expression that ends with it (`Solution().add`). When set,
+    /// the last thing run is `check(<entry_point>)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry_point: Option<String>,
     /// Source that stands before the candidate: HumanEval's signature and docstring, for

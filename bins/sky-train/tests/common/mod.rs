@@ -8,7 +8,7 @@ use std::{
 };
 
 use sky_files::hash_file;
-use sky_model::{Config, ModelFiles, SaveOptions, save_hf};
+use sky_model::{Config, ModelFiles, ModelText, SaveOptions, save_hf};
 use sky_train::{StepMetrics, StepTime};
 use sky_types::{Conversation, derive_seed};
 use tch::Tensor;
@@ -50,11 +50,14 @@ pub(crate) fn prepare(root: &Path, source: &Path, steps: u64, more: &str) {
         "max_position_embeddings": 512}}"#
     ))
     .unwrap();
-    let text = (files.tokenizer().unwrap(), files.chat_template().unwrap());
+    let text = ModelText {
+        tokenizer: &files.tokenizer().unwrap(),
+        template: &files.chat_template().unwrap(),
+    };
     save_hf(
         &root.join("student"),
         &config,
-        Some((&text.0, &text.1)),
+        Some(text),
         SaveOptions::default(),
         &mut |param| {
             let centre = if param.decay { 0.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! The little of the CUDA driver that ordering two streams needs.
+//! The part of the CUDA driver's interface that ordering two streams needs.
 
 use std::{
     collections::BTreeMap,
@@ -30,8 +30,7 @@ pub fn gpu_for(local_rank: usize, visible: usize) -> Result<usize, TorchError> {
     }
 }
 
-/// A GPU's own name in the world (its UUID), by which two processes find that they have the same
-/// one.
+/// A GPU's UUID. Two processes find by it that they have the same GPU.
 ///
 /// # Errors
 /// When the driver or the GPU is missing.
@@ -47,16 +46,28 @@ pub fn gpu_name(ordinal: usize) -> Result<String, TorchError> {
     Ok(name)
 }
 
-/// Memory of a GPU in bytes: free now, and in all. libtorch keeps what it has once taken, so that
-/// what is not free after a run is its peak.
+/// Memory of a GPU in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuMemory {
+    /// Free now.
+    pub free: u64,
+    /// Free and used.
+    pub total: u64,
+}
+
+/// Memory of a GPU. libtorch keeps what it has once taken, so that what is not free after a run is
+/// its peak.
 ///
 /// # Errors
 /// When the driver or the GPU is missing.
-pub fn gpu_memory(ordinal: usize) -> Result<(u64, u64), TorchError> {
+pub fn gpu_memory(ordinal: usize) -> Result<GpuMemory, TorchError> {
     driver()?;
     let _current = Gpu::open(ordinal)?;
     let (free, total) = result::mem_get_info().map_err(|error| said("gpu", &error))?;
-    Ok((free as u64, total as u64))
+    Ok(GpuMemory {
+        free: free as u64,
+        total: total as u64,
+    })
 }
 
 /// Loads libcuda, once.
@@ -83,8 +94,8 @@ fn device(ordinal: usize) -> Result<sys::CUdevice, TorchError> {
     })
 }
 
-/// One GPU and libtorch's context on it, which is retained for as long as the process lives: were
-/// it the last one to let it go, it would stay current on threads and be no more.
+/// One GPU and libtorch's context on it. The context is retained until the process ends: if this
+/// were its last owner and released it, threads would keep a destroyed context current.
 #[derive(Debug)]
 pub(super) struct Gpu {
     ordinal: usize,
@@ -157,7 +168,7 @@ impl Stream {
         self.0
     }
 
-    /// What this stream is given from now on waits for the event.
+    /// Makes later work on this stream wait for the event.
     pub(super) fn wait_for(&self, event: &Event) -> Result<(), TorchError> {
         wait(self.0, event)
     }
@@ -165,12 +176,12 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once; the driver lets what it was given come to its end.
+        // SAFETY: ours, destroyed once; the driver finishes the stream's queued work first.
         let _ = unsafe { result::stream::destroy(self.0) };
     }
 }
 
-/// A place in a stream.
+/// A point in a stream.
 #[derive(Debug)]
 pub(super) struct Event(sys::CUevent);
 
@@ -199,21 +210,21 @@ impl Event {
         Ok(event)
     }
 
-    /// Waits on the host until the stream has come here.
+    /// Waits on the host until the stream reaches this point.
     pub(super) fn wait(&self) -> Result<(), TorchError> {
         // SAFETY: the event is alive.
         unsafe { result::event::synchronize(self.0) }.map_err(|error| said("event", &error))
     }
 
-    /// Whether the stream has come here. An error of the GPU counts as an end: whoever reads a
-    /// result meets it.
+    /// Whether the stream has reached this point. An error of the GPU counts as reached: whoever
+    /// reads a result gets it.
     pub(super) fn reached(&self) -> bool {
         // SAFETY: the event is alive.
         let state = unsafe { result::event::query(self.0) };
         !matches!(state, Err(error) if error.0 == sys::CUresult::CUDA_ERROR_NOT_READY)
     }
 
-    /// What the default stream is given from now on waits for this; the GPU must be current.
+    /// Makes later work on the default stream wait for this; the GPU must be current.
     pub(super) fn hold_default_stream(&self) -> Result<(), TorchError> {
         wait(ptr::null_mut(), self)
     }
@@ -221,7 +232,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once; waits for it that were begun stay good.
+        // SAFETY: ours, destroyed once; waits for it that are queued already stay valid.
         let _ = unsafe { result::event::destroy(self.0) };
     }
 }

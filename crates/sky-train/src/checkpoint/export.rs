@@ -2,13 +2,14 @@ use std::path::Path;
 
 use serde_json::{Number, Value, json};
 use sky_files::write_json;
-use sky_model::{Lora, ModelError, ParamSpec, SaveOptions, blocks, save_hf, save_tensors};
-use sky_text::{ChatTemplate, Tokenizer};
+use sky_model::{
+    Lora, ModelError, ModelText, ParamSpec, SaveOptions, blocks, save_hf, save_tensors,
+};
 use tch::{Kind, Tensor};
 
 use crate::{
     Checkpoint, TrainError,
-    checkpoint::trainable::{BaseHash, lora},
+    params::{base_hash::BaseHash, trainable::lora},
 };
 use sky_plan::{LoraConfig, Projection};
 
@@ -20,7 +21,7 @@ use sky_plan::{LoraConfig, Projection};
 /// When the checkpoint holds adapters alone, cannot be read, or the folder not written.
 pub fn export(
     checkpoint: &Checkpoint,
-    text: Option<(&Tokenizer, &ChatTemplate)>,
+    text: Option<ModelText<'_>>,
     options: SaveOptions,
     out: &Path,
 ) -> Result<(), TrainError> {
@@ -39,7 +40,7 @@ pub fn export(
 }
 
 /// [`export`] of a checkpoint of adapters, each merged in f32 into its matrix. `base` gives each
-/// parameter of the model they belong to, whole, in any kind; it is asked twice for each, first to
+/// parameter of the model they belong to, whole, in any dtype; it is asked twice for each, first to
 /// check that it is that model.
 ///
 /// # Errors
@@ -47,7 +48,7 @@ pub fn export(
 pub fn export_merged(
     checkpoint: &Checkpoint,
     base: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, ModelError>,
-    text: Option<(&Tokenizer, &ChatTemplate)>,
+    text: Option<ModelText<'_>>,
     options: SaveOptions,
     out: &Path,
 ) -> Result<(), TrainError> {

@@ -12,26 +12,38 @@ use crate::TrainError;
 pub(super) const STATE: &str = "state.json";
 pub(super) const METRICS: &str = "metrics.jsonl";
 pub(super) const MANIFEST: &str = "manifest.json";
-/// What a checkpoint's name has before and after its step.
-#[derive(Clone, Copy)]
-pub(super) struct Around {
-    before: &'static str,
-    after: &'static str,
-}
-pub(super) const WHOLE: Around = Around {
-    before: "step-",
-    after: "",
-};
-pub(super) const PARTIAL: Around = Around {
-    before: ".step-",
-    after: ".partial",
-};
-pub(super) const ASIDE: Around = Around {
-    before: ".step-",
-    after: ".set-aside",
-};
 /// The three vectors kept for each block.
 pub(super) const PARTS: [&str; 3] = ["master", "exp_avg", "exp_avg_sq"];
+
+/// What a checkpoint's name has before and after its step.
+#[derive(Clone, Copy)]
+pub(super) struct NamePattern {
+    prefix: &'static str,
+    suffix: &'static str,
+}
+
+/// A complete checkpoint.
+pub(super) const WHOLE: NamePattern = NamePattern {
+    prefix: "step-",
+    suffix: "",
+};
+/// One that is being written.
+pub(super) const PARTIAL: NamePattern = NamePattern {
+    prefix: ".step-",
+    suffix: ".partial",
+};
+/// One that [`set_aside`] has hidden.
+pub(super) const ASIDE: NamePattern = NamePattern {
+    prefix: ".step-",
+    suffix: ".set-aside",
+};
+
+/// A checkpoint's folder. Ordered by step.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct StepFolder {
+    pub(super) step: u64,
+    pub(super) path: PathBuf,
+}
 
 /// Removes all but the `keep` newest checkpoints of a folder, and what was set aside.
 ///
@@ -44,44 +56,42 @@ pub fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
 /// The same among those up to a step, and without what was set aside.
 pub(super) fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), TrainError> {
     let mut all = list(root, WHOLE)?;
-    all.retain(|(found, _)| *found <= step);
+    all.retain(|found| found.step <= step);
     all.truncate(all.len().saturating_sub(keep));
     let mut aside = list(root, ASIDE)?;
-    aside.retain(|(found, _)| *found <= step);
-    for (_, path) in all.iter().chain(&aside) {
+    aside.retain(|found| found.step <= step);
+    for StepFolder { path, .. } in all.iter().chain(&aside) {
         fs::remove_dir_all(path).map_err(|source| FileError::io(path, "remove", source))?;
     }
     Ok(())
 }
 
-/// Hides the checkpoints of later steps than a run goes on from: they are damaged, or whoever
+/// Hides the checkpoints of later steps than a run resumes from: they are damaged, or whoever
 /// resumed it wanted an older one, and must not count among those that are kept. They are removed
 /// once the run has come as far.
 pub(super) fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
-    for (found, path) in list(root, WHOLE)? {
-        if found <= step {
+    for found in list(root, WHOLE)? {
+        if found.step <= step {
             continue;
         }
-        let aside = root.join(name(ASIDE, found));
+        let aside = root.join(name(ASIDE, found.step));
         if aside.exists() {
             fs::remove_dir_all(&aside).map_err(|source| FileError::io(&aside, "remove", source))?;
         }
-        fs::rename(&path, &aside).map_err(|source| FileError::io(&path, "rename", source))?;
+        fs::rename(&found.path, &aside)
+            .map_err(|source| FileError::io(&found.path, "rename", source))?;
     }
     Ok(())
 }
 
-pub(super) fn name(around: Around, step: u64) -> String {
-    let Around { before, after } = around;
-    format!("{before}{step:08}{after}")
+pub(super) fn name(pattern: NamePattern, step: u64) -> String {
+    let NamePattern { prefix, suffix } = pattern;
+    format!("{prefix}{step:08}{suffix}")
 }
 
-/// Checkpoints in a folder by step, oldest first, whose names have this before and after the step;
-/// none when there is no folder.
-pub(super) fn list(
-    root: &Path,
-    Around { before, after }: Around,
-) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+/// Checkpoints in a folder whose names have this pattern, oldest first; none when there is no
+/// folder.
+pub(super) fn list(root: &Path, pattern: NamePattern) -> Result<Vec<StepFolder>, TrainError> {
     if !root.exists() {
         return Ok(Vec::new());
     }
@@ -92,10 +102,12 @@ pub(super) fn list(
         let name = entry.file_name();
         let step = name
             .to_str()
-            .and_then(|name| name.strip_prefix(before)?.strip_suffix(after))
+            .and_then(|name| name.strip_prefix(pattern.prefix))
+            .and_then(|rest| rest.strip_suffix(pattern.suffix))
             .and_then(|digits| digits.parse().ok());
         if let Some(step) = step {
-            found.push((step, entry.path()));
+            let path = entry.path();
+            found.push(StepFolder { step, path });
         }
     }
     found.sort_unstable();
@@ -104,7 +116,7 @@ pub(super) fn list(
 
 /// Removes what a killed process left half written.
 pub(super) fn remove_leftovers(root: &Path) -> Result<(), TrainError> {
-    for (_, path) in list(root, PARTIAL)? {
+    for StepFolder { path, .. } in list(root, PARTIAL)? {
         fs::remove_dir_all(&path).map_err(|source| FileError::io(&path, "remove", source))?;
     }
     Ok(())

@@ -3,11 +3,9 @@
 
 pub(crate) mod background;
 mod export;
-pub(crate) mod flat_layout;
 mod folder;
 mod reader;
 pub(crate) mod shard_file;
-pub(crate) mod trainable;
 mod trainer_state;
 mod writer;
 

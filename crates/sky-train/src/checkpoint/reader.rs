@@ -11,14 +11,14 @@ use sky_types::Section;
 use tch::{Kind, Tensor};
 
 use super::{
-    flat_layout::FlatLayout,
-    folder::{MANIFEST, METRICS, PARTS, STATE, WHOLE, list, rank_file},
+    folder::{MANIFEST, METRICS, PARTS, STATE, StepFolder, WHOLE, list, rank_file},
     shard_file::ShardFile,
-    trainable::trained_blocks,
     trainer_state::{Manifest, TrainerState},
 };
 use crate::{
-    StepMetrics, TrainError, distributed::env::MAX_WORLD, distributed::zero::ShardedState,
+    StepMetrics, TrainError,
+    distributed::{env::MAX_WORLD, zero::ShardedState},
+    params::{flat_layout::FlatLayout, trainable::trained_blocks},
 };
 
 /// A checkpoint on disk whose hashes have been checked: `state.json`, `metrics.jsonl`, one
@@ -88,15 +88,15 @@ impl Checkpoint {
         })
     }
 
-    /// The newest good checkpoint in a folder. What is wrong with newer ones is told to `say`, one
-    /// line each.
+    /// The newest good checkpoint in a folder. `say` gets what is wrong with newer ones, one line
+    /// each.
     ///
     /// # Errors
     /// When the folder or a file cannot be read for another reason than damage, or another version
     /// wrote a checkpoint.
     pub fn newest(root: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<Self>, TrainError> {
         let mut lost = None;
-        for (step, path) in list(root, WHOLE)?.into_iter().rev() {
+        for StepFolder { step, path } in list(root, WHOLE)?.into_iter().rev() {
             let opened = Self::open(&path).and_then(|found| {
                 if found.state.step == step {
                     return Ok(found);
@@ -161,8 +161,8 @@ impl Checkpoint {
     /// When the model has no such parameter or the file cannot be read.
     pub fn tensor(&self, param: &ParamSpec) -> Result<Tensor, TrainError> {
         let place = self.layouts.iter().enumerate().find_map(|(block, layout)| {
-            let (_, offset) = layout.params.iter().find(|(p, _)| p == param)?;
-            Some((block, *offset))
+            let found = layout.params.iter().find(|found| found.spec == *param)?;
+            Some((block, found.offset))
         });
         let (block, offset) = place.ok_or_else(|| TrainError::Checkpoint {
             path: self.path.clone(),
@@ -190,7 +190,7 @@ impl Checkpoint {
         Ok(Tensor::f_cat(&pieces, 0)?)
     }
 
-    /// Fills a store from the checkpoint, whatever number of ranks wrote it and whatever they
+    /// Fills a state from the checkpoint, whatever number of ranks wrote it and whatever they
     /// sharded.
     pub(crate) fn restore(&self, sharded_state: &mut ShardedState<'_>) -> Result<(), TrainError> {
         for block in 0..sharded_state.layouts.len() {
@@ -253,8 +253,8 @@ fn unreadable(path: &Path, error: TrainError) -> TrainError {
 }
 
 /// Whether a checkpoint is to be passed over. One that another version wrote is not, nor one that
-/// cannot be read for the moment: going on without it would cost its steps, and in time the
-/// checkpoint.
+/// cannot be read for the moment: resuming from an older one would lose its steps, and in time
+/// the checkpoint.
 fn is_damage(path: &Path, error: &TrainError) -> bool {
     use std::io::ErrorKind;
     let says = |error: &FileError| matches!(error, FileError::Version { .. });

@@ -16,14 +16,17 @@ use crate::{TrainError, optim::state_tensor::StateTensor};
 /// Longest header that is read: 64 layers need a few tens of kilobytes.
 const MAX_HEADER_BYTES: u64 = 64 << 20;
 
+/// A vector and its name in the file.
+pub(crate) struct NamedTensor {
+    pub(crate) name: String,
+    pub(crate) tensor: StateTensor,
+}
+
 /// Writes named f32 vectors as one safetensors file, whole or not at all; gives its hash.
-pub(crate) fn write_shard(
-    path: &Path,
-    tensors: &[(String, StateTensor)],
-) -> Result<FileHash, TrainError> {
+pub(crate) fn write_shard(path: &Path, tensors: &[NamedTensor]) -> Result<FileHash, TrainError> {
     let entries: Vec<TensorEntry> = tensors
         .iter()
-        .map(|(name, tensor)| TensorEntry {
+        .map(|NamedTensor { name, tensor }| TensorEntry {
             name: name.clone(),
             dtype: "F32",
             shape: vec![tensor.length()],
@@ -35,7 +38,7 @@ pub(crate) fn write_shard(
         path,
         None,
         &entries,
-        &mut |index| bytes_of(&tensors[index].1),
+        &mut |index| bytes_of(&tensors[index].tensor),
         &mut |bytes| hasher.update(bytes),
     )?;
     Ok(FileHash {

@@ -16,12 +16,10 @@ use super::{
         MANIFEST, METRICS, PARTIAL, PARTS, STATE, WHOLE, hash_file_name, name, prune_up_to,
         rank_file, remove_leftovers, set_aside,
     },
-    shard_file::write_shard,
+    shard_file::{NamedTensor, write_shard},
     trainer_state::{Manifest, TrainerState},
 };
-use crate::{
-    StepMetrics, TrainError, distributed::zero::ShardedState, optim::state_tensor::StateTensor,
-};
+use crate::{StepMetrics, TrainError, distributed::zero::ShardedState};
 
 /// A checkpoint to be written: everything but this rank's tensors, which [`CheckpointWriter::of`]
 /// borrows and [`CheckpointWriter::copy`] copies.
@@ -31,15 +29,15 @@ pub(crate) struct CheckpointWriter {
     history: Vec<StepMetrics>,
     keep: usize,
     rank: usize,
-    tensors: Vec<(String, StateTensor)>,
+    tensors: Vec<NamedTensor>,
     timeout: Duration,
 }
 
 impl CheckpointWriter {
-    /// Prepares the folder, which all ranks do together, and takes hold of this rank's tensors.
+    /// Prepares the folder, and takes hold of this rank's tensors. A collective.
     ///
     /// `keep` checkpoints are left afterwards; `timeout` is how long the other ranks' parts are
-    /// waited for. `saved` is the step of this run's newest checkpoint, or of the one it goes on
+    /// waited for. `saved` is the step of this run's newest checkpoint, or of the one it resumed
     /// from: those of later steps were passed over then.
     pub(crate) fn of(
         root: &Path,
@@ -57,7 +55,8 @@ impl CheckpointWriter {
                 continue;
             }
             for (part, tensor) in PARTS.iter().zip(sharded_state.shard_tensors(block)?) {
-                tensors.push((format!("{}.{part}", layout.name), tensor));
+                let name = format!("{}.{part}", layout.name);
+                tensors.push(NamedTensor { name, tensor });
             }
         }
         let writer = Self {
@@ -83,8 +82,8 @@ impl CheckpointWriter {
     /// Copies the tensors into host memory, so that training continues while the checkpoint is
     /// written.
     pub(crate) fn copy(&mut self) -> Result<(), TrainError> {
-        for (_, tensor) in &mut self.tensors {
-            *tensor = tensor.copied()?;
+        for named in &mut self.tensors {
+            named.tensor = named.tensor.copied()?;
         }
         Ok(())
     }
@@ -97,11 +96,11 @@ impl CheckpointWriter {
     /// others' parts, writes the manifest last, gives the folder its name in one rename, and
     /// removes all but the newest checkpoints.
     ///
-    /// The ranks meet in the folder, not in a collective: this may run beside training. `go_on` is
-    /// asked while others are waited for, and its error ends the wait. Gives the step.
+    /// The ranks meet in the folder, not in a collective: this may run beside training. `check` is
+    /// called while others are waited for, and its error ends the wait. Gives the step.
     pub(crate) fn write(
         self,
-        go_on: &dyn Fn() -> Result<(), TrainError>,
+        check: &dyn Fn() -> Result<(), TrainError>,
     ) -> Result<u64, TrainError> {
         let _span = tracing::info_span!("write_checkpoint", step = self.state.step).entered();
         let (partial, world_size) = (self.partial(), self.state.world_size);
@@ -125,7 +124,7 @@ impl CheckpointWriter {
         }
         for rank in 0..world_size {
             let note = partial.join(hash_file_name(rank));
-            self.wait_for(&note, rank, go_on)?;
+            self.wait_for(&note, rank, check)?;
             files.insert(rank_file(rank, world_size), read_json(&note)?);
             fs::remove_file(&note).map_err(io(&note, "remove"))?;
         }
@@ -147,11 +146,11 @@ impl CheckpointWriter {
         &self,
         note: &Path,
         rank: usize,
-        go_on: &dyn Fn() -> Result<(), TrainError>,
+        check: &dyn Fn() -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
         let began = Instant::now();
         while !note.exists() {
-            go_on()?;
+            check()?;
             if began.elapsed() > self.timeout {
                 return Err(TrainError::Checkpoint {
                     path: self.partial(),

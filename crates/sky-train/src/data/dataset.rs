@@ -130,7 +130,7 @@ impl Dataset {
         self.id.tokens
     }
 
-    /// What tells this data from other data.
+    /// What distinguishes this data from other data.
     pub fn id(&self) -> &DataId {
         &self.id
     }

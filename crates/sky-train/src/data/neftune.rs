@@ -29,7 +29,8 @@ pub(crate) fn noise(
     batch: &[usize],
     hidden: i64,
     noise: NoiseOptions,
-    (kind, device): (Kind, Device),
+    kind: Kind,
+    device: Device,
 ) -> Result<Option<Tensor>, TrainError> {
     let NoiseOptions { alpha, seed, step } = noise;
     if alpha == 0.0 || row.members.is_empty() {

@@ -2,7 +2,7 @@ use tch::Tensor;
 
 use crate::TrainError;
 
-/// What the ranks of a run do together. Every rank calls the same operations in the same order.
+/// The collectives between the ranks of a run. Every rank calls the same operations in the same order.
 ///
 /// Operations begin at once and may run in the background; the tensors must not be touched until
 /// [`Pending::wait`]. An operation under way keeps its tensors alive by itself.
@@ -43,8 +43,8 @@ pub trait Collective {
     /// As [`Collective::all_gather_into`].
     fn barrier(&self) -> Result<(), TrainError>;
 
-    /// Says at once whether the group cannot go on, where this process knows: to be asked now and
-    /// then by whoever waits for another in some other way than by these operations.
+    /// Says at once whether the group has failed, as far as this process knows. Whoever waits for
+    /// another rank in some other way than by these operations calls it now and then.
     ///
     /// # Errors
     /// When a peer is known to be gone or to have given up.

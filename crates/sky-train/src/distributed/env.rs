@@ -26,7 +26,7 @@ pub struct DistributedEnv {
     pub external_store: bool,
 }
 
-/// Whose names for rank, world and local rank, and for the processes on a host.
+/// The variables in which a launcher gives rank, world size, local rank and local world size.
 struct Dialect {
     launcher: &'static str,
     names: [&'static str; 3],
@@ -193,7 +193,7 @@ pub fn free_port() -> Option<u16> {
     })
 }
 
-/// A world of one, named with its rank: no group, whether or not a master is named.
+/// A run of one rank, named with its rank: no group, whether or not a master is named.
 fn world_is_one(get: &impl Fn(&str) -> Option<String>, missing: &[&str], world_size: &str) -> bool {
     get(world_size).as_deref() == Some("1")
         && missing.iter().all(|name| name.starts_with("MASTER_"))

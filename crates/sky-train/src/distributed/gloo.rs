@@ -14,7 +14,7 @@ use crate::{
     distributed::rendezvous::{POLL, Rendezvous},
 };
 
-/// How often a wait looks at the other ranks' signs of life.
+/// How often a wait looks at the other ranks' heartbeats.
 const SLICE: Duration = Duration::from_millis(250);
 /// How much later gloo itself gives up: it does not know whom it waits for.
 const AFTER: Duration = Duration::from_secs(5);
@@ -65,8 +65,8 @@ impl Gloo {
     /// When rank 0 is gone.
     pub fn set(&self, key: &str, value: &str) -> Result<(), TrainError> {
         let store = self.heartbeat.store();
-        let told = store.set(&format!("word/{key}"), value.as_bytes());
-        told.map_err(|error| self.failed("set", &error))
+        let set = store.set(&format!("word/{key}"), value.as_bytes());
+        set.map_err(|error| self.failed("set", &error))
     }
 
     /// Waits for a key and gives its value. It waits as long as the others live, which may be
@@ -83,7 +83,7 @@ impl Gloo {
                 Ok(None) => {}
                 Err(error) => return Err(self.failed(WHAT, &error)),
             }
-            self.go_on(WHAT)?;
+            self.check_peers(WHAT)?;
             thread::sleep(POLL);
         }
     }
@@ -102,8 +102,8 @@ impl Gloo {
         Ok(())
     }
 
-    /// Tells the others that this rank gives up, so that they need not find out by waiting. An
-    /// error that came from the group has been told already.
+    /// Tells the others that this rank gives up, so that they need not find out by waiting. The
+    /// others know of an error that came from the group already.
     pub fn give_up(&self, reason: &str) {
         self.heartbeat
             .give_up(&format!("rank {} failed: {reason}", self.rank));
@@ -120,8 +120,8 @@ impl Gloo {
         }
     }
 
-    fn go_on(&self, what: &'static str) -> Result<(), TrainError> {
-        let known = self.heartbeat.go_on();
+    fn check_peers(&self, what: &'static str) -> Result<(), TrainError> {
+        let known = self.heartbeat.check_peers();
         known.map_err(|reason| TrainError::Collective { what, reason })
     }
 
@@ -143,7 +143,7 @@ impl Gloo {
                     Ok(false) => {}
                     Err(error) => return fail(heartbeat.explain(&error.to_string())),
                 }
-                heartbeat.go_on().or_else(fail)?;
+                heartbeat.check_peers().or_else(fail)?;
             }
         }))
     }
@@ -191,7 +191,7 @@ impl Collective for Gloo {
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        self.go_on("check")
+        self.check_peers("check")
     }
 }
 
@@ -264,7 +264,7 @@ pub(crate) mod tests {
         let errors = on_ranks(timeout, 4, |gloo| {
             let one = Tensor::ones([1], (tch::Kind::Float, tch::Device::Cpu));
             let mut outcome = gloo.all_reduce(&one).and_then(Pending::wait);
-            // Rank 2 goes on, its signs of life with it.
+            // Rank 2 lives on, and its heartbeats with it.
             if gloo.rank() != 2 {
                 outcome = outcome.and_then(|()| gloo.barrier());
             }

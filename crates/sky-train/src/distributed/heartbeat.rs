@@ -10,13 +10,13 @@ use std::{
 
 use sky_torch::{Store, TorchError};
 
-/// Every rank's signs of life: each counts up a key in the store, and looks at the keys of the
-/// others.
+/// Every rank's heartbeat: each counts up a key in the store, and looks at the keys of the others.
 ///
 /// A broken connection says that something is wrong but not with whom: whoever notices it breaks
 /// off too, and its neighbours see only that. So a rank that gives up leaves a note first; one that
-/// neither sends heartbeats nor has left a note is the one that died. A rank may also send heartbeats and never come to
-/// an operation that the others wait in: each heartbeat says how many have been begun.
+/// neither sends heartbeats nor has left a note is the one that died. A rank may also send
+/// heartbeats and never come to an operation that the others wait in: each heartbeat says how many
+/// operations it has begun.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     shared: Arc<Shared>,
@@ -51,7 +51,7 @@ struct Peer {
     note: Option<String>,
 }
 
-/// Rounds without a heartbeat after which a rank is the one to blame for a failure.
+/// Rounds without a heartbeat after which a rank is taken for the cause of a failure.
 const SILENT: u32 = 5;
 /// Rounds without a heartbeat after which a rank is taken for dead though nothing has failed.
 const DEAD: u32 = 20;
@@ -109,10 +109,10 @@ impl Heartbeat {
         self.shared.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What to say of an operation that has not ended within the timeout.
+    /// The message for an operation that has not ended within the timeout.
     pub(crate) fn timed_out(&self, timeout: Duration) -> String {
         let seconds = timeout.as_secs_f64();
-        let behind = match self.shared.behind().as_slice() {
+        let stragglers = match self.shared.stragglers().as_slice() {
             [] => String::new(),
             [rank] => format!(": rank {rank} is alive and has not come to it"),
             ranks => format!(
@@ -120,7 +120,7 @@ impl Heartbeat {
                 ranks.join(", ")
             ),
         };
-        self.explain(&format!("not done after {seconds:.0} s{behind}"))
+        self.explain(&format!("not done after {seconds:.0} s{stragglers}"))
     }
 
     /// The reason why the group has failed, where it is known: a rank that has died or given up.
@@ -129,7 +129,7 @@ impl Heartbeat {
     }
 
     /// Gives up where the group has failed; the error is the reason.
-    pub(crate) fn go_on(&self) -> Result<(), String> {
+    pub(crate) fn check_peers(&self) -> Result<(), String> {
         let Some(reason) = self.verdict() else {
             return Ok(());
         };
@@ -160,8 +160,8 @@ impl Heartbeat {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// What to say of a failure of `reason`: who caused it, as far as that can be found out in a
-    /// few intervals. The others are told.
+    /// The message for a failure of `reason`: who caused it, as far as that can be found out in a
+    /// few intervals. The others get the reason.
     pub(crate) fn explain(&self, reason: &str) -> String {
         let shared = &self.shared;
         let deadline = Instant::now() + shared.interval * MOST_ROUNDS;
@@ -250,7 +250,7 @@ impl Shared {
 
     /// The ranks that have begun the fewest operations, where that is fewer than this one: all
     /// others wait for them.
-    fn behind(&self) -> Vec<String> {
+    fn stragglers(&self) -> Vec<String> {
         let table = self.table();
         let mine = self.begun.load(Ordering::Relaxed);
         let others = || table.others(self.rank);

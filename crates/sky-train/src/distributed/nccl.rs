@@ -35,7 +35,7 @@ impl Nccl {
     ///
     /// # Errors
     /// When NCCL or a GPU is missing on any rank, two ranks have the same GPU, or not all are there
-    /// within `timeout`. The others are told.
+    /// within `timeout`. The others get the reason.
     pub fn connect(control: Gloo, gpu: usize, timeout: Duration) -> Result<Self, TrainError> {
         match Self::connected(&control, gpu, timeout) {
             Ok(group) => {
@@ -239,7 +239,7 @@ impl Watch {
                 } else {
                     continue;
                 };
-                // Before the abort, which lets the host go on: it must find the reason.
+                // Before the abort, which wakes the waiting host thread: it must find the reason.
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
                 group.abort();
                 heartbeat.give_up(&reason);

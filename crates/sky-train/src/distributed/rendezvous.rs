@@ -59,8 +59,8 @@ impl Rendezvous {
             .with_prefix(&format!("{rendezvous}/"))
             .map_err(|error| lost(&error))?;
         let joined = |rank: usize| format!("joined/{rank}");
-        let told = store.set(&joined(rank), world_size.to_string().as_bytes());
-        told.map_err(|error| lost(&error))?;
+        let set = store.set(&joined(rank), world_size.to_string().as_bytes());
+        set.map_err(|error| lost(&error))?;
         let mut answered = vec![None; world_size];
         for peer in 0..world_size {
             let theirs = loop {
@@ -130,8 +130,8 @@ fn answer(
         return Ok(());
     }
     if let Some(name) = &name {
-        let told = root.set(&welcome(rank, name), rendezvous.as_bytes());
-        told.map_err(|error| lost(&error))?;
+        let set = root.set(&welcome(rank, name), rendezvous.as_bytes());
+        set.map_err(|error| lost(&error))?;
     }
     *answered = name;
     Ok(())
@@ -176,9 +176,9 @@ mod tests {
         // Of a group that did not come together, or whose ranks are gone.
         for (key, value) in [
             ("hello/1", "gone"),
-            ("welcome/1/gone", "room of before"),
-            ("room of before/joined/0", "5"),
-            ("room of before/joined/1", "5"),
+            ("welcome/1/gone", "rendezvous of before"),
+            ("rendezvous of before/joined/0", "5"),
+            ("rendezvous of before/joined/1", "5"),
         ] {
             launcher.set(key, value.as_bytes()).unwrap();
         }

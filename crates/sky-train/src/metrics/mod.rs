@@ -23,7 +23,7 @@ pub struct StepMetrics {
     pub v: Version<1>,
     /// The step, from 1.
     pub step: u64,
-    /// Epochs behind, this step included.
+    /// Epochs done, this step included.
     pub epoch: f64,
     /// Cross-entropy in nats, the mean over the target tokens of the whole batch.
     pub loss: f64,
@@ -60,8 +60,8 @@ pub struct StepTime {
     /// `peak_flops` is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfu: Option<f64>,
-    /// Seconds of training up to this step, checkpoints and validation included. A run that goes on
-    /// counts on from its checkpoint.
+    /// Seconds of training up to this step, checkpoints and validation included. A resumed
+    /// run counts on from its checkpoint.
     #[serde(default)]
     pub elapsed: f64,
     /// Seconds until the last step, at this process's pace so far.

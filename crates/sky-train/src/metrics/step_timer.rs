@@ -43,8 +43,8 @@ impl StepTimer {
         }
     }
 
-    /// Goes on where these steps ended.
-    pub(crate) fn go_on_from(&mut self, history: &[StepMetrics]) {
+    /// Continues the elapsed time from where these steps ended.
+    pub(crate) fn resume_from(&mut self, history: &[StepMetrics]) {
         self.before = history.last().map_or(0.0, |last| last.time.elapsed);
     }
 
@@ -93,15 +93,15 @@ fn flops(shape: &ModelShape, config: &TrainConfig, packed: &[PackedRow]) -> f64 
         .sum()
 }
 
-/// Memory of a process whose store keeps so much: with what the system and, where there is one, the
-/// GPU say of the peak.
+/// Adds to the bytes that a process keeps the peaks that the system reports and, where there is
+/// one, the GPU.
 pub(crate) fn with_peaks(kept: StepMemory, device: Device) -> StepMemory {
     StepMemory {
         peak: sky_files::peak_memory(),
         gpu: match device {
             Device::Cuda(gpu) => sky_torch::gpu_memory(gpu)
                 .ok()
-                .map(|(free, total)| total.saturating_sub(free)),
+                .map(|memory| memory.total.saturating_sub(memory.free)),
             _ => None,
         },
         ..kept

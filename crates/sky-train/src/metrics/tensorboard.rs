@@ -10,7 +10,7 @@ use sky_files::{FileError, write_bytes};
 use crate::StepMetrics;
 
 /// TensorBoard's file of a run: a line of curves, written again from the history when a run begins
-/// or goes on.
+/// or resumes.
 ///
 /// The format is TFRecord (length, masked CRC-32C, data, masked CRC-32C) around one protocol buffer
 /// `Event` a step; see `tensorflow/core/lib/io/record_writer.h` and
@@ -21,7 +21,7 @@ pub(crate) struct EventFile {
     file: File,
 }
 
-/// The one name, so that a run that goes on has one file; TensorBoard looks for `tfevents` in it.
+/// The one name, so that a resumed run has one file; TensorBoard looks for `tfevents` in it.
 const NAME: &str = "events.out.tfevents.0.sky-train";
 
 impl EventFile {
@@ -68,18 +68,18 @@ fn version(time: f64) -> Vec<u8> {
 /// `Event { wall_time = 1, step = 2, summary = 5 { value = 1 { tag = 1, simple_value = 2 } } }`.
 fn event(time: f64, step: &StepMetrics) -> Vec<u8> {
     let mut summary = Vec::new();
-    let (told, memory) = (&step.time, &step.time.memory);
+    let (timing, memory) = (&step.time, &step.time.memory);
     let values = [
         ("train/loss", Some(step.loss)),
         ("train/learning_rate", Some(step.lr)),
         ("train/grad_norm", Some(step.grad_norm)),
         ("train/epoch", Some(step.epoch)),
-        ("train/tokens_per_second", Some(told.tokens_per_second)),
-        ("train/mfu", told.mfu),
+        ("train/tokens_per_second", Some(timing.tokens_per_second)),
+        ("train/mfu", timing.mfu),
         ("validation/loss", step.validation_loss),
-        ("cost/elapsed_seconds", Some(told.elapsed)),
-        ("cost/remaining_seconds", Some(told.remaining)),
-        ("cost/dollars", told.dollars),
+        ("cost/elapsed_seconds", Some(timing.elapsed)),
+        ("cost/remaining_seconds", Some(timing.remaining)),
+        ("cost/dollars", timing.dollars),
         ("memory/weights", Some(memory.weights as f64)),
         ("memory/gradients", Some(memory.gradients as f64)),
         ("memory/optimizer", Some(memory.optimizer as f64)),

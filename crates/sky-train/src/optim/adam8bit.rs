@@ -4,7 +4,7 @@
 use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::{TrainError, checkpoint::flat_layout::ALIGN};
+use crate::{TrainError, params::flat_layout::ALIGN};
 
 /// Elements that share a scale. Every shard is a multiple of it, so that who keeps an element
 /// changes none of its bits.

@@ -57,7 +57,7 @@ impl StochasticRounding {
     }
 
     /// One AdamW step of a range whose first element has the number `at` in its block; the
-    /// moments are bf16. Which random bits an element meets depends on its number alone, not on
+    /// moments are bf16. Which random bits an element takes depends on its number alone, not on
     /// who keeps it.
     pub(crate) fn step(
         &self,
@@ -104,8 +104,8 @@ impl StochasticRounding {
         Ok(())
     }
 
-    /// Where a range of this many elements from number `at` on meets the end of the random bits:
-    /// each piece's beginning, and its elements.
+    /// Cuts a range of this many elements from number `at` on where the random bits end and begin
+    /// again: each piece's beginning, and its elements.
     fn pieces(&self, at: i64, length: i64) -> impl Iterator<Item = (i64, i64)> + use<> {
         let there = self.random.numel() as i64;
         let mut from = 0;

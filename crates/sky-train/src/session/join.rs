@@ -40,10 +40,16 @@ impl SessionConfig {
 /// Every rank calls the same methods in the same order: most of them exchange something with the
 /// other ranks.
 pub struct Session {
-    group: Option<(DistributedEnv, Peers)>,
+    group: Option<Group>,
     device: Device,
     /// Exchanges so far: each one has store keys of its own.
     rounds: Cell<u64>,
+}
+
+/// The run's ranks, when there are several.
+struct Group {
+    env: DistributedEnv,
+    peers: Peers,
 }
 
 /// The other ranks' process group.
@@ -81,11 +87,11 @@ impl Session {
         let group = env
             .map(|env| {
                 let peers = meet(&env, config.timeout, gpu)?;
-                Ok::<_, TrainError>((env, peers))
+                Ok::<_, TrainError>(Group { env, peers })
             })
             .transpose()?;
         sky_torch::set_threads(match config.threads {
-            0 => group.as_ref().map_or(0, |(env, _)| env.share_of_cores()),
+            0 => group.as_ref().map_or(0, |group| group.env.share_of_cores()),
             threads => threads,
         });
         Ok(Self {
@@ -97,10 +103,10 @@ impl Session {
 
     /// The process group that tensors travel over.
     pub fn comm(&self) -> &dyn Collective {
-        match &self.group {
+        match self.group.as_ref().map(|group| &group.peers) {
             None => &SingleProcess,
-            Some((_, Peers::OnCpus(gloo))) => gloo,
-            Some((_, Peers::OnGpus(nccl))) => nccl,
+            Some(Peers::OnCpus(gloo)) => gloo,
+            Some(Peers::OnGpus(nccl)) => nccl,
         }
     }
 
@@ -121,11 +127,11 @@ impl Session {
 
     /// The environment of this rank, when there are several.
     pub fn env(&self) -> Option<&DistributedEnv> {
-        self.group.as_ref().map(|(env, _)| env)
+        self.group.as_ref().map(|group| &group.env)
     }
 
     pub(super) fn control(&self) -> Option<&Gloo> {
-        self.group.as_ref().map(|(_, peers)| peers.gloo())
+        self.group.as_ref().map(|group| group.peers.gloo())
     }
 
     /// Store keys of the next exchange. All ranks call the same methods in the same order, so their

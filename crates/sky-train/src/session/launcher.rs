@@ -2,7 +2,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::TrainError;
 
-/// The environment variable in which `sky-train launch` tells a rank the launcher's process id.
+/// The environment variable in which `sky-train launch` gives a rank the launcher's process id.
 pub const LAUNCHER: &str = "SKY_TRAIN_LAUNCHER";
 
 /// Makes a process that `sky-train launch` has started end with its launcher, even when that is

@@ -29,14 +29,23 @@ pub fn check_memory(
     }
 }
 
-/// This process's plan on this host's CPUs and the host's memory in bytes; nothing where the host
-/// does not say how much memory it has.
+/// A plan on CPUs and the host that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPlan {
+    /// This process's plan.
+    pub plan: CpuPlan,
+    /// The host's memory in bytes.
+    pub memory: u64,
+}
+
+/// This process's plan on this host's CPUs; nothing where the host does not say how much memory it
+/// has.
 pub fn plan_on_cpus(
     shape: &ModelShape,
     config: &TrainConfig,
     env: Option<&DistributedEnv>,
     size: Option<&DataSize>,
-) -> Option<(CpuPlan, u64)> {
+) -> Option<HostPlan> {
     let memory = host_memory()?;
     // Where the data is not known, nothing is assumed that would make a run larger than it may be.
     let rows = size.map_or(1, |size| config.training_rows(size.rows));
@@ -44,15 +53,15 @@ pub fn plan_on_cpus(
     let plan = CpuPlan::new(&CpuPlanInput {
         shape,
         config,
-        world: env.map_or(1, |env| env.world_size as u64),
-        local_world: env
+        world_size: env.map_or(1, |env| env.world_size as u64),
+        local_world_size: env
             .and_then(|env| env.local_world_size)
             .map_or(1, |ranks| ranks as u64),
         longest: longest.min(config.cutoff as u64),
         steps: BatchSampler::new(config, rows as usize, 0).steps(),
         memory,
     });
-    Some((plan, memory))
+    Some(HostPlan { plan, memory })
 }
 
 fn check_cpu_memory(
@@ -61,7 +70,7 @@ fn check_cpu_memory(
     env: Option<&DistributedEnv>,
     size: Option<&DataSize>,
 ) -> Result<(), TrainError> {
-    let Some((plan, memory)) = plan_on_cpus(shape, config, env, size) else {
+    let Some(HostPlan { plan, memory }) = plan_on_cpus(shape, config, env, size) else {
         return Ok(());
     };
     let Some(advice) = plan.advice else {
@@ -95,9 +104,9 @@ pub struct GpuHost {
     /// Bytes of the host.
     pub host: u64,
     /// GPUs of the run.
-    pub world: u64,
+    pub world_size: u64,
     /// Of these, on this host.
-    pub local: u64,
+    pub local_world_size: u64,
 }
 
 impl GpuHost {
@@ -105,13 +114,15 @@ impl GpuHost {
     pub fn detect(env: Option<&DistributedEnv>) -> Option<Self> {
         let index = env.map_or(0, |env| env.local_rank);
         let count = usize::try_from(tch::Cuda::device_count()).ok()?;
-        let (_, gpu) = sky_torch::gpu_memory(sky_torch::gpu_for(index, count).ok()?).ok()?;
-        let world = env.map_or(1, |env| env.world_size);
+        let ordinal = sky_torch::gpu_for(index, count).ok()?;
+        let world_size = env.map_or(1, |env| env.world_size);
         Some(Self {
-            gpu,
+            gpu: sky_torch::gpu_memory(ordinal).ok()?.total,
             host: host_memory()?,
-            world: world as u64,
-            local: env.and_then(|env| env.local_world_size).unwrap_or(world) as u64,
+            world_size: world_size as u64,
+            local_world_size: env
+                .and_then(|env| env.local_world_size)
+                .unwrap_or(world_size) as u64,
         })
     }
 
@@ -147,8 +158,8 @@ impl GpuHost {
         let input = PlanInput {
             shape,
             config,
-            gpus: self.world,
-            hosts: self.world.div_ceil(self.local.max(1)),
+            gpus: self.world_size,
+            hosts: self.world_size.div_ceil(self.local_world_size.max(1)),
             gpu: &gpu,
             hardware: &hardware,
             host_memory: self.host,
@@ -206,20 +217,20 @@ mod tests {
         longest: None,
     };
 
-    fn refusal(world: u64, local: u64, offload: Offload) -> Option<String> {
+    fn refusal(world_size: u64, local_world_size: u64, offload: Offload) -> Option<String> {
         let config = TrainConfig {
             offload,
             ..TrainConfig::default()
         };
-        refused(world, local, &config)
+        refused(world_size, local_world_size, &config)
     }
 
-    fn refused(world: u64, local: u64, config: &TrainConfig) -> Option<String> {
+    fn refused(world_size: u64, local_world_size: u64, config: &TrainConfig) -> Option<String> {
         let host = GpuHost {
             gpu: 80_000_000_000,
             host: 1_800_000_000_000,
-            world,
-            local,
+            world_size,
+            local_world_size,
         };
         let shape = ModelShape::known("Qwen2.5-32B-Instruct").unwrap();
         let error = host.check_memory(&shape, config, &SIZE).err()?;

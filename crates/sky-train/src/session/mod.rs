@@ -7,7 +7,7 @@
 //!   [`TrainingRun`].
 //! - [`TrainingRun::train`] trains to the end or to a stop request. A [`FinishedRun`] exports the
 //!   model.
-//! - [`Notice`] is what an operator wants to know on the way. Nothing here prints.
+//! - [`Notice`] is what a run reports to its operator. Nothing here prints.
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -44,7 +44,7 @@ mod run_on_all_ranks;
 
 pub use join::{Session, SessionConfig};
 pub use launcher::{LAUNCHER, end_with_launcher};
-pub use memory_check::{GpuHost, check_memory, plan_on_cpus};
+pub use memory_check::{GpuHost, HostPlan, check_memory, plan_on_cpus};
 pub use notice::Notice;
 pub use run::{FinishedRun, ReadParam, RunSpec, SessionEnd, TrainingRun};
 pub use run_on_all_ranks::BoxError;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What the operator of a run wants to know on the way. Displays as one line.
+/// What a run reports to its operator. Displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {

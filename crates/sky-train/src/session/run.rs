@@ -5,9 +5,8 @@ use std::{
 };
 
 use sky_files::FileError;
-use sky_model::{ModelError, ParamSpec, SaveOptions};
+use sky_model::{ModelError, ModelText, ParamSpec, SaveOptions};
 use sky_plan::DataSize;
-use sky_text::{ChatTemplate, Tokenizer};
 use tch::Tensor;
 
 use super::{join::Session, memory_check::check_memory, notice::Notice};
@@ -222,7 +221,7 @@ impl FinishedRun {
     /// When the last checkpoint cannot be read back or the folder not be written.
     pub fn export(
         &self,
-        text: Option<(&Tokenizer, &ChatTemplate)>,
+        text: Option<ModelText<'_>>,
         options: SaveOptions,
         base: Option<&mut ReadParam<'_>>,
     ) -> Result<Option<PathBuf>, TrainError> {

@@ -1,4 +1,4 @@
-//! Work that all ranks do together: how it begins, how it ends, and how one rank's failure reaches
+//! Work on all ranks: how it begins, how it ends, and how one rank's failure reaches
 //! the others.
 
 use std::cell::Cell;
@@ -40,7 +40,7 @@ impl Session {
     /// it is given; they do nothing when it never does, because there is nothing to do. No rank
     /// succeeds before `lead` does.
     ///
-    /// `failure` says what the other ranks are told of an error: nothing when they know of it
+    /// `failure` gives what the other ranks learn of an error: nothing when they know of it
     /// already.
     ///
     /// # Errors
@@ -78,8 +78,7 @@ impl Session {
         self.end(done, failure)
     }
 
-    /// The end of what the ranks do together: the exit barrier, or a word to the others about the
-    /// error.
+    /// Ends the work of all ranks: the exit barrier, or a word to the others about the error.
     fn end<T, E: From<TrainError>>(
         &self,
         done: Result<T, E>,

@@ -10,7 +10,7 @@ pub(crate) struct StepLoad {
     /// Tokens of the longest micro-batch.
     pub(crate) longest: usize,
     pub(crate) device: Device,
-    pub(crate) world: usize,
+    pub(crate) world_size: usize,
 }
 
 /// Which layers keep their graphs between the forward and the backward pass and which are
@@ -24,7 +24,7 @@ pub(crate) struct RecomputePolicy {
 impl RecomputePolicy {
     /// The policy of a step. It changes no bit, so for `auto` free memory decides. `any_rank` says
     /// whether memory is short on any rank: a layer that is recomputed is gathered a second time,
-    /// which all ranks do together or none.
+    /// which is a collective.
     pub(crate) fn decide(
         model: &Config,
         config: &TrainConfig,
@@ -94,6 +94,6 @@ fn all_fit(model: &Config, load: StepLoad) -> bool {
     let shape = crate::model_shape(model);
     let needed = shape.graph_bytes(true) * shape.layers * load.longest as u64;
     // tch does not say how much is free on a GPU. A graph in f32 is twice as large.
-    let all = needed.saturating_mul(2 * load.world as u64);
+    let all = needed.saturating_mul(2 * load.world_size as u64);
     load.device == Device::Cpu && available_memory().is_some_and(|free| all < free / 2)
 }

@@ -15,8 +15,14 @@ use crate::{
 enum Saved {
     /// The layer's input, when the layer is recomputed.
     Input(SavedInput),
-    /// The layer's input, a leaf, its parameters and its output.
-    Graph(Tensor, Gathered, Tensor),
+    /// The layer's graph, when it is kept.
+    Graph {
+        /// The input, a leaf.
+        x: Tensor,
+        block: Gathered,
+        /// The output.
+        y: Tensor,
+    },
 }
 
 /// One micro-batch's pass over the model.
@@ -80,7 +86,7 @@ impl MicroBatchPass<'_, '_, '_> {
                 let leaf = x.f_detach()?.f_set_requires_grad(needed)?;
                 let y = with_grad(|| self.layer(index, &block, &leaf))?;
                 x = y.f_detach()?;
-                Saved::Graph(leaf, block, y)
+                Saved::Graph { x: leaf, block, y }
             } else {
                 let y = no_grad(|| self.layer(index, &block, &x))?;
                 sharded_state.release(block);
@@ -129,7 +135,7 @@ impl MicroBatchPass<'_, '_, '_> {
                 break;
             };
             let (x, block, y) = match saved {
-                Saved::Graph(x, block, y) => (x, block, y),
+                Saved::Graph { x, block, y } => (x, block, y),
                 Saved::Input(input) => {
                     let x = input.leaf(self.needs_input_grad(index))?;
                     let block =

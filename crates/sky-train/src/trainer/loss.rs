@@ -61,7 +61,7 @@ pub struct LossChunk<'a> {
     pub rows: &'a [usize],
 }
 
-/// The weights behind the last layer.
+/// The weights after the last layer.
 #[derive(Clone, Copy)]
 pub(crate) struct HeadWeights<'a> {
     /// The final norm's, `[hidden]`.
@@ -114,7 +114,7 @@ impl LossStep<'_> {
     ) -> Result<Tensor, TrainError> {
         let Some(loss) = self.custom else {
             let chunk = self.options.chunk;
-            return Ok(head_loss(config, norm_w, head_w, x, &batch.targets, chunk).0);
+            return Ok(head_loss(config, norm_w, head_w, x, &batch.targets, chunk).sum);
         };
         let mut sum = Tensor::f_zeros([], (Kind::Float, x.device()))?;
         for positions in self.chunks(batch)? {

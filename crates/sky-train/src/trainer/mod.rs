@@ -1,13 +1,11 @@
 pub(crate) mod activation_checkpointing;
 pub(crate) mod forward_backward;
-pub(crate) mod init_param;
 pub(crate) mod layer_fn;
 pub(crate) mod loss;
 pub(crate) mod micro_batch;
 mod run;
 mod step;
 
-pub use init_param::init_param;
 pub use loss::{Loss, LossChunk};
 
 use std::sync::Arc;
@@ -19,11 +17,11 @@ use tch::{Device, Kind, Tensor};
 use crate::{
     Checkpoint, Collective, Dataset, Optimizer, StepMetrics, TrainError, TrainerState,
     checkpoint::background::BackgroundWriter,
-    checkpoint::trainable::{init_adapter, lora, trained_blocks},
     data::split::TrainValidationSplit,
     distributed::weight_checksum::WeightChecksum,
     distributed::zero::ShardedState,
     metrics::step_timer::StepTimer,
+    params::trainable::{init_adapter, lora, trained_blocks},
     trainer::layer_fn::CustomLayerFn,
 };
 use sky_plan::{BatchSampler, Schedule, TrainConfig};
@@ -176,7 +174,7 @@ impl<'c> Trainer<'c> {
         trainer.step = checkpoint.state().step;
         trainer.saved = trainer.step;
         trainer.history = checkpoint.metrics()?;
-        trainer.timer.go_on_from(&trainer.history);
+        trainer.timer.resume_from(&trainer.history);
         if trainer.history.len() as u64 != trainer.step {
             return Err(TrainError::Checkpoint {
                 path: checkpoint.path().into(),

@@ -93,8 +93,8 @@ impl Trainer<'_> {
 
     fn checkpoint_writer(&self, root: &Path) -> Result<CheckpointWriter, TrainError> {
         self.sharded_state.wait_all()?;
-        // What the last step needed and has let go of; files are written from memory of other
-        // kinds.
+        // Gives back what the last step has freed: files are written from memory of other sizes,
+        // which could not reuse it.
         empty_cache();
         let config = &self.job.config;
         let timeout = Duration::from_secs(config.collective_timeout);

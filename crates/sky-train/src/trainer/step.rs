@@ -117,7 +117,7 @@ impl Trainer<'_> {
         let load = StepLoad {
             longest: batch.packed.iter().map(PackedRow::len).max().unwrap_or(0),
             device: self.device,
-            world: self.sharded_state.comm().world_size(),
+            world_size: self.sharded_state.comm().world_size(),
         };
         let policy = RecomputePolicy::decide(&self.job.model, config, load, |short| {
             self.sharded_state.any_rank(short)
@@ -133,7 +133,8 @@ impl Trainer<'_> {
                     seed: self.job.seed,
                     step: self.step,
                 },
-                (dtype, self.device),
+                dtype,
+                self.device,
             )?;
             let micro = MicroBatch::new(&self.job.model, &row, dtype, self.device)?
                 .with_noise(noise)
@@ -249,7 +250,7 @@ impl Batch {
     }
 }
 
-/// Waits until a GPU has done its queued work, so that the time timing around it is right.
+/// Waits until a GPU has done its queued work: the host's clock would else time the queueing alone.
 fn synchronize(device: Device) -> Result<(), TrainError> {
     if let Device::Cuda(gpu) = device {
         CudaEvent::new(gpu)?.wait()?;
@@ -257,31 +258,31 @@ fn synchronize(device: Device) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// This rank's micro-batches: every `world`-th. All ranks get the same number, since every pass
-/// makes collective calls; a rank that runs out gets a row without targets.
+/// This rank's micro-batches: every `world_size`-th. All ranks get the same number, since every
+/// pass makes collective calls; a rank that runs out gets a row without targets.
 fn rows_of_rank(packed: &[PackedRow], comm: &dyn Collective) -> Vec<PackedRow> {
-    let (rank, world) = (comm.rank(), comm.world_size());
+    let (rank, world_size) = (comm.rank(), comm.world_size());
     let idle = || PackedRow {
         ids: vec![0],
         target: vec![false],
         lengths: vec![1],
         members: Vec::new(),
     };
-    (0..packed.len().div_ceil(world))
+    (0..packed.len().div_ceil(world_size))
         .map(|turn| {
             packed
-                .get(turn * world + rank)
+                .get(turn * world_size + rank)
                 .cloned()
                 .unwrap_or_else(idle)
         })
         .collect()
 }
 
-/// The factor that limits the gradient's norm to `clip`. The epsilon is that of torch's
+/// The factor that limits the gradient's norm to `max_grad_norm`; 0 for no limit. The epsilon is that of torch's
 /// `clip_grad_norm_`.
-fn clip_scale(norm: f64, clip: f64) -> f64 {
-    if clip > 0.0 {
-        (clip / (norm + 1e-6)).min(1.0)
+fn clip_scale(norm: f64, max_grad_norm: f64) -> f64 {
+    if max_grad_norm > 0.0 {
+        (max_grad_norm / (norm + 1e-6)).min(1.0)
     } else {
         1.0
     }

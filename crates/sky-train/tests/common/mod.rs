@@ -243,7 +243,8 @@ pub(crate) fn run(
     first
 }
 
-pub(crate) fn init_param(
+/// [`run`] to step 5 in a folder of its own.
+pub(crate) fn run_5_steps(
     model: &Config,
     config: &TrainConfig,
     world_size: usize,

@@ -15,6 +15,7 @@ pub(super) struct AsyncOptimizerStep {
     /// One result per block, in the order of the blocks. None tells the thread to end.
     results: Option<Receiver<Result<(), TrainError>>>,
     thread: Option<JoinHandle<()>>,
+    /// Results received so far: they come in the order of the blocks.
     next: usize,
 }
 
@@ -55,6 +56,7 @@ impl AsyncOptimizerStep {
             .results
             .as_ref()
             .and_then(|results| results.recv().ok());
+        // The channel closes before the last block only when the thread has panicked.
         result.unwrap_or_else(|| Err(failed("its thread is gone")))?;
         self.next += 1;
         Ok(self.next - 1)

@@ -40,6 +40,14 @@ pub(super) struct BlockStep {
     pub(super) decayed: i64,
 }
 
+/// A range of a shard whose elements have one weight decay.
+struct ParamGroup {
+    /// Index of its first element in the shard.
+    from: i64,
+    length: i64,
+    weight_decay: f64,
+}
+
 impl BlockStep {
     /// Takes the optimizer's step and casts the new weights.
     pub(super) fn apply(&self, step: &StepParams) -> Result<(), TrainError> {
@@ -54,16 +62,27 @@ impl BlockStep {
             self.unfused_step(grad, step)?;
             self.cast_weights()?;
         }
+        // Safe here although this may be another thread: the trainer adds to a block's gradient only
+        // after it has waited for the block's step.
         if let Some(pinned_grad) = &self.pinned_grad {
             let _ = pinned_grad.shallow_clone().f_zero_()?;
         }
         Ok(())
     }
 
-    /// The two parameter groups, decayed and not: first element, elements, weight decay.
-    fn param_groups(&self, decay: f64) -> Result<[(i64, i64, f64); 2], TrainError> {
-        let rest = self.master.size1()? - self.decayed;
-        Ok([(0, self.decayed, decay), (self.decayed, rest, 0.0)])
+    /// The elements that weight decay applies to, then the others. Either group may be empty.
+    fn param_groups(&self, weight_decay: f64) -> Result<[ParamGroup; 2], TrainError> {
+        let decayed = ParamGroup {
+            from: 0,
+            length: self.decayed,
+            weight_decay,
+        };
+        let rest = ParamGroup {
+            from: self.decayed,
+            length: self.master.size1()? - self.decayed,
+            weight_decay: 0.0,
+        };
+        Ok([decayed, rest])
     }
 
     /// A custom optimizer's step, range by range.
@@ -87,11 +106,17 @@ impl BlockStep {
                 reason: "must be f32, and master_dtype too, with a custom optimizer".into(),
             });
         };
+        // An f32 gradient is scaled in place: nothing reads it after the step.
         let mut grad = grad.f_to_kind(Kind::Float)?;
         if step.scale != 1.0 {
             let _ = grad.f_mul_scalar_(step.scale)?;
         }
-        for (from, length, weight_decay) in self.param_groups(step.hyper.weight_decay)? {
+        for group in self.param_groups(step.hyper.weight_decay)? {
+            let ParamGroup {
+                from,
+                length,
+                weight_decay,
+            } = group;
             if length == 0 {
                 continue;
             }
@@ -124,7 +149,12 @@ impl BlockStep {
         // The kernel writes these compute weights in the same pass; others are cast afterwards.
         let here = |t: &&Tensor| t.kind() == Kind::BFloat16 && t.device() == self.master.device();
         let weights = self.weights.as_ref().filter(here);
-        for (from, length, weight_decay) in self.param_groups(step.hyper.weight_decay)? {
+        for group in self.param_groups(step.hyper.weight_decay)? {
+            let ParamGroup {
+                from,
+                length,
+                weight_decay,
+            } = group;
             let part = |t: &Tensor| t.f_narrow(0, from, length);
             let weights = weights.map(part).transpose()?;
             let pass = AdamWPass {
@@ -184,7 +214,12 @@ impl BlockStep {
             // `Shard::zeros` makes both of one dtype.
             _ => return Ok(()),
         };
-        for (from, length, weight_decay) in self.param_groups(step.hyper.weight_decay)? {
+        for group in self.param_groups(step.hyper.weight_decay)? {
+            let ParamGroup {
+                from,
+                length,
+                weight_decay,
+            } = group;
             if length == 0 {
                 continue;
             }
@@ -215,7 +250,7 @@ impl BlockStep {
     pub(super) fn cast_weights(&self) -> Result<(), TrainError> {
         if let Some(weights) = &self.weights {
             let there = weights.device();
-            let renewed = if there == Device::Cpu && self.master.device() != there {
+            let cast = if there == Device::Cpu && self.master.device() != there {
                 // The optimizer is on a GPU and the weights are in host memory: cast on the GPU, so
                 // that half the bytes are copied. The copy blocks, as the host reads the weights
                 // next.
@@ -227,7 +262,7 @@ impl BlockStep {
                 let kind = self.master.kind();
                 self.master.f_to_device_(there, kind, true, false)?
             };
-            no_grad(|| weights.shallow_clone().f_copy_(&renewed))?;
+            no_grad(|| weights.shallow_clone().f_copy_(&cast))?;
         }
         Ok(())
     }

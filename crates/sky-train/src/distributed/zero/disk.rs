@@ -19,8 +19,8 @@ const ZEROS: usize = 1 << 20;
 /// Bytes of an f32, the unit in which the file is divided.
 const WIDTH: u64 = 4;
 
-/// Vectors in one file that is mapped into memory: the system keeps as much of it in memory as it
-/// has to spare.
+/// Vectors in one file that is mapped into memory. The system writes parts of it out when memory
+/// is needed elsewhere.
 ///
 /// All space is set aside before the file is mapped, since a full disk shows itself later only as
 /// the end of the process. The file has a name for no longer than it takes to make it: however the
@@ -41,6 +41,7 @@ impl Disk {
         let options = (Kind::Float, Device::Cpu);
         let mapped = Tensor::f_from_file(&name, true, length, options);
         let mapped = mapped.map_err(|error| refused(folder, bytes, &io::Error::other(error)))?;
+        // `file` is closed here. The mapping keeps the file, which has no name any more.
         Ok(Self {
             file: mapped,
             used: 0,
@@ -62,6 +63,7 @@ impl Disk {
 
 /// 4-byte words that `length` numbers take.
 pub(super) fn words(length: i64, kind: Kind) -> i64 {
+    // Exact: lengths are multiples of 64.
     length * kind.elt_size_in_bytes() as i64 / WIDTH as i64
 }
 
@@ -88,6 +90,7 @@ fn nameless(folder: &Path) -> io::Result<File> {
 fn set_aside(file: &mut File, bytes: u64) -> io::Result<()> {
     match fallocate(&*file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
+        // File systems without `fallocate`, such as NFS before 4.2.
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
             let zeros = vec![0; ZEROS];
             let mut left = bytes;
@@ -96,6 +99,7 @@ fn set_aside(file: &mut File, bytes: u64) -> io::Result<()> {
                 file.write_all(&zeros[..count as usize])?;
                 left -= count;
             }
+            // Some file systems find space only when they write back: a full disk must show now.
             file.sync_all()
         }
         Err(error) => Err(error.into()),

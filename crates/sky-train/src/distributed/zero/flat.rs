@@ -35,10 +35,12 @@ pub(super) fn copy_part(
 ) -> Result<(), TrainError> {
     let end = offset + whole.numel() as i64;
     let (from, to) = (local.start.max(offset), local.end.min(end));
+    // Else the parameter lies in other ranks' shards.
     if from < to {
         let part = whole
             .f_reshape([-1])?
             .f_narrow(0, from - offset, to - from)?;
+        // `whole` is the caller's and may require gradients: the copy must not record a graph.
         no_grad(|| {
             target
                 .f_narrow(0, from - local.start, to - from)?

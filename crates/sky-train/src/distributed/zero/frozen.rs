@@ -6,17 +6,28 @@ use super::{
     shard::{Devices, Sharded},
 };
 use crate::{
-    Collective, TrainError, checkpoint::flat_layout::FlatLayout, checkpoint::trainable::BaseHash,
+    Collective, TrainError,
+    params::{
+        base_hash::BaseHash,
+        flat_layout::{FlatLayout, FlatParam},
+    },
 };
 
 /// Weights of one block that are not trained: compute weights alone, without master weights,
 /// moments or gradient. This rank's shard where parameters are sharded, else all.
-pub(super) struct Frozen {
+pub(super) struct FrozenBlock {
     pub(super) layout: FlatLayout,
     pub(super) weights: Tensor,
 }
 
-/// Fills the frozen blocks from `weights`; gives their hash as well, unless there are none.
+/// All frozen weights of a model.
+pub(super) struct FrozenWeights {
+    pub(super) blocks: Vec<FrozenBlock>,
+    /// SHA-256 of the whole weights, the same on every rank; none when no block is frozen.
+    pub(super) hash: Option<String>,
+}
+
+/// Fills the frozen blocks from `weights`.
 pub(super) fn fill(
     blocks: &[BlockSpec],
     sharded: Sharded,
@@ -24,7 +35,7 @@ pub(super) fn fill(
     kind: Kind,
     devices: Devices,
     weights: &mut dyn FnMut(&ParamSpec) -> Result<Tensor, TrainError>,
-) -> Result<(Vec<Frozen>, Option<String>), TrainError> {
+) -> Result<FrozenWeights, TrainError> {
     let mut hash = BaseHash::default();
     let mut found = Vec::with_capacity(blocks.len());
     for block in blocks {
@@ -35,18 +46,20 @@ pub(super) fn fill(
             0..layout.padded_numel()
         };
         let shard = devices.zeros(local.end - local.start, kind, devices.weights)?;
-        for (param, offset) in &layout.params {
+        for FlatParam { spec, offset } in &layout.params {
             // Hashed whole and after the cast: the bits that adapters are trained against, however
             // they are sharded and whatever dtype the file has.
-            let whole = checked(param, weights(param)?)?.f_to_kind(kind)?;
-            hash.add(param, &whole)?;
+            let whole = checked(spec, weights(spec)?)?.f_to_kind(kind)?;
+            hash.add(spec, &whole)?;
             copy_part(&whole, *offset, &shard, &local)?;
         }
-        found.push(Frozen {
+        found.push(FrozenBlock {
             layout,
             weights: shard,
         });
     }
-    let hash = (!found.is_empty()).then(|| hash.finish());
-    Ok((found, hash))
+    Ok(FrozenWeights {
+        hash: (!found.is_empty()).then(|| hash.finish()),
+        blocks: found,
+    })
 }

@@ -8,7 +8,7 @@ use super::{
     shard::grad_length,
     state::ShardedState,
 };
-use crate::{TrainError, checkpoint::flat_layout::ALIGN};
+use crate::{TrainError, params::flat_layout::ALIGN};
 
 impl ShardedState<'_> {
     /// Adds the gradients of a block's parameters to this step's sum, in the order of
@@ -34,10 +34,10 @@ impl ShardedState<'_> {
         };
         let layout = &self.layouts[block];
         no_grad(|| {
-            for ((param, offset), grad) in layout.params.iter().zip(grads) {
+            for (param, grad) in layout.params.iter().zip(grads) {
                 let part = sum
-                    .f_narrow(0, *offset, param.numel())?
-                    .f_view(param.shape.as_slice())?;
+                    .f_narrow(0, param.offset, param.spec.numel())?
+                    .f_view(param.spec.shape.as_slice())?;
                 add(part, grad.borrow())?;
             }
             Ok::<_, TrainError>(())
@@ -47,6 +47,8 @@ impl ShardedState<'_> {
         } else if away {
             self.accumulate_or_offload(block, &sum)?;
             let is_layer = self.is_layer(block);
+            // The copy to the host may still read the buffer. The GPU's stream orders it before
+            // the next user's zeroing.
             self.buffers.give_back(sum, is_layer);
         }
         Ok(())
@@ -60,13 +62,13 @@ impl ShardedState<'_> {
         ids: &Tensor,
         upstream: &Tensor,
     ) -> Result<(), TrainError> {
-        let rows = self.layouts[block].params[0].0.shape[0];
+        let spec = &self.layouts[block].params[0].spec;
+        let (rows, numel) = (spec.shape[0], spec.numel());
         // In f32: a frequent token's gradient is a long sum.
         let upstream = upstream.f_to_kind(Kind::Float)?;
         // `index_add_` adds row after row on a CPU. On a GPU its order, and so its bits, would
         // differ from run to run.
         if !self.exchanged() && self.devices.compute == Device::Cpu {
-            let numel = self.layouts[block].params[0].0.numel();
             let sum = self.sum(block)?.f_narrow(0, 0, numel)?;
             let _ = no_grad(|| sum.f_view([rows, -1])?.f_index_add_(0, ids, &upstream))?;
             return Ok(());
@@ -88,7 +90,7 @@ impl ShardedState<'_> {
         let whole = self.layouts[block].padded_numel();
         let mut flat = self
             .buffers
-            .take(whole, (Kind::Float, self.devices.compute))?;
+            .take(whole, Kind::Float, self.devices.compute)?;
         let _ = flat.f_zero_()?;
         Ok(flat)
     }
@@ -145,8 +147,8 @@ impl ShardedState<'_> {
             let flat = self
                 .devices
                 .zeros(layout.padded_numel(), Kind::BFloat16, place)?;
-            for ((param, offset), grad) in layout.params.iter().zip(grads) {
-                let mut part = flat.f_narrow(0, *offset, param.numel())?;
+            for (param, grad) in layout.params.iter().zip(grads) {
+                let mut part = flat.f_narrow(0, param.offset, param.spec.numel())?;
                 no_grad(|| part.f_copy_(&grad.borrow().f_reshape([-1])?))?;
             }
             shard.grad = Some(flat);
@@ -173,6 +175,8 @@ impl ShardedState<'_> {
     fn finish_reduce_scatter(&mut self) -> Result<(), TrainError> {
         if let Some(pending_reduce) = self.pending_reduce.take() {
             pending_reduce.pending.wait()?;
+            // `mine` is freed below while its copy to the host may still run: the GPU's caching
+            // allocator reuses memory in the order of the stream.
             self.accumulate_or_offload(pending_reduce.block, &pending_reduce.mine)?;
             let is_layer = self.is_layer(pending_reduce.block);
             self.buffers.give_back(pending_reduce.flat, is_layer);
@@ -219,6 +223,7 @@ impl ShardedState<'_> {
         if self.comm.world_size() == 1 {
             return Ok(());
         }
+        // In the order of the blocks on every rank: these are collectives.
         for block in 0..self.shards.len() {
             // `sum` makes zeros on a rank that had no micro-batch: it takes part in the collectives
             // all the same.
@@ -281,6 +286,7 @@ impl ShardedState<'_> {
 fn add(mut sum: Tensor, grad: &Tensor) -> Result<(), TrainError> {
     let here = sum.device() == grad.device();
     if here && sky_torch::supports_fused(grad.kind(), grad.device()) {
+        // A matrix's gradient may be a transposed view, and the kernel reads memory in order.
         sky_torch::accumulate_(&sum, &grad.f_contiguous()?)?;
     } else {
         let _ = sum.f_add_(&grad.f_to_device(sum.device())?)?;

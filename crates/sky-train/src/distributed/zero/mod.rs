@@ -10,6 +10,7 @@
 //!   a thread that overlaps the next forward pass.
 //! - `shard.rs`: what a rank keeps of a block, in which dtype and on which device; `frozen.rs` the
 //!   same of weights that are not trained; `disk.rs` optimizer states in a mapped file.
+//! - `flat.rs`: helpers for flat vectors; `buffers.rs` reuses those of a layer's size.
 //!
 //! Every rank must begin the same collectives in the same order. So only the trainer's thread
 //! begins them, never the thread of the optimizer step.

@@ -3,8 +3,14 @@
 
 use tch::Tensor;
 
-use super::{prefetch::Prefetch, state::ShardedState};
-use crate::{TrainError, checkpoint::flat_layout::FlatLayout};
+use super::{
+    prefetch::{PendingVector, Prefetch},
+    state::ShardedState,
+};
+use crate::{
+    TrainError,
+    params::flat_layout::{FlatLayout, FlatParam},
+};
 
 /// A block's parameters, whole.
 pub(crate) struct Gathered {
@@ -25,6 +31,21 @@ impl Gathered {
             &self.adapters
         }
     }
+}
+
+/// What this rank keeps of a block's frozen weights, or of its trained ones.
+struct BlockPart<'a> {
+    layout: &'a FlatLayout,
+    /// Flat, on the device where they wait between uses.
+    weights: &'a Tensor,
+    trained: bool,
+}
+
+/// Views of a block's parameters in their flat vectors.
+struct ParamViews {
+    params: Vec<Tensor>,
+    /// Those of the block's adapters, when `params` are frozen.
+    adapters: Vec<Tensor>,
 }
 
 impl ShardedState<'_> {
@@ -59,7 +80,7 @@ impl ShardedState<'_> {
                 self.prefetch = Some(self.start_all_gather(next)?);
             }
             let wholes = now.wait()?;
-            let (params, adapters) = self.param_views(block, &wholes)?;
+            let ParamViews { params, adapters } = self.param_views(block, &wholes)?;
             return Ok(Gathered {
                 params,
                 adapters,
@@ -67,7 +88,8 @@ impl ShardedState<'_> {
                 buffers: wholes,
             });
         }
-        let (params, adapters) = self.param_views(block, &self.weights_on_device(block)?)?;
+        let wholes = self.weights_on_device(block)?;
+        let ParamViews { params, adapters } = self.param_views(block, &wholes)?;
         Ok(Gathered {
             params,
             adapters,
@@ -85,6 +107,7 @@ impl ShardedState<'_> {
             block,
             buffers,
         } = gathered;
+        // The views first: a buffer must have no other owner when it is used again.
         drop((params, adapters));
         self.give_back(buffers, block);
     }
@@ -97,43 +120,53 @@ impl ShardedState<'_> {
     }
 
     /// A block's full parameters, outside of a step; those of its adapters follow. No prefetch, and
-    /// fresh buffers, since whoever asked may keep them.
+    /// new buffers, since whoever asked may keep them.
     pub(crate) fn full_params(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
         self.wait_for_block(block)?;
         let mut wholes = self.weights_on_device(block)?;
         if self.sharded.parameters && self.comm.world_size() > 1 {
-            for (whole, (layout, _, _)) in wholes.iter_mut().zip(self.parts(block)) {
+            for (whole, part) in wholes.iter_mut().zip(self.parts(block)) {
                 let options = (self.dtypes.compute, self.devices.compute);
+                let length = part.layout.padded_numel();
                 // `whole` is this rank's shard until the gathered vector takes its place.
-                let shard =
-                    std::mem::replace(whole, Tensor::f_zeros([layout.padded_numel()], options)?);
+                let shard = std::mem::replace(whole, Tensor::f_zeros([length], options)?);
                 self.comm.all_gather_into(whole, &shard)?.wait()?;
             }
         }
-        let (mut params, adapters) = self.param_views(block, &wholes)?;
+        let ParamViews {
+            mut params,
+            adapters,
+        } = self.param_views(block, &wholes)?;
         params.extend(adapters);
         Ok(params)
     }
 
-    /// What is gathered for a block: frozen weights, then trained ones, where there are any. The
-    /// flag says whether they are trained.
-    fn parts(&self, block: usize) -> impl Iterator<Item = (&FlatLayout, &Tensor, bool)> {
-        let frozen = self.frozen.get(block);
-        let frozen = frozen.map(|frozen| (&frozen.layout, &frozen.weights, false));
-        let trained = (&self.layouts[block], &self.shards[block].weights, true);
+    /// What is gathered for a block: frozen weights, then trained ones, where there are any.
+    fn parts(&self, block: usize) -> impl Iterator<Item = BlockPart<'_>> {
+        let frozen = self.frozen.get(block).map(|frozen| BlockPart {
+            layout: &frozen.layout,
+            weights: &frozen.weights,
+            trained: false,
+        });
+        let trained = BlockPart {
+            layout: &self.layouts[block],
+            weights: &self.shards[block].weights,
+            trained: true,
+        };
         let all = frozen.into_iter().chain([trained]);
-        all.filter(|(layout, _, _)| layout.numel > 0)
+        // With adapters, the embedding and the head have no trained part: nothing to gather.
+        all.filter(|part| part.layout.numel > 0)
     }
 
     /// What this rank keeps of a block's weights, copied to the compute device where it is
     /// offloaded.
     fn weights_on_device(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
         self.parts(block)
-            .map(|(_, weights, _)| {
+            .map(|part| {
                 // Asynchronous from pinned memory: the copy is ordered by the GPU's stream, after
                 // the kernels that read the block before.
-                let (compute, kind) = (self.devices.compute, weights.f_kind()?);
-                Ok(weights.f_to_device_(compute, kind, true, false)?)
+                let (compute, kind) = (self.devices.compute, part.weights.f_kind()?);
+                Ok(part.weights.f_to_device_(compute, kind, true, false)?)
             })
             .collect()
     }
@@ -141,37 +174,36 @@ impl ShardedState<'_> {
     fn start_all_gather(&mut self, block: usize) -> Result<Prefetch, TrainError> {
         let lengths: Vec<i64> = self
             .parts(block)
-            .map(|(layout, ..)| layout.padded_numel())
+            .map(|part| part.layout.padded_numel())
             .collect();
         let mut parts = Vec::with_capacity(lengths.len());
         for (length, shard) in lengths.into_iter().zip(self.weights_on_device(block)?) {
-            let options = (self.dtypes.compute, self.devices.compute);
-            let whole = self.buffers.take(length, options)?;
+            let (kind, device) = (self.dtypes.compute, self.devices.compute);
+            let whole = self.buffers.take(length, kind, device)?;
             let pending = self.comm.all_gather_into(&whole, &shard)?;
-            parts.push((whole, pending));
+            parts.push(PendingVector { whole, pending });
         }
         Ok(Prefetch { block, parts })
     }
 
     /// Views of a block's parameters and of its adapters' in their flat vectors. They are detached:
     /// leaves of a new graph, which shares memory with the vector but not history.
-    fn param_views(
-        &self,
-        block: usize,
-        wholes: &[Tensor],
-    ) -> Result<(Vec<Tensor>, Vec<Tensor>), TrainError> {
-        let mut found = (Vec::new(), Vec::new());
-        for ((layout, _, trained), whole) in self.parts(block).zip(wholes) {
-            let list = if trained && !self.frozen.is_empty() {
-                &mut found.1
+    fn param_views(&self, block: usize, wholes: &[Tensor]) -> Result<ParamViews, TrainError> {
+        let mut found = ParamViews {
+            params: Vec::new(),
+            adapters: Vec::new(),
+        };
+        for (part, whole) in self.parts(block).zip(wholes) {
+            let list = if part.trained && !self.frozen.is_empty() {
+                &mut found.adapters
             } else {
-                &mut found.0
+                &mut found.params
             };
-            for (param, offset) in &layout.params {
+            for FlatParam { spec, offset } in &part.layout.params {
                 let view = whole
-                    .f_narrow(0, *offset, param.numel())?
-                    .f_view(param.shape.as_slice())?;
-                list.push(view.f_detach()?.f_set_requires_grad(trained)?);
+                    .f_narrow(0, *offset, spec.numel())?
+                    .f_view(spec.shape.as_slice())?;
+                list.push(view.f_detach()?.f_set_requires_grad(part.trained)?);
             }
         }
         Ok(found)

@@ -7,9 +7,15 @@ use crate::{Pending, TrainError};
 /// The all-gather of a block's weights, started before the block is needed.
 pub(super) struct Prefetch {
     pub(super) block: usize,
-    /// One full vector for the frozen weights and one for the trained ones, whichever there are.
-    /// The collective writes into them: they must not be read before [`Prefetch::wait`].
-    pub(super) parts: Vec<(Tensor, Pending)>,
+    /// One for the frozen weights and one for the trained ones, whichever there are.
+    pub(super) parts: Vec<PendingVector>,
+}
+
+/// A full vector that an all-gather is filling.
+pub(super) struct PendingVector {
+    /// The collective writes into it: it must not be read before `pending` is done.
+    pub(super) whole: Tensor,
+    pub(super) pending: Pending,
 }
 
 impl Prefetch {
@@ -17,7 +23,7 @@ impl Prefetch {
     pub(super) fn wait(self) -> Result<Vec<Tensor>, TrainError> {
         self.parts
             .into_iter()
-            .map(|(whole, pending)| pending.wait().map(|()| whole))
+            .map(|PendingVector { whole, pending }| pending.wait().map(|()| whole))
             .collect()
     }
 }

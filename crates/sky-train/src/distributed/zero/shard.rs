@@ -6,9 +6,9 @@ use tch::{Device, Kind, Tensor};
 use super::disk::{Disk, words};
 use crate::{
     TrainError,
-    checkpoint::flat_layout::FlatLayout,
     optim::adam8bit::{self, Moment, QuantizedTensor},
     optim::state_tensor::StateTensor,
+    params::flat_layout::FlatLayout,
 };
 use sky_plan::{Offload, OptimizerDtype, TrainConfig};
 
@@ -117,7 +117,8 @@ fn state_length(layout: &FlatLayout, sharded: Sharded) -> i64 {
     }
 }
 
-/// 4-byte words of a block's master weights, where these are apart, and moments.
+/// 4-byte words of a block's master weights, where these are apart, and moments: exactly what
+/// [`Shard::zeros`] takes from the [`Disk`], which cannot grow.
 pub(super) fn state_words(
     layout: &FlatLayout,
     sharded: Sharded,

@@ -13,14 +13,15 @@ use super::{
     buffers::Buffers,
     disk::Disk,
     flat::{bytes_of, checked, copy_part},
-    frozen::{self, Frozen},
+    frozen::{self, FrozenBlock, FrozenWeights},
     pending_grads::{GradOffload, PendingReduceScatter},
     prefetch::Prefetch,
     shard::{Devices, Dtypes, Shard, Sharded, state_words},
 };
 use crate::{
-    Collective, StepMemory, TrainError, checkpoint::flat_layout::FlatLayout,
+    Collective, StepMemory, TrainError,
     optim::state_tensor::StateTensor,
+    params::flat_layout::{FlatLayout, FlatParam},
 };
 
 /// The model's parameters, gradients and optimizer state, each block one flat vector that is
@@ -36,7 +37,7 @@ pub(crate) struct ShardedState<'c> {
     pub(crate) layouts: Vec<FlatLayout>,
     pub(super) shards: Vec<Shard>,
     /// The frozen weights, block by block; empty when all weights are trained.
-    pub(super) frozen: Vec<Frozen>,
+    pub(super) frozen: Vec<FrozenBlock>,
     /// SHA-256 of the frozen weights.
     pub(super) base: Option<String>,
     pub(super) sharded: Sharded,
@@ -58,8 +59,9 @@ pub(crate) struct ShardedState<'c> {
 }
 
 impl<'c> ShardedState<'c> {
-    /// Fills the shards from `weights`, which gives each parameter whole, in any kind: the `frozen`
-    /// ones first, block by block, then the trained ones. `frozen` is empty when all are trained.
+    /// Fills the shards from `weights`, which gives each parameter whole, in any dtype: the
+    /// `frozen` ones first, block by block, then the trained ones. `frozen` is empty when all are
+    /// trained.
     pub(crate) fn new(
         blocks: &[BlockSpec],
         frozen: &[BlockSpec],
@@ -76,6 +78,7 @@ impl<'c> ShardedState<'c> {
             .iter()
             .map(|b| FlatLayout::new(b, world_size))
             .collect();
+        // Sized for all blocks at once: a mapped file cannot grow.
         let mut disk = None;
         if let Some(folder) = &config.offload_folder {
             let words = |layout| state_words(layout, sharded, dtypes, devices);
@@ -88,7 +91,10 @@ impl<'c> ShardedState<'c> {
                 Shard::zeros(layout, sharded, rank, dtypes, devices, disk)
             })
             .collect::<Result<_, _>>()?;
-        let (frozen, base) = frozen::fill(frozen, sharded, comm, dtypes.compute, devices, weights)?;
+        let FrozenWeights {
+            blocks: frozen,
+            hash: base,
+        } = frozen::fill(frozen, sharded, comm, dtypes.compute, devices, weights)?;
         let mut sharded_state = Self {
             layouts,
             shards,
@@ -114,10 +120,11 @@ impl<'c> ShardedState<'c> {
                 &sharded_state.shards[index].master,
             );
             let local = sharded_state.local_range(index);
-            for (param, offset) in &layout.params {
-                let whole = checked(param, weights(param)?)?;
+            for FlatParam { spec, offset } in &layout.params {
+                let whole = checked(spec, weights(spec)?)?;
                 copy_part(&whole, *offset, master, &local)?;
             }
+            // A collective at stages 1 and 2: all ranks fill the blocks in the same order.
             sharded_state.refresh(index)?;
         }
         Ok(sharded_state)

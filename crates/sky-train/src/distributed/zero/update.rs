@@ -122,6 +122,7 @@ impl ShardedState<'_> {
         } else {
             Some(self.local_weights(block)?)
         };
+        // Handles that share the shard's memory: the step changes the shard.
         Ok(BlockStep {
             master: shard.master.shallow_clone(),
             exp_avg: shard.exp_avg.narrow(0, shard.exp_avg.length())?,
@@ -130,6 +131,7 @@ impl ShardedState<'_> {
             pinned_grad: None,
             weights,
             begin: local.start,
+            // Where this rank's part of the decayed elements ends, counted from its first element.
             decayed: (layout.decayed - local.start).clamp(0, local.end - local.start),
         })
     }

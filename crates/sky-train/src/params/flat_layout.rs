@@ -14,8 +14,8 @@ pub(crate) const ALIGN: i64 = 64;
 pub(crate) struct FlatLayout {
     /// The block's name in checkpoints: `embedding`, `layer.3`, `head`.
     pub(crate) name: String,
-    /// The parameters in the order the block's function takes them, with where each begins.
-    pub(crate) params: Vec<(ParamSpec, i64)>,
+    /// The parameters in the order the block's function takes them.
+    pub(crate) params: Vec<FlatParam>,
     /// Elements without padding.
     pub(crate) numel: i64,
     /// Elements at the front that weight decay applies to.
@@ -24,6 +24,14 @@ pub(crate) struct FlatLayout {
     pub(crate) shard: i64,
     /// Number of ranks.
     world_size: i64,
+}
+
+/// A parameter and its place in the flat vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FlatParam {
+    pub(crate) spec: ParamSpec,
+    /// Index of its first element.
+    pub(crate) offset: i64,
 }
 
 impl FlatLayout {
@@ -49,7 +57,13 @@ impl FlatLayout {
                 sky_model::BlockId::Layer(i) => format!("layer.{i}"),
                 sky_model::BlockId::Head => "head".into(),
             },
-            params: block.params.iter().cloned().zip(offsets).collect(),
+            params: block
+                .params
+                .iter()
+                .cloned()
+                .zip(offsets)
+                .map(|(spec, offset)| FlatParam { spec, offset })
+                .collect(),
             numel: end,
             decayed,
             shard: (end + ALIGN * world_size - 1) / (ALIGN * world_size) * ALIGN,
@@ -89,7 +103,7 @@ mod tests {
         };
         for world_size in [1, 2, 3, 8] {
             let layout = FlatLayout::new(&block, world_size);
-            let offsets: Vec<i64> = layout.params.iter().map(|p| p.1).collect();
+            let offsets: Vec<i64> = layout.params.iter().map(|p| p.offset).collect();
             assert_eq!(offsets, [150, 0, 160, 100]);
             assert_eq!((layout.numel, layout.decayed), (170, 150));
             assert!(layout.shard % ALIGN == 0 && layout.shard * world_size as i64 >= 170);
