@@ -9,12 +9,24 @@ use std::sync::OnceLock;
 use dashu_base::{BitTest, DivEuclid, UnsignedAbs};
 use dashu_int::{IBig, UBig};
 
-use super::{Ball, bit_len, shl, to_i64, to_usize};
+use super::{Ball, bit_len, shl, short, to_i64, to_usize};
 
 /// Bits of the cached constants: what most evaluations take, and what the closest takes. Two, so
 /// that the common case does not shift numbers of 4608 bits; every working precision is below the
 /// larger.
 const CACHED_BITS: [usize; 2] = [704, 4608];
+
+/// Precisions up to this are left to [`short`], which leaves 14 bits for errors.
+const SHORT_PRECISION: usize = 96;
+
+/// Bits behind the point of a series: with these guard bits, or those of short numbers.
+fn working_bits(prec: usize, guard: usize) -> usize {
+    if prec <= SHORT_PRECISION {
+        short::BITS
+    } else {
+        prec + guard
+    }
+}
 
 impl Ball {
     /// Midpoint and radius in units of `2^-wp`; `None` when the radius is a whole unit or the value
@@ -39,13 +51,19 @@ impl Ball {
     }
 
     pub(crate) fn exp(&self, prec: usize) -> Option<Self> {
-        let wp = prec + 48;
+        let wp = working_bits(prec, 48);
         let (x, rad) = self.to_fixed_point(wp, 40)?;
         let ln2 = ln2(wp + 48);
         // x = k ln 2 + t with |t| < ln 2. The 48 bits more of ln 2 keep the error of k ln 2 below a
         // unit for every |x| < 2^40.
         let k: IBig = (&x << 48_usize) / &ln2;
         let t: IBig = ((&x << 48_usize) - &k * &ln2) >> 48_usize;
+        let k = i64::try_from(k).ok()?;
+        if prec <= SHORT_PRECISION {
+            let sum = short::exp(i128::try_from(t).ok()?).into();
+            let rad = rad * 8_u8 + UBig::from(short::ERROR);
+            return Some(Self::with_radius(sum, &rad, k - to_i64(wp), prec));
+        }
         // exp t = (exp(t / 2^8))^(2^8): eight squarings save more terms than they cost.
         const HALVINGS: usize = 8;
         let small: IBig = t >> HALVINGS;
@@ -68,7 +86,6 @@ impl Ball {
         // Each of at most n terms errs by two units, each squaring doubles what was there: below
         // 2^20 units in all.
         let rad = rad * 8_u8 + (UBig::ONE << 20_usize);
-        let k = i64::try_from(k).ok()?;
         Some(Self::with_radius(sum, &rad, k - to_i64(wp), prec))
     }
 
@@ -77,7 +94,7 @@ impl Ball {
         if !self.is_positive() {
             return None;
         }
-        let wp = prec + 32;
+        let wp = working_bits(prec, 32);
         // x = y 2^k with 2/3 <= y < 4/3.
         let bits = to_i64(bit_len(&self.mid));
         let mut k = bits + self.exp;
@@ -89,18 +106,11 @@ impl Ball {
         let one = IBig::ONE << wp;
         // ln y = 2 atanh z with z = (y - 1) / (y + 1): |z| <= 1/5, and only odd powers.
         let z = ((&y - &one) << wp) / (&y + &one);
-        let square = (&z * &z) >> wp;
-        let mut power = z.clone();
-        let mut sum = z;
-        let mut n = 3_u32;
-        while !power.is_zero() && n < 2000 {
-            power = (&power * &square) >> wp;
-            if power == IBig::from(-1) {
-                break;
-            }
-            sum += &power / n;
-            n += 2;
-        }
+        let sum = if prec <= SHORT_PRECISION {
+            short::atanh(i128::try_from(z).ok()?).into()
+        } else {
+            atanh_series(z, wp)
+        };
         let log2 = ln2(wp + 48);
         let mid = (sum << 1_usize) + ((log2 * k) >> 48_usize);
         // The radius of ln y is rad / (mid - rad), in units of 2^-wp.
@@ -111,7 +121,7 @@ impl Ball {
 
     /// Sine and cosine.
     pub(crate) fn sin_cos(&self, prec: usize) -> Option<(Self, Self)> {
-        let wp = prec + 32;
+        let wp = working_bits(prec, 32);
         let (x, rad) = self.to_fixed_point(wp, 40)?;
         // x = k pi/2 + t with |t| <= pi/4: the quarter k decides which of the two series is which.
         let half_pi = pi_bits(wp + 48 - 1);
@@ -120,19 +130,14 @@ impl Ball {
             ((wide << 1_usize) + &unit).div_euclid(unit << 1_usize)
         };
         let t: IBig = ((&x << 48_usize) - &k * &half_pi) >> 48_usize;
-        let square = (&t * &t) >> wp;
-        let series = |first: IBig, mut n: u32| {
-            let mut term = first.clone();
-            let mut sum = first;
-            while !term.is_zero() && n < 2000 {
-                term = -(((&term * &square) >> wp) / (n * (n + 1)));
-                sum += &term;
-                n += 2;
-            }
-            sum
+        let (sin, cos) = if prec <= SHORT_PRECISION {
+            let (sin, cos) = short::sin_cos(i128::try_from(t).ok()?);
+            (sin.into(), cos.into())
+        } else {
+            let square = (&t * &t) >> wp;
+            let sin = alternating_series(t, &square, 2, wp);
+            (sin, alternating_series(IBig::ONE << wp, &square, 1, wp))
         };
-        let sin = series(t, 2);
-        let cos = series(IBig::ONE << wp, 1);
         let rad = rad + UBig::from(1_u32 << 14);
         let ball = |mid: IBig| Self::with_radius(mid, &rad, -to_i64(wp), prec);
         let quarter = i64::try_from(k % IBig::from(4)).ok()?.rem_euclid(4);
@@ -203,6 +208,36 @@ impl Ball {
             exp: -to_i64(wp),
         }
     }
+}
+
+/// `z + z^3/3 + z^5/5 + ...` in units of `2^-wp`.
+fn atanh_series(z: IBig, wp: usize) -> IBig {
+    let square = (&z * &z) >> wp;
+    let mut power = z.clone();
+    let mut sum = z;
+    let mut n = 3_u32;
+    while !power.is_zero() && n < 2000 {
+        power = (&power * &square) >> wp;
+        if power == IBig::from(-1) {
+            break;
+        }
+        sum += &power / n;
+        n += 2;
+    }
+    sum
+}
+
+/// The series of sine (from `t`, with `n = 2`) or cosine (from 1, with `n = 1`): each term is the
+/// one before times `-square / (n (n + 1))`.
+fn alternating_series(first: IBig, square: &IBig, mut n: u32, wp: usize) -> IBig {
+    let mut term = first.clone();
+    let mut sum = first;
+    while !term.is_zero() && n < 2000 {
+        term = -(((&term * square) >> wp) / (n * (n + 1)));
+        sum += &term;
+        n += 2;
+    }
+    sum
 }
 
 /// `1/n atanh` or `atan` series of an integer, in units of `2^-wp`.

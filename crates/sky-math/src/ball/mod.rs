@@ -6,6 +6,7 @@
 //! long numbers; a ball carries one and a radius of a machine word, so that it costs half.
 
 mod functions;
+mod short;
 
 use dashu_base::{BitTest, Signed, SquareRoot, UnsignedAbs};
 use dashu_int::{IBig, UBig};
@@ -108,7 +109,8 @@ impl Ball {
 
     /// Whether zero may be the true value.
     pub(crate) fn may_be_zero(&self) -> bool {
-        self.mid.clone().unsigned_abs() <= UBig::from(self.rad)
+        // Most midpoints are longer than any radius, and none of those is copied.
+        bit_len(&self.mid) <= 64 && self.mid.clone().unsigned_abs() <= UBig::from(self.rad)
     }
 
     pub(crate) fn is_positive(&self) -> bool {
@@ -123,6 +125,16 @@ impl Ball {
     pub(crate) fn magnitude_exponent(&self) -> i64 {
         if self.is_exact_zero() {
             return i64::MIN;
+        }
+        let bits = bit_len(&self.mid);
+        // The radius lengthens a long midpoint only by a carry through all of its head.
+        let head = if bits > 128 {
+            (&self.mid >> (bits - 64)).unsigned_abs()
+        } else {
+            UBig::from(u64::MAX)
+        };
+        if self.rad == 0 || head < UBig::from(u64::MAX) {
+            return to_i64(bits) + self.exp;
         }
         let all = self.mid.clone().unsigned_abs() + self.rad;
         to_i64(all.bit_len()) + self.exp

@@ -22,8 +22,7 @@ use super::{
 };
 pub(super) use constants::{approximate, floor, infinity, rounds_to, sign};
 pub(super) use points::proportional;
-use points::{NameRange, compare_at_points};
-use precision::{HIGH_PRECISION, LOW_PRECISION};
+use points::{NameRange, Pass, compare_at_points};
 use tree_queries::{
     alternating_names, has_alternating_power, has_big_operator, has_integer_function,
     has_step_function, has_symbolic_sum, is_piecewise, names_are_indices, names_of,
@@ -111,7 +110,7 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
         // small integers, where each sum has a value that can be added up.
         return match compare_over_reals(a, b, budget) {
             found if found.is_equal() => found,
-            _ => compare_at_points(a, b, NameRange::SmallIntegers, budget, HIGH_PRECISION),
+            _ => compare_at_points(a, b, NameRange::SmallIntegers, budget, Pass::Only),
         };
     }
     // `(-1)^n` has a real value for integer n only: at random reals two such answers would agree or
@@ -145,7 +144,7 @@ pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
 
 /// Names stand for any numbers.
 fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
-    let first = compare_at_points(a, b, NameRange::Reals, budget, LOW_PRECISION);
+    let first = compare_at_points(a, b, NameRange::Reals, budget, Pass::Screen);
     match first {
         Equality::EqualAtPoints => {}
         Equality::Unknown(why) if why != points::NO_COMMON_POINT => {}
@@ -165,7 +164,13 @@ fn compare_over_reals(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     match modular::compare(a, b, budget) {
         Residues::Same => Equality::EqualModuloPrimes,
         Residues::Different => Equality::Different,
-        Residues::Unknown => compare_at_points(a, b, NameRange::Reals, budget, HIGH_PRECISION),
+        Residues::Unknown => {
+            let pass = match first {
+                Equality::EqualAtPoints => Pass::Confirm,
+                _ => Pass::Only,
+            };
+            compare_at_points(a, b, NameRange::Reals, budget, pass)
+        }
     }
 }
 
@@ -174,7 +179,7 @@ fn compare_over_integers(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     if critical_points::differ_near_literals(a, b, budget) {
         return Equality::Different;
     }
-    compare_at_points(a, b, NameRange::Integers, budget, HIGH_PRECISION)
+    compare_at_points(a, b, NameRange::Integers, budget, Pass::Only)
 }
 
 /// Names stand for integers in the exponents of negative numbers, for any numbers elsewhere.
@@ -187,7 +192,7 @@ fn compare_alternating(a: &Expr, b: &Expr, budget: &Budget) -> Equality {
     if exponents == all {
         return compare_over_integers(a, b, budget);
     }
-    compare_at_points(a, b, NameRange::Alternating, budget, HIGH_PRECISION)
+    compare_at_points(a, b, NameRange::Alternating, budget, Pass::Only)
 }
 
 /// The tree with the names that sums and integrals bind replaced by their depth, so that

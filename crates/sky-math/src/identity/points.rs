@@ -7,7 +7,9 @@
 use super::{
     Equality,
     precision::{HIGH_PRECISION, LOW_PRECISION},
-    tree_queries::{alternating_names, has_step_function, is_piecewise, names_of},
+    tree_queries::{
+        alternating_names, has_step_function, is_piecewise, is_rational_function, names_of,
+    },
 };
 use crate::{
     budget::Budget,
@@ -79,6 +81,27 @@ impl NameRange {
     }
 }
 
+/// Which evaluation of the two values it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The first of two, at few bits and all points: it finds most differences.
+    Screen,
+    /// The second, after the first agreed everywhere. What 96 bits cannot tell apart at one point of
+    /// an analytic function, 400 bits tell apart at nearly all of them, so one point is enough.
+    Confirm,
+    /// The only one.
+    Only,
+}
+
+impl Pass {
+    fn precision(self) -> usize {
+        match self {
+            Self::Screen => LOW_PRECISION,
+            Self::Confirm | Self::Only => HIGH_PRECISION,
+        }
+    }
+}
+
 /// Why nothing was found where one side or the other is never defined.
 pub(super) const NO_COMMON_POINT: &str = "no point at which both have a value";
 
@@ -87,19 +110,27 @@ pub(super) fn compare_at_points(
     b: &Expr,
     stand_for: NameRange,
     budget: &Budget,
-    prec: usize,
+    pass: Pass,
 ) -> Equality {
+    let prec = pass.precision();
     let over_integers = stand_for != NameRange::Reals;
     let names = a.has_names() || b.has_names();
+    let piecewise = names && (is_piecewise(a) || is_piecewise(b));
     let (needed, tries) = match (names, stand_for) {
         (false, _) => (1, 1),
         // The first evaluation is there to find a difference, and finds it where the pieces differ;
         // the second checks what the first could not tell apart.
-        (true, NameRange::Reals)
-            if prec == LOW_PRECISION && (is_piecewise(a) || is_piecewise(b)) =>
-        {
+        (true, NameRange::Reals) if piecewise && pass == Pass::Screen => {
             (PIECEWISE_POINTS, PIECEWISE_TRIES)
         }
+        // One point tells quotients of polynomials apart (Schwartz and Zippel); a normal form or
+        // the second evaluation, at all points, confirms what it cannot.
+        (true, NameRange::Reals)
+            if pass == Pass::Screen && is_rational_function(a) && is_rational_function(b) =>
+        {
+            (1, TRIES)
+        }
+        (true, NameRange::Reals) if pass == Pass::Confirm && !piecewise => (1, TRIES),
         (true, NameRange::Reals) => (POINTS, TRIES),
         (true, NameRange::Integers) => (INTEGER_POINTS, INTEGER_TRIES),
         (true, NameRange::SmallIntegers) => (SUM_POINTS, SUM_TRIES),

@@ -1,6 +1,6 @@
 //! Which functions and names a tree has: that decides at which points it is evaluated.
 
-use crate::expr::{BigOp, Expr, Func, Kind};
+use crate::expr::{BigOp, Const, Expr, Func, Kind};
 
 /// The names in the exponents of negative numbers, sorted.
 pub(super) fn alternating_names(e: &Expr, names: &mut Vec<String>) {
@@ -69,6 +69,31 @@ pub(super) fn is_piecewise(e: &Expr) -> bool {
         Kind::Pow(base, exponent) => matches!(exponent.kind, Kind::Div(..)) && base.has_names(),
         _ => false,
     })
+}
+
+/// A quotient of polynomials in the names, as it is written: no root, no function, no name in an
+/// exponent.
+pub(super) fn is_rational_function(e: &Expr) -> bool {
+    !e.any(&|k| match k {
+        Kind::Num { .. }
+        | Kind::Sym(_)
+        | Kind::Const(Const::Pi | Const::E | Const::I)
+        | Kind::Neg(_)
+        | Kind::Percent(_)
+        | Kind::Add(_)
+        | Kind::Mul(_)
+        | Kind::Div(..) => false,
+        Kind::Pow(_, exponent) => !is_integer(exponent),
+        _ => true,
+    })
+}
+
+fn is_integer(e: &Expr) -> bool {
+    match &e.kind {
+        Kind::Num { value, .. } => value.denominator().is_one(),
+        Kind::Neg(inner) => is_integer(inner),
+        _ => false,
+    }
 }
 
 /// Whether every name is one of those that stand for integers by custom.
