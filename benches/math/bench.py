@@ -95,7 +95,7 @@ def sky(program, path, pairs, threads):
 
 
 def scaling(program, pairs, threads, times=100):
-    """Pairs a second on one thread and on so many, by the clock on the wall, the program's start included."""
+    """Pairs a second on one thread and on `threads`, in wall time, the program's start included."""
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         many, out = pathlib.Path(folder) / "many.jsonl", pathlib.Path(folder) / "out.jsonl"
@@ -114,7 +114,7 @@ def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--pairs", type=pathlib.Path, default=shared() / "answer_pairs" / "pairs.jsonl")
     args.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    args.add_argument("--limit", type=int, help="only so many pairs")
+    args.add_argument("--limit", type=int, help="the first N pairs only")
     args.add_argument("--sky", help="the sky-verify program; built in release mode unless given")
     args = args.parse_args()
     if not args.pairs.is_file():

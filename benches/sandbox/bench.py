@@ -211,7 +211,7 @@ def load(sky, folder, args):
 
 
 def many(count):
-    """Problems, and so many right replies to them: nine programs of one line that read and print to each of HumanEval's."""
+    """Problems and as many right replies as are asked for: nine programs of one line that read and print to each of HumanEval's."""
     rows = human_eval_rows()[:20]
     sums = [{"id": f"sum-{i}", "source": "sum", "domain": "code", "prompt": "", "answer": {"tests": {"inputs": [f"{i} 1", f"{i} 2"], "outputs": [str(i + 1), str(i + 2)]}}}
             for i in range(180)]

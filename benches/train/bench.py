@@ -12,7 +12,7 @@ ranks     losses of one process and of ranks over gloo, stages 0 to 3, offload; 
           layers on 8 ranks beside the plan's: the tests of `crates/sky-train/tests/zero.rs`, which fail where they are not as said
 plan      planned and measured peak memory in nine settings, one with a row of 16,000 tokens, two of two ranks: the tests of
           `bins/sky-train/tests/memory.rs`, which fail beyond 7 %
-speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second, medians of so many rounds in which both sides take turns
+speed     4 rows of 512 tokens a step, f32 and bf16: tokens a second, medians over --rounds rounds in which both sides take turns
 rows      real rows of many lengths (GSM8K, and with a long one among them): tokens of rows a second, padding not counted; the
           peer's best of padding and packing. Needs the shared data (SKY_SHARED_DATA)
 memory    the most memory of a process at 4 x 512, blocks recomputed in the backward pass

@@ -4,7 +4,7 @@
 
 The loop is leaner than a Trainer's: no logging, no accelerate, nothing between the steps. SETTINGS has `precision` (f32; bf16:
 weights and moments in bf16 too; autocast: f32 weights and moments, bf16 compute), `checkpointing`, `layout` (pad, pack),
-`micro_batch_tokens` (rows of like length go together, up to so many tokens, padding counted; 0: all at once), `steps`,
+`micro_batch_tokens` (rows of like length go together, up to that many tokens, padding counted; 0: all at once), `steps`,
 `threads`, `learning_rate`, `weight_decay` and `max_grad_norm`, and may have `adapter`: the folder of one, which PEFT puts on the model
 and which alone is trained; and `device` (cpu). MODEL is a folder, or a configuration alone whose weights are then random.
 """

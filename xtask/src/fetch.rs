@@ -1,5 +1,5 @@
 //! Fetching one pinned file through the user's own pip: its index, mirrors, proxy and certificates,
-//! without running any code of the package. A broken download goes on where it stopped; the hash is
+//! without running any code of the package. A broken download resumes where it stopped; the hash is
 //! checked before anything reads the file.
 
 use std::{

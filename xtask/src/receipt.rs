@@ -38,7 +38,7 @@ struct Entry {
 /// How an artifact stands on disk.
 #[derive(Debug, PartialEq)]
 pub(crate) enum State {
-    /// Every file has the hash it was unpacked with; so many bytes.
+    /// Every file has the hash it was unpacked with; their bytes in all.
     Good(u64),
     Missing,
     /// Made from other pins than this checkout's.

@@ -81,7 +81,7 @@ impl Workspace {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.current_dir(&self.root).env("SKY_HOME", &self.home);
         // What cargo tells this program about itself. Build scripts of some crates watch these
-        // names, so that passing them on would build those crates and everything above them anew,
+        // names, so that passing them on would build those crates and everything above them again,
         // each time this and plain `cargo build` take turns.
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! A local model's groups: sampling stopped in any of them goes on to the same bytes.
+//! A local model's groups: sampling stopped in any of them resumes to the same bytes.
 #![cfg(feature = "local")]
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use sky_model::{GeneratorOptions, LocalGenerator};
 use sky_sample::{SampleConfig, Sampling, sample};
 use sky_types::{Answer, Domain, Generate, GenerateError, Problem, Prompt, Request, Sink};
 
-/// The model, stopped after so many replies.
+/// The model, stopped after `n` replies.
 struct Stopped(LocalGenerator, usize);
 
 impl Generate for Stopped {

@@ -66,9 +66,9 @@ pub struct TrainConfig {
     /// Whether the inputs of layers that are recomputed wait in pinned host memory for it; not yet
     /// run on a GPU. On a CPU it changes nothing.
     pub offload_activations: bool,
-    /// A folder on a fast local disk where master weights and moments lie, in a file mapped into
-    /// memory; the optimizer's step is done on the host then, whatever `offload` says. Changes no
-    /// bit of a result on a CPU.
+    /// A folder on a fast local disk where master weights and optimizer states lie, in a file
+    /// mapped into memory; the optimizer's step is done on the host then, whatever `offload` says.
+    /// Changes no bit of a result on a CPU.
     pub offload_folder: Option<PathBuf>,
     /// Longest wait for another rank, in seconds. A rank that dies ends the others within it.
     pub collective_timeout: u64,
@@ -78,7 +78,7 @@ pub struct TrainConfig {
     pub precision: Precision,
     /// What the optimizer keeps weights in; bf16 for a `precision` of bf16 alone.
     pub master_dtype: MasterDtype,
-    /// What AdamW's two moments are kept in.
+    /// Dtype of AdamW's two optimizer states.
     pub optimizer_dtype: OptimizerDtype,
     /// Tokens whose logits exist at once in the head.
     pub loss_chunk: usize,
@@ -320,7 +320,7 @@ impl TrainConfig {
 
     /// The settings that a result depends on: two runs that agree in these may resume from each
     /// other's checkpoints. How state is kept, sharded and saved changes no more than the last
-    /// bits, the precision of moments and master weights hardly more.
+    /// bits, the precision of optimizer states and master weights hardly more.
     pub fn resume_fingerprint(&self) -> serde_json::Value {
         // A struct of numbers, names and options has a JSON form.
         let mut value = serde_json::to_value(self).unwrap_or_default();

@@ -17,9 +17,10 @@ pub enum OverLong {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActivationCheckpointing {
-    /// Every block's graph is kept: fastest, most memory.
+    /// Every block's graph stays in memory: fastest, most memory.
     None,
-    /// Only block inputs are kept; the backward pass computes each block again (Chen et al., 2016).
+    /// Only block inputs stay in memory; the backward pass recomputes each block (Chen et al.,
+    /// 2016).
     Full,
     /// Layers k, 2k, 3k and so on, the first being 1, keep their graphs; the others are recomputed.
     /// With 1 it is `none`, with more than there are layers `full`.
@@ -58,7 +59,7 @@ impl ActivationCheckpointing {
     }
 }
 
-/// What AdamW's moments are kept in.
+/// Dtype of AdamW's optimizer states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptimizerDtype {
     /// float32.
@@ -84,7 +85,7 @@ impl OptimizerDtype {
     }
 }
 
-/// What master weights are kept in.
+/// Dtype of master weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MasterDtype {
@@ -131,7 +132,7 @@ pub enum Offload {
     None,
     /// The bf16 parameters between uses.
     Parameters,
-    /// Master weights, moments, and gradients on the host.
+    /// Master weights, optimizer states and gradients on the host.
     Optimizer,
     /// Both, as the published run did it.
     OptimizerAndParameters,

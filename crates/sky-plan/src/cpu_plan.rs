@@ -37,7 +37,7 @@ pub struct CpuBytes {
     pub parameters: u64,
     /// Gradients: f32, those of a process's only micro-batch as the model computes.
     pub gradients: u64,
-    /// Master weights and moments.
+    /// Master weights and optimizer states.
     pub optimizer: u64,
     /// The copy from which a checkpoint is written beside training.
     pub checkpoint: u64,
@@ -166,7 +166,8 @@ fn pass_peak(input: &CpuPlanInput<'_>, tokens: u64, micro_batches: u64) -> PassB
         _ => (all(4), all(4), all(4)),
     };
     let embedding = buffers.layer.max(buffers.embedding);
-    // With moments in 8 bits and master weights in bf16, a block of these is widened at a time.
+    // With optimizer states in 8 bits and master weights in bf16, a block of these is widened at a
+    // time.
     let widened = match (config.optimizer_dtype, config.master_dtype) {
         (OptimizerDtype::EightBit, MasterDtype::Bf16) => {
             4 * share(matrix.max(layer), config, world_size, 1)

@@ -39,7 +39,7 @@ pub struct GpuBytes {
     pub parameters: u64,
     /// Its shard of the f32 gradients.
     pub gradients: u64,
-    /// Its shard of master weights and moments.
+    /// Its shard of master weights and optimizer states.
     pub optimizer: u64,
     /// Block inputs, one block's graph (or all), and the head's logits.
     pub activations: u64,
@@ -58,7 +58,7 @@ pub struct HostBytes {
     pub parameters: u64,
     /// Gradients for the offloaded optimizer.
     pub gradients: u64,
-    /// Offloaded master weights and moments.
+    /// Offloaded master weights and optimizer states.
     pub optimizer: u64,
     /// Offloaded block inputs.
     pub activations: u64,
@@ -68,7 +68,7 @@ pub struct HostBytes {
     pub processes: u64,
     /// All of it.
     pub total: u64,
-    /// On disk, not in `total`: master weights and moments with `offload_folder`.
+    /// On disk, not in `total`: master weights and optimizer states with `offload_folder`.
     pub disk: u64,
 }
 

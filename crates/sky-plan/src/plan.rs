@@ -189,7 +189,7 @@ fn advice(input: &PlanInput<'_>, steps: u64, best: &SettingPlan) -> String {
     )
 }
 
-/// What the least memory for master weights is kept in.
+/// Dtype of master weights that takes the least memory.
 pub(crate) fn narrowest(config: &TrainConfig) -> MasterDtype {
     match config.precision {
         Precision::Bf16 => MasterDtype::Bf16,

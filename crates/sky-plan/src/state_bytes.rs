@@ -31,7 +31,8 @@ pub(crate) fn has_own_master(config: &TrainConfig, offload: Offload) -> bool {
         || offload.optimizer() != offload.parameters()
 }
 
-/// Bytes of master weights, unless they are the weights, and moments of `params` parameters.
+/// Bytes of master weights, unless they are the weights, and optimizer states of `params`
+/// parameters.
 pub(crate) fn optimizer_states(config: &TrainConfig, params: u64, offload: Offload) -> u64 {
     let master = if has_own_master(config, offload) {
         config.master_dtype.bytes() * params
@@ -70,7 +71,7 @@ impl Pinned<'_> {
         }
     }
 
-    /// Master weights, unless they are the weights, and moments.
+    /// Master weights, unless they are the weights, and optimizer states.
     pub(crate) fn optimizer_states(&self, offload: Offload) -> u64 {
         let moment = self.config.optimizer_dtype.bytes();
         // Codes and scales are two vectors.

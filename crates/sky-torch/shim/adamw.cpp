@@ -1,6 +1,6 @@
-// The optimizer's step in one pass over memory: a gradient in, master weights and moments brought up to date, weights in bf16
+// The optimizer's step in one pass over memory: a gradient in, master weights and states updated, weights in bf16
 // out where these are apart. Arithmetic is f32. With all state in f32 that is 28 bytes a parameter read and written, with a bf16
-// gradient and bf16 weights as with an f32 gradient alone; with master weights and moments in bf16 it is 14 or 16.
+// gradient and bf16 weights as with an f32 gradient alone; with master weights and optimizer states in bf16 it is 14 or 16.
 //
 // State in bf16 is rounded stochastically: up with a probability that grows with the distance from the lower neighbour. Rounded to
 // the nearest, a change of less than a 256th would be lost, every time. `store_stochastic` is this rounding in the fused path. Its
@@ -41,7 +41,7 @@ SKY_INLINE void store_stochastic(bf16* to, float x, uint32_t random_bits) {
   *to = bf16((bits + (finite ? random_bits : 0)) >> 16) | bf16(x != x);
 }
 
-// Of each 32 random bits, one half is for the moments, one for the master weights.
+// Of each 32 random bits, one half is for the optimizer states, one for the master weights.
 template <class P, class G, class M>
 SKY_INLINE void step_run(P* __restrict p, const G* __restrict g, M* __restrict m, M* __restrict v, int64_t n, const uint32_t* __restrict rounding_bits,
                          const Numbers& of) {
@@ -118,7 +118,7 @@ int sky_adamw_pass(const Tensor* master, const Tensor* grad, const Tensor* exp_a
   return guarded([&] {
     for (const Tensor* t : {master, exp_avg, exp_avg_sq, grad})
       require((is(*t, at::kFloat) || is(*t, at::kBFloat16)) && t->sizes() == master->sizes(), "vectors that are not f32 or bf16, on the CPU and of one shape");
-    require(exp_avg->scalar_type() == exp_avg_sq->scalar_type(), "two moments of different kinds");
+    require(exp_avg->scalar_type() == exp_avg_sq->scalar_type(), "exp_avg and exp_avg_sq of different dtypes");
     require(!weights || (is(*weights, at::kBFloat16) && weights->sizes() == master->sizes()), "weights of another shape or not in bf16");
     require(!weights || is(*master, at::kFloat), "weights beside master weights of their own kind");
     const bool exact = is(*master, at::kFloat) && is(*exp_avg, at::kFloat);

@@ -87,7 +87,7 @@ pub struct AdamWPass<'a> {
     pub exp_avg_sq: &'a Tensor,
     /// bf16 weights that become the new f32 master weights, rounded to the nearest.
     pub weights: Option<&'a Tensor>,
-    /// What decides how master weights and moments in bf16 are rounded: needed for these.
+    /// What decides how master weights and optimizer states in bf16 are rounded: needed for these.
     pub rounding_bits: Option<RoundingBits<'a>>,
 }
 
@@ -96,7 +96,8 @@ pub struct AdamWPass<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct RoundingBits<'a> {
     /// i32, uniform over all bits, as many as a power of two: element `i` takes number `i` modulo
-    /// that. The upper half of a number is for the moments, the lower for the master weights.
+    /// that. The upper half of a number is for the optimizer states, the lower for the master
+    /// weights.
     pub table: &'a Tensor,
     /// Number of the first element.
     pub at: i64,

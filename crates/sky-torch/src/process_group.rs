@@ -186,7 +186,7 @@ impl ProcessGroup {
 
     fn fit(&self, what: &'static str, full: &Tensor, shard: &Tensor) -> Result<(), TorchError> {
         let reason = if full.kind() != shard.kind() {
-            format!("kinds {:?} and {:?}", full.kind(), shard.kind())
+            format!("dtypes {:?} and {:?}", full.kind(), shard.kind())
         } else if full.numel() != shard.numel() * self.world_size {
             format!(
                 "{} elements in all and {} a rank do not fit {} ranks",

@@ -17,7 +17,7 @@ complaints = []
 
 
 class Complaints(logging.Handler):
-    """Keeps what pip says about an index that it could not read: it goes on with an empty page instead of failing."""
+    """Keeps what pip says about an index that it could not read: it continues with an empty page instead of failing."""
 
     def emit(self, record):
         message = record.getMessage()

@@ -82,7 +82,7 @@ THIRD_PARTY = {"numpy", "scipy", "pandas", "sympy", "networkx", "numba", "matplo
 
 
 def start_new_thread(function, args, kwargs={}):
-    """A thread runs to its end before whoever started it goes on."""
+    """A thread runs to its end before the one that started it continues."""
     try:
         function(*args, **kwargs)
     except SystemExit:

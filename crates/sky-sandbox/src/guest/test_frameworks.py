@@ -1,5 +1,5 @@
 # How a test is run: as a script, and then by the rules of the framework that it is written for. A test that ends without having
-# asked the program anything says nothing about it, and the host is told so.
+# asked the program anything says nothing about it, and the host hears of it.
 import asyncio, doctest, inspect, threading, unittest
 
 

@@ -255,7 +255,7 @@ fn fit(
     world_size: usize,
 ) -> Result<(), TorchError> {
     let reason = if full.kind() != shard.kind() {
-        format!("kinds {:?} and {:?}", full.kind(), shard.kind())
+        format!("dtypes {:?} and {:?}", full.kind(), shard.kind())
     } else if full.numel() != shard.numel() * world_size {
         let (full, shard) = (full.numel(), shard.numel());
         format!("{full} elements in all and {shard} a rank do not fit {world_size} ranks")
@@ -295,7 +295,7 @@ mod tests {
         let error = fit("test", &four, &two, 3).unwrap_err().to_string();
         assert!(error.contains("do not fit 3 ranks"), "{error}");
         let error = fit("test", &four, &of(2, Kind::Double), 2).unwrap_err();
-        assert!(error.to_string().contains("kinds"), "{error}");
+        assert!(error.to_string().contains("dtypes"), "{error}");
         assert_eq!(
             kind("test", &of(1, Kind::BFloat16)).unwrap(),
             nccl::ncclDataType_t::ncclBfloat16

@@ -84,7 +84,7 @@ pub struct StepMemory {
     pub weights: u64,
     /// Summed gradients, f32, when those of all blocks are there.
     pub gradients: u64,
-    /// Master weights, where they are apart from the weights, and moments.
+    /// Master weights, where they are apart from the weights, and optimizer states.
     pub optimizer: u64,
     /// Most host memory that the process has held so far, where the system says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
-//! Moments in 8 bits: block-wise, by the dynamic tree map (Dettmers et al., 2022, "8-bit optimizers
-//! via block-wise quantization").
+//! Optimizer states in 8 bits: block-wise, by the dynamic tree map (Dettmers et al., 2022, "8-bit
+//! optimizers via block-wise quantization").
 
 use sky_torch::{AdamW, AdamWSlot, fused_adamw_};
 use tch::{Device, Kind, Tensor, no_grad};

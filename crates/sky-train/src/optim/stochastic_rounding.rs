@@ -1,4 +1,4 @@
-//! Stochastic rounding to bf16: AdamW with moments, or master weights, in bf16.
+//! Stochastic rounding to bf16: AdamW with optimizer states, or master weights, in bf16.
 //!
 //! This is the unfused path. Its twin in the fused path is `store_stochastic` in
 //! `crates/sky-torch/shim/adamw.cpp`: change both together.
@@ -23,7 +23,7 @@ const DROPPED: i64 = 16;
 /// shrink by a thousandth would never move, for bf16 has 8 bits.
 pub(crate) struct StochasticRounding {
     /// i32 `[CHUNK]`, on a GPU as many times over as fit a larger piece: uniform, the upper half of
-    /// each for moments, the lower for master weights.
+    /// each for optimizer states, the lower for master weights.
     random: Tensor,
 }
 
@@ -57,8 +57,8 @@ impl StochasticRounding {
     }
 
     /// One AdamW step of a range whose first element has the number `at` in its block; the
-    /// moments are bf16. Which random bits an element takes depends on its number alone, not on
-    /// who keeps it.
+    /// optimizer states are bf16. Which random bits an element takes depends on its number alone,
+    /// not on who keeps it.
     pub(crate) fn step(
         &self,
         slot: &AdamWSlot<'_>,

@@ -165,7 +165,7 @@ impl<'c> Trainer<'c> {
             if frozen {
                 return weights(param);
             }
-            // Filled from the checkpoint below, in one pass with the moments.
+            // Filled from the checkpoint below, in one pass with the optimizer states.
             let float = (Kind::Float, device);
             Ok(Tensor::f_zeros(param.shape.as_slice(), float)?)
         })?;

@@ -62,8 +62,8 @@ impl BlockStep {
             self.unfused_step(grad, step)?;
             self.cast_weights()?;
         }
-        // Safe here although this may be another thread: the trainer adds to a block's gradient only
-        // after it has waited for the block's step.
+        // Safe here although this may be another thread: the trainer adds to a block's gradient
+        // only after it has waited for the block's step.
         if let Some(pinned_grad) = &self.pinned_grad {
             let _ = pinned_grad.shallow_clone().f_zero_()?;
         }
@@ -135,8 +135,8 @@ impl BlockStep {
         Ok(())
     }
 
-    /// The step in one pass over memory: on a CPU, with moments in f32 or bf16. False where the
-    /// fused kernel does not apply; then nothing was changed.
+    /// The step in one pass over memory: on a CPU, with optimizer states in f32 or bf16. False
+    /// where the fused kernel does not apply; then nothing was changed.
     fn fused_step(&self, grad: &Tensor, step: &StepParams) -> Result<bool, TrainError> {
         let (StateTensor::Plain(first), StateTensor::Plain(second)) =
             (&self.exp_avg, &self.exp_avg_sq)

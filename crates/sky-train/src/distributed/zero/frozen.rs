@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Weights of one block that are not trained: compute weights alone, without master weights,
-/// moments or gradient. This rank's shard where parameters are sharded, else all.
+/// optimizer states or gradient. This rank's shard where parameters are sharded, else all.
 pub(super) struct FrozenBlock {
     pub(super) layout: FlatLayout,
     pub(super) weights: Tensor,

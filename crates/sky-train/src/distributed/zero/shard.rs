@@ -63,7 +63,7 @@ pub(super) struct Devices {
     pub(super) compute: Device,
     /// The weights that the model computes with, between uses.
     pub(super) weights: Device,
-    /// Master weights, moments and summed gradients; the optimizer step runs there.
+    /// Master weights, optimizer states and summed gradients; the optimizer step runs there.
     pub(super) optimizer: Device,
 }
 
@@ -117,8 +117,8 @@ fn state_length(layout: &FlatLayout, sharded: Sharded) -> i64 {
     }
 }
 
-/// 4-byte words of a block's master weights, where these are apart, and moments: exactly what
-/// [`Shard::zeros`] takes from the [`Disk`], which cannot grow.
+/// 4-byte words of a block's master weights, where these are apart, and optimizer states: exactly
+/// what [`Shard::zeros`] takes from the [`Disk`], which cannot grow.
 pub(super) fn state_words(
     layout: &FlatLayout,
     sharded: Sharded,
