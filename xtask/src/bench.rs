@@ -15,7 +15,7 @@ use sky_cli::StopSignal;
 
 use crate::{
     Exit, fetch,
-    process::{self, tied},
+    process::{self, die_with_parent},
     setup,
     workspace::{Workspace, lock},
 };
@@ -156,7 +156,7 @@ pub(crate) fn venv(
         folder.display()
     );
     let system = fetch::python()?;
-    let made = tied(&system)?
+    let made = die_with_parent(&system)?
         .args(["-m", "venv", "--clear"])
         .arg(&folder)
         .stdin(Stdio::null())
@@ -169,7 +169,7 @@ pub(crate) fn venv(
     // Within the venv, which the next try clears: a pip that is killed leaves its temporary folder.
     let scratch = folder.join("tmp");
     fs::create_dir_all(&scratch)?;
-    let mut pip = tied(&python)?;
+    let mut pip = die_with_parent(&python)?;
     pip.args([
         "-m",
         "pip",

@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     artifacts::{Package, size},
-    process::tied,
+    process::die_with_parent,
     receipt,
     workspace::on_path,
 };
@@ -93,7 +93,7 @@ fn download(python: &Path, package: &Package, part: &Path) -> Result<()> {
     let already = part.metadata().map_or(0, |part| part.len());
     let progress = Meter::new(package, already);
     let job = serde_json::json!({ "project": package.project, "file": package.file, "part": part });
-    let mut child = tied(python)?
+    let mut child = die_with_parent(python)?
         .args(["-c", FETCH, &job.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -165,7 +165,7 @@ fn pip_download(python: &Path, package: &Package, part: &Path) -> Result<()> {
             package.project, package.version, package.sha256
         ),
     )?;
-    let mut pip = tied(python)?;
+    let mut pip = die_with_parent(python)?;
     pip.args([
         "-m",
         "pip",

@@ -93,7 +93,7 @@ enum Command {
     },
     /// Become a program that ends when its parent does.
     #[command(hide = true)]
-    Tied {
+    DieWithParent {
         parent: u32,
         program: PathBuf,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -171,10 +171,10 @@ fn run(command: Command) -> Result<()> {
         } => gpu::pack::run(&workspace, &file, force),
         Command::Wheel => wheel::run(&workspace),
         Command::Docs { check } => docs::run(&workspace, check),
-        Command::Tied {
+        Command::DieWithParent {
             parent,
             program,
             arguments,
-        } => process::become_tied(parent, &program, &arguments),
+        } => process::become_child(parent, &program, &arguments),
     }
 }

@@ -29,19 +29,19 @@ pub(crate) struct Ended {
 
 /// A command for `program` that dies with this process, even by kill -9: this very program sets
 /// that up and then becomes it.
-pub(crate) fn tied(program: &Path) -> Result<Command> {
+pub(crate) fn die_with_parent(program: &Path) -> Result<Command> {
     // Not `current_exe`: building the workspace may have put a new xtask in the place of the one
     // that runs.
     let mut command = Command::new("/proc/self/exe");
     command
-        .arg("tied")
+        .arg("die-with-parent")
         .arg(std::process::id().to_string())
         .arg(program);
     Ok(command)
 }
 
-/// The other half of [`tied`], in the child: becomes `program`.
-pub(crate) fn become_tied(
+/// The other half of [`die_with_parent`], in the child: becomes `program`.
+pub(crate) fn become_child(
     parent: u32,
     program: &Path,
     arguments: &[std::ffi::OsString],

@@ -135,13 +135,13 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 impl Repro<'_> {
-    /// The stage's program with its arguments, tied to this process.
+    /// The stage's program with its arguments, which dies with this process.
     fn command(&self, workspace: &Workspace, stage: &Stage) -> Result<Command> {
         let program = self
             .programs
             .get(stage.program)
             .with_context(|| format!("{} is not built", stage.program))?;
-        let mut command = process::tied(program)?;
+        let mut command = process::die_with_parent(program)?;
         command
             .args(stage.arguments)
             .arg("--recipe")

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     artifacts::{Artifact, Artifacts, size},
     fetch,
-    process::tied,
+    process::die_with_parent,
     receipt::{self, State},
     workspace::{Workspace, lock, on_path},
 };
@@ -209,7 +209,7 @@ fn install(workspace: &Workspace, python: &Path, artifact: &Artifact) -> Result<
     for package in &artifact.package {
         let archive = fetch::fetch(python, package, &downloads)?;
         let job = serde_json::json!({ "archive": archive, "into": fresh, "keep": package.keep });
-        let output = tied(python)?
+        let output = die_with_parent(python)?
             .args(["-I", "-c", UNPACK, &job.to_string()])
             .stdin(Stdio::null())
             .output()?;

@@ -24,7 +24,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         fs::remove_file(old)?;
     }
     // Which libc the wheel needs, and with it the wheel's tag, maturin reads from what was built.
-    let mut maturin = process::tied(&python)?;
+    let mut maturin = process::die_with_parent(&python)?;
     maturin
         .args(["-m", "maturin", "build", "--release", "--locked"])
         .arg("--manifest-path")

@@ -1,4 +1,4 @@
-//! The mathematics of Qwen2 and Llama blocks, as pure functions of their parameters and inputs. How
+//! The layers of Qwen2 and Llama blocks, as pure functions of their parameters and inputs. How
 //! parameters came to be whole (sharded, offloaded, recomputed) is not known here.
 //!
 //! # Panics

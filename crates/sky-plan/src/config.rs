@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(chosen.activation_checkpointing, every);
         let kept: Vec<usize> = (1..=9).filter(|&layer| every.keeps(layer)).collect();
         assert_eq!(kept, [4, 8]);
-        assert_eq!((every.kept(9), every.recomputed(9)), (2, 7));
+        assert_eq!((every.layers_stored(9), every.layers_recomputed(9)), (2, 7));
         for (key, value) in [
             ("epochs", "0"),
             ("global_batch", "0"),

@@ -45,7 +45,7 @@ impl ActivationCheckpointing {
     }
 
     /// How many of `layers` layers keep their graphs.
-    pub fn kept(self, layers: u64) -> u64 {
+    pub fn layers_stored(self, layers: u64) -> u64 {
         match self {
             Self::None | Self::Auto => layers,
             Self::Full => 0,
@@ -54,8 +54,8 @@ impl ActivationCheckpointing {
     }
 
     /// How many of `layers` layers are recomputed.
-    pub fn recomputed(self, layers: u64) -> u64 {
-        layers - self.kept(layers)
+    pub fn layers_recomputed(self, layers: u64) -> u64 {
+        layers - self.layers_stored(layers)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     ActivationCheckpointing, MasterDtype, ModelShape, Offload, OptimizerDtype, TrainConfig,
     pass_bytes::{PassSetting, activations, buffers},
     plan::narrowest,
-    state_bytes::{checkpoint_copy, kept, optimizer_states, share, weights},
+    state_bytes::{checkpoint_copy, local_params, optimizer_states, share, weights},
 };
 
 /// libtorch, the tokenizer, the data, and what the allocator keeps: fits the measured peaks
@@ -90,7 +90,11 @@ fn rank_bytes(input: &CpuPlanInput<'_>) -> CpuBytes {
         // A mapped file takes memory only while nothing else needs it.
         optimizer: match config.offload_folder {
             Some(_) => 0,
-            None => optimizer_states(config, kept(shape, config, world_size, 1), Offload::None),
+            None => optimizer_states(
+                config,
+                local_params(shape, config, world_size, 1),
+                Offload::None,
+            ),
         },
         // Each rank saves its own shard, whatever else it keeps.
         checkpoint: checkpoint_copy(

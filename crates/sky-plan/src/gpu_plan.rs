@@ -4,7 +4,7 @@ use crate::{
     Gpu, Hardware, ModelShape, TrainConfig,
     memory_setting::Setting,
     pass_bytes::{self, PassSetting},
-    state_bytes::{self, Pinned, kept},
+    state_bytes::{self, Pinned, local_params},
 };
 
 /// What a plan is made for.
@@ -135,9 +135,9 @@ pub(crate) fn gpu_bytes(input: &PlanInput<'_>, setting: Setting) -> GpuBytes {
     let (gradients, optimizer) = if away {
         (0, 0)
     } else {
-        let states = kept(shape, config, world_size, 1);
+        let states = local_params(shape, config, world_size, 1);
         (
-            4 * kept(shape, config, world_size, 2),
+            4 * local_params(shape, config, world_size, 2),
             state_bytes::optimizer_states(config, states, setting.offload),
         )
     };
@@ -190,7 +190,7 @@ pub(crate) fn host_bytes(input: &PlanInput<'_>, setting: Setting, steps: u64) ->
     // A file is mapped, not pinned.
     let (optimizer, disk) = match config.offload_folder {
         Some(_) if states > 0 => {
-            let params = kept(shape, config, world_size, 1);
+            let params = local_params(shape, config, world_size, 1);
             let bytes = state_bytes::optimizer_states(config, params, setting.offload);
             (0, bytes)
         }

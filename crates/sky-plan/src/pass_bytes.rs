@@ -43,7 +43,7 @@ pub(crate) fn pinned_inputs(
     tokens: u64,
     checkpointing: ActivationCheckpointing,
 ) -> u64 {
-    input(shape, config, tokens).next_power_of_two() * checkpointing.recomputed(shape.layers)
+    input(shape, config, tokens).next_power_of_two() * checkpointing.layers_recomputed(shape.layers)
 }
 
 /// Block inputs, one block's graph and those that are kept, and the head's logits. With fused
@@ -63,7 +63,7 @@ pub(crate) fn activations(
     } = setting;
     let width = config.precision.bytes();
     let graph = tokens * (shape.graph_bytes(fused) + shape.adapter_graph_bytes(config)) * width / 2;
-    let recomputed = checkpointing.recomputed(shape.layers);
+    let recomputed = checkpointing.layers_recomputed(shape.layers);
     // One that is used, one in flight.
     let waiting = if inputs_on_host {
         recomputed.min(2)
@@ -88,7 +88,7 @@ pub(crate) fn activations(
     let layer = graph + 3 * tokens * shape.ffn * width;
     // All kept graphs are there with the head's logits, and with the graph of the uppermost layer
     // unless that is one of them.
-    let kept = checkpointing.kept(shape.layers);
+    let kept = checkpointing.local_params(shape.layers);
     let others = kept - u64::from(checkpointing.keeps(shape.layers as usize));
     Activations {
         head: inputs + noise + kept * graph + logits,
@@ -156,7 +156,7 @@ pub(crate) fn buffers(
     };
     // In f32 a chunk's gradient is added within the product that makes it.
     let chunk = if width == 4 { 0 } else { width };
-    let held = checkpointing.kept(shape.layers) * whole * gathered;
+    let held = checkpointing.local_params(shape.layers) * whole * gathered;
     // Rows are added where the sum lies, on a CPU that keeps it; else there is a matrix of them
     // first.
     let rows = if fused && flat == 0 { 0 } else { 4 };

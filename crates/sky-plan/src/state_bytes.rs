@@ -4,14 +4,19 @@
 use crate::{ModelShape, Offload, TrainConfig};
 
 /// Trained parameters that a rank keeps of a state that is sharded from ZeRO stage `stage` on.
-pub(crate) fn kept(shape: &ModelShape, config: &TrainConfig, world_size: u64, stage: u8) -> u64 {
+pub(crate) fn local_params(
+    shape: &ModelShape,
+    config: &TrainConfig,
+    world_size: u64,
+    stage: u8,
+) -> u64 {
     share(shape.trained(config), config, world_size, stage)
 }
 
 /// Bytes of the weights that a rank keeps between steps, trained and frozen.
 pub(crate) fn weights(shape: &ModelShape, config: &TrainConfig, world_size: u64) -> u64 {
     let frozen = share(shape.frozen(config), config, world_size, 3);
-    config.precision.bytes() * (frozen + kept(shape, config, world_size, 3))
+    config.precision.bytes() * (frozen + local_params(shape, config, world_size, 3))
 }
 
 /// Parameters out of `params` that a rank keeps of a state that is sharded from ZeRO stage `stage`

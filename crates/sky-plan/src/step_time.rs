@@ -89,7 +89,9 @@ impl<'a> Step<'a> {
     fn new(input: &'a PlanInput<'a>, setting: Setting) -> Self {
         let (shape, world_size) = (input.shape, input.gpus as f64);
         let tokens = step_tokens(input);
-        let recomputed = setting.activation_checkpointing.recomputed(shape.layers);
+        let recomputed = setting
+            .activation_checkpointing
+            .layers_recomputed(shape.layers);
         Self {
             input,
             setting,
@@ -112,8 +114,8 @@ impl<'a> Step<'a> {
     }
 
     /// Parameters that this rank keeps of a state that is sharded from this stage on.
-    fn kept(&self, stage: u8) -> f64 {
-        kept(self.input.shape, self.input.config, self.input.gpus, stage) as f64
+    fn local_params(&self, stage: u8) -> f64 {
+        local_params(self.input.shape, self.input.config, self.input.gpus, stage) as f64
     }
 
     /// Stage 3 gathers the weights of a micro-batch for the forward pass, those of recomputed
@@ -223,17 +225,17 @@ impl<'a> Step<'a> {
             + if apart { self.width } else { 0.0 };
         // On the host the gradient is read for its norm before, and made zero after.
         let local = ranks_of_a_host(self.input) as f64;
-        let of_host = |bytes: f64| bytes * self.kept(1) * local / on_host.memory_bandwidth;
+        let of_host = |bytes: f64| bytes * self.local_params(1) * local / on_host.memory_bandwidth;
         // Master weights go to the GPU as they are, from it rounded.
         let sent_bytes = match (offload.optimizer(), offload.parameters()) {
-            (true, false) => master * self.kept(1),
-            (false, true) => self.width * self.kept(1),
+            (true, false) => master * self.local_params(1),
+            (false, true) => self.width * self.local_params(1),
             _ => 0.0,
         };
         let streamed = if offload.optimizer() {
             of_host(traffic + 4.0)
         } else {
-            traffic * self.kept(1) / gpu.memory_bandwidth
+            traffic * self.local_params(1) / gpu.memory_bandwidth
         };
         // Every byte of state on a disk comes and goes once a step, as the optimizer asks for it.
         let disk_bytes = 2.0 * disk as f64;

@@ -97,7 +97,7 @@ impl Guests {
     }
 
     /// Takes back a guest whose every call has returned, and keeps it if it can be reset.
-    pub(crate) fn give_back(&self, mut guest: Guest) {
+    pub(crate) fn release(&self, mut guest: Guest) {
         // Frees the run's buffers and drops what its host refers to: the guest may wait for long.
         *guest.store.data_mut() = Host::new(Vec::new(), 0, 0, Heap::new(0));
         if self.reset(&mut guest).is_some() {

@@ -158,7 +158,7 @@ impl Session {
             wall: std::time::Duration::ZERO,
         };
         if self.sound {
-            self.guests.give_back(self.guest);
+            self.guests.release(self.guest);
         }
         outcome
     }

@@ -53,7 +53,7 @@ class Mappings {
   }
 
   // Whether it was one of these.
-  bool give_back(void* at) {
+  bool release(void* at) {
     std::lock_guard<std::mutex> guard(lock_);
     const auto found = used_.find(at);
     if (found == used_.end()) return false;
@@ -125,7 +125,7 @@ Mappings& mappings() {
 
 void release(void* at) {
   // Only whole pages are mapped.
-  if (at && (reinterpret_cast<uintptr_t>(at) % PAGE != 0 || !mappings().give_back(at))) c10::free_cpu(at);
+  if (at && (reinterpret_cast<uintptr_t>(at) % PAGE != 0 || !mappings().release(at))) c10::free_cpu(at);
 }
 
 struct Apart final : at::Allocator {

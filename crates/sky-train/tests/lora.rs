@@ -278,7 +278,7 @@ fn operations_and_bytes_kept_are_those_of_the_plan() {
         let kept = on_ranks(4, |gloo| {
             let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
             assert!((5..=6).contains(&micro_batches), "two a rank");
-            let again = checkpointing.recomputed(shape.layers);
+            let again = checkpointing.layers_recomputed(shape.layers);
             assert_eq!(collectives, shape.collectives(&config, again, 2));
             bytes
         });

@@ -287,10 +287,10 @@ fn time_tells_mfu_cost_and_memory_and_goes_on_after_a_cut() {
         assert!(most(2).contains(&time.memory.weights));
         assert!(most(4).contains(&time.memory.gradients));
         assert!(most(12).contains(&time.memory.optimizer));
-        assert_eq!(time.memory.kept(), again.kept_bytes());
+        assert_eq!(time.memory.state_bytes(), again.state_bytes());
         assert_eq!(time.memory.gpu, None);
         if cfg!(target_os = "linux") {
-            assert!(time.memory.peak.unwrap() > time.memory.kept());
+            assert!(time.memory.peak.unwrap() > time.memory.state_bytes());
         }
     }
 

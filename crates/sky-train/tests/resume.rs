@@ -456,7 +456,7 @@ fn a_run_resumes_with_moments_of_another_precision_and_fewer_bits_take_less_room
         );
         second.run(dir.path(), &mut never_stop).unwrap();
         let losses: Vec<f64> = second.history().iter().map(|m| m.loss).collect();
-        (losses, [first.kept_bytes(), second.kept_bytes()])
+        (losses, [first.state_bytes(), second.state_bytes()])
     };
     let (full, half, eighth) = (
         OptimizerDtype::F32,
@@ -508,7 +508,7 @@ fn master_weights_in_bf16_are_the_weights_themselves_and_learn_as_f32_ones_do() 
         let losses: Vec<f64> = (0..trainer.steps())
             .map(|_| trainer.train_step().unwrap().loss)
             .collect();
-        (losses, trainer.kept_bytes())
+        (losses, trainer.state_bytes())
     };
     let (wide, narrow) = (MasterDtype::F32, MasterDtype::Bf16);
     for optimizer_dtype in [

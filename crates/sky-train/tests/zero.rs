@@ -330,7 +330,7 @@ fn sixty_four_layers_on_eight_ranks_cost_what_the_plan_says() {
                 let kept = on_ranks(world_size, |gloo| {
                     let (micro_batches, collectives, bytes) = one_step(&model, &config, gloo);
                     assert!((9..=12).contains(&micro_batches));
-                    let again = checkpointing.recomputed(shape.layers);
+                    let again = checkpointing.layers_recomputed(shape.layers);
                     if world_size == 8 {
                         // Two micro-batches a rank.
                         assert_eq!(collectives, shape.collectives(&config, again, 2));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{KNOWN, PARTS, SHAPES};
-use crate::{Exit, process::tied, workspace::Workspace};
+use crate::{Exit, process::die_with_parent, workspace::Workspace};
 
 /// Most bytes of the archive.
 const MOST: u64 = 60_000_000;
@@ -121,7 +121,7 @@ fn copy_peer(workspace: &Workspace, folder: &Path) -> Result<()> {
 }
 
 fn run_tool(tool: &str, arguments: &[&std::ffi::OsStr]) -> Result<()> {
-    let status = tied(Path::new(tool))?
+    let status = die_with_parent(Path::new(tool))?
         .args(arguments)
         .status()
         .with_context(|| format!("{tool} does not start"))?;

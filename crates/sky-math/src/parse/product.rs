@@ -127,23 +127,9 @@ impl<'a> Parser<'a> {
                     above = vec![rest];
                     divided = false;
                 }
-                Tok::Cmd("pmod") => {
-                    self.at += 1;
-                    let modulus = self.brace_argument()?;
+                Tok::Cmd("pmod" | "choose" | "over") => {
                     let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Call(Func::Residue, vec![left, modulus]).at(self.since(start)));
-                }
-                Tok::Cmd("choose") => {
-                    self.at += 1;
-                    let low = self.product()?;
-                    let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Call(Func::Binomial, vec![left, low]).at(self.since(start)));
-                }
-                Tok::Cmd("over") => {
-                    self.at += 1;
-                    let low = self.nested(Self::sum)?;
-                    let left = quotient(above, below, self.since(start));
-                    return Ok(Kind::Div(Box::new(left), Box::new(low)).at(self.since(start)));
+                    return self.with_right_side(left, start);
                 }
                 // `2.5 x 10^3`.
                 Tok::Letter('x', "x")
@@ -167,6 +153,18 @@ impl<'a> Parser<'a> {
                 _ => return Ok(quotient(above, below, self.since(start))),
             }
         }
+    }
+
+    /// `a \pmod m`, `n \choose k`, `a \over b`: all that stands before is the left side.
+    fn with_right_side(&mut self, left: Expr, start: usize) -> Parsed {
+        let operator = self.peek().clone();
+        self.at += 1;
+        let kind = match operator {
+            Tok::Cmd("pmod") => Kind::Call(Func::Residue, vec![left, self.brace_argument()?]),
+            Tok::Cmd("choose") => Kind::Call(Func::Binomial, vec![left, self.product()?]),
+            _ => Kind::Div(Box::new(left), Box::new(self.nested(Self::sum)?)),
+        };
+        Ok(kind.at(self.since(start)))
     }
 
     /// `a mod m`; a minus sign in front belongs to `a`.

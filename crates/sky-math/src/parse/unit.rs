@@ -125,49 +125,9 @@ impl<'a> Parser<'a> {
             }
             match self.peek() {
                 Tok::Text(text) => {
-                    let lower = text.trim().to_ascii_lowercase();
-                    let separates =
-                        lower.ends_with("and") || lower.ends_with("or") || lower.ends_with(',');
-                    if separates && !words.is_empty()
-                        || matches!(lower.as_str(), "and" | "or" | "," | "")
-                    {
-                        if lower.is_empty() && !text.contains(',') {
-                            self.at += 1;
-                            continue;
-                        }
+                    if !self.word_behind(text, &mut words, &mut value, start) {
                         break;
                     }
-                    // `\text{ hours and }`: the unit is taken, the word left.
-                    let joined = [" and", " or"].into_iter().find(|w| lower.ends_with(w));
-                    if let Some(word) = joined {
-                        let text = text.trim();
-                        let (unit, word) = text.split_at(text.len() - word.len());
-                        if units::read(unit).is_known() {
-                            words.push(' ');
-                            words.push_str(unit.trim());
-                            let at = self.at;
-                            self.tokens[at].tok = Tok::Text(word);
-                        }
-                        break;
-                    }
-                    match lower.trim_end_matches('.') {
-                        "percent" | "%" | "\\%" | "per cent" => {
-                            self.at += 1;
-                            let span = self.since(start);
-                            value = Kind::Percent(Box::new(value)).at(span);
-                            continue;
-                        }
-                        "degrees" | "degree" | "deg" | "°" | "^\\circ" => {
-                            self.at += 1;
-                            let span = self.since(start);
-                            value = Kind::Degree(Box::new(value)).at(span);
-                            continue;
-                        }
-                        _ => {}
-                    }
-                    words.push(' ');
-                    words.push_str(text.trim());
-                    self.at += 1;
                 }
                 // `\text{ m}^2`, `\text{km}/\text{h}`, and loose letters between.
                 Tok::Ch('^') if !words.is_empty() => {
@@ -199,7 +159,54 @@ impl<'a> Parser<'a> {
     }
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    /// Takes one `\text{...}` behind a value into its unit, or a percent or degree word into the
+    /// value. False where the text joins or separates values: that is left to the caller.
+    fn word_behind(
+        &mut self,
+        text: &'a str,
+        words: &mut String,
+        value: &mut Expr,
+        start: usize,
+    ) -> bool {
+        let lower = text.trim().to_ascii_lowercase();
+        if lower.is_empty() && !text.contains(',') {
+            self.at += 1;
+            return true;
+        }
+        let separates = lower.ends_with("and") || lower.ends_with("or") || lower.ends_with(',');
+        if separates && !words.is_empty() || matches!(lower.as_str(), "and" | "or" | "," | "") {
+            return false;
+        }
+        // `\text{ hours and }`: the unit is taken, the word left.
+        let joined = [" and", " or"].into_iter().find(|w| lower.ends_with(w));
+        if let Some(word) = joined {
+            let text = text.trim();
+            let (unit, word) = text.split_at(text.len() - word.len());
+            if units::read(unit).is_known() {
+                words.push(' ');
+                words.push_str(unit.trim());
+                let at = self.at;
+                self.tokens[at].tok = Tok::Text(word);
+            }
+            return false;
+        }
+        self.at += 1;
+        let span = self.since(start);
+        let wrap: fn(Box<Expr>) -> Kind = match lower.trim_end_matches('.') {
+            "percent" | "%" | "\\%" | "per cent" => Kind::Percent,
+            "degrees" | "degree" | "deg" | "°" | "^\\circ" => Kind::Degree,
+            _ => {
+                words.push(' ');
+                words.push_str(text.trim());
+                return true;
+            }
+        };
+        let inner = std::mem::replace(value, Kind::int(0).at(0..0));
+        *value = wrap(Box::new(inner)).at(span);
+        true
+    }
+
     /// The power of a unit, as it is written: `^2`, `^-1`.
     fn unit_power(&mut self) -> Parsed<String> {
         let power = self.script()?;

@@ -19,6 +19,15 @@ fn elapsed_ns(caller: &mut Caller<'_, Host>) -> u64 {
     u64::try_from(ns).unwrap_or(u64::MAX / 2).min(u64::MAX / 2)
 }
 
+/// What a guest's clock shows: clock 0 counts from 1970, the others from the guest's start.
+fn now(clock: u32, elapsed: u64) -> u64 {
+    if clock == 0 {
+        EPOCH_NS + elapsed
+    } else {
+        elapsed
+    }
+}
+
 pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
     linker.func_wrap(
         MODULE,
@@ -34,69 +43,72 @@ pub(super) fn link(linker: &mut Linker<Host>) -> Result<()> {
                 return Err(Error::new(HostTrap::Snapshot));
             }
             let elapsed = elapsed_ns(&mut c);
-            let now = if clock == 0 {
-                EPOCH_NS + elapsed
-            } else {
-                elapsed
-            };
-            with(&mut c, |call| call.write_u64(at, now))
+            with(&mut c, |call| call.write_u64(at, now(clock, elapsed)))
         },
     )?;
-    // Sleeping returns at once and costs the instructions of its time: a program that sleeps for a
-    // minute has used a minute of its limit.
     linker.func_wrap(
         MODULE,
         "poll_oneoff",
-        |mut c: Caller<'_, Host>,
-         wanted: u32,
-         events: u32,
-         count: u32,
-         happened: u32|
-         -> Result<i32> {
-            if count == 0 || count > MAX_BUFFERS {
-                return Ok(INVAL.0);
-            }
-            let elapsed = elapsed_ns(&mut c);
-            let mut slept = None;
-            let answer = with(&mut c, |call| {
-                let mut ready = 0;
-                for index in 0..count {
-                    let at = wanted.checked_add(48 * index).ok_or(FAULT)?;
-                    let user = call.read_u64(at)?;
-                    let kind = call.bytes(at.checked_add(8).ok_or(FAULT)?, 1)?[0];
-                    let mut event = [0_u8; 32];
-                    event[..8].copy_from_slice(&user.to_le_bytes());
-                    event[10] = kind;
-                    if kind == 0 {
-                        let clock = call.read_u32(at.checked_add(16).ok_or(FAULT)?)?;
-                        let timeout = call.read_u64(at.checked_add(24).ok_or(FAULT)?)?;
-                        let absolute = call.read_u32(at.checked_add(40).ok_or(FAULT)?)? & 1 == 1;
-                        let now = if clock == 0 {
-                            EPOCH_NS + elapsed
-                        } else {
-                            elapsed
-                        };
-                        let wait = if absolute {
-                            timeout.saturating_sub(now)
-                        } else {
-                            timeout
-                        };
-                        slept = Some(slept.map_or(wait, |least: u64| least.min(wait)));
-                    } else {
-                        event[16..24].copy_from_slice(&1_u64.to_le_bytes());
-                    }
-                    call.write(events.checked_add(32 * ready).ok_or(FAULT)?, &event)?;
-                    ready += 1;
-                }
-                call.write_u32(happened, ready)
-            })?;
-            if let Some(ns) = slept.filter(|_| answer == 0) {
-                let cost = u128::from(ns) * u128::from(INSTRUCTIONS_PER_SECOND) / 1_000_000_000;
-                let cost = u64::try_from(cost).unwrap_or(u64::MAX);
-                charge(&mut c, cost)?;
-            }
-            Ok(answer)
+        |mut c: Caller<'_, Host>, wanted: u32, events: u32, count: u32, happened: u32| {
+            let poll = Poll {
+                wanted,
+                events,
+                count,
+                happened,
+            };
+            poll.answer(&mut c)
         },
     )?;
     Ok(())
+}
+
+/// The arguments of `poll_oneoff`: where the guest's subscriptions lie (48 bytes each), where their
+/// events go (32 bytes each), how many there are, and where their number goes.
+struct Poll {
+    wanted: u32,
+    events: u32,
+    count: u32,
+    happened: u32,
+}
+
+impl Poll {
+    /// Sleeping returns at once and costs the instructions of its time: a program that sleeps for a
+    /// minute has used a minute of its limit. Files are always ready.
+    fn answer(&self, c: &mut Caller<'_, Host>) -> Result<i32> {
+        if self.count == 0 || self.count > MAX_BUFFERS {
+            return Ok(INVAL.0);
+        }
+        let elapsed = elapsed_ns(c);
+        let mut slept = None;
+        let answer = with(c, |call| {
+            for index in 0..self.count {
+                let at = self.wanted.checked_add(48 * index).ok_or(FAULT)?;
+                let user = call.read_u64(at)?;
+                let kind = call.bytes(at.checked_add(8).ok_or(FAULT)?, 1)?[0];
+                let mut event = [0_u8; 32];
+                event[..8].copy_from_slice(&user.to_le_bytes());
+                event[10] = kind;
+                if kind == 0 {
+                    let clock = call.read_u32(at.checked_add(16).ok_or(FAULT)?)?;
+                    let timeout = call.read_u64(at.checked_add(24).ok_or(FAULT)?)?;
+                    let absolute = call.read_u32(at.checked_add(40).ok_or(FAULT)?)? & 1 == 1;
+                    let wait = if absolute {
+                        timeout.saturating_sub(now(clock, elapsed))
+                    } else {
+                        timeout
+                    };
+                    slept = Some(slept.map_or(wait, |least: u64| least.min(wait)));
+                } else {
+                    event[16..24].copy_from_slice(&1_u64.to_le_bytes());
+                }
+                call.write(self.events.checked_add(32 * index).ok_or(FAULT)?, &event)?;
+            }
+            call.write_u32(self.happened, self.count)
+        })?;
+        if let Some(ns) = slept.filter(|_| answer == 0) {
+            let cost = u128::from(ns) * u128::from(INSTRUCTIONS_PER_SECOND) / 1_000_000_000;
+            charge(c, u64::try_from(cost).unwrap_or(u64::MAX))?;
+        }
+        Ok(answer)
+    }
 }

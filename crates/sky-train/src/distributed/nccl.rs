@@ -69,7 +69,7 @@ impl Nccl {
         &self.control
     }
 
-    fn checked(&self, what: &'static str) -> Result<(), TrainError> {
+    fn check_alive(&self, what: &'static str) -> Result<(), TrainError> {
         verdict(&self.failure, what).map_or(Ok(()), Err)
     }
 
@@ -113,7 +113,7 @@ impl Collective for Nccl {
 
     fn all_gather_into(&self, full: &Tensor, shard: &Tensor) -> Result<Pending, TrainError> {
         const WHAT: &str = "all_gather_into";
-        self.checked(WHAT)?;
+        self.check_alive(WHAT)?;
         if full.device() == Device::Cpu {
             return self.control.all_gather_into(full, shard);
         }
@@ -122,7 +122,7 @@ impl Collective for Nccl {
 
     fn reduce_scatter(&self, shard: &Tensor, full: &Tensor) -> Result<Pending, TrainError> {
         const WHAT: &str = "reduce_scatter";
-        self.checked(WHAT)?;
+        self.check_alive(WHAT)?;
         if full.device() == Device::Cpu {
             return self.control.reduce_scatter(shard, full);
         }
@@ -131,7 +131,7 @@ impl Collective for Nccl {
 
     fn all_reduce(&self, tensor: &Tensor) -> Result<Pending, TrainError> {
         const WHAT: &str = "all_reduce";
-        self.checked(WHAT)?;
+        self.check_alive(WHAT)?;
         if tensor.device() == Device::Cpu {
             return self.control.all_reduce(tensor);
         }
@@ -140,7 +140,7 @@ impl Collective for Nccl {
 
     fn broadcast(&self, tensor: &Tensor, from: usize) -> Result<Pending, TrainError> {
         const WHAT: &str = "broadcast";
-        self.checked(WHAT)?;
+        self.check_alive(WHAT)?;
         if tensor.device() == Device::Cpu {
             return self.control.broadcast(tensor, from);
         }
@@ -148,12 +148,12 @@ impl Collective for Nccl {
     }
 
     fn barrier(&self) -> Result<(), TrainError> {
-        self.checked("barrier")?;
+        self.check_alive("barrier")?;
         self.control.barrier()
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        self.checked("check")?;
+        self.check_alive("check")?;
         self.control.check()
     }
 }

@@ -96,8 +96,8 @@ pub struct StepMemory {
 }
 
 impl StepMemory {
-    /// What is kept, all gradients there.
-    pub fn kept(&self) -> u64 {
+    /// Weights, gradients and optimizer states, when all gradients are there.
+    pub fn state_bytes(&self) -> u64 {
         self.weights + self.gradients + self.optimizer
     }
 }

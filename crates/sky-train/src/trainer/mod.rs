@@ -279,8 +279,8 @@ impl<'c> Trainer<'c> {
     }
 
     /// Bytes of weights, gradients and optimizer state that this rank keeps, all gradients there.
-    pub fn kept_bytes(&self) -> u64 {
-        self.sharded_state.memory().kept()
+    pub fn state_bytes(&self) -> u64 {
+        self.sharded_state.memory().state_bytes()
     }
 
     /// The parameters of the embedding, a layer or the head as they stand, whole, in what the model

@@ -19,7 +19,7 @@ pub(crate) fn one_step(
     let mut trainer = Trainer::new(job, Device::Cpu, &comm, &mut |p| Ok(initial(p))).unwrap();
     comm.take();
     let metrics = trainer.train_step().unwrap();
-    (metrics.micro_batches, comm.take(), trainer.kept_bytes())
+    (metrics.micro_batches, comm.take(), trainer.state_bytes())
 }
 
 /// Counts what is asked of a group.

@@ -27,7 +27,7 @@ impl Buffers {
 
     /// Takes a vector back. No collective and no graph may still use it: its next user overwrites
     /// it.
-    pub(super) fn give_back(&mut self, buffer: Tensor, is_layer: bool) {
+    pub(super) fn release(&mut self, buffer: Tensor, is_layer: bool) {
         // Two parameters' and one gradient's are in use at once. Kept graphs hold more for a while:
         // the limit keeps their buffers from staying after the step that needed them.
         let alike = |t: &&Tensor| t.numel() == buffer.numel() && t.kind() == buffer.kind();

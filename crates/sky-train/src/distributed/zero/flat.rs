@@ -13,7 +13,7 @@ pub(super) fn bytes_of(tensor: &Tensor) -> u64 {
 }
 
 /// Checks a weight's shape against its spec and gives it back.
-pub(super) fn checked(param: &ParamSpec, whole: Tensor) -> Result<Tensor, TrainError> {
+pub(super) fn with_checked_shape(param: &ParamSpec, whole: Tensor) -> Result<Tensor, TrainError> {
     if whole.size() == param.shape {
         return Ok(whole);
     }

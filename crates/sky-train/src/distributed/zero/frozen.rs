@@ -2,7 +2,7 @@ use sky_model::{BlockSpec, ParamSpec};
 use tch::{Kind, Tensor};
 
 use super::{
-    flat::{checked, copy_part},
+    flat::{copy_part, with_checked_shape},
     shard::{Devices, Sharded},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(super) fn fill(
         for FlatParam { spec, offset } in &layout.params {
             // Hashed whole and after the cast: the bits that adapters are trained against, however
             // they are sharded and whatever dtype the file has.
-            let whole = checked(spec, weights(spec)?)?.f_to_kind(kind)?;
+            let whole = with_checked_shape(spec, weights(spec)?)?.f_to_kind(kind)?;
             hash.add(spec, &whole)?;
             copy_part(&whole, *offset, &shard, &local)?;
         }

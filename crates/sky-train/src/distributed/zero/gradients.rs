@@ -49,7 +49,7 @@ impl ShardedState<'_> {
             let is_layer = self.is_layer(block);
             // The copy to the host may still read the buffer. The GPU's stream orders it before
             // the next user's zeroing.
-            self.buffers.give_back(sum, is_layer);
+            self.buffers.release(sum, is_layer);
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl ShardedState<'_> {
             // allocator reuses memory in the order of the stream.
             self.accumulate_or_offload(pending_reduce.block, &pending_reduce.mine)?;
             let is_layer = self.is_layer(pending_reduce.block);
-            self.buffers.give_back(pending_reduce.flat, is_layer);
+            self.buffers.release(pending_reduce.flat, is_layer);
         }
         Ok(())
     }

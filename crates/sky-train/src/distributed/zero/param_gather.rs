@@ -68,8 +68,8 @@ impl ShardedState<'_> {
                     // again.
                     if let Some(unused) = other {
                         let block = unused.block;
-                        let wholes = unused.wait()?;
-                        self.give_back(wholes, block);
+                        let full_params = unused.wait()?;
+                        self.release(full_params, block);
                     }
                     self.start_all_gather(block)?
                 }
@@ -79,17 +79,17 @@ impl ShardedState<'_> {
             if let Some(next) = next {
                 self.prefetch = Some(self.start_all_gather(next)?);
             }
-            let wholes = now.wait()?;
-            let ParamViews { params, adapters } = self.param_views(block, &wholes)?;
+            let full_params = now.wait()?;
+            let ParamViews { params, adapters } = self.param_views(block, &full_params)?;
             return Ok(Gathered {
                 params,
                 adapters,
                 block,
-                buffers: wholes,
+                buffers: full_params,
             });
         }
-        let wholes = self.weights_on_device(block)?;
-        let ParamViews { params, adapters } = self.param_views(block, &wholes)?;
+        let full_params = self.weights_on_device(block)?;
+        let ParamViews { params, adapters } = self.param_views(block, &full_params)?;
         Ok(Gathered {
             params,
             adapters,
@@ -109,13 +109,13 @@ impl ShardedState<'_> {
         } = gathered;
         // The views first: a buffer must have no other owner when it is used again.
         drop((params, adapters));
-        self.give_back(buffers, block);
+        self.release(buffers, block);
     }
 
-    fn give_back(&mut self, buffers: Vec<Tensor>, block: usize) {
+    fn release(&mut self, buffers: Vec<Tensor>, block: usize) {
         let is_layer = self.is_layer(block);
         for buffer in buffers {
-            self.buffers.give_back(buffer, is_layer);
+            self.buffers.release(buffer, is_layer);
         }
     }
 
@@ -123,9 +123,9 @@ impl ShardedState<'_> {
     /// new buffers, since whoever asked may keep them.
     pub(crate) fn full_params(&self, block: usize) -> Result<Vec<Tensor>, TrainError> {
         self.wait_for_block(block)?;
-        let mut wholes = self.weights_on_device(block)?;
+        let mut full_params = self.weights_on_device(block)?;
         if self.sharded.parameters && self.comm.world_size() > 1 {
-            for (whole, part) in wholes.iter_mut().zip(self.parts(block)) {
+            for (whole, part) in full_params.iter_mut().zip(self.parts(block)) {
                 let options = (self.dtypes.compute, self.devices.compute);
                 let length = part.layout.padded_numel();
                 // `whole` is this rank's shard until the gathered vector takes its place.
@@ -136,7 +136,7 @@ impl ShardedState<'_> {
         let ParamViews {
             mut params,
             adapters,
-        } = self.param_views(block, &wholes)?;
+        } = self.param_views(block, &full_params)?;
         params.extend(adapters);
         Ok(params)
     }
@@ -188,12 +188,12 @@ impl ShardedState<'_> {
 
     /// Views of a block's parameters and of its adapters' in their flat vectors. They are detached:
     /// leaves of a new graph, which shares memory with the vector but not history.
-    fn param_views(&self, block: usize, wholes: &[Tensor]) -> Result<ParamViews, TrainError> {
+    fn param_views(&self, block: usize, full_params: &[Tensor]) -> Result<ParamViews, TrainError> {
         let mut found = ParamViews {
             params: Vec::new(),
             adapters: Vec::new(),
         };
-        for (part, whole) in self.parts(block).zip(wholes) {
+        for (part, whole) in self.parts(block).zip(full_params) {
             let list = if part.trained && !self.frozen.is_empty() {
                 &mut found.adapters
             } else {

@@ -12,7 +12,7 @@ use super::{
     async_step::AsyncOptimizerStep,
     buffers::Buffers,
     disk::Disk,
-    flat::{bytes_of, checked, copy_part},
+    flat::{bytes_of, copy_part, with_checked_shape},
     frozen::{self, FrozenBlock, FrozenWeights},
     pending_grads::{GradOffload, PendingReduceScatter},
     prefetch::Prefetch,
@@ -121,7 +121,7 @@ impl<'c> ShardedState<'c> {
             );
             let local = sharded_state.local_range(index);
             for FlatParam { spec, offset } in &layout.params {
-                let whole = checked(spec, weights(spec)?)?;
+                let whole = with_checked_shape(spec, weights(spec)?)?;
                 copy_part(&whole, *offset, master, &local)?;
             }
             // A collective at stages 1 and 2: all ranks fill the blocks in the same order.
