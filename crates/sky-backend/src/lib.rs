@@ -23,7 +23,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Where a section of the recipe says its model is.
+    /// The folder or the server that a recipe's section names: `path`, else `endpoint`.
     ///
     /// # Errors
     /// As [`ModelConfig::local_path`].

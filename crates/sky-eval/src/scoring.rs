@@ -17,11 +17,11 @@ use crate::{EvalConfig, EvalError, Interval, Result, pass_at_k, stats::reported_
 /// Writes `results.json`, with one entry a problem, and `summary.json`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scoring<'a> {
-    /// The problems.
+    /// `problems.jsonl`: what was asked, with source and domain.
     pub problems: &'a Path,
     /// The replies; those to one problem stand next to each other.
     pub samples: &'a Path,
-    /// Their verdicts.
+    /// `verdicts.jsonl`, a line a reply, in the order of `samples`.
     pub verdicts: &'a Path,
     /// The prompt that the model got.
     pub prompt: &'a Prompt,

@@ -31,7 +31,7 @@ pub enum RopeScaling {
 /// sizes are positive and fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The family.
+    /// Decides the layers: biases of the projections, and names of the weights.
     pub family: Family,
     /// Tokens the model knows; rows of the embedding.
     pub vocab_size: i64,

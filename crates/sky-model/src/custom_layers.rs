@@ -30,7 +30,7 @@ impl CustomLayers {
         }
     }
 
-    /// Their name.
+    /// Name of the architecture, which `config.json` and checkpoints carry.
     pub fn name(&self) -> &str {
         &self.name
     }

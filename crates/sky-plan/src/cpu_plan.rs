@@ -47,7 +47,7 @@ pub struct CpuBytes {
     pub buffers: u64,
     /// The process itself.
     pub process: u64,
-    /// All of it.
+    /// Sum of the parts above, in bytes.
     pub total: u64,
 }
 

@@ -26,7 +26,7 @@ pub struct PlanInput<'a> {
     pub host_memory: u64,
     /// Rent of one GPU.
     pub dollars_per_gpu_hour: f64,
-    /// Training rows.
+    /// Rows of the data set; an epoch sees each once.
     pub rows: u64,
     /// Mean tokens of a row.
     pub tokens_per_row: f64,
@@ -47,7 +47,7 @@ pub struct GpuBytes {
     pub buffers: u64,
     /// For the allocator's gaps, the context and the libraries' workspaces.
     pub reserve: u64,
-    /// All of it.
+    /// Sum of the parts above, in bytes.
     pub total: u64,
 }
 
@@ -66,7 +66,7 @@ pub struct HostBytes {
     pub checkpoint: u64,
     /// The processes themselves.
     pub processes: u64,
-    /// All of it.
+    /// Sum of the parts above, in bytes; without `disk`.
     pub total: u64,
     /// On disk, not in `total`: master weights and optimizer states with `offload_folder`.
     pub disk: u64,
@@ -75,7 +75,7 @@ pub struct HostBytes {
 /// What one setting needs and costs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SettingPlan {
-    /// The setting.
+    /// What is sharded, offloaded and recomputed.
     pub setting: Setting,
     /// Whether GPUs and host hold it.
     pub fits: bool,

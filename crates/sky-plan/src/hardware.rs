@@ -11,15 +11,15 @@ use crate::PlanError;
 pub struct Gpu {
     /// Its full name.
     pub name: String,
-    /// Memory of one.
+    /// Memory of one GPU, in bytes.
     pub memory: f64,
-    /// Dense bf16 peak.
+    /// Dense bf16 peak, in FLOP/s.
     pub bf16_flops: f64,
-    /// To its own memory.
+    /// Between a GPU and its own memory, in bytes/s.
     pub memory_bandwidth: f64,
-    /// To the other GPUs of its host, one way.
+    /// To the other GPUs of its host, one way, in bytes/s.
     pub link_bandwidth: f64,
-    /// To host memory, one way.
+    /// To host memory, one way, in bytes/s.
     pub host_bandwidth: f64,
     /// Share of the peak that a training step reaches.
     pub efficiency: f64,

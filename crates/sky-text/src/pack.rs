@@ -36,7 +36,7 @@ impl PackedRow {
         self.ids.len()
     }
 
-    /// Whether there are none.
+    /// Whether the pack holds no tokens.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }

@@ -96,14 +96,20 @@ impl OneOrMany {
 
 /// A decoder's sizes. [`ModelSizes::check`] says whether they can be a model's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names of `config.json`")]
 pub struct ModelSizes {
+    /// Rows of the embedding.
     pub vocab_size: i64,
+    /// Width of the residual stream.
     pub hidden_size: i64,
+    /// Width of the gated feed-forward layer.
     pub intermediate_size: i64,
+    /// Transformer layers.
     pub num_hidden_layers: i64,
+    /// Query heads.
     pub num_attention_heads: i64,
+    /// Key and value heads; fewer than query heads in grouped-query attention.
     pub num_key_value_heads: i64,
+    /// Width of a head.
     pub head_dim: i64,
 }
 

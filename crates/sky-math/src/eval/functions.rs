@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::{Eval, PointError};
+use super::context::{Eval, PointError};
 use crate::{
     ball::Ball,
     complex::Complex,

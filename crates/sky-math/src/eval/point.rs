@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use super::Eval;
+use super::context::Eval;
 use crate::{ball::Ball, budget::Budget, complex::Complex};
 
 /// Signs of the names at a point.

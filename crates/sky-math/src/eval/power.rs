@@ -3,7 +3,7 @@
 use dashu_base::UnsignedAbs;
 use dashu_ratio::RBig;
 
-use super::{Eval, PointError};
+use super::context::{Eval, PointError};
 use crate::{
     ball::Ball,
     complex::Complex,

@@ -5,7 +5,7 @@ use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
 use super::{
-    ExactError, ExactResult,
+    error::{ExactError, ExactResult},
     integer::{bit_size, integer, to_i64},
 };
 use crate::{budget::Budget, expr::Func};

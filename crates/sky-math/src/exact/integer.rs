@@ -4,7 +4,7 @@ use dashu_base::BitTest;
 use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
-use super::{ExactError, ExactResult};
+use super::error::{ExactError, ExactResult};
 
 /// The integer that a rational is.
 pub(crate) fn integer(value: &RBig) -> Option<IBig> {

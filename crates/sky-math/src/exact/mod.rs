@@ -4,6 +4,7 @@
 //! to probability, and most answers of problem sets are rationals.
 
 mod arithmetic;
+mod error;
 mod integer;
 
 use dashu_base::{Signed, UnsignedAbs};
@@ -11,33 +12,16 @@ use dashu_int::UBig;
 use dashu_ratio::RBig;
 
 use arithmetic::{binomial, charge, factorial, gcd_or_lcm, logarithm, power, power_mod};
+pub(super) use error::{ExactError, ExactResult};
 pub(super) use integer::{bit_size, integer, ten_to, to_i64};
 
 use super::{
-    budget::{Budget, OutOfBudget},
+    budget::Budget,
     expr::{BigOp, Expr, Func, Kind},
 };
 
 /// Terms of a sum or product that are added up one by one.
 const MAX_TERMS: i64 = 2_000;
-
-/// Why there is no exact value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExactError {
-    /// A division by zero, a logarithm of zero.
-    Undefined,
-    /// Not a rational, or too large to write down.
-    NotRational,
-    OutOfBudget,
-}
-
-impl From<OutOfBudget> for ExactError {
-    fn from(_: OutOfBudget) -> Self {
-        Self::OutOfBudget
-    }
-}
-
-pub(super) type ExactResult<T = RBig> = Result<T, ExactError>;
 
 /// Values of names.
 pub(super) type Names = Vec<(String, RBig)>;

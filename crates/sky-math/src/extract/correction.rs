@@ -1,6 +1,9 @@
 //! A later answer that takes an earlier one back: `#### 3`, then "Wait, that is wrong. It is 4."
 
-use super::{Extraction, Rule, phrase};
+use super::{
+    extraction::{Extraction, Rule},
+    phrase,
+};
 use crate::wording;
 
 /// What stands behind an announced answer.

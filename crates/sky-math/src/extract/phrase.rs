@@ -2,8 +2,8 @@
 //! number.
 
 use super::{
-    Extraction,
     answer_like::{is_answer_like, is_math_word, qualifies},
+    extraction::Extraction,
     leads::{is_named_sum, without_lead, without_remark},
     located::Located,
     prose,

@@ -5,8 +5,8 @@
 //! Alternatives stay together (`2 or 3`), and what a sentence excludes is not its value.
 
 use super::{
-    Extraction, Rule,
     atom::{Atom, atoms, sentence, states},
+    extraction::{Extraction, Rule},
     joined::{Joined, alternative, compound, joined},
     spans::math_spans,
 };

@@ -8,6 +8,7 @@
 
 mod constants;
 mod critical_points;
+mod equality;
 mod nested_power;
 mod points;
 mod precision;
@@ -21,44 +22,13 @@ use super::{
     normal_form,
 };
 pub(super) use constants::{approximate, floor, infinity, rounds_to, sign};
+pub(super) use equality::Equality;
 pub(super) use points::proportional;
 use points::{NameRange, Pass, compare_at_points};
 use tree_queries::{
     alternating_names, has_alternating_power, has_big_operator, has_integer_function,
     has_step_function, has_symbolic_sum, is_piecewise, names_are_indices, names_of,
 };
-
-/// What a comparison found, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Equality {
-    /// The same rational number.
-    EqualExactly,
-    /// The same polynomial, quotient of polynomials or sum of radicals.
-    EqualInNormalForm,
-    /// The same tree.
-    EqualAsWritten,
-    /// The same residue modulo four primes.
-    EqualModuloPrimes,
-    /// The same value at every point tried.
-    EqualAtPoints,
-    /// Different values, which is proved.
-    Different,
-    /// Neither could be shown, so not the same.
-    Unknown(&'static str),
-}
-
-impl Equality {
-    pub(super) fn is_equal(self) -> bool {
-        matches!(
-            self,
-            Self::EqualExactly
-                | Self::EqualInNormalForm
-                | Self::EqualAsWritten
-                | Self::EqualModuloPrimes
-                | Self::EqualAtPoints
-        )
-    }
-}
 
 /// Compares two values.
 pub(super) fn compare(a: &Expr, b: &Expr, budget: &Budget) -> Equality {

@@ -5,7 +5,7 @@
 //! The points come from a hash of the names, so that a verdict is the same everywhere.
 
 use super::{
-    Equality,
+    equality::Equality,
     precision::{HIGH_PRECISION, LOW_PRECISION},
     tree_queries::{
         alternating_names, has_step_function, is_piecewise, is_rational_function, names_of,

@@ -157,7 +157,7 @@ impl<'s> TrainingRun<'s> {
         self
     }
 
-    /// The trainer.
+    /// The trainer, to read its step, weights or memory before the run starts.
     pub fn trainer(&self) -> &Trainer<'s> {
         &self.trainer
     }

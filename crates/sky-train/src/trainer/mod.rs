@@ -29,13 +29,13 @@ use sky_plan::{BatchSampler, Schedule, TrainConfig};
 /// What a run is made from. Its results are a function of this and of the custom parts.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Settings.
+    /// The recipe's `[train]`.
     pub config: TrainConfig,
     /// The model's shape.
     pub model: Config,
-    /// The data.
+    /// Training and validation rows, tokenized.
     pub data: Dataset,
-    /// The run's seed.
+    /// Decides the order of rows, the noise and the rounding.
     pub seed: u64,
 }
 
