@@ -102,7 +102,7 @@ impl EstimateInput<'_> {
         };
         let recomputed = match config.activation_checkpointing {
             ActivationCheckpointing::Auto => 0,
-            chosen => chosen.recomputed(shape.layers),
+            chosen => chosen.layers_recomputed(shape.layers),
         };
         let mut text = String::new();
         let planned = plan_on_cpus(shape, config, self.env, Some(&known.size));

@@ -88,7 +88,7 @@ pub(crate) fn activations(
     let layer = graph + 3 * tokens * shape.ffn * width;
     // All kept graphs are there with the head's logits, and with the graph of the uppermost layer
     // unless that is one of them.
-    let kept = checkpointing.local_params(shape.layers);
+    let kept = checkpointing.layers_stored(shape.layers);
     let others = kept - u64::from(checkpointing.keeps(shape.layers as usize));
     Activations {
         head: inputs + noise + kept * graph + logits,
@@ -156,7 +156,7 @@ pub(crate) fn buffers(
     };
     // In f32 a chunk's gradient is added within the product that makes it.
     let chunk = if width == 4 { 0 } else { width };
-    let held = checkpointing.local_params(shape.layers) * whole * gathered;
+    let held = checkpointing.layers_stored(shape.layers) * whole * gathered;
     // Rows are added where the sum lies, on a CPU that keeps it; else there is a matrix of them
     // first.
     let rows = if fused && flat == 0 { 0 } else { 4 };

@@ -7,7 +7,7 @@ use crate::{
     },
     memory_setting::Setting,
     pass_bytes,
-    state_bytes::{self, kept},
+    state_bytes::{self, local_params},
 };
 
 /// What a setting needs and costs.

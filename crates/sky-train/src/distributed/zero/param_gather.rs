@@ -69,7 +69,7 @@ impl ShardedState<'_> {
                     if let Some(unused) = other {
                         let block = unused.block;
                         let full_params = unused.wait()?;
-                        self.release(full_params, block);
+                        self.release_buffers(full_params, block);
                     }
                     self.start_all_gather(block)?
                 }
@@ -109,10 +109,10 @@ impl ShardedState<'_> {
         } = gathered;
         // The views first: a buffer must have no other owner when it is used again.
         drop((params, adapters));
-        self.release(buffers, block);
+        self.release_buffers(buffers, block);
     }
 
-    fn release(&mut self, buffers: Vec<Tensor>, block: usize) {
+    fn release_buffers(&mut self, buffers: Vec<Tensor>, block: usize) {
         let is_layer = self.is_layer(block);
         for buffer in buffers {
             self.buffers.release(buffer, is_layer);
