@@ -13,7 +13,7 @@ pub struct StageArgs {
     /// The recipe: a TOML file.
     #[arg(long, value_name = "FILE")]
     pub recipe: PathBuf,
-    /// The run folder; each stage writes a folder of its own inside it.
+    /// The run folder; each stage writes its own folder inside it.
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
     /// Seed from 0 to 2^64 - 1, used instead of the recipe's.
