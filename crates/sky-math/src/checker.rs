@@ -5,7 +5,7 @@ use super::{
         truth_value,
     },
     expr::{Expr, Kind},
-    extract::{self, Extraction},
+    extract::{self, Extraction, Stated},
     grade::{Grade, Graded},
     lex::{Commas, Spelling},
     options::Options,
@@ -25,6 +25,8 @@ pub struct MathChecker {
 /// sum.
 const BASE_STEPS: u64 = 800_000;
 const STEPS_PER_BYTE: u64 = 40;
+/// The last letter that is a choice in any set; a gold answer further on extends it.
+const LAST_CHOICE: char = 'J';
 
 /// A side of a comparison: its text, and its tree when it has one.
 struct Side {
@@ -130,24 +132,48 @@ impl MathChecker {
         }
     }
 
-    /// Judges a response to a multiple-choice problem against the letter of the right choice. A
-    /// choice is its letter: an answer of the letter and the choice's text is right too.
+    /// Judges a response to a multiple-choice problem against the letter of the right choice, in
+    /// either case. What counts is the choice that the response states last; an answer of the
+    /// letter and the choice's text is right too. A response that states none is
+    /// [`Grade::Unparsed`], whatever letters stand in its formulas and prose.
     pub fn check_choice(&self, letter: &str, response: &str) -> Graded {
-        let mut graded = self.check(letter, response);
-        if graded.grade == Grade::Wrong {
-            let found = graded.extracted.as_deref().and_then(|answer| {
-                choice_letter(answer).or_else(|| {
-                    extract::leading_choice(answer).and_then(|f| f.answer.chars().next())
-                })
-            });
-            if let (Some(gold), Some(found)) = (choice_letter(letter), found)
-                && gold == found
-            {
-                graded.grade = Grade::Correct;
-                graded.reason = format!("choice {gold}, with its text");
-            }
+        let budget = self.budget(letter.len() + response.len());
+        let gold_text = extract::extract_gold(letter).into_owned();
+        let Some(gold) = choice_letter(&gold_text.to_uppercase())
+            .or_else(|| wording::lone_letter(&gold_text))
+            .map(|c| c.to_ascii_uppercase())
+        else {
+            // The right answer is no letter: compare what it says.
+            return self.check(letter, response);
+        };
+        let stated = extract::stated_choice(response, gold.max(LAST_CHOICE));
+        // A look at the text costs about one step a byte; running out changes nothing here.
+        let _ = budget.take(response.len() as u64);
+        let (grade, extracted, reason) = match stated {
+            Ok(Stated::One(found)) => (
+                if found == gold {
+                    Grade::Correct
+                } else {
+                    Grade::Wrong
+                },
+                Some(found.to_string()),
+                format!("choice {gold} against choice {found}"),
+            ),
+            Ok(Stated::Several(all)) => (
+                Grade::Wrong,
+                Some(all),
+                "the response states several choices".to_owned(),
+            ),
+            Err(none) => (Grade::Unparsed, None, none.reason().to_owned()),
+        };
+        Graded {
+            grade,
+            gold: gold.to_string(),
+            rule: extracted.as_ref().map(|_| extract::Rule::ChoiceLetter),
+            extracted,
+            reason,
+            steps: budget.used(),
         }
-        graded
     }
 
     /// Whether two bare answers mean the same, without the tolerance that a decimal gold answer

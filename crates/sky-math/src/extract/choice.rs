@@ -9,7 +9,7 @@ const WINDOW: usize = 1500;
 const MAX_MENTIONS: usize = 40;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Said {
+pub(super) enum Said {
     /// It is said to be the answer.
     Settled,
     /// It is said not to be.
@@ -21,16 +21,95 @@ enum Said {
 }
 
 struct Mention {
+    /// In upper case.
     letter: char,
     start: usize,
     end: usize,
     bracketed: bool,
 }
 
+/// A letter of a text and what is said of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SaidOf {
+    /// In upper case.
+    pub(super) letter: char,
+    /// Where it stands.
+    pub(super) start: usize,
+    pub(super) bracketed: bool,
+    pub(super) said: Said,
+    /// Whether the clause speaks of an answer, an option or a choice by name.
+    pub(super) named: bool,
+    /// Whether the text ends with the letter's sentence.
+    pub(super) open: bool,
+}
+
+/// What a reply to a multiple-choice problem says of each letter up to `last`. Lower-case letters
+/// count where they are set apart.
+pub(super) fn said(text: &str, last: char) -> Vec<SaidOf> {
+    let text = tail(text, usize::MAX);
+    let mentions = mentions(text, last, true);
+    (0..mentions.len())
+        .map(|i| {
+            let mention = &mentions[i];
+            let before = clause(&text[..mention.start]).to_lowercase();
+            let behind: String = text[mention.end..].chars().take(60).collect();
+            let behind = behind.to_lowercase();
+            let sentence = behind.split(['.', '\n', ';']).next().unwrap_or_default();
+            let names = ["answer", "option", "choice", "correct", "答案", "réponse"];
+            SaidOf {
+                letter: mention.letter,
+                start: mention.start,
+                bracketed: mention.bracketed,
+                said: match judge(text, &mentions, i) {
+                    Said::Neutral if concludes(text, mention) => Said::Settled,
+                    said => said,
+                },
+                named: names
+                    .iter()
+                    .any(|name| before.contains(name) || sentence.contains(name)),
+                open: text[mention.end..].len() <= 80,
+            }
+        })
+        .collect()
+}
+
+/// `Therefore, C.`: a sentence that is a conclusion and a letter.
+fn concludes(text: &str, mention: &Mention) -> bool {
+    const WORDS: [&str; 11] = [
+        "therefore",
+        "thus",
+        "hence",
+        "so",
+        "consequently",
+        "accordingly",
+        "finally",
+        "i take",
+        "i would take",
+        "i'd take",
+        "i'll take",
+    ];
+    let head = &text[..mention.start];
+    let from = head
+        .rfind(['.', '\n', '!', '?', ';', '。'])
+        .map_or(0, |at| {
+            at + head[at..].chars().next().map_or(1, char::len_utf8)
+        });
+    let head = head[from..]
+        .trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase()
+        .replace('’', "'");
+    let behind = text[mention.end..].trim_start_matches([')', ']', '*', '$', '}', '"', '`']);
+    let ends = behind.is_empty()
+        || behind.starts_with(['.', '\n', '!', ';', '。'])
+        || behind.starts_with(" -")
+        || behind.trim().is_empty();
+    ends && WORDS.contains(&head.as_str())
+}
+
 /// The choice that the text settles on; none when it leaves two.
 pub(super) fn settled(text: &str) -> Option<char> {
     let text = tail(text, WINDOW);
-    let mentions = mentions(text);
+    let mentions = mentions(text, 'J', false);
     let said: Vec<Said> = (0..mentions.len())
         .map(|i| judge(text, &mentions, i))
         .collect();
@@ -51,11 +130,12 @@ pub(super) fn settled(text: &str) -> Option<char> {
         .then_some(letter)
 }
 
-/// Capital letters that stand alone.
-fn mentions(text: &str) -> Vec<Mention> {
+/// Capital letters that stand alone and, with `any_case`, small ones that are set apart.
+fn mentions(text: &str, last: char, any_case: bool) -> Vec<Mention> {
     let mut found = Vec::new();
     for (at, c) in text.char_indices() {
-        if !('A'..='J').contains(&c) {
+        let letter = if any_case { c.to_ascii_uppercase() } else { c };
+        if !('A'..=last).contains(&letter) {
             continue;
         }
         let before = text[..at].chars().next_back();
@@ -83,8 +163,11 @@ fn mentions(text: &str) -> Vec<Mention> {
         if !bracketed && (c == 'I' || c == 'A' && article) {
             continue;
         }
+        if any_case && (in_formula(text, at) || c != letter && !set_apart(text, at, bracketed)) {
+            continue;
+        }
         found.push(Mention {
-            letter: c,
+            letter,
             start: at,
             end: at + 1,
             bracketed,
@@ -92,6 +175,47 @@ fn mentions(text: &str) -> Vec<Mention> {
     }
     let from = found.len().saturating_sub(MAX_MENTIONS);
     found.split_off(from)
+}
+
+/// Whether the letter is a variable: `ΔE`, `\Delta E`, `E = 5`.
+fn in_formula(text: &str, at: usize) -> bool {
+    let before = text[..at].trim_end_matches(' ');
+    let command = before.rfind('\\').is_some_and(|i| {
+        before.len() - i > 1 && before[i + 1..].bytes().all(|b| b.is_ascii_alphabetic())
+    });
+    let behind = text[at + 1..].trim_start_matches(' ');
+    let operator = behind.starts_with(['=', '+', '^', '_', '<', '>', '≈', '≤', '≥', '×', '·']);
+    command || operator || before.ends_with(['Δ', '∆', '∂', '∇', '=', '+', '×', '·'])
+}
+
+/// Whether a small letter is set apart as a choice: `(d)`, `**d**`, `answer: d.`.
+fn set_apart(text: &str, at: usize, bracketed: bool) -> bool {
+    let before = tail(&text[..at], 40).trim_end_matches([' ', '"', '\'', '`']);
+    let behind = &text[at + 1..];
+    let next = behind.trim_start_matches(['"', '\'', '`']);
+    let ends =
+        next.trim().is_empty() || next.starts_with(['.', ',', '\n', ')', '!', ';', ':', '。']);
+    let both = before.ends_with(['(', '[', '*']) && behind.starts_with([')', ']', '*']);
+    let lower = before.to_lowercase();
+    let announced = [
+        "answer is",
+        "answer:",
+        "answer :",
+        "option",
+        "choice",
+        "option is",
+        "choice is",
+        "letter",
+        "答案是",
+        "答案为",
+        "答案:",
+        "选",
+    ]
+    .iter()
+    .any(|cue| lower.trim_end_matches(['*', ' ']).ends_with(cue));
+    both || bracketed && ends
+        || announced && ends
+        || announced && behind.trim_start().starts_with(['-', '–', '—'])
 }
 
 fn judge(text: &str, mentions: &[Mention], at: usize) -> Said {
@@ -277,7 +401,7 @@ fn denied_behind(behind: &str) -> bool {
 }
 
 /// Words in front of the letter that is settled on.
-const CUES: [&str; 48] = [
+const CUES: [&str; 55] = [
     "answer is",
     "answer:",
     "answer",
@@ -314,6 +438,13 @@ const CUES: [&str; 48] = [
     "rather",
     "instead",
     "bet on",
+    "would take",
+    "'d take",
+    "'ll take",
+    "opt for",
+    "my pick",
+    "my pick:",
+    "pick:",
     "réponse est",
     "réponse",
     "réponse:",

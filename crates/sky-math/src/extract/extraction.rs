@@ -51,6 +51,8 @@ pub(crate) enum NoAnswer {
     /// The last box never ended.
     UnfinishedBox,
     NothingFound,
+    /// No choice is stated.
+    NoChoice,
 }
 
 impl NoAnswer {
@@ -59,6 +61,7 @@ impl NoAnswer {
             Self::Empty => "the response is empty",
             Self::UnfinishedThought => "the response ends inside its thought section",
             Self::UnfinishedBox => "the response ends inside its last box",
+            Self::NoChoice => "the response states no choice",
             Self::NothingFound => "no box, answer phrase, formula or number was found",
         }
     }

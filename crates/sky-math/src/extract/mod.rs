@@ -15,6 +15,7 @@ mod phrase;
 mod prose;
 mod section;
 mod spans;
+mod stated_choice;
 mod tokens;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use correction::Later;
 pub(crate) use extraction::NoAnswer;
 pub use extraction::{Extraction, Rule};
 use located::Located;
+pub(crate) use stated_choice::Stated;
 
 use super::glyphs;
 
@@ -164,6 +166,19 @@ pub(crate) fn leading_choice(response: &str) -> Option<Extraction> {
             answer: letter.to_string(),
             rule: Rule::ChoiceLetter,
         })
+}
+
+/// The choice that a reply to a multiple-choice problem states; letters up to `last` are choices.
+pub(crate) fn stated_choice(response: &str, last: char) -> Result<Stated, NoAnswer> {
+    let response = glyphs::halfwidth(response);
+    let text = section::final_part(&response).ok_or(NoAnswer::UnfinishedThought)?;
+    if text.trim().is_empty() {
+        return Err(NoAnswer::Empty);
+    }
+    if boxed::is_open(text) {
+        return Err(NoAnswer::UnfinishedBox);
+    }
+    stated_choice::stated(text, last).ok_or(NoAnswer::NoChoice)
 }
 
 /// A whole response, for a gold answer in words.
