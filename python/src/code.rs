@@ -79,7 +79,7 @@ pub(crate) fn problem(py: Python<'_>, format: &str, row: Text) -> PyResult<Probl
     })?;
     let problem = py.detach(|| {
         let row = serde_json::from_str(&row.0).map_err(|error| format!("not a row: {error}"))?;
-        match from_row(known, row, 0)? {
+        match from_row(known, &row, 0)? {
             Row::Problem(problem) if problem.domain == Domain::Code => Ok(*problem),
             Row::Problem(_) => Err(format!("a row of {format} has no tests to run")),
             Row::Skipped { reason, .. } => Err(format!("a row of {format}: {reason}")),

@@ -221,3 +221,83 @@ fn rows_without_what_they_need_are_skipped_or_named() {
         ("amc_aime", r"\frac{1}{2}")
     );
 }
+
+/// Integers beyond 64 bits and long fractions, wherever tests are read from.
+#[test]
+fn every_digit_of_a_test_is_kept_on_every_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let numbers = [
+        "717897987691852588770249",
+        "-18446744073709551617",
+        "18446744073709551616",
+        "0.1000000000000000055511151231257827",
+        "[[1,340282366920938463463374607431768211456],null]",
+        "{\"k\":99999999999999999999999999999999999999}",
+    ];
+    let texts = |tests: &sky_types::Tests| -> Vec<String> {
+        let all = tests.inputs.iter().chain(&tests.outputs);
+        let all = all.chain(tests.accepted.iter().flatten());
+        all.map(|json| json.text().to_owned()).collect()
+    };
+    for number in numbers {
+        let pair = format!("\"inputs\":[[{number}]],\"outputs\":[{number}]");
+        let problem = format!(
+            "{{\"id\":\"1\",\"source\":\"s\",\"domain\":\"code\",\"prompt\":\"p\",\"answer\":{{\"tests\":\
+             {{{pair},\"fn_name\":\"f\",\"accepted\":[[{number}]]}}}}}}"
+        );
+        let apps = format!("{{\"question\": \"q\", \"input_output\": {{{pair}}}}}");
+        let packed = serde_json::json!({ "question": "q", "input_output": format!("{{{pair}}}") });
+        for (format, row, accepted) in [
+            (Format::Problems, problem.clone(), true),
+            (Format::Apps, apps.clone(), false),
+            (Format::Taco, apps, false),
+            (Format::Apps, packed.to_string(), false),
+        ] {
+            let path = dir.path().join("rows.jsonl");
+            std::fs::write(&path, &row).unwrap();
+            let problem = all(format, &path).0.remove(0);
+            let Answer::Tests(tests) = &problem.answer else {
+                panic!()
+            };
+            let mut expected = vec![format!("[{number}]"), number.to_owned()];
+            expected.extend(accepted.then(|| number.to_owned()));
+            assert_eq!(texts(tests), expected, "{format:?}");
+            // Written and read again, as `convert` and the stages do.
+            let written = serde_json::to_string(&problem).unwrap();
+            assert_eq!(serde_json::from_str::<Problem>(&written).unwrap(), problem);
+            assert!(written.contains(number));
+        }
+        std::fs::write(dir.path().join("mine.jsonl"), &problem).unwrap();
+        let config = ProblemsConfig {
+            train: 0,
+            heldout: 0,
+            files: vec![sky_data::ProblemFile {
+                path: "mine.jsonl".into(),
+                ..Default::default()
+            }],
+            ..ProblemsConfig::default()
+        };
+        let paths = ProblemPaths {
+            home: dir.path().into(),
+        };
+        let loaded = load_problems(&config, 1, &paths).unwrap();
+        let Answer::Tests(tests) = &loaded.train[0].answer else {
+            panic!()
+        };
+        assert_eq!(tests.outputs[0].text(), number);
+    }
+}
+
+#[test]
+fn a_numeric_answer_and_id_keep_their_digits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.jsonl");
+    std::fs::write(
+        &path,
+        r#"{"problem": "p", "answer": 717897987691852588770249, "id": 18446744073709551617}"#,
+    )
+    .unwrap();
+    let problem = all(Format::Math, &path).0.remove(0);
+    assert_eq!(answer(&problem), "717897987691852588770249");
+    assert_eq!(problem.id, "math/18446744073709551617");
+}

@@ -4,6 +4,7 @@ use sky_types::{Answer, Domain, Json, Problem, Program, Tests};
 
 use super::{
     converted::{Converted, Refusal, keep, text},
+    source_row::Fields,
     tolerance::stated_tolerance,
 };
 
@@ -95,14 +96,18 @@ pub(super) fn contest_prompt(
 }
 
 /// APPS and TACO: inputs and outputs, often as JSON inside a string; some rows have none.
-pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
+pub(super) fn apps(row: &Fields<'_>, number: usize, source: &str) -> Converted {
     let question = text(row, "question")?;
-    // From the text itself where there is one: a row's own values have no integers beyond 64 bits.
     let found: Result<Option<InputOutput>, _> = match row.get("input_output") {
         Some(Value::String(json)) if json.trim().is_empty() => Ok(None),
         Some(Value::String(json)) => serde_json::from_str(json),
         Some(Value::Null) | None => Ok(None),
-        Some(value) => serde_json::from_value(value.clone()).map(Some),
+        Some(_) => {
+            let written = row.exact("input_output");
+            written
+                .map(|json| serde_json::from_str(json.text()))
+                .transpose()
+        }
     };
     let Some(tests) = found.map_err(|error| Refusal::Skip(format!("`input_output`: {error}")))?
     else {
@@ -133,11 +138,8 @@ pub(super) fn apps(row: &Map<String, Value>, number: usize, source: &str) -> Con
     let function = tests.fn_name.as_ref();
     let function = function.map(|name| format!("Write the function `{name}`."));
     let prompt = contest_prompt(question, function, row);
-    let id = match row.get("problem_id").or_else(|| row.get("id")) {
-        Some(Value::String(id)) => format!("{source}/{id}"),
-        Some(Value::Number(id)) => format!("{source}/{id}"),
-        _ => format!("{source}/{number}"),
-    };
+    let id = row.name(&["problem_id", "id"]);
+    let id = format!("{source}/{}", id.unwrap_or_else(|| number.to_string()));
     let mut problem = Problem::new(id, source, Domain::Code, prompt, Answer::Tests(tests));
     keep(&mut problem, row, &["difficulty", "url"]);
     if let Some(Value::Object(metadata)) = row.get("metadata") {

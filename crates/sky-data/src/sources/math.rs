@@ -1,7 +1,10 @@
 use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Problem};
 
-use super::converted::{Converted, Refusal, keep, text};
+use super::{
+    converted::{Converted, Refusal, keep, text},
+    source_row::Fields,
+};
 
 /// GSM8K states the answer after `####`, with thousands separators.
 pub(super) fn gsm8k(row: &Map<String, Value>, number: usize) -> Converted {
@@ -16,7 +19,7 @@ pub(super) fn gsm8k(row: &Map<String, Value>, number: usize) -> Converted {
 }
 
 /// MATH and its like: the answer is a field, or the last box of the solution.
-pub(super) fn math(row: &Map<String, Value>, number: usize, source: &str) -> Converted {
+pub(super) fn math(row: &Fields<'_>, number: usize, source: &str) -> Converted {
     let question = ["problem", "question", "prompt"]
         .iter()
         .find_map(|key| row.get(*key).and_then(Value::as_str))
@@ -24,7 +27,7 @@ pub(super) fn math(row: &Map<String, Value>, number: usize, source: &str) -> Con
     let solution = row.get("solution").and_then(Value::as_str);
     let answer = match row.get("answer") {
         Some(Value::String(answer)) => answer.trim().to_owned(),
-        Some(Value::Number(answer)) => whole(answer),
+        Some(Value::Number(_)) => whole(&row.name(&["answer"]).unwrap_or_default()),
         _ => solution
             .and_then(last_boxed)
             .map(str::to_owned)
@@ -33,11 +36,8 @@ pub(super) fn math(row: &Map<String, Value>, number: usize, source: &str) -> Con
     if answer.is_empty() {
         return Err(Refusal::Skip("the answer is empty".into()));
     }
-    let id = match row.get("unique_id").or_else(|| row.get("id")) {
-        Some(Value::String(id)) => format!("{source}/{id}"),
-        Some(Value::Number(id)) => format!("{source}/{id}"),
-        _ => format!("{source}/{number}"),
-    };
+    let id = row.name(&["unique_id", "id"]);
+    let id = format!("{source}/{}", id.unwrap_or_else(|| number.to_string()));
     let mut problem = Problem::new(id, source, Domain::Math, question, Answer::Math(answer));
     keep(
         &mut problem,
@@ -61,19 +61,21 @@ pub(super) fn math(row: &Map<String, Value>, number: usize, source: &str) -> Con
 }
 
 /// NuminaMath-CoT names where each of its problems comes from; the recipe selects by that.
-pub(super) fn numina(row: &Map<String, Value>, number: usize) -> Converted {
+pub(super) fn numina(row: &Fields<'_>, number: usize) -> Converted {
     let source = text(row, "source")?.to_owned();
     let mut problem = math(row, number, "numina")?;
     problem.source = source;
     Ok(problem)
 }
 
-/// `27.0` stands for 27 in files that went through a spreadsheet.
-fn whole(number: &serde_json::Number) -> String {
-    match number.as_f64() {
-        Some(value) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{}", value as i64),
-        _ => number.to_string(),
-    }
+/// `27.0` stands for 27 in files that went through a spreadsheet; every other number is as it is
+/// written.
+fn whole(number: &str) -> String {
+    let whole = match number.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|digit| digit == b'0') => whole,
+        _ => number,
+    };
+    if whole == "-0" { "0" } else { whole }.to_owned()
 }
 
 /// The inside of the last `\boxed{...}` or `\fbox{...}`, braces matched.
@@ -113,5 +115,20 @@ mod tests {
         assert_eq!(last_boxed(r"\fbox {a\}b}"), Some(r"a\}b"));
         assert_eq!(last_boxed(r"\boxed{1"), None);
         assert_eq!(last_boxed(r"\boxed 5"), None);
+    }
+
+    #[test]
+    fn a_number_is_the_answer_that_it_is_written_as() {
+        for (written, answer) in [
+            ("27.0", "27"),
+            ("-0.0", "0"),
+            ("-12.00", "-12"),
+            ("0.10", "0.10"),
+            ("1e3", "1e3"),
+            ("717897987691852588770249", "717897987691852588770249"),
+            ("0.1000000000000000055511", "0.1000000000000000055511"),
+        ] {
+            assert_eq!(whole(written), answer);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod known_problems;
 mod live_code_bench;
 mod math;
 mod pickle;
+mod source_row;
 mod tolerance;
 
 use std::{
@@ -16,11 +17,10 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
-use serde_json::{Map, Value};
 use sky_files::{FileError, read_jsonl_from};
 use sky_types::Problem;
 
-pub use format::Format;
+pub use self::{format::Format, source_row::SourceRow};
 
 use self::converted::{Converted, Refusal};
 use crate::{DataError, Result};
@@ -64,10 +64,10 @@ pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<R
         Box::new(BufReader::with_capacity(1 << 16, file))
     };
     let name = path.to_path_buf();
-    let rows = read_jsonl_from::<Map<String, Value>, _>(reader, path);
+    let rows = read_jsonl_from::<SourceRow, _>(reader, path);
     Ok(rows.enumerate().map(move |(number, row)| {
         let row = row?;
-        from_row(format, row, number).map_err(|message| {
+        from_row(format, &row, number).map_err(|message| {
             DataError::File(FileError::Format {
                 path: name.clone(),
                 line: Some(number as u64 + 1),
@@ -83,7 +83,7 @@ pub fn read(format: Format, path: &Path) -> Result<impl Iterator<Item = Result<R
 /// What is wrong, in words, when it lacks the format's fields.
 pub fn from_row(
     format: Format,
-    row: Map<String, Value>,
+    row: &SourceRow,
     number: usize,
 ) -> std::result::Result<Row, String> {
     match convert(format, row, number) {
@@ -96,16 +96,18 @@ pub fn from_row(
     }
 }
 
-fn convert(format: Format, row: Map<String, Value>, number: usize) -> Converted {
+fn convert(format: Format, row: &SourceRow, number: usize) -> Converted {
+    let form = |error: serde_json::Error| Refusal::Form(error.to_string());
+    let fields = || row.fields().map_err(form);
     match format {
-        Format::Problems => serde_json::from_value(Value::Object(row))
-            .map_err(|error| Refusal::Form(error.to_string())),
-        Format::Gsm8k => math::gsm8k(&row, number),
-        Format::Math | Format::Aime => math::math(&row, number, format.name()),
-        Format::Numina => math::numina(&row, number),
-        Format::Mbpp => code::mbpp(&row),
-        Format::Apps | Format::Taco => code::apps(&row, number, format.name()),
-        Format::LiveCodeBench => live_code_bench::live_code_bench(&row),
-        Format::HumanEval => code::human_eval(&row),
+        // From the text, so that tests keep every digit.
+        Format::Problems => serde_json::from_str(row.text()).map_err(form),
+        Format::Gsm8k => math::gsm8k(&*fields()?, number),
+        Format::Math | Format::Aime => math::math(&fields()?, number, format.name()),
+        Format::Numina => math::numina(&fields()?, number),
+        Format::Mbpp => code::mbpp(&*fields()?),
+        Format::Apps | Format::Taco => code::apps(&fields()?, number, format.name()),
+        Format::LiveCodeBench => live_code_bench::live_code_bench(&*fields()?),
+        Format::HumanEval => code::human_eval(&*fields()?),
     }
 }
