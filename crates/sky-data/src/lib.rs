@@ -6,7 +6,8 @@
 //! - [`sources`] turns rows of GSM8K, MATH, AIME, MBPP, APPS and their like into problems.
 //! - [`select()`] turns problems, samples and verdicts into training rows; [`card()`] describes
 //!   them.
-//! - [`ContaminationIndex`], [`near_duplicates()`] and [`normalise`] compare texts.
+//! - [`ContaminationIndex`], [`near_duplicates()`], [`fold_layout`] and [`normalise`]
+//!   compare texts.
 //!
 //! ```
 //! use sky_data::{ProblemsConfig, generate};
@@ -22,6 +23,7 @@
 mod card;
 mod decontaminate;
 mod error;
+mod layout;
 mod near_duplicates;
 mod problems;
 mod seeded_rng;
@@ -33,9 +35,10 @@ mod text;
 pub use card::{CardFacts, card, licence_of};
 pub use decontaminate::ContaminationIndex;
 pub use error::{DataError, Result};
+pub use layout::fold_layout;
 pub use near_duplicates::near_duplicates;
 pub use problems::{
-    Disjoint, Family, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile, ProblemPaths,
+    Disjoint, Family, FileFunnel, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile, ProblemPaths,
     ProblemsConfig, generate, load_problems,
 };
 pub use select::{Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};

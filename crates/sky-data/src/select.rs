@@ -10,7 +10,7 @@ use sky_types::{
 };
 use tracing::info_span;
 
-use crate::{ContaminationIndex, DataError, Result, near_duplicates, text::normalise};
+use crate::{ContaminationIndex, DataError, Result, fold_layout, near_duplicates, normalise};
 
 /// The recipe's `[select]`: which right samples become training rows.
 ///
@@ -23,6 +23,9 @@ pub struct SelectConfig {
     pub per_problem: usize,
     /// Most rows of a source; sources not named are not limited.
     pub quotas: BTreeMap<String, usize>,
+    /// Accept sources with fewer rows than their quota. Without it [`Selection::check_quotas`]
+    /// refuses them.
+    pub allow_short: bool,
     /// Drop problems that share this many consecutive words with a held-out problem; 0 drops only
     /// those with the same wording.
     pub decontaminate: usize,
@@ -36,6 +39,7 @@ impl Default for SelectConfig {
         Self {
             per_problem: 1,
             quotas: BTreeMap::new(),
+            allow_short: false,
             decontaminate: 13,
             near_duplicate: 0.0,
         }
@@ -118,6 +122,44 @@ pub struct Selection {
     pub selected: Vec<Selected>,
     /// The counts.
     pub funnel: Funnel,
+}
+
+impl Selection {
+    /// Checks that each source fills its quota, unless the settings accept fewer rows.
+    ///
+    /// # Errors
+    /// [`DataError::Setting`] with each source that has too few rows.
+    pub fn check_quotas(&self, config: &SelectConfig) -> Result<()> {
+        if config.allow_short {
+            return Ok(());
+        }
+        let short: Vec<String> = config
+            .quotas
+            .iter()
+            .filter_map(|(source, &quota)| {
+                let found = self.funnel.sources.get(source).copied();
+                let SourceCounts {
+                    problems,
+                    correct,
+                    rows,
+                } = found.unwrap_or_default();
+                (rows < quota).then(|| {
+                    format!(
+                        "{source} has {rows} rows of {quota} ({problems} problems, {correct} right \
+                         samples)"
+                    )
+                })
+            })
+            .collect();
+        if short.is_empty() {
+            return Ok(());
+        }
+        let reason = format!(
+            "{}: add problems or samples, lower the quota, or accept it with allow_short = true",
+            short.join("; ")
+        );
+        Err(SettingError::new("quotas", reason).into())
+    }
 }
 
 /// The inputs of [`select()`].
@@ -296,7 +338,7 @@ fn drop_problems(
     chosen.retain(|(problem, samples)| {
         let reason = if heldout.find(&problem.prompt).is_some() {
             "contaminated"
-        } else if !wordings.insert(normalise(&problem.prompt)) {
+        } else if !wordings.insert(fold_layout(&problem.prompt)) {
             "repeated_problem"
         } else {
             return true;

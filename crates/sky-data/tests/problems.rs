@@ -174,6 +174,160 @@ fn too_many_of_a_small_family_is_an_error_that_says_so() {
     assert!(error.to_string().contains("max_operand"), "{error}");
 }
 
+fn mine(id: usize, prompt: &str) -> Problem {
+    let answer = Answer::Math("1".into());
+    Problem::new(format!("m/{id}"), "mine", sky_types::Domain::Math, prompt, answer)
+}
+
+fn only(file: ProblemFile) -> ProblemsConfig {
+    ProblemsConfig {
+        train: 0,
+        heldout: 0,
+        files: vec![ProblemFile {
+            path: "mine.jsonl".into(),
+            ..file
+        }],
+        ..ProblemsConfig::default()
+    }
+}
+
+#[test]
+fn different_problems_are_never_dropped_as_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let prompts = [
+        "Evaluate (8-3)*2.",
+        "Evaluate 8-(3*2).",
+        r"Find $\frac{1}{2+3}$",
+        r"Find $\frac{1}{2}+3$",
+        "Let A ∪ B be given.",
+        "Let A ∩ B be given.",
+        "f(1,2)",
+        "f(12)",
+        "What is ⌊2.5⌋?",
+        "What is ⌈2.5⌉?",
+        "What is −(2)?",
+        "What is (2)?",
+    ];
+    let mut problems: Vec<Problem> = (0..).zip(prompts).map(|(at, p)| mine(at, p)).collect();
+    problems.push(mine(100, "  EVALUATE (8 - 3) * 2 ."));
+    problems.push(mine(101, r"find $ \dfrac{1}{2 + 3} $"));
+    write(&dir.path().join("mine.jsonl"), &problems);
+    let paths = ProblemPaths {
+        home: dir.path().into(),
+    };
+    let loaded = load_problems(&only(ProblemFile::default()), 1, &paths).unwrap();
+    assert_eq!(loaded.train, problems[..prompts.len()]);
+    assert_eq!(loaded.dropped["repeated"], 2);
+}
+
+#[test]
+fn a_source_that_ends_empty_or_short_is_an_error_unless_it_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut problems: Vec<Problem> = (0..6).map(|at| mine(at, &format!("Puzzle {at}"))).collect();
+    problems[4].meta.insert("difficulty".into(), 3.into());
+    problems[5].meta.insert("difficulty".into(), "HARD".into());
+    write(&dir.path().join("mine.jsonl"), &problems);
+    let paths = ProblemPaths {
+        home: dir.path().into(),
+    };
+    for (file, says) in [
+        (
+            ProblemFile {
+                difficulty: Some([5.0, 9.0]),
+                ..ProblemFile::default()
+            },
+            "0 of 6 rows kept; 1 of another difficulty, 5 without a difficulty: rate",
+        ),
+        (
+            ProblemFile {
+                level: Some("medium".into()),
+                ..ProblemFile::default()
+            },
+            "0 of 6 rows kept; 1 of another difficulty, 5 without a difficulty: rate",
+        ),
+        (
+            ProblemFile {
+                source: Some("yours".into()),
+                ..ProblemFile::default()
+            },
+            "(source yours): 0 of 6 rows kept; 6 of another source: check the entry's `source`",
+        ),
+        (
+            ProblemFile {
+                boxed: true,
+                ..ProblemFile::default()
+            },
+            "6 without a boxed answer: widen",
+        ),
+        (
+            ProblemFile {
+                take: Some(7),
+                ..ProblemFile::default()
+            },
+            "6 of 6 rows kept; 7 are to be taken",
+        ),
+        (
+            ProblemFile {
+                heldout: true,
+                boxed: true,
+                ..ProblemFile::default()
+            },
+            "0 of 6 rows kept",
+        ),
+    ] {
+        let error = load_problems(&only(file.clone()), 1, &paths).unwrap_err();
+        assert!(matches!(error, DataError::Setting(_)));
+        let error = error.to_string();
+        assert!(error.contains(says) && error.contains("allow_short"), "{error}");
+        let allowed = ProblemFile {
+            allow_short: true,
+            ..file
+        };
+        let loaded = load_problems(&only(allowed), 1, &paths).unwrap();
+        let count = loaded.train.len() + loaded.heldout.len();
+        assert_eq!(count, loaded.files[0].kept);
+    }
+    let none: [Problem; 0] = [];
+    write(&dir.path().join("mine.jsonl"), &none);
+    let error = load_problems(&only(ProblemFile::default()), 1, &paths).unwrap_err();
+    assert!(error.to_string().contains("0 of 0 rows kept"), "{error}");
+}
+
+#[test]
+fn take_counts_problems_that_repeat_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let problems: Vec<Problem> = (0..40)
+        .map(|at| mine(at, &format!("Puzzle {}", at / 2)))
+        .collect();
+    write(&dir.path().join("mine.jsonl"), &problems);
+    let paths = ProblemPaths {
+        home: dir.path().into(),
+    };
+    let twenty = only(ProblemFile {
+        take: Some(20),
+        ..ProblemFile::default()
+    });
+    let loaded = load_problems(&twenty, 1, &paths).unwrap();
+    assert_eq!(loaded.train.len(), 20);
+    assert_eq!(loaded.files[0].dropped["repeated"], 20);
+    let missing = load_problems(
+        &ProblemsConfig {
+            files: vec![ProblemFile {
+                path: "nowhere.jsonl".into(),
+                ..ProblemFile::default()
+            }],
+            ..twenty
+        },
+        1,
+        &paths,
+    );
+    let error = missing.unwrap_err().to_string();
+    let here = std::path::absolute("nowhere.jsonl").unwrap();
+    for place in [&dir.path().join("nowhere.jsonl"), &here] {
+        assert!(error.contains(&place.display().to_string()), "{error}");
+    }
+}
+
 fn write(path: &Path, problems: &[Problem]) {
     sky_files::write_jsonl(path, problems).unwrap();
 }

@@ -64,7 +64,7 @@ pub enum Disjoint {
 #[serde(default, deny_unknown_fields)]
 pub struct ProblemFile {
     /// The file, plain or `.gz`. A relative path is looked up under `SKY_HOME`, then in the current
-    /// folder.
+    /// folder; `sky-data problems` looks beside the recipe before that.
     pub path: PathBuf,
     /// Only problems of this `source`.
     pub source: Option<String>,
@@ -80,6 +80,8 @@ pub struct ProblemFile {
     pub take: Option<usize>,
     /// Hold the problems out for evaluation instead of sampling them.
     pub heldout: bool,
+    /// Accept fewer problems than `take`, or none at all. Without it that is an error.
+    pub allow_short: bool,
     /// How to get the file; printed while it is missing.
     pub get: String,
 }

@@ -6,11 +6,12 @@ use std::{
 use sky_types::{Problem, SettingError, derive_seed};
 use tracing::info_span;
 
-use super::{ProblemFile, ProblemsConfig, generate};
+use super::{
+    FileFunnel, ProblemFile, ProblemsConfig, file_funnel::filtered, generate,
+};
 use crate::{
-    DataError, Result,
+    DataError, Result, fold_layout,
     sources::{self, Format},
-    text::normalise,
 };
 
 /// Where set-up puts HumanEval, under `SKY_HOME`.
@@ -42,6 +43,28 @@ impl ProblemPaths {
         at_home
     }
 
+    /// The path of a file that exists.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] when it is at none of the places; the error names them all.
+    pub fn existing(&self, path: &Path, get: &str) -> Result<PathBuf> {
+        let found = self.resolve(path);
+        if found.exists() {
+            return Ok(found);
+        }
+        let mut how = get.to_owned();
+        if let Ok(here) = std::path::absolute(path)
+            && here != found
+        {
+            let more = if get.is_empty() { "" } else { ". " };
+            how = format!("nor at {}{more}{get}", here.display());
+        }
+        Err(DataError::Missing {
+            path: found,
+            get: how,
+        })
+    }
+
     /// Every file that the settings need.
     pub fn needs(&self, config: &ProblemsConfig) -> Vec<NeededFile> {
         let human_eval = (config.human_eval > 0).then(|| NeededFile {
@@ -63,53 +86,79 @@ pub struct LoadedProblems {
     pub train: Vec<Problem>,
     /// Problems held out for evaluation.
     pub heldout: Vec<Problem>,
-    /// Number of problems left out, by reason: `repeated`, `difficulty`, `not_boxed`.
+    /// Number of problems left out, by reason: `repeated`, `no_difficulty`, `difficulty`,
+    /// `not_boxed`.
     pub dropped: BTreeMap<String, usize>,
+    /// What became of the rows of each entry of `files`, in their order.
+    pub files: Vec<FileFunnel>,
 }
 
 /// Generates problems, reads files and draws from them, as the settings say. The same settings,
 /// seed and files give the same problems.
 ///
-/// A training problem with the wording of a held-out one or of an earlier training problem is
-/// dropped and counted.
+/// A training problem with the wording of a held-out one or of an earlier training problem, up to
+/// layout ([`fold_layout`]), is dropped and counted, before `take` is drawn.
 ///
 /// # Errors
-/// When a setting is impossible, a file is missing or damaged, or two problems have the same id.
+/// When a setting is impossible, a file is missing or damaged, two problems have the same id, or a
+/// file without `allow_short` gives no problem or fewer than its `take`.
 pub fn load_problems(
     config: &ProblemsConfig,
     seed: u64,
     paths: &ProblemPaths,
 ) -> Result<LoadedProblems> {
     let _span = info_span!("load_problems").entered();
-    let (mut train, mut heldout) = generate(config, seed)?;
-    let mut dropped = BTreeMap::new();
-    for file in &config.files {
-        let side = if file.heldout {
-            &mut heldout
+    let (generated, mut heldout) = generate(config, seed)?;
+    let mut files: Vec<FileFunnel> = vec![FileFunnel::default(); config.files.len()];
+    // What is held out first: nothing of it may be drawn for training.
+    for (file, funnel) in config.files.iter().zip(&mut files) {
+        if file.heldout {
+            let candidates = from_file(file, paths, funnel)?;
+            heldout.extend(taken(candidates, file, seed, funnel)?);
+        }
+    }
+    let mut wordings: HashSet<String> = heldout.iter().map(|p| fold_layout(&p.prompt)).collect();
+    let mut repeated = 0;
+    let mut train = Vec::new();
+    for problem in generated {
+        if wordings.insert(fold_layout(&problem.prompt)) {
+            train.push(problem);
         } else {
-            &mut train
-        };
-        side.extend(from_file(file, seed, paths, &mut dropped)?);
+            repeated += 1;
+        }
+    }
+    for (file, funnel) in config.files.iter().zip(&mut files) {
+        if file.heldout {
+            continue;
+        }
+        let mut candidates = from_file(file, paths, funnel)?;
+        let mut own = HashSet::new();
+        candidates.retain(|problem| {
+            let wording = fold_layout(&problem.prompt);
+            let new = !wordings.contains(&wording) && own.insert(wording);
+            if !new {
+                funnel.drop_row("repeated");
+            }
+            new
+        });
+        let drawn = taken(candidates, file, seed, funnel)?;
+        wordings.extend(drawn.iter().map(|p| fold_layout(&p.prompt)));
+        train.extend(drawn);
     }
     if config.human_eval > 0 {
-        let path = paths.resolve(Path::new(HUMAN_EVAL));
-        must_exist(&path, "run `cargo xtask setup`")?;
+        let get = "run `cargo xtask setup`";
+        let path = paths.existing(Path::new(HUMAN_EVAL), get)?;
         let all = sources::read(Format::HumanEval, &path)?
             .filter_map(|row| row.map(sources::Row::into_problem).transpose())
             .collect::<Result<Vec<_>>>()?;
-        train.extend(draw(all, config.human_eval, seed));
-    }
-
-    let mut wordings: HashSet<String> = heldout.iter().map(|p| normalise(&p.prompt)).collect();
-    let apart = wordings.len();
-    train.retain(|problem| {
-        let new = wordings.insert(normalise(&problem.prompt));
-        if !new {
-            *dropped.entry("repeated".into()).or_default() += 1;
+        for problem in draw(all, config.human_eval, seed) {
+            if wordings.insert(fold_layout(&problem.prompt)) {
+                train.push(problem);
+            } else {
+                repeated += 1;
+            }
         }
-        new
-    });
-    debug_assert_eq!(wordings.len(), apart + train.len());
+    }
     let mut ids = HashSet::new();
     for problem in train.iter().chain(&heldout) {
         if !ids.insert(&problem.id) {
@@ -120,92 +169,94 @@ pub fn load_problems(
             });
         }
     }
+    let dropped = dropped(&files, repeated);
     Ok(LoadedProblems {
         train,
         heldout,
         dropped,
+        files,
     })
 }
 
-fn must_exist(path: &Path, get: &str) -> Result<()> {
-    if path.exists() {
-        return Ok(());
+/// The counts over all files. What an entry does not ask for is no loss.
+fn dropped(files: &[FileFunnel], repeated: usize) -> BTreeMap<String, usize> {
+    let mut dropped = BTreeMap::new();
+    if repeated > 0 {
+        dropped.insert("repeated".to_owned(), repeated);
     }
-    Err(DataError::Missing {
-        path: path.into(),
-        get: get.into(),
-    })
+    for (reason, count) in files.iter().flat_map(|file| &file.dropped) {
+        if !matches!(*reason, "other_source" | "not_drawn") {
+            *dropped.entry((*reason).to_owned()).or_default() += count;
+        }
+    }
+    dropped
 }
 
+/// The problems of a file that pass its filters.
 fn from_file(
     file: &ProblemFile,
-    seed: u64,
     paths: &ProblemPaths,
-    dropped: &mut BTreeMap<String, usize>,
+    funnel: &mut FileFunnel,
 ) -> Result<Vec<Problem>> {
-    let path = paths.resolve(&file.path);
+    let path = paths.existing(&file.path, &file.get)?;
     let _span = info_span!("problem_file", path = %path.display()).entered();
-    must_exist(&path, &file.get)?;
+    funnel.path.clone_from(&path);
+    funnel.source.clone_from(&file.source);
     let mut kept = Vec::new();
     let mut matching = 0;
     for row in sources::read(Format::Problems, &path)? {
         let Some(problem) = row?.into_problem() else {
+            funnel.rows += 1;
+            funnel.drop_row("skipped");
             continue;
         };
-        if file
+        let other = file
             .source
             .as_ref()
-            .is_some_and(|source| *source != problem.source)
-        {
-            continue;
+            .is_some_and(|source| *source != problem.source);
+        if !other {
+            matching += 1;
+            if file.first.is_some_and(|first| matching > first) {
+                break;
+            }
         }
-        matching += 1;
-        if file.first.is_some_and(|first| matching > first) {
-            break;
-        }
-        let reason = if !in_range(&problem, file.difficulty) || !at_level(&problem, file) {
-            "difficulty"
-        } else if file.boxed && problem.meta.get("boxed") != Some(&true.into()) {
-            "not_boxed"
+        funnel.rows += 1;
+        if other {
+            funnel.drop_row("other_source");
+        } else if let Some(reason) = filtered(&problem, file) {
+            funnel.drop_row(reason);
         } else {
             kept.push(problem);
-            continue;
-        };
-        *dropped.entry(reason.into()).or_default() += 1;
+        }
     }
-    match file.take {
-        Some(take) if take > kept.len() => Err(SettingError::new(
-            "files",
-            format!(
-                "{} has {} fitting problems, {take} are to be taken",
-                path.display(),
-                kept.len()
-            ),
-        )
-        .into()),
-        Some(take) => Ok(draw(kept, take, seed)),
-        None => Ok(kept),
-    }
+    Ok(kept)
 }
 
-fn in_range(problem: &Problem, range: Option<[f64; 2]>) -> bool {
-    range.is_none_or(|[low, high]| {
-        let difficulty = problem
-            .meta
-            .get("difficulty")
-            .and_then(serde_json::Value::as_f64);
-        difficulty.is_some_and(|d| (low..=high).contains(&d))
-    })
-}
-
-fn at_level(problem: &Problem, file: &ProblemFile) -> bool {
-    let named = |key: &str, wanted: &str| {
-        let level = problem.meta.get(key).and_then(|level| level.as_str());
-        level.is_some_and(|level| level.eq_ignore_ascii_case(wanted))
-    };
-    file.level
-        .as_deref()
-        .is_none_or(|wanted| named("difficulty", wanted) || named("level", wanted))
+/// Draws what the entry takes of its candidates.
+fn taken(
+    candidates: Vec<Problem>,
+    file: &ProblemFile,
+    seed: u64,
+    funnel: &mut FileFunnel,
+) -> Result<Vec<Problem>> {
+    let count = candidates.len();
+    let take = file.take.unwrap_or(count);
+    funnel.kept = count.min(take);
+    if !file.allow_short && (count == 0 || count < take) {
+        let wanted = file
+            .take
+            .map_or_else(String::new, |take| format!("; {take} are to be taken"));
+        let reason = format!(
+            "{funnel}{wanted}: {}, or accept it with allow_short = true",
+            funnel.remedy()
+        );
+        return Err(SettingError::new("files", reason).into());
+    }
+    let drawn = draw(candidates, take, seed);
+    if drawn.len() < count {
+        funnel.dropped.insert("not_drawn", count - drawn.len());
+    }
+    Ok(drawn)
 }
 
 /// Draws `take` problems and keeps their order. Each problem's rank is a hash of its id and the
