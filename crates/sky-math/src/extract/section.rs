@@ -27,6 +27,10 @@ const ENDS: [&str; 6] = [
 
 /// What stands behind the thought section; `None` when the thought never ends.
 pub(super) fn final_part(response: &str) -> Option<&str> {
+    // Most responses have none of the marks, and looking for each costs.
+    if !response.contains(['<', '[', '◁']) {
+        return Some(response);
+    }
     let mut text = response;
     for (open, close) in THOUGHTS {
         if let Some(at) = text.rfind(close) {

@@ -8,7 +8,7 @@ use dashu_int::IBig;
 use dashu_ratio::RBig;
 
 use super::{
-    points::{PointResult, compare_at_point},
+    points::{PointResult, Sides, compare_at_point},
     precision::LOW_PRECISION,
     tree_queries::names_of,
 };
@@ -124,11 +124,12 @@ fn names(a: &Expr, b: &Expr) -> Vec<String> {
 
 fn differ_at(a: &Expr, b: &Expr, points: &[Values], are_integers: bool, budget: &Budget) -> bool {
     let limit = budget.used() + budget.left() / BUDGET_SHARE;
+    let sides = Sides::new(a, b);
     points.iter().any(|values| {
         let eval = |prec| Eval::at_values(values, are_integers, prec, budget);
         budget.used() < limit
             && matches!(
-                compare_at_point(a, b, &eval, LOW_PRECISION),
+                compare_at_point(&sides, &eval, LOW_PRECISION),
                 Ok(PointResult::Differ)
             )
     })

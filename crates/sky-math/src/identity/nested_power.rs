@@ -4,7 +4,7 @@
 //! nothing. These points are chosen to have one, and are compared exactly.
 
 use super::{
-    points::{PointResult, compare_at_point},
+    points::{PointResult, Sides, compare_at_point},
     precision::LOW_PRECISION,
     tree_queries::names_of,
 };
@@ -86,7 +86,7 @@ pub(super) fn differ(a: &Expr, b: &Expr, budget: &Budget) -> bool {
                 let eval = |prec| Eval::at_values(&values, false, prec, budget);
                 evaluations <= MAX_EVALUATIONS
                     && matches!(
-                        compare_at_point(a, b, &eval, LOW_PRECISION),
+                        compare_at_point(&Sides::new(a, b), &eval, LOW_PRECISION),
                         Ok(PointResult::Differ)
                     )
             }

@@ -114,7 +114,8 @@ pub(super) fn compare_at_points(
 ) -> Equality {
     let prec = pass.precision();
     let over_integers = stand_for != NameRange::Reals;
-    let names = a.has_names() || b.has_names();
+    let sides = Sides::new(a, b);
+    let names = sides.names;
     let piecewise = names && (is_piecewise(a) || is_piecewise(b));
     let (needed, tries) = match (names, stand_for) {
         (false, _) => (1, 1),
@@ -153,7 +154,7 @@ pub(super) fn compare_at_points(
             NameRange::Integers if agreed >= INTEGER_POINTS / 2 => LOW_PRECISION,
             _ => prec,
         };
-        match compare_at_point(a, b, &eval, prec) {
+        match compare_at_point(&sides, &eval, prec) {
             Ok(PointResult::Agree) => {
                 agreed += 1;
                 if agreed >= needed {
@@ -192,6 +193,28 @@ pub(super) fn compare_at_points(
     Equality::Unknown(reason)
 }
 
+/// Two values that are compared at one point or more, and what is known of both.
+pub(super) struct Sides<'e> {
+    a: &'e Expr,
+    b: &'e Expr,
+    /// Whether a name occurs in one of them.
+    names: bool,
+    /// Whether names occur, and the imaginary unit does not.
+    real: bool,
+}
+
+impl<'e> Sides<'e> {
+    pub(super) fn new(a: &'e Expr, b: &'e Expr) -> Self {
+        let names = a.has_names() || b.has_names();
+        Self {
+            a,
+            b,
+            names,
+            real: names && !has_imaginary_unit(a) && !has_imaginary_unit(b),
+        }
+    }
+}
+
 /// How two values meet at a point.
 pub(super) enum PointResult {
     Agree,
@@ -207,8 +230,7 @@ pub(super) enum PointResult {
 /// continues to the bits at which the smallest number on the way would show, since `10^{200} + 1`
 /// and `10^{200} + 2` agree to any fixed number of leading bits.
 pub(super) fn compare_at_point<'a>(
-    a: &Expr,
-    b: &Expr,
+    sides: &Sides<'_>,
     eval: &dyn Fn(usize) -> Eval<'a>,
     prec: usize,
 ) -> Result<PointResult, PointError> {
@@ -216,7 +238,7 @@ pub(super) fn compare_at_point<'a>(
     let first = eval(prec);
     if !first.integers.is_empty() {
         let exact = |e: &Expr| exact::rational(e, &mut first.integers.clone(), first.budget);
-        match (exact(a), exact(b)) {
+        match (exact(sides.a), exact(sides.b)) {
             (Ok(x), Ok(y)) if x == y => return Ok(PointResult::Agree),
             (Ok(_), Ok(_)) => return Ok(PointResult::Differ),
             (Err(ExactError::Undefined), _) | (_, Err(ExactError::Undefined)) => {
@@ -231,7 +253,7 @@ pub(super) fn compare_at_point<'a>(
     let mut prec = prec;
     loop {
         let mut eval = eval(prec);
-        let (result, needed) = compare_at_precision(a, b, &mut eval)?;
+        let (result, needed) = compare_at_precision(sides, &mut eval)?;
         if prec <= LOW_PRECISION
             || needed <= prec
             || matches!(result, PointResult::Differ | PointResult::OutsideDomain)
@@ -247,17 +269,15 @@ pub(super) fn compare_at_point<'a>(
 
 /// How they meet at this precision, and the precision that it takes to be sure.
 fn compare_at_precision(
-    a: &Expr,
-    b: &Expr,
+    sides: &Sides<'_>,
     eval: &mut Eval<'_>,
 ) -> Result<(PointResult, usize), PointError> {
+    let &Sides { a, b, names, real } = sides;
     let prec = eval.prec;
     let x = eval.value(a)?;
     let left = std::mem::take(&mut eval.left_reals);
     let y = eval.value(b)?;
     let also_left = eval.left_reals;
-    let names = a.has_names() || b.has_names();
-    let real = names && !has_imaginary_unit(a) && !has_imaginary_unit(b);
     let outside = real && (left || also_left);
     // `\ln|x|` is written for the sake of the points where `\ln x` has no value: there the two
     // differ, whatever the complex logarithm says.
