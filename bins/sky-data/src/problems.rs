@@ -12,9 +12,10 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     let recipe = args.load()?;
     let config: ProblemsConfig = recipe.section()?;
     let paths = ProblemPaths { home: sky_home() };
-    let needs = paths.needs(&config);
+    let located = beside_recipe(&config, &recipe);
+    let needs = paths.needs(&located);
     let plan = if args.is_dry_run() {
-        plan(&recipe, &config, &needs)?
+        plan(&recipe, &located, &paths, &needs)?
     } else {
         StageEstimate::default()
     };
@@ -24,17 +25,18 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .collect::<std::io::Result<Vec<PathBuf>>>()?;
     if !args.dry_run {
         // Before the inputs are hashed, so that the message says how to get the file.
+        for file in &located.files {
+            paths
+                .existing(&file.path, &file.get)
+                .map_err(|error| recipe.error_at("problems", "files", &error.to_string()))?;
+        }
         if let Some(NeededFile { path, get }) = needs.iter().find(|file| !file.path.exists()) {
             let error = sky_data::DataError::Missing {
                 path: path.clone(),
                 get: get.clone(),
             };
-            let key = if config.files.is_empty() {
-                "human_eval"
-            } else {
-                "files"
-            };
-            return Err(recipe.error_at("problems", key, &error.to_string()).into());
+            let message = error.to_string();
+            return Err(recipe.error_at("problems", "human_eval", &message).into());
         }
         for NeededFile { path, .. } in &needs {
             check_against_receipt(path)?;
@@ -49,8 +51,11 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         estimate: plan,
     };
     args.run(&recipe, definition, |dir| {
-        let problems = load_problems(&config, recipe.seed, &paths)
+        let problems = load_problems(&located, recipe.seed, &paths)
             .map_err(|error| explain(&recipe, "problems", error))?;
+        for funnel in &problems.files {
+            eprintln!("  {funnel}");
+        }
         write_jsonl(
             &dir.file(layout::file_name(layout::TRAIN_PROBLEMS)),
             &problems.train,
@@ -67,6 +72,9 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         for (reason, count) in problems.dropped {
             counts = counts.with(&format!("dropped_{reason}"), count);
         }
+        if !problems.files.is_empty() {
+            counts = counts.with("files", serde_json::to_value(&problems.files)?);
+        }
         let outputs = [layout::TRAIN_PROBLEMS, layout::HELDOUT_PROBLEMS];
         Ok((
             outputs
@@ -78,11 +86,30 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Says what would be loaded. A file that is not here is no mistake of the recipe's; the plan says
+/// The settings with the paths of files that lie beside the recipe, which come before those under
+/// `SKY_HOME` and in the current folder.
+fn beside_recipe(config: &ProblemsConfig, recipe: &Recipe) -> ProblemsConfig {
+    let mut located = config.clone();
+    let folder = recipe.path().parent();
+    for file in &mut located.files {
+        let beside = folder.map(|folder| folder.join(&file.path));
+        // Absolute, so that the current folder and `SKY_HOME` have no say any more.
+        let found = beside
+            .filter(|path| path.exists())
+            .and_then(|path| std::path::absolute(path).ok());
+        if let Some(path) = found {
+            file.path = path;
+        }
+    }
+    located
+}
+
+/// Says what would be loaded. Files that are here are read and counted. A file that is not here is no mistake of the recipe's; the plan says
 /// how to get it.
 fn plan(
     recipe: &Recipe,
     config: &ProblemsConfig,
+    paths: &ProblemPaths,
     needs: &[NeededFile],
 ) -> anyhow::Result<StageEstimate> {
     // Cheap, and finds a family that cannot give as many problems as are asked for.
@@ -106,6 +133,13 @@ fn plan(
         parts.push(format!("{take} of {}", file.path.display()));
     }
     let mut what = parts.join("; ");
+    if !config.files.is_empty() && needs.iter().all(|file| file.path.exists()) {
+        let loaded = load_problems(config, recipe.seed, paths)
+            .map_err(|error| explain(recipe, "problems", error))?;
+        for funnel in &loaded.files {
+            what += &format!("\n{:23}{funnel}", "");
+        }
+    }
     let mut named: Vec<&PathBuf> = Vec::new();
     for NeededFile { path, get } in needs.iter().filter(|file| !file.path.exists()) {
         if !named.contains(&path) {

@@ -48,6 +48,17 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         };
         let selection =
             select(input, &config, recipe.seed).map_err(|e| explain(&recipe, "select", e))?;
+        selection
+            .check_quotas(&config)
+            .map_err(|error| explain(&recipe, "select", error))?;
+        for (source, counts) in &selection.funnel.sources {
+            if counts.rows == 0 {
+                eprintln!(
+                    "  note: source {source} gives no row: {} problems, {} right samples",
+                    counts.problems, counts.correct
+                );
+            }
+        }
         let sharegpt = dir.file(layout::file_name(layout::SHAREGPT));
         write_sharegpt(&sharegpt, &selection.rows)?;
         write_jsonl(
