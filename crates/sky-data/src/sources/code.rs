@@ -44,15 +44,24 @@ pub(super) fn mbpp(row: &Map<String, Value>) -> Converted {
         .get("task_id")
         .and_then(Value::as_u64)
         .ok_or_else(|| Refusal::Form("no number `task_id`".into()))?;
+    // The sanitized version calls it `prompt`.
+    let question = text(row, "text").or_else(|_| text(row, "prompt"))?;
     let prompt = format!(
         "{}\n\nThe code has to pass these tests:\n\n```python\n{}\n```",
-        text(row, "text")?.trim(),
+        question.trim(),
         tests.join("\n")
     );
+    let imports = row.get("test_imports").and_then(Value::as_array);
+    let imports: Vec<&str> = imports
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let imports = imports.join("\n");
     let setup = row
         .get("test_setup_code")
         .and_then(Value::as_str)
-        .unwrap_or_default()
+        .unwrap_or(&imports)
         .trim_end();
     let test = if setup.is_empty() {
         tests.join("\n")

@@ -10,7 +10,7 @@ pub enum Format {
     Gsm8k,
     /// MATH, AMC, OlympiadBench-like: `problem`, `answer` or a `solution` with a box.
     Math,
-    /// AIME: as MATH, or `prompt` for the question; integer answers.
+    /// AIME: as MATH, also `prompt`, `Problem` or `Question` for the question and `Answer`.
     Aime,
     /// NuminaMath-CoT: `source`, `problem`, `solution` with a box.
     Numina,
@@ -22,13 +22,22 @@ pub enum Format {
     Taco,
     /// LiveCodeBench: `question_content`, `public_test_cases`, `private_test_cases`.
     LiveCodeBench,
+    /// OlympiadBench: `question`, `final_answer`, `unit`.
+    #[serde(rename = "olympiadbench")]
+    OlympiadBench,
+    /// GPQA: `Question`, `Correct Answer`, `Incorrect Answer 1` to `3`; options in a seeded order.
+    Gpqa,
+    /// ARC: `question`, `choices` with `text` and `label`, `answerKey`.
+    Arc,
+    /// MMLU: `question`, a list `choices`, `answer` from 0.
+    Mmlu,
     /// HumanEval: `prompt`, `test`, `entry_point`.
     HumanEval,
 }
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("problems", Self::Problems),
         ("gsm8k", Self::Gsm8k),
         ("math", Self::Math),
@@ -38,6 +47,10 @@ impl Format {
         ("apps", Self::Apps),
         ("taco", Self::Taco),
         ("livecodebench", Self::LiveCodeBench),
+        ("olympiadbench", Self::OlympiadBench),
+        ("gpqa", Self::Gpqa),
+        ("arc", Self::Arc),
+        ("mmlu", Self::Mmlu),
         ("humaneval", Self::HumanEval),
     ];
 

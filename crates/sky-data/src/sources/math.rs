@@ -2,6 +2,7 @@ use serde_json::{Map, Value};
 use sky_types::{Answer, Domain, Problem};
 
 use super::{
+    columns::is_gsm8k,
     converted::{Converted, Refusal, keep, text},
     source_row::Fields,
 };
@@ -20,14 +21,30 @@ pub(super) fn gsm8k(row: &Map<String, Value>, number: usize) -> Converted {
 
 /// MATH and its like: the answer is a field, or the last box of the solution.
 pub(super) fn math(row: &Fields<'_>, number: usize, source: &str) -> Converted {
-    let question = ["problem", "question", "prompt"]
+    let question = ["problem", "question", "prompt", "Problem", "Question"]
         .iter()
         .find_map(|key| row.get(*key).and_then(Value::as_str))
         .ok_or_else(|| Refusal::Form("no text field `problem`, `question` or `prompt`".into()))?;
-    let solution = row.get("solution").and_then(Value::as_str);
-    let answer = match row.get("answer") {
+    let solutions = ["solution", "Solution"].iter();
+    let solution = solutions
+        .filter_map(|key| row.get(*key).and_then(Value::as_str))
+        .next();
+    let has = |key: &&str| row.get(*key).is_some_and(|value| !value.is_null());
+    let key = ["answer", "Answer"].into_iter().find(has);
+    let known = ["answer", "Answer"]
+        .iter()
+        .any(|key| row.contains_key(*key));
+    if !known && solution.is_none() {
+        let wanted = "no field `answer` or `Answer`, and no text field `solution` or `Solution`";
+        return Err(Refusal::Form(wanted.into()));
+    }
+    let answer = match key.and_then(|key| row.get(key)) {
+        Some(Value::String(answer)) if is_gsm8k(answer) => {
+            let reason = "`answer` is a whole solution that ends in `####`";
+            return Err(Refusal::Form(reason.into()));
+        }
         Some(Value::String(answer)) => answer.trim().to_owned(),
-        Some(Value::Number(_)) => whole(&row.name(&["answer"]).unwrap_or_default()),
+        Some(Value::Number(_)) => whole(&row.name(&["answer", "Answer"]).unwrap_or_default()),
         _ => solution
             .and_then(last_boxed)
             .map(str::to_owned)
@@ -36,7 +53,7 @@ pub(super) fn math(row: &Fields<'_>, number: usize, source: &str) -> Converted {
     if answer.is_empty() {
         return Err(Refusal::Skip("the answer is empty".into()));
     }
-    let id = row.name(&["unique_id", "id"]);
+    let id = row.name(&["unique_id", "id", "ID"]);
     let id = format!("{source}/{}", id.unwrap_or_else(|| number.to_string()));
     let mut problem = Problem::new(id, source, Domain::Math, question, Answer::Math(answer));
     keep(
@@ -50,6 +67,9 @@ pub(super) fn math(row: &Fields<'_>, number: usize, source: &str) -> Converted {
             "year",
             "aime_number",
             "problem_number",
+            "Year",
+            "Problem Number",
+            "Part",
             "url",
         ],
     );
