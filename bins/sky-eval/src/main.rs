@@ -1,7 +1,10 @@
-//! The `sky-eval` program: scores a model on held-out problems and reports a run.
+//! The `sky-eval` program: scores a model on held-out problems, scores and compares replies from
+//! anywhere, and reports a run.
 
+mod compare;
 mod report;
 mod run;
+mod score;
 
 use std::process::ExitCode;
 
@@ -9,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 /// Score models on held-out problems and report runs.
 ///
-/// Both commands are pipeline stages.
+/// `run` and `report` are pipeline stages; `score` and `compare` need no recipe and no model.
 #[derive(Parser)]
 #[command(name = "sky-eval", version, after_help = EXAMPLES)]
 struct Args {
@@ -28,6 +31,11 @@ Examples:
   sky-eval report --recipe recipes/tiny-cpu.toml --run runs/tiny-cpu
       write runs/tiny-cpu/summary.json and report.html from the stages that are
       complete
+  sky-eval score results.json --out scored/
+      score replies from elsewhere: our samples, SkyThought's results.json,
+      lm-evaluation-harness's logged samples, or plain JSON lines
+  sky-eval compare scored/ other/
+      say whether two evaluations of the same problems differ, and on which
 
 After an interruption the same command resumes.";
 
@@ -37,6 +45,10 @@ enum Command {
     Run(run::Args),
     /// Pipeline stage: write the run's summary and its report, one HTML page that needs no network.
     Report(report::Args),
+    /// Score replies that any program wrote; needs no model and no recipe.
+    Score(score::Args),
+    /// Compare evaluations of the same problems: differences, chance, and which problems flipped.
+    Compare(compare::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,5 +60,7 @@ fn main() -> ExitCode {
     sky_cli::main(|| match sky_cli::parse::<Args>().command {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::run(args),
+        Command::Score(args) => score::run(&args),
+        Command::Compare(args) => compare::run(&args),
     })
 }

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf, absolute};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf, absolute},
+};
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -8,12 +11,12 @@ use sky_cli::{
     check_against_receipt, guest_identity, layout, model_files, sky_home,
 };
 use sky_data::ProblemsConfig;
-use sky_eval::{EvalConfig, Scoring};
-use sky_files::{Counts, StageDir, read_jsonl};
+use sky_eval::{EvalConfig, Expect, Scoring};
+use sky_files::{Counts, FileError, Journal, StageDir, read_jsonl, write_jsonl};
 use sky_sample::{Event, SampleConfig, Sampling, sample};
 use sky_sandbox::GuestPaths;
-use sky_types::{Domain, Problem, Prompt};
-use sky_verify::{ParallelChecker, ProblemIndex, StandardChecks, VerifyConfig};
+use sky_types::{Domain, Problem, Prompt, Sample};
+use sky_verify::{MathCheck, ParallelChecker, ProblemIndex, StandardChecks, VerifyConfig};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +42,8 @@ const OUTPUTS: [&str; 4] = [
     "summary.json",
 ];
 const SCRATCH: [&str; 2] = ["samples.journal", "verdicts.journal"];
+/// The folder of the score of an evaluation that was cut short, in the stage's folder.
+const PARTIAL: &str = "partial";
 
 /// One evaluation, as the recipe configures it.
 struct Eval {
@@ -160,9 +165,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             eval: &eval,
             problems: &problems,
             dir,
+            voter: MathCheck::new(eval.verify.math.clone()),
         };
-        let replies = work.sample(&source)?;
-        work.check(has_code, replies)?;
+        let replies = match work.sample(&source) {
+            Ok(replies) => replies,
+            Err(error) => return Err(work.partial(has_code, error)),
+        };
+        let partial = dir.file(PARTIAL);
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)
+                .map_err(|source| FileError::io(&partial, "remove", source))?;
+        }
+        work.check(
+            has_code,
+            replies,
+            &dir.file("samples.jsonl"),
+            &dir.file("verdicts.jsonl"),
+        )?;
         work.score()
     })
 }
@@ -178,6 +197,7 @@ struct Evaluation<'a> {
     eval: &'a Eval,
     problems: &'a Path,
     dir: &'a StageDir,
+    voter: MathCheck,
 }
 
 impl Evaluation<'_> {
@@ -213,16 +233,99 @@ impl Evaluation<'_> {
         Ok(total)
     }
 
-    fn check(&self, has_code: bool, replies: u64) -> anyhow::Result<()> {
+    /// Scores what an evaluation that was cut short has finished: problems with all their replies.
+    /// Gives the error that cut it short, with the score. The verdicts go into the stage's journal,
+    /// so that the same command goes on from there.
+    fn partial(&self, has_code: bool, error: anyhow::Error) -> anyhow::Error {
+        match self.score_partial(has_code) {
+            Ok(Some(said)) => error.context(said),
+            Ok(None) => error,
+            Err(other) => error.context(format!("the finished replies were not scored: {other:#}")),
+        }
+    }
+
+    fn score_partial(&self, has_code: bool) -> anyhow::Result<Option<String>> {
+        let journal = self.dir.file("samples.journal");
+        let (_lock, found) = Journal::<Sample>::open(&journal)?;
+        let mut replies: HashMap<String, BTreeMap<u32, Sample>> = HashMap::new();
+        for row in found.rows {
+            if row.failure.is_none() && row.index < self.eval.config.n {
+                replies
+                    .entry(row.problem_id.clone())
+                    .or_default()
+                    .insert(row.index, row);
+            }
+        }
+        let n = self.eval.config.n as usize;
+        let mut samples = Vec::new();
+        for problem in read_jsonl::<Problem>(self.problems)? {
+            if let Some(group) = replies
+                .remove(&problem?.id)
+                .filter(|group| group.len() == n)
+            {
+                samples.extend(group.into_values());
+            }
+        }
+        if samples.is_empty() {
+            return Ok(None);
+        }
+        let folder = self.dir.file(PARTIAL);
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| FileError::io(&folder, "make", source))?;
+        let rows = samples.len() as u64;
+        let (samples_file, verdicts) =
+            (folder.join("samples.jsonl"), folder.join("verdicts.jsonl"));
+        write_jsonl(&samples_file, &samples)?;
+        self.check(has_code, rows, &samples_file, &verdicts)?;
+        let scoring = Scoring {
+            samples: &samples_file,
+            verdicts: &verdicts,
+            expect: Expect::Whatever,
+            ..self.scoring(Path::new(""), Path::new(""))
+        };
+        let summary = folder.join("summary.json");
+        let scores = scoring.run(&folder.join("results.json"), &summary)?;
+        Ok(Some(format!(
+            "cut short; {} of {} problems are finished: {:.1} % right (95 % interval {:.1} to {:.1}), in {}; \
+             the same command goes on from here",
+            scores.n,
+            scores.of,
+            scores.accuracy * 100.0,
+            scores.low * 100.0,
+            scores.high * 100.0,
+            summary.display()
+        )))
+    }
+
+    fn scoring<'b>(&'b self, samples: &'b Path, verdicts: &'b Path) -> Scoring<'b> {
+        Scoring {
+            problems: self.problems,
+            samples,
+            verdicts,
+            prompt: &self.eval.prompt,
+            config: &self.eval.config,
+            model: &self.eval.name,
+            expect: Expect::Complete,
+            voter: Some(&self.voter),
+        }
+    }
+
+    fn check(
+        &self,
+        has_code: bool,
+        replies: u64,
+        samples: &Path,
+        verdicts: &Path,
+    ) -> anyhow::Result<()> {
         let paths = GuestPaths::new(&sky_home());
         let checks =
             StandardChecks::open(&self.eval.verify, has_code, &paths, check_against_receipt)?;
         let mut progress = VerdictProgress::new("checking", replies);
         let checker = ParallelChecker {
             problems: self.problems,
-            samples: &self.dir.file("samples.jsonl"),
+            samples,
             journal: &self.dir.file("verdicts.journal"),
-            verdicts: &self.dir.file("verdicts.jsonl"),
+            verdicts,
             threads: None,
         };
         checker.run(&checks, &mut |row, new| {
@@ -232,14 +335,11 @@ impl Evaluation<'_> {
     }
 
     fn score(&self) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
-        let scoring = Scoring {
-            problems: self.problems,
-            samples: &self.dir.file("samples.jsonl"),
-            verdicts: &self.dir.file("verdicts.jsonl"),
-            prompt: &self.eval.prompt,
-            config: &self.eval.config,
-            model: &self.eval.name,
-        };
+        let (samples, verdicts) = (
+            self.dir.file("samples.jsonl"),
+            self.dir.file("verdicts.jsonl"),
+        );
+        let scoring = self.scoring(&samples, &verdicts);
         let (results, summary) = (self.dir.file("results.json"), self.dir.file("summary.json"));
         let scores = scoring.run(&results, &summary)?;
         let percent = |share: f64| (share * 1000.0).round() / 10.0;

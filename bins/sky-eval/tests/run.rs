@@ -18,13 +18,26 @@ const PROBLEMS: u64 = 120;
 /// A server that adds; one sum in four is wrong. It delays answers, so that a test can kill the
 /// client between them.
 fn server() -> String {
+    server_until(usize::MAX)
+}
+
+/// The same, that fails for good after this many answers.
+fn server_until(answers: usize) -> String {
+    let left = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(answers));
     let server = tiny_http::Server::http("127.0.0.1:0").unwrap();
     let address = format!("http://{}/v1", server.server_addr().to_ip().unwrap());
     let server = std::sync::Arc::new(server);
     for _ in 0..4 {
         let server = std::sync::Arc::clone(&server);
+        let left = std::sync::Arc::clone(&left);
         thread::spawn(move || {
             while let Ok(mut request) = server.recv() {
+                use std::sync::atomic::Ordering::Relaxed;
+                let one_less = |left: usize| left.checked_sub(1);
+                if left.fetch_update(Relaxed, Relaxed, one_less).is_err() {
+                    let _ = request.respond(tiny_http::Response::empty(503));
+                    continue;
+                }
                 let body: Value = serde_json::from_reader(request.as_reader()).unwrap();
                 let asked = body["messages"][0]["content"].as_str().unwrap();
                 let numbers: Vec<u64> = asked
@@ -137,6 +150,38 @@ fn killed_twice_it_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn what_was_finished_before_the_endpoint_died_is_scored_and_resumes() {
+    let run = tempfile::tempdir().unwrap();
+    set_up(run.path(), &server_until(40));
+    let recipe = run.path().join("recipe.toml");
+    let text = fs::read_to_string(&recipe).unwrap();
+    let patient = "concurrency = 2\nretries = 1\npatience_s = 0.5\n";
+    fs::write(&recipe, text.replace("concurrency = 2\n", patient)).unwrap();
+    let before = ["run", "--which", "before"];
+    let Output { status, stderr, .. } = command(run.path(), &before).output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(!status.success(), "{said}");
+    assert!(said.contains("of 120 problems are finished"), "{said}");
+    let partial = run.path().join("eval-before/partial");
+    let summary: Value = read_json(&partial.join("summary.json")).unwrap();
+    let n = summary["n"].as_u64().unwrap();
+    assert!((30..=40).contains(&n), "{n}");
+    assert_eq!(summary["of"], PROBLEMS);
+    assert_eq!(summary["rates"]["no_reply"], 0.0);
+    assert_eq!(lines(&partial.join("verdicts.jsonl")) as u64, n);
+
+    set_up(run.path(), &server());
+    assert!(finish(run.path(), &before).contains("(resumed)"));
+    let summary: Value = read_json(&run.path().join("eval-before/summary.json")).unwrap();
+    assert_eq!(
+        (&summary["n"], &summary["of"]),
+        (&json!(PROBLEMS), &json!(PROBLEMS))
+    );
+    assert_eq!(summary["accuracy"], 0.75);
+    assert!(!partial.exists(), "the partial score is no longer there");
+}
+
+#[test]
 fn mistakes_are_found_before_anything_runs() {
     let run = tempfile::tempdir().unwrap();
     set_up(run.path(), "http://127.0.0.1:9/v1");
@@ -209,5 +254,9 @@ fn the_report_is_written_from_whatever_is_there() {
     assert_eq!(summary()["before"]["n"], PROBLEMS);
     let page = fs::read_to_string(run.path().join("report.html")).unwrap();
     assert!(page.contains("75.0") && page.contains("not measured"));
+    assert!(
+        !page.contains("75</b>"),
+        "nothing after training was measured"
+    );
     assert!(page.len() > 20_000);
 }

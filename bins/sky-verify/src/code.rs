@@ -1,8 +1,12 @@
-//! `sky-verify code`: replies to code problems, judged by running the programs in them.
+//! `sky-verify code`: replies to problems of any kind; those to code problems are judged by running
+//! the programs in them.
 
 use std::path::PathBuf;
 
-use sky_verify::{CodeCheck, CodeOptions};
+use sky_cli::{check_against_receipt, sky_home};
+use sky_sandbox::GuestPaths;
+use sky_types::Domain;
+use sky_verify::{CodeOptions, ProblemIndex, StandardChecks, VerifyConfig};
 
 use crate::{output::OutputArgs, samples::SamplesJob};
 
@@ -38,5 +42,16 @@ pub(crate) fn run(args: &CodeArgs) -> anyhow::Result<()> {
         output: &args.output,
         settings: format!("{tests}-{}", options.memory),
     };
-    job.run(|| Ok(CodeCheck::new(crate::sandbox()?, options)))
+    job.run(|| {
+        let has_code = ProblemIndex::open(&args.problems)?.has(Domain::Code);
+        let mut config = VerifyConfig::default();
+        config.code = options;
+        let paths = GuestPaths::new(&sky_home());
+        Ok(StandardChecks::open(
+            &config,
+            has_code,
+            &paths,
+            check_against_receipt,
+        )?)
+    })
 }

@@ -45,7 +45,7 @@ enum Command {
     Verify(stage::VerifyArgs),
     /// Run one Python program in the sandbox.
     Exec(exec::ExecArgs),
-    /// Judge replies to code problems by running the programs in them.
+    /// Judge replies to problems of any kind: programs by running them, other answers by value.
     Code(code::CodeArgs),
     /// Run programs that arrive over HTTP, in SandboxFusion's format.
     Serve(serve::ServeArgs),

@@ -1,10 +1,13 @@
 //! Samples to verdicts on the command line: progress, a journal, the counts.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use sky_cli::VerdictProgress;
 use sky_files::{FileError, hash_file, read_jsonl};
-use sky_types::{Check, Sample};
+use sky_types::{Check, Sample, Verdict, VerdictRecord};
 use sky_verify::ParallelChecker;
 
 use crate::output::OutputArgs;
@@ -46,6 +49,9 @@ impl SamplesJob<'_> {
             .map(|(verdict, count)| format!("{count} {verdict}"))
             .collect();
         println!("{total} samples: {}", parts.join(", "));
+        if let Some(line) = accuracy(&self.output.out)? {
+            println!("{line}");
+        }
         Ok(())
     }
 
@@ -64,6 +70,42 @@ impl SamplesJob<'_> {
         );
         Ok(out.with_file_name(file))
     }
+}
+
+/// The share of right replies with its interval. Its trials are the problems, as replies to one
+/// problem depend on each other; problems that cannot be judged are left out.
+fn accuracy(verdicts: &Path) -> Result<Option<String>, FileError> {
+    #[derive(Default)]
+    struct Tally {
+        replies: u64,
+        right: u64,
+        unsupported: bool,
+    }
+    let mut problems: HashMap<String, Tally> = HashMap::new();
+    for row in read_jsonl::<VerdictRecord>(verdicts)? {
+        let row = row?;
+        let tally = problems.entry(row.problem_id).or_default();
+        tally.replies += 1;
+        tally.right += u64::from(row.verdict.is_correct());
+        tally.unsupported |= row.verdict == Verdict::Unsupported;
+    }
+    problems.retain(|_, tally| !tally.unsupported);
+    if problems.is_empty() {
+        return Ok(None);
+    }
+    let n = problems.len() as u64;
+    let sum: f64 = problems
+        .values()
+        .map(|tally| tally.right as f64 / tally.replies as f64)
+        .sum();
+    let share = sum / n as f64;
+    let interval = sky_eval::wilson(share, n);
+    Ok(Some(format!(
+        "accuracy {:.1} %, 95 % interval {:.1} to {:.1}, n = {n} problems",
+        share * 100.0,
+        interval.low * 100.0,
+        interval.high * 100.0
+    )))
 }
 
 /// The number of samples in a file; every row must parse.

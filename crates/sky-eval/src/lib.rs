@@ -5,6 +5,8 @@
 //! - [`Scoring`] turns `samples.jsonl` and `verdicts.jsonl` into `results.json` and an
 //!   [`EvalSummary`]: accuracy with a [`wilson`] interval, [`pass_at_k`], and the
 //!   [`VerdictCounts`](sky_verify::VerdictCounts).
+//! - [`compare`](fn@compare) says whether two evaluations of the same problems differ, and why.
+//! - [`outputs`] reads replies that other programs wrote.
 //! - [`EvalConfig`] is the recipe's `[eval]`: how the replies are sampled.
 //! - [`report`] reads a whole run folder and writes one self-contained HTML page.
 //!
@@ -19,15 +21,22 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod compare;
 mod config;
 mod error;
+pub mod outputs;
+mod paired;
+mod repetition;
 pub mod report;
 mod scoring;
 mod stats;
 
+pub use compare::{Comparison, Flip, Problems, compare};
 pub use config::EvalConfig;
 pub use error::{EvalError, Result};
-pub use scoring::{EvalSummary, Scoring, SourceScore};
+pub use paired::{bootstrap_mean, mcnemar};
+pub use repetition::ends_in_loop;
+pub use scoring::{EvalSummary, Expect, Rates, Scoring, SourceScore};
 pub use stats::{Interval, pass_at_k, wilson};
 
 /// The README's example, compiled and run.

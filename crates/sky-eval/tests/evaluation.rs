@@ -23,6 +23,8 @@ fn score(folder: &Folder, n: u32) -> sky_eval::Result<EvalSummary> {
             ..EvalConfig::default()
         },
         model: "demo",
+        expect: sky_eval::Expect::Complete,
+        voter: None,
     }
     .run(&folder.path("results.json"), &folder.path("summary.json"))
 }
@@ -39,6 +41,14 @@ fn scores_are_what_the_verdicts_say() {
     // 1 - C(4 - c, 2) / C(4, 2) for c = 0..4: 0, 1/2, 5/6, 1, 1.
     assert!((scores.pass_at_k[&2] - (0.5 + 5.0 / 6.0 + 2.0) / 5.0).abs() < 1e-12);
     assert_eq!((scores.boxed, scores.boxed_of), (10, 20));
+    assert_eq!(
+        (scores.of, scores.cautions().len()),
+        (5, 1),
+        "five problems prove little"
+    );
+    assert!(scores.bootstrap.low < 0.5 && scores.bootstrap.high > 0.5);
+    assert_eq!(scores.rates.truncated, 0.0);
+    assert!(scores.p95_completion_tokens >= scores.mean_completion_tokens as u32);
     assert_eq!(scores.sources["odd"].n, 2);
     assert!((scores.sources["odd"].accuracy - 0.5).abs() < 1e-12);
     assert_eq!(scores.prompt_tokens, 200);

@@ -192,3 +192,42 @@ fn damaged_files_are_named() {
     fs::remove_file(&files.metrics).unwrap();
     assert!(report().unwrap_err().to_string().contains("metrics.jsonl"));
 }
+
+/// The text of the page's section "By kind of problem".
+fn kinds(html: &str) -> &str {
+    let start = html.find("By kind of problem").unwrap();
+    let end = html[start..].find("</div></section>").unwrap();
+    &html[start..start + end]
+}
+
+#[test]
+fn a_score_that_was_not_measured_is_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let html = page(dir.path(), "eval-before");
+    let shown = kinds(&html);
+    let rows = shown.matches("<span class=\"num\">").count();
+    assert!(rows > 1);
+    assert_eq!(
+        shown.matches("<b><span class=\"none\"").count(),
+        rows,
+        "{shown}"
+    );
+    assert_eq!(shown.matches("class=\"dot\"").count(), 0);
+    assert!(shown.contains("not measured after training"));
+
+    let dir = tempfile::tempdir().unwrap();
+    let html = page(dir.path(), "eval-after");
+    assert!(!kinds(&html).contains("class=\"none\""));
+
+    // After alone: the evaluation before was skipped.
+    fs::remove_file(dir.path().join("eval-before/manifest.json")).unwrap();
+    let run = Run {
+        folder: dir.path(),
+        until: "eval-after",
+    };
+    write_report(&run.files(), &Run::info(), &ReportConfig::default()).unwrap();
+    let html = fs::read_to_string(dir.path().join("report.html")).unwrap();
+    let shown = kinds(&html);
+    assert_eq!(shown.matches("class=\"dot hollow\"").count(), 0, "{shown}");
+    assert!(shown.contains("not measured before training"));
+}

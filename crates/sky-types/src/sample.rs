@@ -3,10 +3,11 @@ use serde::{Deserialize, Serialize};
 use crate::Version;
 
 /// Why a reply ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended its turn.
+    #[default]
     Stop,
     /// The token limit was reached; the text is unfinished.
     Length,
@@ -40,6 +41,9 @@ impl Default for SamplingParams {
 }
 
 /// One line of `samples.jsonl`: one reply to one problem.
+///
+/// A row from elsewhere needs `problem_id` and `text` only. The other fields say how our own
+/// sampler drew it; left out, they stand for a reply that ended by itself, of unknown length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
@@ -49,20 +53,27 @@ pub struct Sample {
     /// The problem's `id`.
     pub problem_id: String,
     /// 0-based number of this sample among the problem's samples.
+    #[serde(default)]
     pub index: u32,
     /// The reply as the model gave it, or as a rewriter left it.
     pub text: String,
     /// Why the reply ended.
+    #[serde(default)]
     pub finish_reason: FinishReason,
-    /// Tokens of the prompt.
+    /// Tokens of the prompt; 0 when unknown.
+    #[serde(default)]
     pub prompt_tokens: u32,
-    /// Tokens of the reply.
+    /// Tokens of the reply; 0 when unknown.
+    #[serde(default)]
     pub completion_tokens: u32,
     /// The model's name.
+    #[serde(default)]
     pub model: String,
     /// How it was drawn.
+    #[serde(default)]
     pub params: SamplingParams,
     /// The seed it was drawn with.
+    #[serde(default)]
     pub seed: u64,
     /// Why there is no reply, with [`FinishReason::Failed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use sky_types::{Section, SettingError};
 /// The revision of the checks. Verdicts of another revision count as stale.
 ///
 /// Raise it with every change that may give a reply another verdict.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// The recipe's `[verify]`: how the pipeline and the evaluations judge replies.
 ///

@@ -29,6 +29,7 @@ mod by_domain;
 #[cfg(feature = "sandbox")]
 mod code;
 mod config;
+mod cut;
 mod error;
 mod judged_samples;
 mod math_check;
@@ -36,6 +37,7 @@ mod parallel_checker;
 mod problem_index;
 mod standard_checks;
 mod verdict_counts;
+mod vote;
 
 pub use by_domain::ByDomain;
 #[cfg(feature = "sandbox")]
@@ -50,6 +52,7 @@ pub use standard_checks::StandardChecks;
 #[cfg(feature = "sandbox")]
 pub use standard_checks::open_sandbox;
 pub use verdict_counts::VerdictCounts;
+pub use vote::Ballot;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

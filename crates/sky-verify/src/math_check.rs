@@ -1,5 +1,7 @@
-use sky_math::{Grade, Graded, MathChecker, Options, Rule};
+use sky_math::{Grade, Graded, MathChecker, Options};
 use sky_types::{Answer, Check, CheckError, CheckOutcome, FinishReason, Problem, Verdict};
+
+use crate::cut;
 
 /// Checks answers: math and puzzles by value, choices by letter.
 ///
@@ -13,6 +15,23 @@ impl MathCheck {
     pub fn new(options: Options) -> Self {
         Self(MathChecker::new(options))
     }
+
+    /// The answer that a reply gives to a math, puzzle or choice problem; none when there is none.
+    pub(crate) fn answer(&self, problem: &Problem, reply: &str) -> Option<String> {
+        match &problem.answer {
+            Answer::Math(gold) => self.0.check(gold, reply).extracted,
+            Answer::Choice(letter) => self.0.check_choice(letter, reply).extracted,
+            Answer::Tests(_) | Answer::Program(_) => None,
+        }
+    }
+
+    /// Whether two answers to a problem are the same.
+    pub(crate) fn same_answer(&self, problem: &Problem, a: &str, b: &str) -> bool {
+        match &problem.answer {
+            Answer::Choice(_) => a == b,
+            _ => a == b || self.0.equal(a, b),
+        }
+    }
 }
 
 impl Check for MathCheck {
@@ -22,10 +41,14 @@ impl Check for MathCheck {
         reply: &str,
         finish_reason: FinishReason,
     ) -> Result<CheckOutcome, CheckError> {
-        let graded = match &problem.answer {
-            Answer::Math(gold) => self.0.check(gold, reply),
-            Answer::Choice(letter) => self.0.check_choice(letter, reply),
-            Answer::Tests(_) | Answer::Program(_) => {
+        let grade = |reply: &str| match &problem.answer {
+            Answer::Math(gold) => Some(self.0.check(gold, reply)),
+            Answer::Choice(letter) => Some(self.0.check_choice(letter, reply)),
+            Answer::Tests(_) | Answer::Program(_) => None,
+        };
+        let graded = match grade(reply) {
+            Some(graded) => graded,
+            None => {
                 return Err(CheckError::Unsupported {
                     id: problem.id.clone(),
                     checker: "math",
@@ -35,6 +58,13 @@ impl Check for MathCheck {
                 });
             }
         };
+        if finish_reason == FinishReason::Length && !cut::stands(&graded, reply, |part| grade(part))
+        {
+            return Ok(CheckOutcome {
+                verdict: Verdict::Truncated,
+                detail: format!("cut off at the token limit; {}", detail(&graded)),
+            });
+        }
         Ok(CheckOutcome {
             verdict: verdict(&graded, finish_reason),
             detail: detail(&graded),
@@ -46,11 +76,6 @@ fn verdict(graded: &Graded, finish_reason: FinishReason) -> Verdict {
     match (graded.grade, finish_reason) {
         (_, FinishReason::Refused) => Verdict::Refused,
         (_, FinishReason::Failed) => Verdict::NoReply,
-        (Grade::Unparsed, FinishReason::Length) => Verdict::Truncated,
-        // The last number before the cut is no answer, even when it happens to be the right one.
-        (_, FinishReason::Length) if graded.rule.is_some_and(Rule::is_a_guess) => {
-            Verdict::Truncated
-        }
         (Grade::Correct, _) => Verdict::Correct,
         (Grade::Wrong, _) => Verdict::Wrong,
         (Grade::Unparsed, _) => Verdict::Unparsed,

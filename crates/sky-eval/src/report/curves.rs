@@ -16,6 +16,15 @@ pub(super) struct Curves {
     pub(super) stride: u64,
     /// Number of steps.
     pub(super) steps: u64,
+    /// The loss on the validation rows, at each step where it was measured.
+    pub(super) validation: Vec<Measured>,
+}
+
+/// A value measured after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Measured {
+    pub(super) step: u64,
+    pub(super) loss: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +44,9 @@ struct Metric {
     loss: Option<f64>,
     #[serde(alias = "learning_rate")]
     lr: Option<f64>,
+    /// Only on steps where it was measured.
+    #[serde(default)]
+    validation_loss: Option<f64>,
 }
 
 impl Curves {
@@ -50,6 +62,20 @@ impl Curves {
     }
 
     fn add(&mut self, metric: &Metric) {
+        // A resumed run may repeat steps; the later line counts.
+        while self
+            .validation
+            .last()
+            .is_some_and(|last| last.step >= metric.step)
+        {
+            self.validation.pop();
+        }
+        if let Some(loss) = metric.validation_loss.filter(|loss| loss.is_finite()) {
+            self.validation.push(Measured {
+                step: metric.step,
+                loss,
+            });
+        }
         let Some(loss) = metric.loss.filter(|loss| loss.is_finite()) else {
             return;
         };
@@ -133,6 +159,7 @@ mod tests {
                 step,
                 loss: Some(loss),
                 lr: Some(1e-5),
+                validation_loss: step.is_multiple_of(2).then_some(loss + 1.0),
             });
         }
         curves
@@ -152,6 +179,8 @@ mod tests {
         let resumed = curves([(1, 4.0), (2, 3.0), (3, 9.0), (2, 3.5), (3, 2.0)]);
         let losses: Vec<f64> = resumed.points.iter().map(|p| p.loss).collect();
         assert_eq!(losses, [4.0, 3.5, 2.0]);
+        let measured = Measured { step: 2, loss: 4.5 };
+        assert_eq!(resumed.validation, [measured]);
         assert_eq!(resumed.smooth().len(), 3);
         assert_eq!(resumed.smooth()[0], 4.0);
         let straight = curves((1..=100).map(|step| (step, 100.0 - step as f64)));

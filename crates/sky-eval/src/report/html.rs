@@ -82,6 +82,30 @@ pub(super) fn axis(number: f64) -> String {
     }
 }
 
+/// Dollars: `$456.00`, `$1,234.50`, and two significant digits below ten cents, `$0.0021`, so that
+/// what costs little does not look free.
+pub(super) fn dollars(amount: f64) -> String {
+    let amount = if amount.is_finite() {
+        amount.max(0.0)
+    } else {
+        0.0
+    };
+    if amount == 0.0 {
+        return "$0".into();
+    }
+    if amount >= 0.1 {
+        let cents = (amount * 100.0).round() as u64;
+        return format!("${}.{:02}", count(cents / 100), cents % 100);
+    }
+    let decimals = (1.0 - amount.log10().floor()).clamp(2.0, 9.0) as usize;
+    let text = format!("{amount:.decimals$}");
+    let short = text.trim_end_matches('0');
+    if short.ends_with('.') {
+        return "under $0.000000001".into();
+    }
+    format!("${short}")
+}
+
 /// A share as a CSS percentage, clamped to 0..=1.
 pub(super) fn css(share: f64) -> String {
     let share = if share.is_finite() { share } else { 0.0 };
@@ -131,6 +155,18 @@ mod tests {
             (2.5e-6, "2.5e-6"),
         ] {
             assert_eq!(axis(number), text);
+        }
+        for (amount, text) in [
+            (0.0, "$0"),
+            (0.000_21, "$0.00021"),
+            (0.004, "$0.004"),
+            (0.037, "$0.037"),
+            (0.5, "$0.50"),
+            (456.0, "$456.00"),
+            (1234.5, "$1,234.50"),
+            (f64::NAN, "$0"),
+        ] {
+            assert_eq!(dollars(amount), text);
         }
         assert_eq!(css(f64::NAN), "0.00%");
         assert_eq!(css(1.5), "100.00%");

@@ -1,18 +1,20 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     html::{Esc, count, counted, css, missing, percent},
     published,
     run_data::{Paired, RunData},
 };
-use crate::EvalSummary;
+use crate::{EvalSummary, SourceScore};
 
 /// Scores before and after training with their intervals, beside the published run.
 pub(super) fn section(data: &RunData) -> String {
+    let model = data.before.as_ref().or(data.after.as_ref());
+    let model = model.map(|eval| eval.model.as_str());
     format!(
         "<section id=\"scores\"><h2>Scoreboard</h2>\n<div class=\"board\">{}{}</div></section>\n",
         ours(data),
-        published::card()
+        published::card(model)
     )
 }
 
@@ -172,32 +174,72 @@ fn changes(paired: &Paired) -> String {
     html
 }
 
-/// Scores of each source of problems, before and after training.
+/// Scores of each source of problems, before and after training. What was not measured is said to
+/// be so: no mark on the track, a dash for the number.
 fn sources(before: Option<&EvalSummary>, after: Option<&EvalSummary>) -> String {
-    let Some(latest) = after.or(before).filter(|eval| eval.sources.len() > 1) else {
+    let names: BTreeSet<&str> = before
+        .into_iter()
+        .chain(after)
+        .flat_map(|eval| eval.sources.keys().map(String::as_str))
+        .collect();
+    if names.len() < 2 {
         return String::new();
-    };
+    }
     let mut html = String::from("<h4>By kind of problem</h4>\n<div class=\"tracks thin\">\n");
-    for (source, last) in &latest.sources {
-        let first = before.and_then(|eval| eval.sources.get(source));
-        let from = first.map_or(last.accuracy, |score| score.accuracy);
-        let to = last.accuracy;
+    for name in names {
+        html.push_str(&source_row(
+            name,
+            score_of(before, name),
+            score_of(after, name),
+        ));
+    }
+    html.push_str("</div>\n");
+    if before.is_none() || after.is_none() {
+        let missing = if before.is_none() { "before" } else { "after" };
         let _ = writeln!(
             html,
-            "<div class=\"track-row\"><span class=\"name\">{} <small>{}</small></span><span class=\"track\">\
-             <i class=\"link{}\" style=\"left:{};width:{}\"></i><i class=\"dot hollow\" style=\"left:{}\"></i>\
-             <i class=\"dot\" style=\"left:{}\"></i></span><span class=\"num\">{:.0}<b>{:.0}</b></span></div>",
-            Esc(source),
-            count(last.n),
+            "<p class=\"note\">A dash: not measured {missing} training.</p>"
+        );
+    }
+    html
+}
+
+fn score_of<'a>(eval: Option<&'a EvalSummary>, source: &str) -> Option<&'a SourceScore> {
+    eval?.sources.get(source).filter(|score| score.n > 0)
+}
+
+fn source_row(name: &str, before: Option<&SourceScore>, after: Option<&SourceScore>) -> String {
+    let n = after.or(before).map_or(0, |score| score.n);
+    let mut track = String::new();
+    if let (Some(before), Some(after)) = (before, after) {
+        let (from, to) = (before.accuracy, after.accuracy);
+        let _ = write!(
+            track,
+            "<i class=\"link{}\" style=\"left:{};width:{}\"></i>",
             if to < from { " down" } else { "" },
             css(from.min(to)),
             css((to - from).abs()),
-            css(from),
-            css(to),
-            from * 100.0,
-            to * 100.0,
         );
     }
-    html.push_str("</div>\n");
-    html
+    for (score, class) in [(before, "dot hollow"), (after, "dot")] {
+        if let Some(score) = score {
+            let _ = write!(
+                track,
+                "<i class=\"{class}\" style=\"left:{}\"></i>",
+                css(score.accuracy)
+            );
+        }
+    }
+    let number = |score: Option<&SourceScore>| match score {
+        Some(score) => format!("{:.0}", score.accuracy * 100.0),
+        None => "<span class=\"none\" title=\"not measured\">\u{2013}</span>".to_owned(),
+    };
+    format!(
+        "<div class=\"track-row\"><span class=\"name\">{} <small>{}</small></span><span class=\"track\">{track}</span>\
+         <span class=\"num\">{}<b>{}</b></span></div>\n",
+        Esc(name),
+        count(n),
+        number(before),
+        number(after),
+    )
 }

@@ -4,7 +4,7 @@ use sky_files::duration;
 
 use super::{
     ReportConfig,
-    html::{Esc, count, css},
+    html::{Esc, count, css, dollars},
     run_data::RunData,
 };
 
@@ -17,7 +17,7 @@ pub(super) fn section(data: &RunData, config: &ReportConfig) -> String {
         .filter_map(|(_, manifest)| manifest.as_ref())
         .map(|manifest| manifest.seconds)
         .sum();
-    let cost = |seconds: f64| format!("${:.2}", seconds / 3600.0 * price);
+    let cost = |seconds: f64| dollars(seconds / 3600.0 * price);
     let mut html = String::from(
         "<section id=\"stages\"><h2>Time and cost</h2>\n<div class=\"scroll\"><table class=\"stages\">\
          <thead><tr><th>Stage</th><th class=\"line\">Time line</th><th>Time</th><th>In</th><th>Out</th>",

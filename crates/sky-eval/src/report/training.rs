@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    curves::Curves,
+    curves::{Curves, Measured},
     html::{axis, count, missing, script_json},
     run_data::RunData,
 };
@@ -46,17 +46,41 @@ fn charts(curves: &Curves) -> String {
         "nats a token",
         &steps,
         &[("raw", &loss), ("smooth", &smooth)],
+        &curves.validation,
     ));
-    html.push_str(&chart("Learning rate", "", &steps, &[("smooth lr", &lr)]));
+    html.push_str(&chart(
+        "Learning rate",
+        "",
+        &steps,
+        &[("smooth lr", &lr)],
+        &[],
+    ));
     html.push_str("</div>\n");
+    if let (Some(first), Some(last)) = (curves.validation.first(), curves.validation.last()) {
+        let _ = writeln!(
+            html,
+            "<p class=\"note\">Dashed: the loss on the validation rows, {} at step {}, {} at step {}.</p>",
+            axis(first.loss),
+            count(first.step),
+            axis(last.loss),
+            count(last.step)
+        );
+    }
     html
 }
 
 /// A chart of lines over steps, from zero up. The page's script adds a reading at the pointer.
-fn chart(title: &str, unit: &str, steps: &[u64], lines: &[(&str, &[f64])]) -> String {
+fn chart(
+    title: &str,
+    unit: &str,
+    steps: &[u64],
+    lines: &[(&str, &[f64])],
+    validation: &[Measured],
+) -> String {
     let highest = lines
         .iter()
         .flat_map(|(_, values)| values.iter().copied())
+        .chain(validation.iter().map(|measured| measured.loss))
         .fold(0.0, f64::max);
     let top = round_up(highest);
     let (first, last) = (
@@ -89,6 +113,15 @@ fn chart(title: &str, unit: &str, steps: &[u64], lines: &[(&str, &[f64])]) -> St
             );
         }
         let _ = write!(html, "<path class=\"line {class}\" d=\"{path}\"/>");
+    }
+    if !validation.is_empty() {
+        let mut path = String::new();
+        for (number, measured) in validation.iter().enumerate() {
+            let letter = if number == 0 { 'M' } else { 'L' };
+            let step = measured.step.clamp(first, last);
+            let _ = write!(path, "{letter}{:.1} {:.2}", x(step), y(measured.loss));
+        }
+        let _ = write!(html, "<path class=\"line validation\" d=\"{path}\"/>");
     }
     let shown = lines.last().map_or(&[][..], |(_, values)| values);
     let rounded: Vec<String> = lines

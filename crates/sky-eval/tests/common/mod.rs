@@ -305,6 +305,8 @@ impl Run<'_> {
                 ..EvalConfig::default()
             },
             model: "demo-135M",
+            expect: sky_eval::Expect::Complete,
+            voter: None,
         };
         scoring
             .run(&dir.file("results.json"), &dir.file("summary.json"))
