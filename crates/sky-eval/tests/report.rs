@@ -196,7 +196,7 @@ fn damaged_files_are_named() {
 /// The text of the page's section "By kind of problem".
 fn kinds(html: &str) -> &str {
     let start = html.find("By kind of problem").unwrap();
-    let end = html[start..].find("</div></section>").unwrap();
+    let end = html[start..].find("card published").unwrap();
     &html[start..start + end]
 }
 

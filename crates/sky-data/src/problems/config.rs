@@ -24,8 +24,12 @@ pub struct ProblemsConfig {
     pub weights: BTreeMap<Family, u32>,
     /// What training and held-out problems may not share.
     pub disjoint: Disjoint,
-    /// Number of HumanEval problems to sample, drawn with the seed; at most 164.
+    /// Number of HumanEval problems to sample, drawn with the seed; at most 164. They get into the
+    /// training data, so this needs `train_on_evaluation_sets`.
     pub human_eval: usize,
+    /// Says that problems of an evaluation set may be trained on. A score of the trained model on
+    /// that set then says nothing.
+    pub train_on_evaluation_sets: bool,
     /// Files of problems, as `sky-data convert` writes them.
     pub files: Vec<ProblemFile>,
 }
@@ -40,6 +44,7 @@ impl Default for ProblemsConfig {
             weights: BTreeMap::new(),
             disjoint: Disjoint::default(),
             human_eval: 0,
+            train_on_evaluation_sets: false,
             files: Vec::new(),
         }
     }
@@ -118,6 +123,13 @@ impl Section for ProblemsConfig {
         }
         if self.human_eval > 164 {
             return wrong("human_eval", "HumanEval has 164 problems");
+        }
+        if self.human_eval > 0 && !self.train_on_evaluation_sets {
+            return wrong(
+                "human_eval",
+                "HumanEval is an evaluation set, and these problems get into the training data; \
+                 remove the key, or say `train_on_evaluation_sets = true`",
+            );
         }
         if generated + self.human_eval == 0 && self.files.is_empty() {
             return wrong(
@@ -218,6 +230,13 @@ mod tests {
             "weights"
         );
         assert_eq!(with(|c| c.human_eval = 165), "human_eval");
+        assert_eq!(with(|c| c.human_eval = 4), "human_eval");
+        let said = ProblemsConfig {
+            human_eval: 4,
+            train_on_evaluation_sets: true,
+            ..ProblemsConfig::default()
+        };
+        said.check().unwrap();
         assert_eq!(
             with(|c| {
                 c.train = 0;
