@@ -5,6 +5,7 @@ mod compare;
 mod report;
 mod run;
 mod score;
+mod tasks;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,10 @@ enum Command {
     Score(score::Args),
     /// Compare evaluations of the same problems: differences, chance, and which problems flipped.
     Compare(compare::Args),
+    /// List the benchmarks that are known.
+    List,
+    /// Show a benchmark: its data, prompt, sampling and published scores.
+    Show(tasks::ShowArgs),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +67,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::run(args),
         Command::Score(args) => score::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::List => tasks::list(),
+        Command::Show(args) => tasks::show(&args),
     })
 }

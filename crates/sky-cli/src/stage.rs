@@ -198,7 +198,7 @@ fn say(manifest: &Manifest, remark: &str) {
     } = &manifest.counts;
     let more: String = more
         .iter()
-        .map(|(name, value)| format!("  {name} {value}"))
+        .map(|(name, value)| format!("  {name} {}", readable(value)))
         .collect();
     let resumed = if manifest.resumed { "  (resumed)" } else { "" };
     let time = duration(manifest.seconds);
@@ -208,9 +208,40 @@ fn say(manifest: &Manifest, remark: &str) {
     );
 }
 
+/// A count for a person: `0.22294171039874738` as `0.2229`. The manifest has all digits.
+fn readable(value: &serde_json::Value) -> String {
+    let Some(number) = value.as_f64().filter(|_| value.is_f64()) else {
+        return value.to_string();
+    };
+    // Four significant digits, and all of those before the point.
+    let size = number.abs().max(1e-9).log10().floor();
+    let decimals = (3.0 - size).clamp(0.0, 9.0) as usize;
+    let text = format!("{number:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_are_readable() {
+        for (value, text) in [
+            (serde_json::json!(0.22294171039874738), "0.2229"),
+            (serde_json::json!(73.4), "73.4"),
+            (serde_json::json!(12345.678), "12346"),
+            (serde_json::json!(0.0), "0"),
+            (serde_json::json!(1e-5), "0.00001"),
+            (serde_json::json!(12), "12"),
+            (serde_json::json!(null), "null"),
+        ] {
+            assert_eq!(readable(&value), text);
+        }
+    }
 
     #[test]
     fn inputs_of_one_name_stay_apart() {

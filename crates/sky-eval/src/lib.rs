@@ -30,6 +30,7 @@ mod repetition;
 pub mod report;
 mod scoring;
 mod stats;
+mod task;
 
 pub use compare::{Comparison, Flip, Problems, compare};
 pub use config::EvalConfig;
@@ -38,6 +39,7 @@ pub use paired::{bootstrap_mean, mcnemar};
 pub use repetition::ends_in_loop;
 pub use scoring::{EvalSummary, Expect, Rates, Scoring, SourceScore};
 pub use stats::{Interval, pass_at_k, wilson};
+pub use task::{PublishedScore, Task, TaskPrompt, TaskSource};
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]
