@@ -63,7 +63,9 @@ pub fn fold_layout(text: &str) -> String {
             }
         };
     }
-    let end = folded.text.trim_end_matches(['.', '?', ':', ';', ',', '。', '？']);
+    let end = folded
+        .text
+        .trim_end_matches(['.', '?', ':', ';', ',', '。', '？']);
     // A text that is all punctuation stays what it is.
     let length = if end.is_empty() {
         folded.text.len()
@@ -76,7 +78,11 @@ pub fn fold_layout(text: &str) -> String {
 
 /// Blanks, and characters without width: byte order marks, joiners, soft hyphens.
 fn is_blank(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
+        )
 }
 
 /// Reads a LaTeX command after its backslash; returns what follows it.
@@ -169,7 +175,8 @@ impl Folded {
             return true;
         }
         // `1. 5` is not 1.5; `1, 234` is two numbers and `1,234` may be one.
-        let between_digits = next.is_ascii_digit() && before.next().is_some_and(|c| c.is_ascii_digit());
+        let between_digits =
+            next.is_ascii_digit() && before.next().is_some_and(|c| c.is_ascii_digit());
         match last {
             '.' => between_digits,
             ',' => {
@@ -245,8 +252,18 @@ mod tests {
     #[test]
     fn any_text_folds_and_folding_twice_changes_nothing() {
         for text in [
-            "", "\\", "\\\\", r"\left", r"\left.", r"\hspace{", r"\hspace{é}é", "é\\é", "…?", " \\ ",
-            r"\ \! x", "ß ẞ İ",
+            "",
+            "\\",
+            "\\\\",
+            r"\left",
+            r"\left.",
+            r"\hspace{",
+            r"\hspace{é}é",
+            "é\\é",
+            "…?",
+            " \\ ",
+            r"\ \! x",
+            "ß ẞ İ",
         ] {
             let once = fold_layout(text);
             assert!(once.len() <= 3 * text.len().max(1), "{text}");

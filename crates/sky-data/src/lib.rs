@@ -38,8 +38,8 @@ pub use error::{DataError, Result};
 pub use layout::fold_layout;
 pub use near_duplicates::near_duplicates;
 pub use problems::{
-    Disjoint, Family, FileFunnel, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile, ProblemPaths,
-    ProblemsConfig, generate, load_problems,
+    Disjoint, Family, FileFunnel, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile,
+    ProblemPaths, ProblemsConfig, generate, load_problems,
 };
 pub use select::{Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
 pub use sharegpt::{read_sharegpt, write_sharegpt};

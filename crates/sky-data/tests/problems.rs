@@ -176,7 +176,13 @@ fn too_many_of_a_small_family_is_an_error_that_says_so() {
 
 fn mine(id: usize, prompt: &str) -> Problem {
     let answer = Answer::Math("1".into());
-    Problem::new(format!("m/{id}"), "mine", sky_types::Domain::Math, prompt, answer)
+    Problem::new(
+        format!("m/{id}"),
+        "mine",
+        sky_types::Domain::Math,
+        prompt,
+        answer,
+    )
 }
 
 fn only(file: ProblemFile) -> ProblemsConfig {
@@ -278,7 +284,10 @@ fn a_source_that_ends_empty_or_short_is_an_error_unless_it_is_allowed() {
         let error = load_problems(&only(file.clone()), 1, &paths).unwrap_err();
         assert!(matches!(error, DataError::Setting(_)));
         let error = error.to_string();
-        assert!(error.contains(says) && error.contains("allow_short"), "{error}");
+        assert!(
+            error.contains(says) && error.contains("allow_short"),
+            "{error}"
+        );
         let allowed = ProblemFile {
             allow_short: true,
             ..file

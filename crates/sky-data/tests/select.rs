@@ -213,8 +213,14 @@ fn quotas_limit_a_source_and_keep_the_rest() {
     assert_eq!((sources["many"].rows, sources["few"].rows), (9, 10));
     assert_eq!(selection.funnel.dropped["over_quota"], 21);
     let error = selection.check_quotas(&config).unwrap_err().to_string();
-    assert!(error.contains("few has 10 rows of 100 (5 problems, 30 right samples)"), "{error}");
-    assert!(!error.contains("many has") && error.contains("allow_short"), "{error}");
+    assert!(
+        error.contains("few has 10 rows of 100 (5 problems, 30 right samples)"),
+        "{error}"
+    );
+    assert!(
+        !error.contains("many has") && error.contains("allow_short"),
+        "{error}"
+    );
     let allowed = SelectConfig {
         allow_short: true,
         ..config
@@ -225,7 +231,12 @@ fn quotas_limit_a_source_and_keep_the_rest() {
         ..two()
     };
     let error = run.select(&unknown, 1).unwrap().check_quotas(&unknown);
-    assert!(error.unwrap_err().to_string().contains("nobody has 0 rows of 1 (0 problems"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("nobody has 0 rows of 1 (0 problems")
+    );
     let none = SelectConfig {
         quotas: [("many".to_owned(), 0)].into(),
         ..two()

@@ -46,20 +46,15 @@ impl Check for MathCheck {
             Answer::Choice(letter) => Some(self.0.check_choice(letter, reply)),
             Answer::Tests(_) | Answer::Program(_) => None,
         };
-        let graded = match grade(reply) {
-            Some(graded) => graded,
-            None => {
-                return Err(CheckError::Unsupported {
-                    id: problem.id.clone(),
-                    checker: "math",
-                    domain: format!("{:?}", problem.domain).to_lowercase(),
-                    reason: "its answer is a program to be run; the code checker does that"
-                        .to_owned(),
-                });
-            }
+        let Some(graded) = grade(reply) else {
+            return Err(CheckError::Unsupported {
+                id: problem.id.clone(),
+                checker: "math",
+                domain: format!("{:?}", problem.domain).to_lowercase(),
+                reason: "its answer is a program to be run; the code checker does that".to_owned(),
+            });
         };
-        if finish_reason == FinishReason::Length && !cut::stands(&graded, reply, |part| grade(part))
-        {
+        if finish_reason == FinishReason::Length && !cut::stands(&graded, reply, grade) {
             return Ok(CheckOutcome {
                 verdict: Verdict::Truncated,
                 detail: format!("cut off at the token limit; {}", detail(&graded)),

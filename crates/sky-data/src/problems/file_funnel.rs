@@ -59,7 +59,11 @@ impl fmt::Display for FileFunnel {
                 "not_drawn" => "not drawn",
                 other => other,
             };
-            write!(f, "{} {count} {reason}", if number == 0 { ";" } else { "," })?;
+            write!(
+                f,
+                "{} {count} {reason}",
+                if number == 0 { ";" } else { "," }
+            )?;
         }
         Ok(())
     }
@@ -82,7 +86,11 @@ pub(super) fn filtered(problem: &Problem, file: &ProblemFile) -> Option<&'static
         if levels.iter().all(Option::is_none) {
             return Some("no_difficulty");
         }
-        if !levels.iter().flatten().any(|level| level.eq_ignore_ascii_case(wanted)) {
+        if !levels
+            .iter()
+            .flatten()
+            .any(|level| level.eq_ignore_ascii_case(wanted))
+        {
             return Some("difficulty");
         }
     }

@@ -6,9 +6,7 @@ use std::{
 use sky_types::{Problem, SettingError, derive_seed};
 use tracing::info_span;
 
-use super::{
-    FileFunnel, ProblemFile, ProblemsConfig, file_funnel::filtered, generate,
-};
+use super::{FileFunnel, ProblemFile, ProblemsConfig, file_funnel::filtered, generate};
 use crate::{
     DataError, Result, fold_layout,
     sources::{self, Format},

@@ -2,14 +2,14 @@
 
 mod config;
 mod family;
-mod generate;
 mod file_funnel;
+mod generate;
 mod load;
 mod rational;
 mod words;
 
 pub use config::{Disjoint, ProblemFile, ProblemsConfig};
 pub use family::Family;
-pub use generate::generate;
 pub use file_funnel::FileFunnel;
+pub use generate::generate;
 pub use load::{HUMAN_EVAL, LoadedProblems, NeededFile, ProblemPaths, load_problems};
