@@ -65,6 +65,10 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
             &dir.file(layout::file_name(layout::SELECTED)),
             &selection.selected,
         )?;
+        write_jsonl(
+            &dir.file(layout::file_name(layout::DROPPED)),
+            &selection.dropped,
+        )?;
         let facts = CardFacts {
             name: recipe.name.clone(),
             seed: recipe.seed,
@@ -81,7 +85,12 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         for (reason, count) in &funnel.dropped {
             counts = counts.with(reason, *count);
         }
-        let outputs = [layout::SHAREGPT, layout::SELECTED, layout::CARD];
+        let outputs = [
+            layout::SHAREGPT,
+            layout::SELECTED,
+            layout::DROPPED,
+            layout::CARD,
+        ];
         Ok((
             outputs
                 .map(|path| layout::file_name(path).to_owned())

@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 use page::{FORMATS, blocks, defaults};
 use serde::{Serialize, de::DeserializeOwned};
 use sky_cli::Recipe;
-use sky_data::{ProblemsConfig, SelectConfig, Selected};
+use sky_data::{DroppedProblem, ProblemsConfig, SelectConfig, Selected};
 use sky_types::{Conversation, Problem, Prompt, Sample, VerdictRecord};
 
 fn root() -> &'static Path {
@@ -52,6 +52,7 @@ fn every_example_is_read_and_written_back() {
     writes_back::<Sample>("sample", true);
     writes_back::<VerdictRecord>("verdict", true);
     writes_back::<Selected>("selected", true);
+    writes_back::<DroppedProblem>("dropped", true);
     writes_back::<Conversation>("conversation", false);
 }
 

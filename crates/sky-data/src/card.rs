@@ -85,6 +85,13 @@ fn write_counts(out: &mut String, funnel: &Funnel, rows: usize) -> std::fmt::Res
         writeln!(out, "| left out: {} | {count} |", reason.replace('_', " "))?;
     }
     writeln!(out, "| rows | {rows} |")?;
+    if dropped.contains_key("repeated_problem") || dropped.contains_key("near_duplicate") {
+        writeln!(
+            out,
+            "\nOf problems that repeat each other the first is kept; `dropped.jsonl` names it for each \
+             one left out."
+        )?;
+    }
 
     writeln!(out, "\n## Verdicts\n\n| verdict | samples |\n|---|---|")?;
     for verdict in Verdict::ALL {

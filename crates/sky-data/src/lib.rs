@@ -31,6 +31,7 @@ mod select;
 mod sharegpt;
 pub mod sources;
 mod text;
+mod tokens;
 
 pub use card::{CardFacts, card, licence_of};
 pub use decontaminate::ContaminationIndex;
@@ -41,7 +42,7 @@ pub use problems::{
     Disjoint, Family, FileFunnel, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile,
     ProblemPaths, ProblemsConfig, generate, load_problems,
 };
-pub use select::{Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
+pub use select::{DroppedProblem, Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
 pub use sharegpt::{read_sharegpt, write_sharegpt};
 pub use text::{normalise, words};
 

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     hash::Hash,
 };
 
@@ -84,6 +84,27 @@ pub struct Selected {
     pub completion_tokens: u32,
 }
 
+/// One line of `dropped.jsonl`: a problem with right samples that gives no row, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DroppedProblem {
+    /// Format version, 1.
+    #[serde(default)]
+    pub v: Version<1>,
+    /// The problem's `id`.
+    pub problem_id: String,
+    /// `contaminated`, `repeated_problem` or `near_duplicate`.
+    pub reason: String,
+    /// Number of right samples that are left out with it.
+    pub samples: usize,
+    /// The text that it shares with a held-out problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<String>,
+    /// The `id` of the earlier problem that it repeats, which is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+}
+
 /// The counts of a selection: what became of every problem and sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Funnel {
@@ -120,6 +141,8 @@ pub struct Selection {
     pub rows: Vec<Conversation>,
     /// The provenance, one entry per row.
     pub selected: Vec<Selected>,
+    /// The problems that were dropped whole, in their order for each reason.
+    pub dropped: Vec<DroppedProblem>,
     /// The counts.
     pub funnel: Funnel,
 }
@@ -202,7 +225,7 @@ pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Resul
     }
     let right = right_samples(&input, &mut funnel)?;
     let mut chosen = one_problems_rows(&right, config.per_problem, seed, &mut funnel);
-    drop_problems(&mut chosen, &input, config, &mut funnel);
+    let dropped = drop_problems(&mut chosen, &input, config, &mut funnel);
     keep_quotas(&mut chosen, &config.quotas, seed, &mut funnel);
 
     let mut selection = Selection::default();
@@ -229,6 +252,7 @@ pub fn select(input: SelectInput<'_>, config: &SelectConfig, seed: u64) -> Resul
         }
     }
     selection.funnel = funnel;
+    selection.dropped = dropped;
     Ok(selection)
 }
 
@@ -320,43 +344,68 @@ fn one_problems_rows<'a>(
     chosen
 }
 
-/// Drops problems that are held out or that repeat an earlier one.
+/// Drops problems that are held out or that repeat an earlier one; returns them.
 fn drop_problems(
     chosen: &mut Chosen<'_>,
     input: &SelectInput<'_>,
     config: &SelectConfig,
     funnel: &mut Funnel,
-) {
+) -> Vec<DroppedProblem> {
     // No text has that many words, so only whole texts are compared.
     let size = if config.decontaminate == 0 {
         usize::MAX
     } else {
         config.decontaminate
     };
+    let mut dropped = Vec::new();
+    let mut drop = |reason: &'static str, problem: &Problem, samples, shared, kept| {
+        *funnel.dropped.entry(reason).or_default() += samples;
+        dropped.push(DroppedProblem {
+            v: Version,
+            problem_id: problem.id.clone(),
+            reason: reason.to_owned(),
+            samples,
+            shared,
+            kept,
+        });
+    };
     let heldout = ContaminationIndex::new(size, input.heldout.iter().map(|p| &p.prompt));
-    let mut wordings = HashSet::new();
+    let mut wordings: HashMap<String, &str> = HashMap::new();
     chosen.retain(|(problem, samples)| {
-        let reason = if heldout.find(&problem.prompt).is_some() {
-            "contaminated"
-        } else if !wordings.insert(fold_layout(&problem.prompt)) {
-            "repeated_problem"
-        } else {
-            return true;
-        };
-        *funnel.dropped.entry(reason).or_default() += samples.len();
-        false
+        if let Some(shared) = heldout.find(&problem.prompt) {
+            drop("contaminated", problem, samples.len(), Some(shared), None);
+            return false;
+        }
+        match wordings.entry(fold_layout(&problem.prompt)) {
+            Entry::Vacant(entry) => {
+                entry.insert(&problem.id);
+                true
+            }
+            Entry::Occupied(entry) => {
+                let kept = Some((*entry.get()).to_owned());
+                drop("repeated_problem", problem, samples.len(), None, kept);
+                false
+            }
+        }
     });
     if config.near_duplicate > 0.0 {
         let prompts = chosen.iter().map(|(problem, _)| &problem.prompt);
-        let mut repeats = near_duplicates(prompts, config.near_duplicate).into_iter();
-        chosen.retain(|(_, samples)| {
-            let keep = repeats.next().flatten().is_none();
-            if !keep {
-                *funnel.dropped.entry("near_duplicate").or_default() += samples.len();
-            }
-            keep
+        let repeats = near_duplicates(prompts, config.near_duplicate);
+        let ids: Vec<String> = chosen
+            .iter()
+            .map(|(problem, _)| problem.id.clone())
+            .collect();
+        let mut repeats = repeats.into_iter();
+        chosen.retain(|(problem, samples)| {
+            let Some(kept) = repeats.next().flatten() else {
+                return true;
+            };
+            let kept = ids.get(kept).cloned();
+            drop("near_duplicate", problem, samples.len(), None, kept);
+            false
         });
     }
+    dropped
 }
 
 /// Keeps the rows of lowest rank of each source with a quota. Each row has its own rank, so that a

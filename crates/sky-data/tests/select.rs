@@ -160,6 +160,13 @@ fn only_right_finished_and_different_replies_of_different_problems() {
         (1, 1, 6)
     );
     assert_eq!(selection.funnel.verdicts[&Verdict::Correct], 118);
+    let repeated = &selection.dropped[0];
+    assert_eq!(repeated.problem_id, "p2");
+    assert_eq!(
+        (repeated.kept.as_deref(), repeated.samples),
+        (Some("p1"), 6)
+    );
+    assert!(card(&selection, &CardFacts::default()).contains("the first is kept"));
     let kept: usize = dropped.values().sum::<usize>() + selection.rows.len();
     assert_eq!(kept, 118, "every right sample is accounted for");
 }
@@ -175,6 +182,13 @@ fn what_is_held_out_is_never_trained_on() {
     ];
     let selection = run.select(&two(), 1).unwrap();
     assert_eq!(selection.funnel.dropped["contaminated"], 4);
+    let shared: Vec<(&str, &str)> = selection
+        .dropped
+        .iter()
+        .map(|d| (d.problem_id.as_str(), d.shared.as_deref().unwrap()))
+        .collect();
+    assert_eq!((shared[0], shared[1].0), (("p4", "4 + 4"), "p5"));
+    assert!(shared[1].1.starts_with("a train with nine cars"));
     assert!(
         selection
             .selected
@@ -195,10 +209,9 @@ fn what_is_held_out_is_never_trained_on() {
     };
     run.problems[7].prompt = format!("{long}. How many cars are that?");
     run.heldout.clear();
-    assert_eq!(
-        run.select(&near, 1).unwrap().funnel.dropped["near_duplicate"],
-        2
-    );
+    let near = run.select(&near, 1).unwrap();
+    assert_eq!(near.funnel.dropped["near_duplicate"], 2);
+    assert_eq!(near.dropped[0].kept.as_deref(), Some("p5"));
 }
 
 #[test]

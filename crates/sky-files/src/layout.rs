@@ -23,6 +23,8 @@ pub const MODEL: &str = "train/model";
 pub const METRICS: &str = "train/metrics.jsonl";
 /// Evaluation of the model as it came: `eval-before`.
 pub const EVAL_BEFORE: &str = "eval-before";
+/// Problems with right samples that give no row: `selected/dropped.jsonl`.
+pub const DROPPED: &str = "selected/dropped.jsonl";
 /// Evaluation of the fine-tuned model: `eval-after`.
 pub const EVAL_AFTER: &str = "eval-after";
 /// The run's own summary: `summary.json`.
