@@ -209,7 +209,7 @@ fn say(manifest: &Manifest, remark: &str) {
 }
 
 /// A count for a person: `0.22294171039874738` as `0.2229`. The manifest has all digits.
-fn readable(value: &serde_json::Value) -> String {
+fn readable(value: &Value) -> String {
     let Some(number) = value.as_f64().filter(|_| value.is_f64()) else {
         return value.to_string();
     };

@@ -42,7 +42,9 @@ pub use problems::{
     Disjoint, Family, FileFunnel, HUMAN_EVAL, LoadedProblems, NeededFile, ProblemFile,
     ProblemPaths, ProblemsConfig, generate, load_problems,
 };
-pub use select::{DroppedProblem, Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select};
+pub use select::{
+    DroppedProblem, Funnel, SelectConfig, SelectInput, Selected, Selection, SourceCounts, select,
+};
 pub use sharegpt::{read_sharegpt, write_sharegpt};
 pub use text::{normalise, words};
 

@@ -191,7 +191,7 @@ fn damaged_output(dir: &Path, manifest: &Manifest) -> Option<String> {
         .find_map(|(name, expected)| match hash_file(&dir.join(name)) {
             Ok(found) if found == *expected => None,
             Ok(found) => Some(format!(
-                "{name} is damaged ({} bytes, {} expected, or other content)",
+                "{name} is damaged: {} bytes and other content where its manifest has {} bytes",
                 found.bytes, expected.bytes
             )),
             Err(error) => Some(error.to_string()),

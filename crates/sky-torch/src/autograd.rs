@@ -25,6 +25,15 @@ pub fn backward(
             found: upstream.len(),
         });
     }
+    // libtorch would follow an edge that is not there.
+    if let Some(at) = outputs.iter().position(|output| !output.requires_grad()) {
+        let reason = format!("output {at} has no graph: it depends on nothing that is trained");
+        return Err(TorchError::Op { what: WHAT, reason });
+    }
+    if let Some(at) = inputs.iter().position(|input| !input.requires_grad()) {
+        let reason = format!("input {at} does not require a gradient");
+        return Err(TorchError::Op { what: WHAT, reason });
+    }
     // libtorch would quietly sum a larger gradient down to the output's shape.
     for (output, grad) in outputs.iter().zip(upstream) {
         if output.size() != grad.size() {

@@ -76,14 +76,19 @@ fn a_loss_knows_its_documents_and_a_wrong_one_is_refused() {
     losses(&mut trainer(job(&model, &config, 4)).with_loss(Checked), 2);
     let mean =
         |logits: &Tensor, _: &Tensor| logits.mean_dim([1_i64].as_slice(), false, Kind::Float);
-    let error = trainer(job(&model, &config, 4))
-        .with_loss(mean)
-        .train_step()
-        .unwrap_err();
-    assert!(
-        matches!(error, TrainError::Config { key: "loss", .. }),
-        "{error}"
-    );
+    // Without a gradient libtorch would follow an edge that is not there.
+    let detached = |logits: &Tensor, targets: &Tensor| cross_entropy(&logits.detach(), targets);
+    let constant = |_: &Tensor, _: &Tensor| Tensor::from(1.0_f32);
+    let refused = |trainer: Trainer<'_>| {
+        let error = { trainer }.train_step().unwrap_err();
+        assert!(
+            matches!(error, TrainError::Config { key: "loss", .. }),
+            "{error}"
+        );
+    };
+    refused(trainer(job(&model, &config, 4)).with_loss(mean));
+    refused(trainer(job(&model, &config, 4)).with_loss(detached));
+    refused(trainer(job(&model, &config, 4)).with_loss(constant));
 }
 
 /// AdamW by its formula (Loshchilov and Hutter, 2019).

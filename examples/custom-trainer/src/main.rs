@@ -8,7 +8,7 @@
 //!
 //! Stop it with Ctrl-C or kill it, and run the same command again: it ends with the same weights.
 
-use std::{env, ops::ControlFlow};
+use std::{env, io::Write, ops::ControlFlow, process::ExitCode};
 
 use sky_model::{Config, PackedSequences, ParamSpec, SaveOptions, attention, rms_norm, rotary};
 use sky_plan::TrainConfig;
@@ -43,7 +43,7 @@ fn params(layer: usize) -> Vec<ParamSpec> {
         .to_vec()
 }
 
-/// Cross-entropy with label smoothing.
+/// Cross-entropy with label smoothing: the sum over the tokens of a chunk, not their mean.
 fn loss(logits: &Tensor, targets: &Tensor) -> Tensor {
     logits.cross_entropy_loss(targets, None::<Tensor>, Reduction::Sum, -100, 0.01)
 }
@@ -61,8 +61,18 @@ fn row(row: u64) -> TokenSeq {
     TokenSeq { ids, target }
 }
 
-fn main() -> Result<(), BoxError> {
+fn main() -> ExitCode {
     sky_torch::limit_spinning();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), BoxError> {
     let folder = env::args().nth(1).ok_or("usage: PROGRAM RUN_FOLDER")?;
     let model = Config::from_json(MODEL)?.with_custom_layers("parallel", params)?;
     let mut config = TrainConfig::default();
@@ -85,17 +95,16 @@ fn main() -> Result<(), BoxError> {
         });
         let end = run.train(&mut |step| {
             if session.is_leader() && step.step % 10 == 0 {
-                println!(
-                    "step {:>3}  loss {:.4}  lr {:.2e}",
-                    step.step, step.loss, step.lr
-                );
+                // Whoever read it may have gone; the run goes to its end.
+                let mut out = std::io::stdout();
+                let _ = writeln!(out, "step {:>3}  loss {:.4}", step.step, step.loss);
             }
             ControlFlow::Continue(())
         })?;
         if let SessionEnd::Finished(run) = end
             && let Some(out) = run.export(None, SaveOptions::default(), None)?
         {
-            println!("{}", out.display());
+            eprintln!("{}", out.display());
         }
         Ok(())
     })

@@ -6,7 +6,7 @@
 
 mod server;
 
-use std::{env, error::Error};
+use std::{env, error::Error, process::ExitCode};
 
 use sky_eval::{EvalConfig, Scoring};
 use sky_files::write_jsonl;
@@ -14,7 +14,17 @@ use sky_sample::{Endpoint, HttpGenerator, SampleConfig, Sampling, sample};
 use sky_types::{Answer, Domain, Problem, Prompt};
 use sky_verify::{ByDomain, MathCheck, ParallelChecker};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let (url, model) = match (arguments.next(), arguments.next()) {
         (Some(url), Some(model)) => (url, model),

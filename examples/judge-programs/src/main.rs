@@ -5,7 +5,7 @@
 //! s.
 #![forbid(unsafe_code)]
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, process::ExitCode};
 
 use sky_sandbox::{Exit, Limits, Sandbox};
 
@@ -21,7 +21,17 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("curious", "print(open('/etc/passwd').read())"),
 ];
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let home = env::var_os("SKY_HOME").map_or_else(|| PathBuf::from(".sky"), PathBuf::from);
     let sandbox = Sandbox::open(&home)?;
     // A time limit counts instructions, so the verdict is the same on every machine.

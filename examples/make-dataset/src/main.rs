@@ -2,7 +2,7 @@
 //! `cargo run -p example-make-dataset -- target/example-dataset`.
 #![forbid(unsafe_code)]
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use sky_data::{
     CardFacts, ProblemsConfig, SelectConfig, SelectInput, card, generate, select, write_sharegpt,
@@ -13,7 +13,17 @@ use sky_types::{
 
 const SEED: u64 = 1;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
     let out: PathBuf = env::args_os()
         .nth(1)
         .ok_or("usage: example-make-dataset FOLDER")?

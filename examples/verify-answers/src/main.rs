@@ -2,7 +2,7 @@
 //! ANSWER]`.
 #![forbid(unsafe_code)]
 
-use std::env;
+use std::{env, process::ExitCode};
 
 use sky_math::{MathChecker, Options};
 
@@ -25,12 +25,16 @@ const REPLIES: [(&str, &str); 6] = [
     ("12", "I could not finish."),
 ];
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let checker = MathChecker::new(Options::default());
     if let [gold, answer] = arguments.as_slice() {
         print!("{}", checker.explain(gold, answer));
-        return;
+        return ExitCode::SUCCESS;
+    }
+    if !arguments.is_empty() {
+        eprintln!("usage: example-verify-answers [GOLD ANSWER]");
+        return ExitCode::from(2);
     }
     for (gold, reply) in REPLIES {
         let verdict = checker.check(gold, reply);
@@ -40,4 +44,5 @@ fn main() {
             verdict.grade, verdict.reason
         );
     }
+    ExitCode::SUCCESS
 }

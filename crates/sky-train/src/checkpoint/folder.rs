@@ -66,7 +66,7 @@ pub(super) fn prune_up_to(root: &Path, keep: usize, step: u64) -> Result<(), Tra
     Ok(())
 }
 
-/// Hides the checkpoints of later steps than a run resumes from: they are damaged, or whoever
+/// Hides the checkpoints of steps after the one that a run resumes from: they are damaged, or whoever
 /// resumed it wanted an older one, and must not count among those that are kept. They are removed
 /// once the run has come as far.
 pub(super) fn set_aside(root: &Path, step: u64) -> Result<(), TrainError> {
@@ -89,7 +89,7 @@ pub(super) fn name(pattern: NamePattern, step: u64) -> String {
     format!("{prefix}{step:08}{suffix}")
 }
 
-/// Checkpoints in a folder whose names have this pattern, oldest first; none when there is no
+/// Folders of checkpoints whose names have this pattern, oldest first; none when there is no
 /// folder.
 pub(super) fn list(root: &Path, pattern: NamePattern) -> Result<Vec<StepFolder>, TrainError> {
     if !root.exists() {
@@ -105,8 +105,9 @@ pub(super) fn list(root: &Path, pattern: NamePattern) -> Result<Vec<StepFolder>,
             .and_then(|name| name.strip_prefix(pattern.prefix))
             .and_then(|rest| rest.strip_suffix(pattern.suffix))
             .and_then(|digits| digits.parse().ok());
-        if let Some(step) = step {
-            let path = entry.path();
+        // What is no folder is none of ours, whatever its name.
+        let path = entry.path();
+        if let Some(step) = step.filter(|_| path.is_dir()) {
             found.push(StepFolder { step, path });
         }
     }
@@ -128,4 +129,26 @@ pub(super) fn rank_file(rank: usize, world_size: usize) -> String {
 
 pub(super) fn hash_file_name(rank: usize) -> String {
     format!("rank-{rank:05}.json")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_the_name_of_a_checkpoint_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let stray = root.path().join(name(WHOLE, 99));
+        fs::write(&stray, "no checkpoint").unwrap();
+        fs::create_dir(root.path().join(name(WHOLE, 20))).unwrap();
+        let steps = |pattern| -> Vec<u64> {
+            let found = list(root.path(), pattern).unwrap();
+            found.iter().map(|found| found.step).collect()
+        };
+        assert_eq!(steps(WHOLE), [20]);
+        set_aside(root.path(), 10).unwrap();
+        prune(root.path(), 1).unwrap();
+        assert!(stray.exists() && steps(WHOLE).is_empty() && steps(ASIDE).is_empty());
+    }
 }

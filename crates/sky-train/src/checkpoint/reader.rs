@@ -234,10 +234,14 @@ fn undamaged(path: &Path) -> Result<Manifest, TrainError> {
         if found != *expected {
             return Err(TrainError::Checkpoint {
                 path: path.join(name),
-                reason: format!(
-                    "is damaged ({} bytes, {} expected, or other content)",
-                    found.bytes, expected.bytes
-                ),
+                reason: if found.bytes == expected.bytes {
+                    "is damaged: its SHA-256 is not the manifest's".to_owned()
+                } else {
+                    format!(
+                        "is damaged: {} bytes, {} in the manifest",
+                        found.bytes, expected.bytes
+                    )
+                },
             });
         }
     }

@@ -158,6 +158,13 @@ impl LossStep<'_> {
                 let logits = head_logits(config, &norm_w, &head_w, &x).f_to_kind(Kind::Float)?;
                 evaluate(loss, &logits, &positions, batch)
             })?;
+            if !sum.requires_grad() {
+                return Err(TrainError::Config {
+                    key: "loss",
+                    reason: "the custom loss has no gradient: it does not depend on the logits"
+                        .into(),
+                });
+            }
             let all = [&x, &norm_w, &head_w];
             let inputs = if trained { &all[..] } else { &all[..1] };
             let mut found = backward(&[&sum], &[&scale], inputs)?.into_iter();
