@@ -8,7 +8,7 @@ mod server;
 
 use std::{env, error::Error, process::ExitCode};
 
-use sky_eval::{EvalConfig, Scoring};
+use sky_eval::{EvalConfig, Expect, Scoring};
 use sky_files::write_jsonl;
 use sky_sample::{Endpoint, HttpGenerator, SampleConfig, Sampling, sample};
 use sky_types::{Answer, Domain, Problem, Prompt};
@@ -83,6 +83,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         prompt: &prompt,
         config: &EvalConfig::default(),
         model: &model,
+        expect: Expect::Complete,
+        voter: None,
     };
     let scores = scoring.run(
         &folder.path().join("results.json"),
