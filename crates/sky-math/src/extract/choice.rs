@@ -94,16 +94,23 @@ fn concludes(text: &str, mention: &Mention) -> bool {
         .map_or(0, |at| {
             at + head[at..].chars().next().map_or(1, char::len_utf8)
         });
-    let head = head[from..]
-        .trim_matches(|c: char| !c.is_alphanumeric())
-        .to_lowercase()
-        .replace('’', "'");
+    let plain = |head: &str| {
+        head.trim_matches(|c: char| !c.is_alphanumeric())
+            .to_lowercase()
+            .replace('’', "'")
+    };
+    // "A is too small, so C."
+    let sentence = &head[from..];
+    let clause = sentence.trim_end_matches([' ', ',', '(', '*', '"']);
+    let clause = clause.rfind(',').map_or(clause, |at| &clause[at + 1..]);
     let behind = text[mention.end..].trim_start_matches([')', ']', '*', '$', '}', '"', '`']);
     let ends = behind.is_empty()
         || behind.starts_with(['.', '\n', '!', ';', '。'])
         || behind.starts_with(" -")
         || behind.trim().is_empty();
-    ends && WORDS.contains(&head.as_str())
+    ends && [plain(sentence), plain(clause)]
+        .iter()
+        .any(|head| WORDS.contains(&head.as_str()))
 }
 
 /// The choice that the text settles on; none when it leaves two.
@@ -160,6 +167,10 @@ fn mentions(text: &str, last: char, any_case: bool) -> Vec<Mention> {
         ]
         .contains(&word.as_str());
         let article = next == Some(' ') && then.is_some_and(char::is_lowercase) && !goes_on;
+        // An article in capitals begins a sentence; elsewhere a capital A is a letter.
+        let begins = text[..at].trim_end_matches([' ', '*', '"']);
+        let begins = begins.is_empty() || begins.ends_with(['.', '!', '?', '\n', ':', ';']);
+        let article = article && (begins || !any_case);
         if !bracketed && (c == 'I' || c == 'A' && article) {
             continue;
         }
@@ -401,7 +412,7 @@ fn denied_behind(behind: &str) -> bool {
 }
 
 /// Words in front of the letter that is settled on.
-const CUES: [&str; 55] = [
+const CUES: [&str; 64] = [
     "answer is",
     "answer:",
     "answer",
@@ -438,6 +449,15 @@ const CUES: [&str; 55] = [
     "rather",
     "instead",
     "bet on",
+    "correct option",
+    "correct choice",
+    "right option",
+    "right choice",
+    "best option",
+    "best choice",
+    "final choice",
+    "my choice",
+    "selection",
     "would take",
     "'d take",
     "'ll take",
@@ -499,7 +519,7 @@ fn settles(before: &str) -> bool {
             None => break,
         }
     }
-    let bare = rest.trim_end_matches([':', ' ', '*']);
+    let bare = rest.trim_end_matches([':', ' ', '*', '-', '\u{2013}', '\u{2014}', '=', '→']);
     // "Definitely B".
     let sure = |word: &&&str| before.trim_start().starts_with(**word);
     if bare.is_empty() && ADVERBS[..CERTAIN].iter().any(|word| sure(&word)) {

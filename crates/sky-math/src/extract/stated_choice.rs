@@ -367,6 +367,14 @@ mod tests {
             ("Reasoning.\nB", 'B'),
             ("The correct answer is option b.", 'B'),
             ("Correct answer: **c) Mitochondria**", 'C'),
+            ("The answer is A which is the largest.", 'A'),
+            ("Correct option: C", 'C'),
+            ("**Correct choice**: b", 'B'),
+            ("Answer - B", 'B'),
+            ("Answer → (c)", 'C'),
+            ("A and B are wrong, so C.", 'C'),
+            ("I choose option (b) because it fits.", 'B'),
+            ("My choice: D", 'D'),
             ("答案是 d", 'D'),
         ] {
             assert_eq!(one(text), Some(letter), "{text}");
