@@ -324,3 +324,54 @@ fn an_explanation_has_the_tree_and_the_reason() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn a_mixed_file_is_judged_with_its_accuracy_and_rows_need_no_sampler() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, rows: &[Value]| {
+        write_jsonl(&folder.path().join(name), rows).unwrap();
+    };
+    let problem = |id: &str, domain: &str, answer: Value| json!({"id": id, "source": "demo", "domain": domain, "prompt": "?", "answer": answer});
+    write(
+        "problems.jsonl",
+        &[
+            problem("m", "math", json!({"math": "135"})),
+            problem("c", "choice", json!({"choice": "D"})),
+            problem("p", "puzzle", json!({"math": "Tuesday"})),
+            problem("t", "math", json!({"math": "13"})),
+        ],
+    );
+    write(
+        "samples.jsonl",
+        &[
+            json!({"problem_id": "m", "text": "It is \\boxed{135}."}),
+            json!({"problem_id": "c", "text": "Final answer: d."}),
+            json!({"problem_id": "p", "text": "The answer is Tuesday."}),
+            json!({"problem_id": "t", "text": "The answer is 13", "finish_reason": "length"}),
+        ],
+    );
+    let args = [
+        "code",
+        "--problems",
+        "problems.jsonl",
+        "--samples",
+        "samples.jsonl",
+    ];
+    let done = sky_verify(
+        folder.path(),
+        &[&args[..], &["--out", "out.jsonl"]].concat(),
+    );
+    let said = String::from_utf8(done.stdout).unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(
+        said.contains("3 correct, 1 truncated") && said.contains("accuracy 75.0 %"),
+        "{said}"
+    );
+    assert!(said.contains("n = 4 problems"), "{said}");
+    let verdicts = rows(&folder.path().join("out.jsonl"));
+    assert_eq!(verdicts[3]["verdict"], "truncated");
+}
