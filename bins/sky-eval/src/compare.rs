@@ -70,10 +70,13 @@ fn text(first: &Path, second: &Path, found: &Comparison, most: usize) -> String 
     );
     let _ = writeln!(
         text,
-        "  {} won, {} lost; McNemar p = {:.2}: {}",
+        "  {} won, {} lost; McNemar p {}: {}",
         found.won,
         found.lost,
-        found.p_value,
+        match found.p_value {
+            p if p < 0.001 => "< 0.001".to_owned(),
+            p => format!("= {p:.3}"),
+        },
         if found.is_significant() {
             "more than chance"
         } else {

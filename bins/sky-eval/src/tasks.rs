@@ -38,14 +38,20 @@ pub(crate) struct ShowArgs {
 }
 
 pub(crate) fn list() -> anyhow::Result<()> {
+    let mut lines = String::new();
     for text in BUNDLED {
         let task = Task::parse(text, Path::new("tasks"))?;
         let problems = task
             .problems
             .map_or_else(|| "?".to_owned(), |n| n.to_string());
         let domain = format!("{:?}", task.domain).to_lowercase();
-        println!("{:22} {problems:>6}  {domain:7} {}", task.name, task.title);
+        let _ = writeln!(
+            lines,
+            "{:22} {problems:>6}  {domain:7} {}",
+            task.name, task.title
+        );
     }
+    print!("{lines}");
     Ok(())
 }
 

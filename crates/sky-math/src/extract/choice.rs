@@ -207,13 +207,15 @@ fn set_apart(text: &str, at: usize, bracketed: bool) -> bool {
     let ends =
         next.trim().is_empty() || next.starts_with(['.', ',', '\n', ')', '!', ';', ':', '。']);
     let both = before.ends_with(['(', '[', '*']) && behind.starts_with([')', ']', '*']);
-    let lower = before.to_lowercase();
+    let lower = before.to_lowercase().replace('*', "");
     let announced = [
         "answer is",
         "answer:",
         "answer :",
         "option",
         "choice",
+        "option:",
+        "choice:",
         "option is",
         "choice is",
         "letter",
