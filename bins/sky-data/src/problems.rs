@@ -46,7 +46,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         name: "problems",
         inputs,
         config: serde_json::json!({ "problems": config }),
-        revision: 1,
+        revision: 2,
         preserve: &[],
         estimate: plan,
     };

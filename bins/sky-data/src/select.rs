@@ -1,10 +1,9 @@
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
-use sky_cli::{StageArgs, StageDef, StageEstimate, layout};
-use sky_data::{CardFacts, SelectConfig, SelectInput, card, select, write_sharegpt};
-use sky_files::{Counts, hash_file, read_jsonl, write_bytes, write_jsonl};
-
+use sky_cli::{Recipe, StageArgs, StageDef, StageEstimate, layout};
+use sky_data::{CardFacts, SelectConfig, SelectInput, Selection, card, select, write_sharegpt};
+use sky_files::{Counts, StageDir, hash_file, read_jsonl, write_bytes, write_jsonl};
 use sky_types::Prompt;
 
 use crate::explain;
@@ -24,7 +23,7 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
         .map(PathBuf::from)
         .to_vec(),
         config: serde_json::json!({ "select": config, "prompt": prompt, "name": recipe.name }),
-        revision: 1,
+        revision: 2,
         preserve: &[],
         estimate: StageEstimate {
             what: format!(
@@ -59,46 +58,44 @@ pub(crate) fn run(args: &StageArgs) -> anyhow::Result<()> {
                 );
             }
         }
-        let sharegpt = dir.file(layout::file_name(layout::SHAREGPT));
-        write_sharegpt(&sharegpt, &selection.rows)?;
-        write_jsonl(
-            &dir.file(layout::file_name(layout::SELECTED)),
-            &selection.selected,
-        )?;
-        write_jsonl(
-            &dir.file(layout::file_name(layout::DROPPED)),
-            &selection.dropped,
-        )?;
-        let facts = CardFacts {
-            name: recipe.name.clone(),
-            seed: recipe.seed,
-            hash: Some(hash_file(&sharegpt)?),
-            licences: Vec::new(),
-        };
-        let text = card(&selection, &facts);
-        write_bytes(&dir.file(layout::file_name(layout::CARD)), text.as_bytes())?;
-
-        let funnel = &selection.funnel;
-        let mut counts = Counts::new(funnel.samples as u64, selection.rows.len() as u64)
-            .with("problems", funnel.problems)
-            .with("solved", funnel.solved);
-        for (reason, count) in &funnel.dropped {
-            counts = counts.with(reason, *count);
-        }
-        let outputs = [
-            layout::SHAREGPT,
-            layout::SELECTED,
-            layout::DROPPED,
-            layout::CARD,
-        ];
-        Ok((
-            outputs
-                .map(|path| layout::file_name(path).to_owned())
-                .to_vec(),
-            Vec::new(),
-            counts,
-        ))
+        write(dir, &selection, &recipe)
     })
+}
+
+/// Writes the stage's files, and says which they are and what they count.
+fn write(
+    dir: &StageDir,
+    selection: &Selection,
+    recipe: &Recipe,
+) -> anyhow::Result<(Vec<String>, Vec<String>, Counts)> {
+    let file = |path| dir.file(layout::file_name(path));
+    let sharegpt = file(layout::SHAREGPT);
+    write_sharegpt(&sharegpt, &selection.rows)?;
+    write_jsonl(&file(layout::SELECTED), &selection.selected)?;
+    write_jsonl(&file(layout::DROPPED), &selection.dropped)?;
+    let facts = CardFacts {
+        name: recipe.name.clone(),
+        seed: recipe.seed,
+        hash: Some(hash_file(&sharegpt)?),
+        licences: Vec::new(),
+    };
+    write_bytes(&file(layout::CARD), card(selection, &facts).as_bytes())?;
+
+    let funnel = &selection.funnel;
+    let mut counts = Counts::new(funnel.samples as u64, selection.rows.len() as u64)
+        .with("problems", funnel.problems)
+        .with("solved", funnel.solved);
+    for (reason, count) in &funnel.dropped {
+        counts = counts.with(reason, *count);
+    }
+    let outputs = [
+        layout::SHAREGPT,
+        layout::SELECTED,
+        layout::DROPPED,
+        layout::CARD,
+    ];
+    let outputs = outputs.map(|path| layout::file_name(path).to_owned());
+    Ok((outputs.to_vec(), Vec::new(), counts))
 }
 
 fn rows<T: DeserializeOwned>(args: &StageArgs, path: &str) -> sky_files::Result<Vec<T>> {

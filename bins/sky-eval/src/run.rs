@@ -96,6 +96,24 @@ impl Eval {
             ..SampleConfig::default()
         }
     }
+
+    fn estimate(&self, recipe: &Recipe) -> StageEstimate {
+        let Eval { config, .. } = self;
+        let replies = match config.n {
+            1 => "one reply".to_owned(),
+            n => format!("{n} replies"),
+        };
+        StageEstimate {
+            what: format!(
+                "{} on the held-out problems, {replies} of at most {} tokens each",
+                self.name, config.max_tokens
+            ),
+            seconds: expected_problems(recipe).and_then(|n| {
+                let replies = n * u64::from(config.n);
+                self.student.expected_seconds(replies, config.max_tokens)
+            }),
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -137,23 +155,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }),
         revision: 1,
         preserve: &[],
-        estimate: StageEstimate {
-            what: format!(
-                "{} on the held-out problems, {} of at most {} tokens each",
-                eval.name,
-                if eval.config.n == 1 {
-                    "one reply".to_owned()
-                } else {
-                    format!("{} replies", eval.config.n)
-                },
-                eval.config.max_tokens
-            ),
-            seconds: expected_problems(&recipe).and_then(|n| {
-                let replies = n * u64::from(eval.config.n);
-                eval.student
-                    .expected_seconds(replies, eval.config.max_tokens)
-            }),
-        },
+        estimate: eval.estimate(&recipe),
     };
     stage.run(&recipe, definition, |dir| {
         let source = match source {
