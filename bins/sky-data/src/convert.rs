@@ -121,7 +121,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .into());
     }
     result?;
-    println!(
+    sky_cli::outln!(
         "{written} problems, {} rows left out: {}",
         left_out.len(),
         args.out.display()

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for problem in &mine {
         if let Some(run) = index.find(&problem.prompt) {
             shared += 1;
-            println!("{}\t{run}", problem.id);
+            sky_cli::outln!("{}\t{run}", problem.id);
         }
     }
     eprintln!(

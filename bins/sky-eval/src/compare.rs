@@ -36,11 +36,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .iter()
             .map(|(path, found)| serde_json::json!({"first": first, "second": path, "comparison": found}))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        sky_cli::outln!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
     }
     for (path, found) in &all {
-        print!("{}", text(first, path, found, args.flips));
+        sky_cli::out!("{}", text(first, path, found, args.flips));
     }
     Ok(())
 }

@@ -129,13 +129,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let scores = scoring.run(&file("results.json"), &file("summary.json"))?;
     fs::remove_file(&journal).map_err(|source| FileError::io(&journal, "remove", source))?;
-    print!("{}", table(&scores));
+    sky_cli::out!("{}", table(&scores));
     compare_labels(args, &outputs, &counts)?;
     for row in outputs.left_out.iter().take(5) {
-        println!("left out: {row}");
+        sky_cli::outln!("left out: {row}");
     }
     if outputs.left_out.len() > 5 {
-        println!("left out: {} rows in all", outputs.left_out.len());
+        sky_cli::outln!("left out: {} rows in all", outputs.left_out.len());
     }
     Ok(())
 }
@@ -290,7 +290,7 @@ fn compare_labels(
     let path = args.out.join("differences.jsonl");
     write_jsonl(&path, &differences)?;
     let right = outputs.labels.iter().filter(|label| **label == Some(true));
-    println!(
+    sky_cli::outln!(
         "recorded labels: {} of {labelled} right; {} agree with our verdicts, {} differ: {}",
         right.count(),
         labelled - differences.len(),

@@ -51,12 +51,12 @@ pub(crate) fn list() -> anyhow::Result<()> {
             task.name, task.title
         );
     }
-    print!("{lines}");
+    sky_cli::out!("{lines}");
     Ok(())
 }
 
 pub(crate) fn show(args: &ShowArgs) -> anyhow::Result<()> {
-    print!("{}", described(&find(&args.task)?));
+    sky_cli::out!("{}", described(&find(&args.task)?));
     Ok(())
 }
 

@@ -149,3 +149,16 @@ fn two_evaluations_are_compared() {
     let error = sky_eval(&["compare", &a, &path(folder.path(), "none")]).unwrap_err();
     assert!(error.contains("none"), "{error}");
 }
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = Command::new(env!("CARGO_BIN_EXE_sky-eval"))
+        .arg("list")
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert!(done.stderr.is_empty(), "{done:?}");
+}

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         export(&checkpoint, text, options, &args.out)?;
     }
-    println!(
+    sky_cli::outln!(
         "{}: step {} of {}, from {}",
         args.out.display(),
         checkpoint.state().step,

@@ -163,7 +163,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     )?;
     let plan = planned.plan()?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&json(&plan))?);
+        sky_cli::outln!("{}", serde_json::to_string_pretty(&json(&plan))?);
     } else {
         print(&plan, &planned);
     }
@@ -208,7 +208,7 @@ fn print(plan: &Plan, planned: &Planned) {
         ),
         None => String::new(),
     };
-    println!(
+    sky_cli::outln!(
         "{:.2} B parameters{trained}, {} steps, {:.1} M tokens on {} x {}{}",
         plan.params as f64 / 1e9,
         plan.steps,
@@ -223,11 +223,11 @@ fn print(plan: &Plan, planned: &Planned) {
     print_settings(plan);
     print_best(plan, planned);
     if let Some(advice) = &plan.advice {
-        println!("does not fit; {advice}");
+        sky_cli::outln!("does not fit; {advice}");
     }
-    println!("assumptions:");
+    sky_cli::outln!("assumptions:");
     for assumption in &plan.assumptions {
-        println!("  - {assumption}");
+        sky_cli::outln!("  - {assumption}");
     }
 }
 
@@ -237,12 +237,18 @@ fn gb(bytes: u64) -> String {
 
 /// Prints a table of all settings, then the recipe's own and the first that fits.
 fn print_settings(plan: &Plan) {
-    println!(
+    sky_cli::outln!(
         "{:<76} {:>6} {:>8} {:>8} {:>8} {:>7} {:>7}",
-        "setting", "fits", "GPU GB", "host GB", "s/step", "hours", "$"
+        "setting",
+        "fits",
+        "GPU GB",
+        "host GB",
+        "s/step",
+        "hours",
+        "$"
     );
     for setting in &plan.settings {
-        println!(
+        sky_cli::outln!(
             "{:<76} {:>6} {:>8} {:>8} {:>8.1} {:>7.1} {:>7.0}",
             setting.setting.to_string(),
             if setting.fits { "yes" } else { "no" },
@@ -263,9 +269,9 @@ fn print_settings(plan: &Plan) {
             gb(set.host_bytes.total)
         )
     };
-    println!("as the recipe sets it: {}{misfit}", set.setting);
+    sky_cli::outln!("as the recipe sets it: {}{misfit}", set.setting);
     if let Some(first) = plan.first.as_ref().filter(|first| **first != plan.best) {
-        println!("first that fits: {}", first.setting);
+        sky_cli::outln!("first that fits: {}", first.setting);
     }
 }
 
@@ -278,8 +284,8 @@ fn print_best(plan: &Plan, planned: &Planned) {
     } else {
         "smallest"
     };
-    println!("{kind}: {}", best.setting);
-    println!(
+    sky_cli::outln!("{kind}: {}", best.setting);
+    sky_cli::outln!(
         "  GPU, GB:  parameters {}  gradients {}  optimizer {}  activations {}  buffers {}  reserve {}  = {} of {:.0}",
         gb(gpu.parameters),
         gb(gpu.gradients),
@@ -290,7 +296,7 @@ fn print_best(plan: &Plan, planned: &Planned) {
         gb(gpu.total),
         planned.gpu.memory / 1e9
     );
-    println!(
+    sky_cli::outln!(
         "  each host, GB: parameters {}  gradients {}  optimizer {}  activations {}  copy for checkpoints {}  processes {}  = {}",
         gb(host.parameters),
         gb(host.gradients),
@@ -300,7 +306,7 @@ fn print_best(plan: &Plan, planned: &Planned) {
         gb(host.processes),
         gb(host.total)
     );
-    println!(
+    sky_cli::outln!(
         "  a step: {:.1} s, {:.1} s of it the optimizer; {:.1} GB over GPU links, {:.1} GB over the network, {:.1} GB to and from the host; MFU {:.0} %",
         best.step_seconds,
         best.optimizer_seconds,
@@ -310,7 +316,7 @@ fn print_best(plan: &Plan, planned: &Planned) {
         best.mfu * 100.0
     );
     if host.disk > 0 {
-        println!(
+        sky_cli::outln!(
             "  disk, GB: optimizer {}, {:.1} a step read and written",
             gb(host.disk),
             best.disk_bytes_per_step / 1e9

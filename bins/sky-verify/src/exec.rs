@@ -58,7 +58,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<()> {
         let mut json = json(&outcome);
         json["wall_s_median"] = median.as_secs_f64().into();
         json["wall_s_p90"] = p90.as_secs_f64().into();
-        println!("{json}");
+        sky_cli::outln!("{json}");
         return Ok(());
     }
     if args.repeat > 1 {

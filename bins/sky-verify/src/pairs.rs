@@ -153,7 +153,7 @@ pub(crate) fn run(args: &PairsJob<'_>) -> anyhow::Result<()> {
     }
     written?;
     let seconds = start.elapsed().as_secs_f64();
-    println!(
+    sky_cli::outln!(
         "{total} pairs: {right} correct, {} wrong, {unparsed} unparsed; {:.0} a second on {threads} threads",
         total - right - unparsed,
         total as f64 / seconds.max(1e-9)

@@ -48,9 +48,9 @@ impl SamplesJob<'_> {
             .iter()
             .map(|(verdict, count)| format!("{count} {verdict}"))
             .collect();
-        println!("{total} samples: {}", parts.join(", "));
+        sky_cli::outln!("{total} samples: {}", parts.join(", "));
         if let Some(line) = accuracy(&self.output.out)? {
-            println!("{line}");
+            sky_cli::outln!("{line}");
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl StageArgs {
         if self.json {
             let StageEstimate { what, seconds } = definition.estimate;
             let line = serde_json::json!({ "stage": name, "seconds": seconds, "what": what });
-            println!("{line}");
+            crate::outln!("{line}");
             return Ok(());
         }
         if self.dry_run {
@@ -123,7 +123,7 @@ impl StageArgs {
                 .estimate
                 .seconds
                 .map_or_else(|| "-".to_owned(), duration);
-            println!("{name:<12} {time:>8}  {}", definition.estimate.what);
+            crate::outln!("{name:<12} {time:>8}  {}", definition.estimate.what);
             return Ok(());
         }
         let folder = layout::folder(name).unwrap_or(name);
@@ -202,7 +202,7 @@ fn say(manifest: &Manifest, remark: &str) {
         .collect();
     let resumed = if manifest.resumed { "  (resumed)" } else { "" };
     let time = duration(manifest.seconds);
-    println!(
+    crate::outln!(
         "{:<12} {time:>8}  {count_in} in, {count_out} out{more}{resumed}  {remark}",
         manifest.stage
     );

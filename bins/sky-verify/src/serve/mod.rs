@@ -134,7 +134,7 @@ async fn serve(args: &ServeArgs, service: Arc<Service>) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (--listen)", args.listen))?;
     // With port 0 the system chooses one: clients read it from this line.
-    println!("listening on http://{}", listener.local_addr()?);
+    sky_cli::outln!("listening on http://{}", listener.local_addr()?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut stop = pin!(async {
