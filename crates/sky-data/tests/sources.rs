@@ -153,6 +153,7 @@ fn human_eval_comes_from_the_set_up_packed() {
     }
     let config = ProblemsConfig {
         human_eval: 4,
+        train_on_evaluation_sets: true,
         ..ProblemsConfig::default()
     };
     let train = load_problems(&config, 1, &paths).unwrap().train;
